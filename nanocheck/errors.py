@@ -1,0 +1,50 @@
+"""The errors nanocheck raises at people, and the exit codes they turn into.
+
+Every message says what was expected, what was found, and (``mend``) which command or edit mends it.
+
+========  ==============================================================
+exit      meaning
+========  ==============================================================
+0         everything asked for was done and is well
+1         a check failed: a regression, an out-of-memory, a loss property
+2         the request was wrong: unknown GPU, malformed matrix, bad option
+3         this machine cannot do it: CPU-only torch, no C compiler, ...
+4         stored data is damaged: a corrupt baseline or journal
+========  ==============================================================
+"""
+
+from __future__ import annotations
+
+
+class NanocheckError(Exception):
+    """Base of every error that nanocheck raises on purpose.
+
+    Args:
+        problem: what was expected and what was found, in one or two sentences.
+        mend: the command or edit that mends it; printed on a line of its own.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, *, mend: str | None = None) -> None:
+        self.problem = problem
+        self.mend = mend
+        super().__init__(problem if mend is None else f"{problem}\n  mend: {mend}")
+
+
+class RequestError(NanocheckError):
+    """What the user asked for makes no sense: unknown GPU, malformed matrix, impossible model."""
+
+    exit_code = 2
+
+
+class MachineError(NanocheckError):
+    """This machine lacks something: a CUDA build of torch, a C compiler, a writable cache."""
+
+    exit_code = 3
+
+
+class StoredDataError(NanocheckError):
+    """A file that nanocheck stored earlier is damaged or of another schema."""
+
+    exit_code = 4
