@@ -1,0 +1,113 @@
+"""What a matrix file means, and what is said about one that means nothing."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanocheck.config import DTYPES
+from nanocheck.errors import RequestError
+from nanocheck.matrix import load_matrix
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "matrix.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_group_is_the_product_of_its_axes_in_order(tmp_path: Path) -> None:
+    matrix = load_matrix(
+        written(
+            tmp_path,
+            '[[group]]\nname = "small"\nwhy = "w"\nn_embd = 384\nbatch = [1, 2]\ndtype = ["bf16", "fp16"]\n',
+        )
+    )
+    assert matrix.ids == tuple(
+        f"gpt2-384-b{batch}-a1-{dtype}-eager" for batch in (1, 2) for dtype in ("bf16", "fp16")
+    )
+    assert {(entry.group, entry.why) for entry in matrix.entries} == {("small", "w")}
+
+
+def test_a_single_configuration_keeps_its_reason(tmp_path: Path) -> None:
+    matrix = load_matrix(written(tmp_path, '[[configuration]]\nwhy = "note A"\nn_embd = 576\nbatch = 16\n'))
+    assert [(entry.id, entry.why) for entry in matrix.entries] == [("gpt2-576-b16-a1-bf16-eager", "note A")]
+
+
+@given(
+    batches=st.lists(st.integers(1, 64), min_size=1, max_size=5, unique=True),
+    accumulations=st.lists(st.integers(1, 64), min_size=1, max_size=4, unique=True),
+    dtypes=st.lists(st.sampled_from(DTYPES), min_size=1, unique=True),
+)
+def test_sizes_multiply_and_ids_are_unique(
+    tmp_path_factory: pytest.TempPathFactory, batches: list[int], accumulations: list[int], dtypes: list[str]
+) -> None:
+    text = f'[[group]]\nname = "g"\nbatch = {batches}\naccumulation = {accumulations}\ndtype = {dtypes}\n'
+    matrix = load_matrix(written(tmp_path_factory.mktemp("m"), text))
+    assert len(matrix.entries) == math.prod(map(len, (batches, accumulations, dtypes)))
+    assert len(set(matrix.ids)) == len(matrix.ids)
+    assert {config.dtype for config in matrix.configs} == set(dtypes)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[group]\n", "not TOML"),
+        ('[[group]]\nname = "g"\nbatch = 1\nbatch = 2\n', "not TOML"),
+        ("", "at least one configuration"),
+        ("[[group]]\nbatch = 1\n", "group 1: name: expected a text"),
+        ('[[group]]\nname = "g"\nbatchs = 1\n', "group 1 ('g'): unknown key 'batchs'"),
+        ('[[group]]\nname = "g"\nbatch = []\n', "group 1 ('g'): batch: expected at least one value"),
+        ('[[group]]\nname = "g"\nbatch = [1, true]\n', "group 1 ('g'): batch: expected int, found True"),
+        ('[[group]]\nname = "g"\nbatch = [1, 0]\n', "batch: expected at least 1, found 0"),
+        ('[[group]]\nname = "g"\nbatch = 1.0\n', "batch: expected int, found 1.0"),
+        ('[[group]]\nname = "g"\ndtype = "int4"\n', "dtype: expected one of"),
+        (
+            '[[group]]\nname = "g"\nbatch = [4, 4]\n',
+            "found gpt2-768-b4-a1-bf16-eager twice: in 'g' and in 'g'",
+        ),
+        ('[group]\nname = "g"\n', "expected tables"),
+        ("[[configuration]]\nbatch = 4\n", "configuration 1: why: expected a text"),
+        ('[[configuration]]\nwhy = "w"\nbatch = [4]\n', "configuration 1: batch: expected int, found [4]"),
+        ('[[configuration]]\nwhy = "w"\nsize = 4\n', "configuration 1: unknown key 'size'"),
+        ('[[groups]]\nname = "g"\n', "found 'groups'"),
+        (
+            '[[group]]\nname = "g"\nbatch = 4\n[[configuration]]\nwhy = "w"\nbatch = 4\n',
+            "twice: in 'g' and in 'single configurations'",
+        ),
+        (
+            f'[[group]]\nname = "g"\nbatch = {list(range(1, 200))}\naccumulation = {list(range(1, 200))}\n',
+            "found 39601",
+        ),
+    ],
+)
+def test_a_wrong_matrix_names_file_place_and_mend(tmp_path: Path, text: str, said: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(RequestError) as caught:
+        load_matrix(path)
+    assert str(path) in caught.value.problem
+    assert said in caught.value.problem
+    assert caught.value.mend
+
+
+def test_a_missing_matrix_and_one_of_other_bytes(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="No such file"):
+        load_matrix(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b'[[group]]\nname = "\xe9"\n')
+    with pytest.raises(RequestError, match="not TOML"):
+        load_matrix(tmp_path / "latin.toml")
+
+
+def test_the_suites_own_matrix_holds_note_a_and_keeps_to_its_budget() -> None:
+    matrix = load_matrix(ROOT / "suites" / "memory" / "matrix.toml")
+    assert "gpt2-576-b16-a32-bf16-compile" in matrix.ids
+    assert "gpt2-576-b12-a40-fp16-eager" in matrix.ids
+    compiled = [config for config in matrix.configs if config.compile != "off"]
+    assert 15 <= len(compiled) <= 24
+    assert 80 <= len(matrix.configs) - len(compiled) <= 125

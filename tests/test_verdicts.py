@@ -1,0 +1,107 @@
+"""When a record is safe, tight or out of memory, and when a step leaks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import DEVICE, oom_record, peaks, record
+
+from nanocheck.units import MIB
+from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, judge, leaks
+
+AVAILABLE = DEVICE["capacity_bytes"] - DEVICE["context_bytes"]  # type: ignore[operator]
+
+
+def test_headroom_counts_context_and_reserve() -> None:
+    verdict = judge(record(device={**DEVICE, "reserve_bytes": 2048 * MIB}))
+    assert verdict.headroom_bytes == (11_874 - 430 - 2048 - 9000) * MIB
+    assert verdict.process_bytes == (9000 + 430) * MIB
+    assert verdict.kind == "tight"
+    assert "inside the margin of 512.00" in verdict.sentence
+    assert judge(record()).kind == "safe"
+
+
+@given(reserved=st.integers(0, int(AVAILABLE)), margin=st.integers(0, 2048 * MIB))
+def test_safe_exactly_from_the_margin_on(reserved: int, margin: int) -> None:
+    verdict = judge(record(peaks=peaks(allocated=reserved, reserved=reserved)), margin)
+    assert verdict.headroom_bytes == AVAILABLE - reserved
+    assert (verdict.kind == "safe") == (verdict.headroom_bytes >= margin)
+
+
+@given(first=st.integers(0, int(AVAILABLE)), second=st.integers(0, int(AVAILABLE)))
+def test_using_more_never_helps(first: int, second: int) -> None:
+    order = {"safe": 0, "tight": 1, "oom": 2}
+    low, high = sorted((first, second))
+    kinds = [judge(record(peaks=peaks(reserved=each))).kind for each in (low, high)]
+    assert order[kinds[0]] <= order[kinds[1]]
+
+
+def test_retries_make_it_tight_whatever_the_headroom() -> None:
+    verdict = judge(record(retries=2))
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", AVAILABLE - 9000 * MIB)
+    assert "only after 2 allocator retries" in verdict.sentence
+    assert "1 allocator retry:" in judge(record(retries=1)).sentence
+    assert judge(record(ooms=1)).kind == "tight", "an out-of-memory somebody caught is no safe run"
+
+
+def test_beyond_the_card_is_tight_and_says_so() -> None:
+    verdict = judge(record(peaks=peaks(reserved=int(AVAILABLE) + 100 * MIB)))
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", -100 * MIB)
+    assert "100.00 MiB beyond the card" in verdict.sentence
+
+
+def test_an_oom_says_what_was_asked_where() -> None:
+    verdict = judge(oom_record())
+    assert (verdict.kind, verdict.headroom_bytes, verdict.is_answer) == ("oom", None, True)
+    assert "backward of step 0 asked for 1,572.00 MiB for (16, 1024, 50304) at `buf1" in verdict.sentence
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "timeout", "unsupported"])
+def test_no_answer_stays_no_answer(outcome: str) -> None:
+    verdict = judge(record(outcome=outcome, detail="Traceback\nRuntimeError: boom\n"))
+    assert (verdict.kind, verdict.is_answer, verdict.headroom_bytes) == (outcome, False, None)
+    assert verdict.sentence == f"{outcome}: RuntimeError: boom"
+
+
+def test_success_without_a_single_peak_is_not_believed() -> None:
+    assert judge(record(peaks=())).kind == "crashed"
+
+
+def test_a_steady_step_does_not_leak() -> None:
+    assert leaks(record()) is None
+    assert leaks(oom_record()) is None, "a run that died has no steady state to check"
+
+
+@given(
+    size=st.integers(1, 1 << 33),
+    sign=st.sampled_from([1, -1]),
+    phase=st.sampled_from(["forward", "backward", "optimizer"]),
+)
+def test_any_byte_kept_from_step_to_step_is_a_leak(size: int, sign: int, phase: str) -> None:
+    changed = tuple(
+        replace(peak, allocated_bytes=peak.allocated_bytes + sign * size)
+        if (peak.phase, peak.step) == (phase, 2)
+        else peak
+        for peak in peaks()
+    )
+    said = leaks(record(peaks=changed))
+    assert said is not None
+    assert said.startswith(f"{phase}: expected equal peaks in steps 1 and 2")
+    assert f"{sign * size:+d}" in said
+
+
+def test_too_few_steps_to_tell_is_said() -> None:
+    assert "at least 3 optimizer steps" in str(leaks(record(peaks=peaks(steps=2))))
+    assert "at least 3 optimizer steps" in str(leaks(record(peaks=())))
+
+
+def test_a_phase_that_vanishes_is_said() -> None:
+    kept = tuple(peak for peak in peaks() if (peak.phase, peak.step) != ("optimizer", 2))
+    assert "only one of them" in str(leaks(record(peaks=kept)))
+
+
+def test_the_margin_is_stated() -> None:
+    assert DEFAULT_MARGIN_BYTES == 512 * MIB
