@@ -1,0 +1,108 @@
+"""The rest of a run's life: evaluation, saving a checkpoint, resuming from one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nanocheck.config import StepConfig
+from nanocheck.errors import StoredDataError
+from nanocheck.step.model import GPT, initialise
+from nanocheck.step.optimizer import build_optimizer
+from nanocheck.step.training import Training
+
+#: nanoGPT evaluates 200 batches a split; memory repeats itself from the second on.
+EVAL_BATCHES = 2
+
+
+@torch.no_grad()
+def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -> dict[str, float]:
+    """Mean loss in nats over ``eval_batches`` batches a split, as nanoGPT's ``estimate_loss``.
+
+    Reads every loss back, as nanoGPT does: on a virtual GPU the result means nothing.
+    """
+    means = {}
+    training.network.eval()
+    for split in ("train", "val"):
+        losses = torch.zeros(eval_batches)
+        for k in range(eval_batches):
+            x, y = training.batches.next(split)
+            with training.autocast:
+                # Both names live until the next forward has returned, as in estimate_loss.
+                logits, loss = training.network(x, y)  # noqa: RUF059
+            losses[k] = loss.item()
+        means[split] = losses.mean().item()
+    training.network.train()
+    training.observe("evaluation", index)
+    return means
+
+
+def save_checkpoint(training: Training, path: Path, iter_num: int) -> None:
+    """Write model, optimizer, ``iter_num`` and configuration; readers see the old file or the new one."""
+    checkpoint = {
+        "model": training.model.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
+        "iter_num": iter_num,
+        "config": training.config.to_dict(),
+    }
+    write_checkpoint(checkpoint, path)
+    training.observe("checkpoint", iter_num)
+
+
+def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
+    """``torch.save`` beside ``path``, flushed to the disk, then moved over it in one piece."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            torch.save(checkpoint, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, Any]:
+    """The checkpoint with its tensors on ``device``, as nanoGPT loads it.
+
+    Raises:
+        StoredDataError: it was saved by a model of other dimensions.
+    """
+    checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size", "bias", "optimizer"):
+        expected, found = getattr(config, name), checkpoint["config"][name]
+        if expected != found:
+            raise StoredDataError(
+                f"checkpoint {path.name}: expected {name} {expected}, found {found}",
+                mend="resume with the configuration that the checkpoint was saved with",
+            )
+    return checkpoint
+
+
+def prepare_checkpoint(config: StepConfig, path: Path) -> None:
+    """Write a checkpoint as if a run had saved it, on the host only: the device is never touched.
+
+    Moments are zero and the step counters 1,000, so that nothing divides by zero where a virtual
+    GPU does not advance them.
+    """
+    model = GPT(config)
+    initialise(model, config)
+    optimizer = build_optimizer(model, config)
+    state = optimizer.state_dict()
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    state["state"] = {
+        index: {
+            "step": torch.tensor(1000.0),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+        for index, parameter in enumerate(parameters)
+    }
+    write_checkpoint(
+        {"model": model.state_dict(), "optimizer": state, "iter_num": 1000, "config": config.to_dict()}, path
+    )

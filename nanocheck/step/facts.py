@@ -1,0 +1,74 @@
+"""Facts about a run that PyTorch knows, asked after the measuring because asking allocates."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from nanocheck.config import StepConfig
+from nanocheck.errors import RequestError
+from nanocheck.step.model import attention_inputs
+from nanocheck.step.precision import compute_dtype
+
+_SDPA_NAMES = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}  # torch.nn.attention.SDPBackend
+
+
+def sdpa_backend(config: StepConfig, device: str) -> str:
+    """The attention backend PyTorch chooses for this configuration: flash, efficient, cudnn or math.
+
+    ``unknown`` where PyTorch names none of them or the question itself runs out of memory. Allocates
+    tensors of the layer's shape and dtype on the device.
+    """
+    try:
+        qkv = torch.empty(
+            (config.batch, config.block_size, 3 * config.n_embd),
+            device=device,
+            dtype=compute_dtype(config),
+            requires_grad=True,
+        )
+        q, k, v = attention_inputs(qkv, config.n_head)
+        choice = torch._fused_sdp_choice(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=True)
+    except torch.OutOfMemoryError:
+        return "unknown"
+    return _SDPA_NAMES.get(choice, "unknown")
+
+
+def cublas_workspace_bytes() -> int | None:
+    """Bytes of the workspace that PyTorch asks its allocator for, per cuBLAS handle and stream.
+
+    torch 2.13 and later say it. Before, it is found by letting go of the workspaces and looking for
+    the largest block that vanished, so call it after the measuring. ``None`` without a used GPU.
+    """
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return None
+    ask = getattr(torch.backends.cuda, "cublas_workspace_size", None)
+    if ask is not None:
+        return int(ask())
+    before = _active_blocks()
+    torch._C._cuda_clearCublasWorkspaces()
+    vanished = before.keys() - _active_blocks().keys()
+    return max((before[address] for address in vanished), default=None)
+
+
+def _active_blocks() -> dict[int, int]:
+    """Requested bytes by address."""
+    return {
+        block["address"]: block["requested_size"]
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        for block in segment["blocks"]
+        if block["state"].startswith("active")
+    }
+
+
+def refuse_on_virtual_gpu(device: str) -> None:
+    """Refuse to read a loss where nothing is computed.
+
+    Raises:
+        RequestError: this process runs on the virtual GPU.
+    """
+    if torch.device(device).type == "cuda" and "NANOCHECK_CARD" in os.environ:
+        raise RequestError(
+            "a loss was asked of the virtual GPU, which computes nothing: what it holds is not a result",
+            mend="run the loss on the CPU, or on a real GPU",
+        )

@@ -1,0 +1,38 @@
+"""Number formats: the autocast context, the loss scaler and TF32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from nanocheck.config import StepConfig
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def compute_dtype(config: StepConfig) -> torch.dtype:
+    """The dtype that matmuls and attention run in."""
+    return _AUTOCAST.get(config.dtype, torch.float32)
+
+
+def allow_tf32(config: StepConfig) -> None:
+    """Set the process-wide TF32 switches: off for ``fp32`` only.
+
+    nanoGPT switches TF32 on for every dtype; ``fp32`` here means fp32. The old switches are used on
+    purpose, as nanoGPT does: Inductor of torch 2.9 refuses a mixture of old and new ones.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = config.dtype != "fp32"
+    torch.backends.cudnn.allow_tf32 = config.dtype != "fp32"
+
+
+def autocast(config: StepConfig, device_type: str) -> AbstractContextManager[object]:
+    """A context to enter again for every forward, as nanoGPT's ``ctx``."""
+    if config.dtype not in _AUTOCAST:
+        return nullcontext()
+    return torch.autocast(device_type=device_type, dtype=_AUTOCAST[config.dtype])
+
+
+def grad_scaler(config: StepConfig, device_type: str) -> torch.amp.GradScaler:
+    """A scaler that works for ``fp16`` and passes everything through otherwise."""
+    return torch.amp.GradScaler(device_type, enabled=config.dtype == "fp16")

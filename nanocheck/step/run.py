@@ -1,0 +1,155 @@
+"""Run one configuration of the reference training step."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import nn
+
+from nanocheck.config import StepConfig
+from nanocheck.errors import RequestError
+from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
+from nanocheck.step.data import Batches
+from nanocheck.step.facts import cublas_workspace_bytes, refuse_on_virtual_gpu, sdpa_backend
+from nanocheck.step.model import GPT, initialise
+from nanocheck.step.optimizer import build_optimizer
+from nanocheck.step.precision import allow_tf32, grad_scaler
+from nanocheck.step.training import Observe, Training
+
+__all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOutcome:
+    """What a run leaves behind.
+
+    Attributes:
+        micro_batches: micro-batches that each step really ran.
+        losses: per step, the mean cross entropy in nats over the micro-batches that
+            ran; empty unless ``read_losses``.
+        grad_norms: per step, the total norm before clipping; empty unless ``read_losses``.
+    """
+
+    micro_batches: int
+    losses: tuple[float, ...] = ()
+    grad_norms: tuple[float, ...] = ()
+
+
+def run_step(
+    config: StepConfig,
+    device: str,
+    *,
+    observe: Observe,
+    steps: int = 3,
+    micro_batches: int | None = None,
+    tokens: Sequence[int] | None = None,
+    workdir: Path | None = None,
+    checkpoint: Path | None = None,
+    read_losses: bool = False,
+) -> RunOutcome:
+    """Build the model, run ``steps`` optimizer steps and the rest of ``config.cycle``.
+
+    Args:
+        config: what to run.
+        device: ``cpu`` or ``cuda``.
+        observe: called as ``observe(phase, step)`` at the end of every phase (build, resume,
+            evaluation, forward, backward, optimizer, checkpoint), once per micro-batch for forward
+            and backward, and more than once for build and resume; it must not allocate on the device.
+        steps: optimizer steps.
+        micro_batches: micro-batches a step really runs, by default 2 at most: a third repeats the
+            second's allocations. The loss is divided by ``config.accumulation`` all the same.
+        tokens: token ids to train on; random ones when not given.
+        workdir: where the checkpoint is written; a temporary folder when not given.
+        checkpoint: for the cycle ``resume``, the file to resume from; prepared when not given.
+        read_losses: read loss and gradient norm of every step, which waits for the device.
+
+    Raises:
+        RequestError: the request makes no sense, such as losses of a virtual GPU.
+        StoredDataError: the checkpoint belongs to another model.
+    """
+    if steps < 1 or (micro_batches is not None and micro_batches < 1):
+        raise RequestError(
+            f"expected at least 1 step of 1 micro-batch, found {steps} steps of {micro_batches} micro-batches"
+        )
+    if read_losses:
+        refuse_on_virtual_gpu(device)
+    with ExitStack() as stack:
+        if workdir is None and config.cycle != "train":
+            workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nanocheck-")))
+        if config.cycle == "resume" and checkpoint is None:
+            assert workdir is not None
+            checkpoint = workdir / "resume.pt"
+            prepare_checkpoint(config, checkpoint)
+        ran = micro_batches or min(config.accumulation, 2)
+        training = _build(config, device, observe, ran, tokens, checkpoint, read_losses)
+        if config.cycle == "full":
+            evaluate(training, 0)
+        for index in range(steps):
+            training.step(index)
+        if config.cycle == "full":
+            assert workdir is not None
+            evaluate(training, steps)
+            save_checkpoint(training, workdir / "checkpoint.pt", steps)
+    return RunOutcome(
+        micro_batches=training.micro_batches,
+        losses=tuple(training.losses),
+        grad_norms=tuple(training.grad_norms),
+    )
+
+
+def _build(
+    config: StepConfig,
+    device: str,
+    observe: Observe,
+    micro_batches: int,
+    tokens: Sequence[int] | None,
+    checkpoint: Path | None,
+    read_losses: bool,
+) -> Training:
+    """Everything before nanoGPT's first iteration, in its order."""
+    device_type = torch.device(device).type
+    allow_tf32(config)
+    batches = Batches(config, device, tokens)
+    model = GPT(config)
+    loaded = None
+    if config.cycle == "resume" and checkpoint is not None:
+        loaded = read_checkpoint(config, checkpoint, device)
+        model.load_state_dict(loaded["model"])
+        observe("resume", 0)
+    model.to(device)
+    if loaded is None:
+        initialise(model, config)
+    scaler = grad_scaler(config, device_type)
+    optimizer = build_optimizer(model, config)
+    observe("build", 0)
+    resumed_weights = None
+    if loaded is not None:
+        optimizer.load_state_dict(loaded["optimizer"])
+        resumed_weights = loaded["model"]
+        loaded = None
+        observe("resume", 0)
+    return Training(
+        config=config,
+        model=model,
+        network=_compiled(model, config.compile),
+        optimizer=optimizer,
+        scaler=scaler,
+        batches=batches,
+        device_type=device_type,
+        observe=observe,
+        micro_batches=micro_batches,
+        read_losses=read_losses,
+        resumed_weights=resumed_weights,
+    )
+
+
+def _compiled(model: GPT, mode: str) -> nn.Module:
+    if mode == "off":
+        return model
+    return cast(nn.Module, torch.compile(model, mode=mode))

@@ -1,0 +1,79 @@
+"""The loop of nanoGPT's ``train.py``: the same operations in the same order, the same names kept alive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from nanocheck.config import StepConfig
+from nanocheck.step.data import Batches
+from nanocheck.step.model import GPT
+from nanocheck.step.precision import autocast
+
+GRAD_CLIP = 1.0
+
+#: Called at the end of a phase with its name and the optimizer step, counted from 0.
+Observe = Callable[[str, int], None]
+
+
+@dataclass(eq=False)
+class Training:
+    """State of a run: what nanoGPT keeps in module-level names, kept alive just as long here.
+
+    ``x``, ``y``, ``logits`` and ``loss`` are bound again and never deleted: the logits of the last
+    forward stay allocated until the next forward has returned its own, evaluation included.
+    """
+
+    config: StepConfig
+    model: GPT
+    network: nn.Module  # the model, or torch.compile's wrapper of it
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    batches: Batches
+    device_type: str
+    observe: Observe
+    micro_batches: int
+    read_losses: bool = False
+    losses: list[float] = field(default_factory=list)
+    grad_norms: list[float] = field(default_factory=list)
+    logits: Tensor | None = None
+    loss: Tensor | None = None
+    #: nanoGPT binds ``state_dict = checkpoint["model"]`` when it resumes and never lets it go.
+    resumed_weights: dict[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        self.autocast = autocast(self.config, self.device_type)
+        self.x, self.y = self.batches.next()
+
+    def step(self, index: int) -> None:
+        """One optimizer step over ``micro_batches`` micro-batches; ``index`` counts from 0."""
+        total = 0.0
+        for _ in range(self.micro_batches):
+            with self.autocast:
+                self.logits, self.loss = self.network(self.x, self.y)
+                self.loss = self.loss / self.config.accumulation
+            self.observe("forward", index)
+            # nanoGPT fetches the next batch here, while the GPU is busy with the forward.
+            self.x, self.y = self.batches.next()
+            self.scaler.scale(self.loss).backward()
+            self.observe("backward", index)
+            if self.read_losses:
+                total += self.loss.item()
+        self.scaler.unscale_(self.optimizer)
+        self._clip()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.observe("optimizer", index)
+        if self.read_losses:
+            self.losses.append(total * self.config.accumulation / self.micro_batches)
+
+    def _clip(self) -> None:
+        # The norm is not bound to a name unless it is read: nanoGPT drops it at once.
+        if self.read_losses:
+            self.grad_norms.append(nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP).item())
+        else:
+            nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP)
