@@ -1,16 +1,16 @@
 """The catalog of GPUs: what a card is, where each figure comes from, and how to find one.
 
-The figures live in ``gpus.toml`` beside this file. Adding a card is adding a table there, or in a
-TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of a known id overrides the
-figures it names and keeps the rest. Each figure needs its source in ``[gpu.<id>.sources]``; the word
-``specification`` there stands for all the figures of a vendor's data sheet (``SPECIFICATION``).
-``[capability."<major>.<minor>"]`` holds what follows from the compute capability alone.
+The figures live in ``gpus.toml`` and ``gpus-datacentre.toml`` beside this file. Adding a card is adding
+a table there, or in a TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of a
+known id overrides the figures it names and keeps the rest. Each figure needs its source in
+``[gpu.<id>.sources]``; the word ``specification`` there stands for all the figures of a vendor's data
+sheet (``SPECIFICATION``). ``[capability."<major>.<minor>"]`` holds what follows from the compute
+capability alone.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from typing import Any
 from nanocheck.errors import RequestError
 from nanocheck.units import KIB, MIB
 
-CATALOG = Path(__file__).with_name("gpus.toml")
+CATALOG = tuple(Path(__file__).with_name(name) for name in ("gpus.toml", "gpus-datacentre.toml"))
 DEFAULT_GPU = "rtx4070"
 PLATFORMS = ("linux", "windows")
 
@@ -131,7 +131,7 @@ def load_catalog(extra: Sequence[Path] = ()) -> dict[str, Gpu]:
     """
     cards: dict[str, _Card] = {}
     capabilities: dict[str, dict[str, Any]] = {}
-    for file in (CATALOG, *extra):
+    for file in (*CATALOG, *extra):
         _read(file, cards, capabilities)
     return {card_id: _gpu(card_id, card, capabilities) for card_id, card in cards.items()}
 
@@ -168,7 +168,7 @@ def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str,
             f"{file}: expected a readable catalog file, found: {error.strerror or error}",
             mend="correct the path or its permissions",
         ) from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
         raise RequestError(
             f"{file}: expected TOML in UTF-8, found: {error}", mend=f"correct {file} at that place"
         ) from error
@@ -181,8 +181,11 @@ def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str,
             _check(file, where, key, kind, table.get(key))
         capabilities[name] = table
     known = {_key(card_id): card_id for card_id in cards}
+    here: dict[str, str] = {}
     for name, table in _tables(file, "gpu", data).items():
         where = f"[gpu.{name}]"
+        if (twin := here.setdefault(_key(name), name)) != name:
+            raise _wrong(file, where, "(its id)", "one table a card", f"[gpu.{twin}] too")
         if not re.fullmatch(r"[a-z0-9]([\w. -]*[a-z0-9])?", name, re.IGNORECASE | re.ASCII):
             raise _wrong(file, where, "(its id)", "letters, digits and dashes", name)
         card_id = known.get(_key(name), re.sub(r"[\s_]+", "-", name).lower())
@@ -286,13 +289,13 @@ def _only(file: Path, where: str, table: Mapping[str, Any], known: Sequence[str]
 
 
 def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
+    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9
     right = {
         "text": isinstance(value, str) and bool(value.strip()),
         "capability": isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?\.[0-9]", value) is not None,
-        "count": number and isinstance(value, int) and value >= 1,
-        "number": number and math.isfinite(value) and value > 0,
-        "number or none": value == "none" or (number and math.isfinite(value) and value > 0),
+        "count": number and isinstance(value, int),
+        "number": number,
+        "number or none": value == "none" or number,
     }
     if not right[kind]:
         raise _wrong(file, where, key, _EXPECTED[kind], value)

@@ -1,0 +1,319 @@
+"""The GPU catalog: its figures agree with each other, and a wrong file is refused with its place named."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanocheck.errors import RequestError
+from nanocheck.gpus import CAPABILITY_FIGURES, FIGURES, PLATFORMS, SPECIFICATION, Gpu, find_gpu, load_catalog
+from nanocheck.units import GIB, KIB, MIB
+
+CATALOG = load_catalog()
+CARDS = pytest.mark.parametrize("gpu", CATALOG.values(), ids=CATALOG.keys())
+REQUIRED = (
+    "rtx4070 rtx4070-laptop rtx4070-super rtx4070-ti rtx4070-ti-super rtx4060-ti-16gb rtx4080 rtx4090 "
+    "rtx3060 rtx3090 rtx5070 rtx5090 t4 l4 a10g a100-40gb a100-80gb l40s rtxpro6000 h100"
+)
+#: Dense bf16 FLOP a clock and SM, accumulated in fp32: GeForce runs at half the rate of its chip.
+GEFORCE, WORKSTATION, A100, HOPPER = 512, 1024, 2048, 4096
+#: NVIDIA rates the H100's tensor cores at this clock, not at the 1980 MHz that deviceQuery prints.
+H100_RATED_MHZ = 1830
+
+COMPLETE: dict[str, Any] = {
+    "name": "NVIDIA Example 1",
+    "capability": "8.9",
+    "sms": 10,
+    "l2_mib": 24,
+    "bus_width_bits": 128,
+    "bandwidth_gb_s": 256.0,
+    "boost_mhz": 2000,
+    "memory_mhz": 8000,
+    "tgp_w": 100,
+    "bf16_tflops": "none",
+    "nominal_mib": 8192,
+    "linux_usable_mib": 7800,
+    "context_mib": 400,
+    "sources": {
+        "specification": "data sheet",
+        "bf16_tflops": "data sheet",
+        "nominal_mib": "nvidia-smi",
+        "linux_usable_mib": "torch",
+        "context_mib": "torch",
+    },
+}
+
+
+def write(folder: Path, tables: dict[str, Any], kind: str = "gpu", name: str = "mine.toml") -> Path:
+    """A catalog file of these tables; JSON scalars are TOML scalars."""
+    lines = []
+    for card_id, table in tables.items():
+        header = f"{kind}.{json.dumps(card_id)}"
+        lines += [f"[{header}]"] + [
+            f"{key} = {json.dumps(value)}" for key, value in table.items() if key != "sources"
+        ]
+        if "sources" in table:
+            lines += [f"[{header}.sources]"]
+            lines += [f"{key} = {json.dumps(value)}" for key, value in table["sources"].items()]
+    path = folder / name
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def message(extra: Path) -> str:
+    with pytest.raises(RequestError) as caught:
+        load_catalog([extra])
+    assert caught.value.exit_code == 2
+    assert caught.value.mend
+    return str(caught.value)
+
+
+def test_required_cards_and_the_default() -> None:
+    assert set(REQUIRED.split()) <= set(CATALOG)
+    gpu = find_gpu("rtx4070")
+    assert gpu.name == "NVIDIA GeForce RTX 4070"
+    assert gpu.usable_bytes["linux"] == 11874 * MIB
+    assert f"{gpu.usable_bytes['windows'] / GIB:.2f}" == "11.99"
+    assert gpu.nominal_bytes == 12282 * MIB
+
+
+@CARDS
+def test_ids_find_their_card_however_spelt(gpu: Gpu) -> None:
+    assert CATALOG[gpu.id].id == gpu.id
+    for spelling in (gpu.id.upper(), gpu.id.replace("-", "_"), gpu.id.replace("-", " ").title()):
+        assert find_gpu(spelling) == gpu
+    assert find_gpu(gpu.id.replace("rtx", "RTX ")) == gpu
+
+
+@CARDS
+def test_memory_clock_and_bus_give_the_bandwidth(gpu: Gpu) -> None:
+    computed = 2 * gpu.memory_mhz * 1e6 * gpu.bus_width_bits / 8 / 1e9
+    assert gpu.bandwidth_gb_s == pytest.approx(computed, rel=0.02)
+
+
+@CARDS
+def test_sms_and_clock_give_the_bf16_peak(gpu: Gpu) -> None:
+    if gpu.capability == (7, 5):
+        assert gpu.bf16_tflops is None
+        return
+    clock = H100_RATED_MHZ if gpu.id == "h100" else gpu.boost_mhz
+    if gpu.capability in {(8, 0), (9, 0)}:
+        rate = A100 if gpu.capability == (8, 0) else HOPPER
+    else:
+        rate = GEFORCE if "GeForce" in gpu.name or gpu.id == "a10g" else WORKSTATION
+    assert gpu.bf16_tflops == pytest.approx(gpu.sms * clock * 1e6 * rate / 1e12, rel=0.02)
+
+
+@CARDS
+def test_memory_figures_are_ordered(gpu: Gpu) -> None:
+    assert set(gpu.usable_bytes) <= set(PLATFORMS)
+    assert "linux" in gpu.usable_bytes
+    for usable in gpu.usable_bytes.values():
+        assert 0.9 < usable / gpu.nominal_bytes <= 1.0
+    # WDDM hides next to nothing from torch; the Linux driver keeps a few hundred MiB.
+    assert gpu.usable_bytes["linux"] < gpu.nominal_bytes - 200 * MIB
+    if "windows" in gpu.usable_bytes:
+        assert gpu.nominal_bytes - 2 * MIB < gpu.usable_bytes["windows"]
+    assert ("windows" in gpu.usable_bytes) == ("RTX" in gpu.name)
+    assert 100 * MIB <= gpu.context_bytes <= 700 * MIB
+
+
+@CARDS
+def test_limits_follow_from_the_capability(gpu: Gpu) -> None:
+    assert gpu.max_threads_per_sm == {7: 1024, 8: 1536, 9: 2048, 12: 1536}[gpu.capability[0]] or (
+        gpu.capability == (8, 0) and gpu.max_threads_per_sm == 2048
+    )
+    assert gpu.max_blocks_per_sm in {16, 24, 32}
+    assert gpu.registers_per_sm == 65536
+    assert gpu.shared_per_block_bytes == 48 * KIB < gpu.shared_per_block_optin_bytes
+    reserved = 0 if gpu.capability < (8, 0) else KIB  # from Ampere on, the system keeps 1 KiB a block
+    assert gpu.shared_per_sm_bytes - gpu.shared_per_block_optin_bytes == reserved
+
+
+@CARDS
+def test_every_figure_has_a_public_source(gpu: Gpu) -> None:
+    figures = set(FIGURES) - {f"{p}_usable_mib" for p in PLATFORMS if p not in gpu.usable_bytes}
+    assert set(gpu.sources) == figures | (set(CAPABILITY_FIGURES) - {"source"})
+    for source in gpu.sources.values():
+        assert len(source) > 10
+        assert not any(word in source for word in ("../", "/work", "/home", ".csv"))
+
+
+def test_names_are_unique_where_torch_must_tell_cards_apart() -> None:
+    assert len({gpu.name for gpu in CATALOG.values()}) == len(CATALOG)
+
+
+@pytest.mark.parametrize(("wrong", "meant"), [("rtx4071", "rtx4070"), ("4090", "rtx4090"), ("A100", "a100")])
+def test_unknown_card_names_the_close_ones(wrong: str, meant: str) -> None:
+    with pytest.raises(RequestError, match=meant) as caught:
+        find_gpu(wrong)
+    assert repr(wrong) in caught.value.problem
+    assert "`nanocheck gpus`" in str(caught.value.mend)
+
+
+def test_user_file_adds_a_card(tmp_path: Path) -> None:
+    gpu = find_gpu("example-1", [write(tmp_path, {"Example 1": COMPLETE})])
+    assert gpu.id == "example-1"
+    assert gpu.usable_bytes == {"linux": 7800 * MIB}
+    assert gpu.bf16_tflops is None
+    assert gpu.max_blocks_per_sm == 24
+    assert gpu.sources["tgp_w"] == "data sheet"
+    assert set(load_catalog()) == set(CATALOG)
+
+
+def test_user_file_overrides_what_it_names_and_keeps_the_rest(tmp_path: Path) -> None:
+    table = {"linux_usable_mib": 11866, "sources": {"linux_usable_mib": "my own card"}}
+    first = write(tmp_path, {"RTX_4070": table})
+    gpu = find_gpu("rtx4070", [first])
+    assert gpu.usable_bytes == {**CATALOG["rtx4070"].usable_bytes, "linux": 11866 * MIB}
+    assert gpu.sources == {**CATALOG["rtx4070"].sources, "linux_usable_mib": "my own card"}
+    assert gpu.sms == 46
+    table["linux_usable_mib"] = 11800
+    later = write(tmp_path, {"rtx4070": table}, name="later.toml")
+    assert find_gpu("rtx4070", [first, later]).usable_bytes["linux"] == 11800 * MIB
+    assert find_gpu("rtx4070").usable_bytes["linux"] == 11874 * MIB
+
+
+def test_user_file_may_bring_a_capability(tmp_path: Path) -> None:
+    figures = dict.fromkeys(CAPABILITY_FIGURES, 64) | {"source": "a guide"}
+    capability = write(tmp_path, {"13.0": figures}, kind="capability", name="capability.toml")
+    card = write(tmp_path, {"next": {**COMPLETE, "capability": "13.0"}})
+    gpu = find_gpu("next", [card, capability])
+    assert gpu.capability == (13, 0)
+    assert gpu.shared_per_sm_bytes == 64 * KIB
+    del figures["max_blocks_per_sm"]
+    partial = write(tmp_path, {"13.0": figures}, kind="capability", name="capability.toml")
+    text = message(partial)
+    assert str(partial) in text
+    assert '[capability."13.0"]: max_blocks_per_sm' in text
+
+
+def test_override_without_a_source_of_its_own_is_refused(tmp_path: Path) -> None:
+    extra = write(tmp_path, {"rtx4070": {"linux_usable_mib": 11866}})
+    text = message(extra)
+    assert str(extra) in text
+    assert "[gpu.rtx4070.sources]: expected the source of linux_usable_mib" in text
+
+
+WRONG = st.one_of(
+    st.none(), st.booleans(), st.just(""), st.just([]), st.just(-1), st.just(0), st.just("lots")
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
+    """A complete card with one damage, and the key an error must name."""
+    table = copy.deepcopy(COMPLETE)
+    key = draw(st.sampled_from(sorted(set(FIGURES) & set(table))))
+    damage = draw(st.sampled_from(["missing", "wrong", "no source", "blank source", "unknown", "misspelt"]))
+    if damage == "missing":
+        del table[key]
+    elif damage == "wrong":
+        value = draw(
+            WRONG.filter(lambda value: value is not None and not (key == "name" and value == "lots"))
+        )
+        table[key] = value
+    elif damage in {"no source", "blank source"}:
+        named = "specification" if key in SPECIFICATION else key
+        if damage == "no source":
+            del table["sources"][named]
+            key = SPECIFICATION[0] if named == "specification" else key
+            return table, "the source of" if named == "specification" else key
+        table["sources"][named] = "  "
+        key = named
+    elif damage == "unknown":
+        key = draw(st.from_regex(r"[a-z]{3,12}", fullmatch=True).filter(lambda name: name not in table))
+        table[key] = 1
+    else:
+        table[key + "s"] = table.pop(key)
+        key += "s"
+    return table, key
+
+
+@settings(max_examples=150, deadline=None)
+@given(damaged())
+def test_a_damaged_table_is_refused_with_file_table_and_key(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[dict[str, Any], str]
+) -> None:
+    table, key = case
+    extra = write(tmp_path_factory.mktemp("user"), {"mine": table})
+    text = message(extra)
+    assert str(extra) in text
+    assert "[gpu.mine" in text
+    assert key in text
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=60))
+def test_arbitrary_text_is_a_catalog_or_a_request_error(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    extra = tmp_path_factory.mktemp("user") / "mine.toml"
+    extra.write_text(text, encoding="utf-8", errors="surrogatepass")
+    problem = str(extra)
+    try:
+        load_catalog([extra])
+    except RequestError as error:
+        problem = error.problem
+    assert str(extra) in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[gpu.mine\n", "line 1"),
+        ("[gpus.mine]\n", "unknown key 'gpus'"),
+        ("gpu = 3\n", "gpu: expected tables"),
+        ("gpu.mine = 3\n", "mine: expected a table [gpu.mine]"),
+        ("[gpu.'..']\n", "(its id)"),
+        ("[gpu.a-b]\n[gpu.'A B']\n", "one table a card"),
+        ("[gpu.mine]\nsources = 3\n", "sources: expected a table [gpu.mine.sources]"),
+        ("[capability.new]\n", "(its name)"),
+        ("[gpu.rtx4070]\nsms = inf\n", "sms: expected a whole number"),
+        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 400}\n", "l2_mib: expected a number above 0"),
+        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 5000}\n", "expected TOML"),
+        ("[gpu.rtx4070]\nl2_mib = nan\n", "l2_mib: expected a number above 0"),
+    ],
+)
+def test_malformed_files_say_where(tmp_path: Path, text: str, expected: str) -> None:
+    extra = tmp_path / "mine.toml"
+    extra.write_text(text, encoding="utf-8")
+    found = message(extra)
+    assert str(extra) in found
+    assert expected in found
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"linux_usable_mib": 9000}, "linux_usable_mib: expected at most nominal_mib = 8192, found 9000"),
+        ({"context_mib": 7800}, "context_mib: expected less than the usable MiB"),
+        ({"capability": "3.0"}, "capability: expected one of 7.5"),
+    ],
+)
+def test_figures_that_contradict_each_other_are_refused(
+    tmp_path: Path, change: dict[str, Any], expected: str
+) -> None:
+    extra = write(tmp_path, {"mine": {**COMPLETE, **change}})
+    found = message(extra)
+    assert f"{extra}: [gpu.mine]: {expected}" in found
+
+
+def test_unreadable_files_are_request_errors(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    for path in (tmp_path, tmp_path / "absent.toml", binary):
+        assert str(path) in message(path)
+
+
+def test_the_catalog_needs_no_torch() -> None:
+    code = "import sys, nanocheck.gpus as g; g.load_catalog(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
