@@ -38,8 +38,9 @@ Observer = Callable[[int, int, Sequence[tuple[str, str]]], None]
 class Handle:
     """A submitted job."""
 
-    def __init__(self, pool: Pool, job: Job) -> None:
+    def __init__(self, pool: Pool, job: Job, on_done: Callable[[JobResult], None] | None) -> None:
         self.job = job
+        self._on_done = on_done
         self._pool = pool
         self._result: JobResult | None = None
 
@@ -57,6 +58,11 @@ class Handle:
         while self._result is None:
             self._pool._pump(None)
         return self._result
+
+    def _finish(self, result: JobResult) -> None:
+        self._result = result
+        if self._on_done is not None:
+            self._on_done(result)
 
 
 class Pool:
@@ -109,11 +115,14 @@ class Pool:
     ) -> None:
         self.close()
 
-    def submit(self, job: Job) -> Handle:
-        """Queue a job; it runs while anybody waits for any result of this pool."""
+    def submit(self, job: Job, on_done: Callable[[JobResult], None] | None = None) -> Handle:
+        """Queue a job; it runs while anybody waits for any result of this pool.
+
+        ``on_done`` is called when it ends, whoever is waiting for what; what it raises ends the pool.
+        """
         if self._closed:
             raise RequestError(f"the pool was closed before job {job.id} was submitted")
-        handle = Handle(self, job)
+        handle = Handle(self, job, on_done)
         self._queue.append((self._submitted, handle))
         self._submitted += 1
         return handle
@@ -136,6 +145,11 @@ class Pool:
         """Serve all jobs without waiting."""
         if self._queue or self._running:
             self._pump(0.0)
+
+    def wait(self) -> None:
+        """Serve all jobs until anything happened at all."""
+        if self._queue or self._running:
+            self._pump(None)
 
     def close(self) -> None:
         """Kill what runs, end the server, remove the scratch folder. Idempotent."""
@@ -365,5 +379,5 @@ class Pool:
         drain(running)
         running.close()
         shutil.rmtree(Path(self._scratch, str(run)), ignore_errors=True)
-        handle._result = running.finish(code, maxrss_bytes, lost)
         self._finished += 1
+        handle._finish(running.finish(code, maxrss_bytes, lost))
