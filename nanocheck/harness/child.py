@@ -76,7 +76,9 @@ class Reporter:
                 line = line[os.write(self._fd, line) :]
 
 
-def main(job_fd: int, output_fd: int, results_fd: int, *, server_pid: int, close: Iterable[int]) -> NoReturn:
+def main(
+    job_fd: int, output_fd: int, results_fd: int, *, directory: str, server_pid: int, close: Iterable[int]
+) -> NoReturn:
     """Everything the forked child does. Never returns, never runs the server's exit handlers:
     torch's static destructors are slow, and unsafe on a virtual GPU.
     """
@@ -85,6 +87,7 @@ def main(job_fd: int, output_fd: int, results_fd: int, *, server_pid: int, close
         _isolate(output_fd, results_fd, server_pid, close)
         with open(job_fd, "rb") as file:
             job = json.load(file)
+        os.chdir(directory)
         reporter = Reporter(results_fd)
         reporter.emit("stage", "import")
         try:
@@ -141,8 +144,6 @@ def _call(job: dict[str, Any], emit: Emit, imported: Callable[[], None]) -> Any:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    if job["directory"] is not None:
-        os.chdir(job["directory"])
     module, _, function = job["task"].partition(":")
     task = getattr(importlib.import_module(module), function)
     imported()

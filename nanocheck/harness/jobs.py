@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from nanocheck.errors import RequestError
 
 #: Stages every job goes through before its task names its own with ``emit("stage", name)``:
 #: ``start`` until the child is forked, ``import`` until the task is imported, then ``run``.
@@ -54,6 +57,20 @@ class Job:
     environment: Mapping[str, str | None] = field(default_factory=dict)
     deadlines: Mapping[str, float] = field(default_factory=dict)
 
+    def encode(self) -> bytes:
+        """What the child needs, as JSON.
+
+        Raises:
+            RequestError: JSON cannot hold the payload.
+        """
+        data = {"task": self.task, "payload": self.payload, "environment": dict(self.environment)}
+        try:
+            return json.dumps(data, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                f"job {self.id}: expected a payload that JSON can hold, found: {error}"
+            ) from error
+
 
 @dataclass(frozen=True, kw_only=True)
 class JobError:
@@ -65,6 +82,18 @@ class JobError:
     problem: str | None = None
     mend: str | None = None
     exit_code: int | None = None
+
+    @classmethod
+    def from_dict(cls, data: Any) -> JobError:
+        """
+        Raises:
+            TypeError: missing or unknown fields, or fields of another type.
+        """
+        error = cls(**data)
+        texts = [error.type, error.message, error.traceback, error.problem or "", error.mend or ""]
+        if not all(type(text) is str for text in texts) or type(error.exit_code) not in (int, type(None)):
+            raise TypeError(f"expected texts and an exit code, found {data!r:.200}")
+        return error
 
 
 @dataclass(frozen=True, kw_only=True)

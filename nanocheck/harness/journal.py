@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import io
 import json
-import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -23,6 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from nanocheck.errors import MachineError, StoredDataError
+from nanocheck.harness import strict
 
 SCHEMA = 1
 _KIND = "nanocheck journal"
@@ -153,10 +153,8 @@ class Journal:
 
     def _parse(self, number: int, line: bytes, expected: set[str]) -> dict[str, Any]:
         try:
-            value = json.loads(
-                line, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
-            )
-        except (ValueError, RecursionError) as error:
+            value = strict.loads(line)
+        except ValueError as error:
             raise self._damaged(number, f"expected JSON, found {line[:60]!r} ({error})") from error
         if not isinstance(value, dict) or set(value) != expected:
             found = sorted(value) if isinstance(value, dict) else value
@@ -230,23 +228,3 @@ def _canonical(data: Any) -> str:
 
 def _checksum(body: str) -> str:
     return f"{zlib.crc32(body.encode()):08x}"
-
-
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        raise ValueError(f"the field {', '.join(twice)} twice in one object")
-    return found
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if math.isinf(value):
-        raise ValueError(f"{text} is no finite number")
-    return value

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import nanocheck
-from nanocheck.harness.jobs import Job
 from nanocheck.harness.tail import Tail
 
 _MESSAGE_BYTES = 1 << 16
@@ -51,25 +50,15 @@ class Link:
         self.sock.setblocking(False)
         self._send({"preload": list(preload), "scratch": scratch})
 
-    def start(self, run: int, job: Job, directory: str, output_fd: int, results_fd: int) -> None:
+    def start(self, run: int, body: bytes, directory: str, output_fd: int, results_fd: int) -> None:
         """Ask for a child. The job itself travels in a memory file that only the child reads."""
         job_fd = os.memfd_create("nanocheck-job", os.MFD_CLOEXEC)
         try:
-            body = memoryview(
-                json.dumps(
-                    {
-                        "task": job.task,
-                        "payload": job.payload,
-                        "environment": dict(job.environment),
-                        "directory": directory,
-                    },
-                    allow_nan=False,
-                ).encode()
-            )
-            while body:
-                body = body[os.write(job_fd, body) :]
+            rest = memoryview(body)
+            while rest:
+                rest = rest[os.write(job_fd, rest) :]
             os.lseek(job_fd, 0, os.SEEK_SET)
-            self._send({"run": run}, [job_fd, output_fd, results_fd])
+            self._send({"run": run, "directory": directory}, [job_fd, output_fd, results_fd])
         finally:
             os.close(job_fd)
 

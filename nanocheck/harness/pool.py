@@ -40,6 +40,7 @@ class Handle:
 
     def __init__(self, pool: Pool, job: Job, on_done: Callable[[JobResult], None] | None) -> None:
         self.job = job
+        self._body = job.encode()
         self._on_done = on_done
         self._pool = pool
         self._result: JobResult | None = None
@@ -246,7 +247,7 @@ class Pool:
         try:
             directory = Path(self._scratch, str(run))
             directory.mkdir()
-            link.start(run, handle.job, str(directory), running.output_write, running.results_write)
+            link.start(run, handle._body, str(directory), running.output_write, running.results_write)
         finally:
             running.close_write_ends()
 

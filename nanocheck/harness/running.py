@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from typing import Any
 
+from nanocheck.harness import strict
 from nanocheck.harness.host import OomKills
 from nanocheck.harness.jobs import Deadlines, Job, JobError, JobResult
 from nanocheck.harness.link import describe_exit, signal_name
@@ -97,8 +97,8 @@ class Running:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = json.loads(line, parse_constant=_no_constant)
-        except (ValueError, RecursionError) as error:
+            message = strict.loads(line)
+        except ValueError as error:
             self._refuse(f"not JSON ({error}): {line[:80]!r}")
             return
         kind = message.get("kind") if isinstance(message, dict) else None
@@ -108,14 +108,16 @@ class Running:
             self._refuse(f"no message of the job protocol: {line[:80]!r}")
         elif self._final is not None:
             self._refuse(f"a message after the result: {line[:80]!r}")
+        elif kind == "stage" and type(message["name"]) is str:
+            self._enter(message["name"], at)
         elif kind == "stage":
-            self._enter(str(message["name"]), at)
+            self._refuse(f"a stage without a name: {line[:80]!r}")
         elif kind == "partial":
             self._partials.append(message["data"])
         else:
             if kind == "error":
                 try:
-                    message["error"] = JobError(**message["error"])
+                    message["error"] = JobError.from_dict(message["error"])
                 except TypeError as error:
                     self._refuse(f"a malformed error: {error}")
                     return
@@ -191,10 +193,6 @@ class Running:
         if code == -9:
             reason += f"; nanocheck did not send it: {OomKills.now().explain_since(self._oom_before)}"
         return "crashed", reason
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def drain(running: Running) -> None:

@@ -5,7 +5,7 @@ forks one child per request. It talks JSON messages over the sequenced-packet Un
 
 =========  ====================================================================================
 received   ``{"preload": [...], "scratch": path}`` once; then
-           ``{"run": n}`` with three descriptors (the job as JSON, output pipe, result pipe),
+           ``{"run": n, "directory": path}`` with three descriptors (job as JSON, output, results),
            ``{"kill": n, "signal": s}``
 sent       ``{"event": "ready", "seconds", "threads", "native_threads"}`` or
            ``{"event": "unready", "module", "type", "message", "traceback"}``;
@@ -123,7 +123,7 @@ class Server:
             return True
         fds = self._fds
         try:
-            self._fork(message["run"], fds)
+            self._fork(message["run"], message["directory"], fds)
         except OSError as error:
             self._send("unstarted", run=message["run"], message=str(error))
         finally:
@@ -131,7 +131,7 @@ class Server:
                 os.close(fd)
         return True
 
-    def _fork(self, run: int, fds: list[int]) -> None:
+    def _fork(self, run: int, directory: str, fds: list[int]) -> None:
         if threading.active_count() > 1:
             print(f"WARNING: forking with threads {threading.enumerate()}: children may hang", flush=True)
         sys.stdout.flush()
@@ -141,7 +141,10 @@ class Server:
         pid = os.fork()
         if pid == 0:
             child.main(
-                *fds, server_pid=server_pid, close=(self._sock.fileno(), self._wake_read, self._wake_write)
+                *fds,
+                directory=directory,
+                server_pid=server_pid,
+                close=(self._sock.fileno(), self._wake_read, self._wake_write),
             )
         self._pids[run] = pid
         self._send("started", run=run, pid=pid, seconds=time.monotonic() - began)
