@@ -30,6 +30,14 @@ def offer_to_oom_killer() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def is_unkillable(pid: int) -> bool:
+    """Whether a process is in uninterruptible sleep (state D of ``proc(5)``)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+    except OSError:
+        return False
+
+
 def no_core_dump() -> None:
     """A crash must not write gigabytes of address space to disk.
 

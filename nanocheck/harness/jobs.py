@@ -27,12 +27,14 @@ class Deadlines:
         default: for every stage that is not named there.
         preload: until the server has imported its modules.
         grace: between SIGTERM and SIGKILL.
+        reply: until the server must have reported the end of a killed process.
     """
 
     stages: Mapping[str, float] = field(default_factory=lambda: {"start": 60.0, "import": 120.0})
     default: float = 300.0
     preload: float = 180.0
     grace: float = 2.0
+    reply: float = 10.0
 
     def limit(self, stage: str, overrides: Mapping[str, float]) -> float:
         """Seconds allowed for a stage, the job's own overrides first."""

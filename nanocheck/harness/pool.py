@@ -22,14 +22,13 @@ from types import TracebackType
 from typing import Any
 
 from nanocheck.errors import MachineError, RequestError
+from nanocheck.harness import host
 from nanocheck.harness.jobs import Deadlines, Job, JobResult
 from nanocheck.harness.link import Link, describe_exit
 from nanocheck.harness.running import Running, drain
 
 #: A server that keeps dying is this machine's fault, not a job's.
 MAX_SERVER_DEATHS = 8
-#: How long a process may outlive its SIGKILL (in uninterruptible sleep) before it is given up.
-_UNDEAD_SECONDS = 10.0
 
 #: Called when anything changed: finished, submitted, and (id, stage) of what runs.
 Observer = Callable[[int, int, Sequence[tuple[str, str]]], None]
@@ -266,7 +265,7 @@ class Pool:
         if self._link is not None:
             self._link.kill(run, signal.SIGKILL)
         running.signals_sent = 1
-        running.next_signal_after(_UNDEAD_SECONDS)
+        running.next_signal_after(self._deadlines.reply)
 
     def _forget(self, fd: int) -> None:
         with contextlib.suppress(KeyError):
@@ -290,17 +289,22 @@ class Pool:
                 continue
             if running.signals_sent == 0:
                 running.expire()
-                if running.pid is None:
-                    # The server itself is stuck: its end is reported through its socket.
-                    link.process.kill()
-                    running.next_signal_after(_UNDEAD_SECONDS)
+                if running.pid is None:  # not even forked
+                    self._replace(link, running)
                     continue
                 link.kill(run, signal.SIGTERM)
                 running.next_signal_after(self._deadlines.grace)
             elif running.signals_sent == 1:
                 self._kill(run, running)
-            else:
+            elif running.pid is not None and host.is_unkillable(running.pid):
                 self._end(run, None, None, lost="the process outlived SIGKILL")
+            else:
+                self._replace(link, running)
+
+    def _replace(self, link: Link, running: Running) -> None:
+        """End a server that is stuck; its socket then reports its death as any other."""
+        link.process.kill()
+        running.next_signal_after(self._deadlines.reply)
 
     # -- what the server says -----------------------------------------------------------------------
 

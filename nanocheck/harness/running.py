@@ -84,6 +84,8 @@ class Running:
                 self._refuse(f"more than {RESULTS_LIMIT_BYTES >> 20} MiB of results")
                 return True
             self._line += chunk
+            if b"\n" not in chunk:  # never search a long line again
+                continue
             *lines, rest = self._line.split(b"\n")
             self._line = rest
             for line in lines:
