@@ -109,8 +109,9 @@ class Journal:
         line = json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n"
         end = self._file.seek(0, os.SEEK_END)
         try:
-            self._file.write(line)
-            self._file.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
             # Leave no half line before the next one.
@@ -182,10 +183,11 @@ class Journal:
         )
 
 
-def _open_locked(path: Path) -> io.BufferedRandom:
+def _open_locked(path: Path) -> io.FileIO:
     """The file, locked, and still the one at ``path`` after locking."""
     while True:
-        file = io.BufferedRandom(io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+"))
+        # Unbuffered: what a full disk refused must not linger and be written later.
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+")
         try:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

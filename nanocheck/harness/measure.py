@@ -7,7 +7,7 @@ import importlib
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from types import TracebackType
@@ -218,7 +218,7 @@ def measure(
     deadlines: Deadlines | None = None,
     progress: Observer | None = None,
     **options: Any,
-) -> Iterator[Record]:
+) -> Generator[Record, None, None]:
     """Records as they finish, those of the journal first; one for each distinct configuration.
 
     Arguments and errors are those of ``Measurement``. Leaving early kills what still runs.
