@@ -78,7 +78,7 @@ def compare(record: Record, baseline: Baseline | None, *, mend: str = "") -> Com
     return Comparison(
         kind=kind,
         sentence=f"{record.id}: {accept}: " + "; ".join(text for _, text in differences),
-        mend=f"if this is intended: {mend}",
+        mend=f"if this is intended: {mend}" if found.outcome in _ACCEPTABLE else "",
     )
 
 

@@ -105,18 +105,10 @@ def dumps(report: Report) -> str:
     environments, devices = report.environments, report.devices
     rows = []
     for row in report.rows:
-        record = replace(row.record, seconds={}).to_dict()
-        record["environment"] = environments.index(row.record.environment)
-        record["device"] = devices.index(row.record.device)
-        rows.append(
-            {
-                "id": row.record.id,
-                "why": row.why,
-                "verdict": asdict(row.verdict),
-                "comparison": None if row.comparison is None else asdict(row.comparison),
-                "record": record,
-            }
-        )
+        plain = row_to_plain(replace(row, record=replace(row.record, seconds={})))
+        plain["record"]["environment"] = environments.index(row.record.environment)
+        plain["record"]["device"] = devices.index(row.record.device)
+        rows.append({"id": row.record.id, **plain})
     head = {
         "schema": SCHEMA,
         "date": report.date,
@@ -154,16 +146,35 @@ def load(path: Path) -> Report:
         raise StoredDataError(f"{path}: malformed report: {error!r}", mend=mend) from error
 
 
-def _row(data: Mapping[str, Any], environments: Sequence[Any], devices: Sequence[Any]) -> Row:
-    stored = dict(data["record"])
-    stored["environment"] = environments[stored["environment"]]
-    stored["device"] = devices[stored["device"]]
+def row_to_plain(row: Row) -> dict[str, Any]:
+    """A row as plain data for JSON."""
+    return {
+        "why": row.why,
+        "verdict": asdict(row.verdict),
+        "comparison": None if row.comparison is None else asdict(row.comparison),
+        "record": row.record.to_dict(),
+    }
+
+
+def row_of_plain(data: Mapping[str, Any]) -> Row:
+    """The row of plain data.
+
+    Raises:
+        StoredDataError, KeyError, TypeError: the data are no row.
+    """
     return Row(
-        record=Record.from_dict(stored),
+        record=Record.from_dict(data["record"]),
         verdict=Verdict(**data["verdict"]),
         comparison=None if data["comparison"] is None else Comparison(**data["comparison"]),
         why=data["why"],
     )
+
+
+def _row(data: Mapping[str, Any], environments: Sequence[Any], devices: Sequence[Any]) -> Row:
+    stored = dict(data["record"])
+    stored["environment"] = environments[stored["environment"]]
+    stored["device"] = devices[stored["device"]]
+    return row_of_plain({**data, "record": stored})
 
 
 def _distinct(values: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:

@@ -1,0 +1,27 @@
+"""Does it still need exactly the memory it is known to need? One test per configuration of ``matrix.toml``.
+
+An out-of-memory that was expected passes: whether a configuration fits is the report's answer, and whether
+a change moved it is this suite's.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from nanocheck.report.data import Row
+from nanocheck.verdicts import leaks
+
+
+def test_memory(memory_row: Row) -> None:
+    record, comparison = memory_row.record, memory_row.comparison
+    if record.outcome in ("crashed", "timeout"):
+        pytest.fail(f"{record.id}: {memory_row.verdict.sentence}\n{record.detail}", pytrace=False)
+    leak = leaks(record)
+    if leak is not None:
+        pytest.fail(f"{record.id}: no steady state: {leak}", pytrace=False)
+    if comparison is None:
+        return  # --update-baselines: this run says what is expected
+    if comparison.fails:
+        pytest.fail(f"{comparison.sentence}\n  mend: {comparison.mend}", pytrace=False)
+    if comparison.kind == "stale":
+        pytest.skip(f"{comparison.sentence}; to compare again: {comparison.mend}")

@@ -1,0 +1,65 @@
+"""Somebody who answers at once instead of measuring, for the tests of the plugin.
+
+``script.json`` in the working directory may change what is answered: configuration id -> fields of the
+record; ``"interrupt"`` and ``"machine"`` raise instead. What was submitted and waited for is written down.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from made_up import oom_record, peaks, record
+
+from nanocheck.config import StepConfig
+from nanocheck.device import Device
+from nanocheck.errors import MachineError
+from nanocheck.results import Record
+from nanocheck.units import MIB
+
+
+class Pending:
+    def __init__(self, device: Device, config: StepConfig) -> None:
+        self.device, self.config = device, config
+
+    def result(self) -> Record:
+        _write("waited", self.config.id)
+        script = Path("script.json")
+        changes: dict[str, Any] = (
+            json.loads(script.read_text()).get(self.config.id, {}) if script.exists() else {}
+        )
+        if changes.pop("interrupt", False):
+            raise KeyboardInterrupt
+        if changes.pop("machine", False):
+            raise MachineError("expected a C compiler, found none", mend="install gcc")
+        device = self.device.to_dict()
+        if self.config.batch >= 16:
+            return oom_record(self.config, device=device)
+        size = changes.pop("mib", 800 * self.config.batch) * MIB
+        shown = list(peaks(size, size))
+        if changes.pop("leak", False):
+            shown[-1] = type(shown[-1])(
+                **{**vars(shown[-1]), "allocated_bytes": shown[-1].allocated_bytes + 512}
+            )
+        return record(self.config, **{"device": device, "peaks": tuple(shown), **changes})
+
+
+class Fake:
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.seen: set[str] = set()
+
+    def submit(self, config: StepConfig) -> Pending:
+        if config.id not in self.seen:
+            self.seen.add(config.id)
+            _write("submitted", config.id)
+        return Pending(self.device, config)
+
+    def close(self) -> None:
+        _write("closed", "closed")
+
+
+def _write(name: str, line: str) -> None:
+    with Path(f"{name}.txt").open("a") as stream:
+        stream.write(f"{line}\n")
