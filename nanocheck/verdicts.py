@@ -87,15 +87,17 @@ def _oom_sentence(record: Record) -> str:
 
 
 def leaks(record: Record) -> str | None:
-    """Why the last two optimizer steps differ in peak allocated, or ``None`` when they are equal.
+    """Why the last two optimizer steps differ in peak requested bytes, or ``None`` when they are equal.
 
     The step reaches its steady state when the optimizer's state exists, so from step 1 on every step
-    peaks at the same byte; one tensor kept per step breaks it. Compared phase by phase, allocated only:
-    the reserved peak may settle later. Runs that did not complete have nothing to compare.
+    peaks at the same byte; one tensor kept per step breaks it. Compared phase by phase, and by what the
+    tensors themselves ask for: allocated bytes also count the rest of a block that the allocator found
+    too small to split (up to 1 MiB each), which moves from step to step while blocks find their places,
+    and the reserved peak settles later still. Runs that did not complete have nothing to compare.
     """
     if record.outcome != "completed":
         return None
-    steps = {(peak.phase, peak.step): peak.allocated_bytes for peak in record.peaks if peak.phase in _STEADY}
+    steps = {(peak.phase, peak.step): peak.requested_bytes for peak in record.peaks if peak.phase in _STEADY}
     last = max((step for _, step in steps), default=0)
     if last < 2:
         return f"expected at least 3 optimizer steps to see a steady state, found {last + 1 if steps else 0}"

@@ -40,7 +40,7 @@ class Pending:
         shown = list(peaks(size, size))
         if changes.pop("leak", False):
             shown[-1] = type(shown[-1])(
-                **{**vars(shown[-1]), "allocated_bytes": shown[-1].allocated_bytes + 512}
+                **{**vars(shown[-1]), "requested_bytes": shown[-1].requested_bytes + 512}
             )
         return record(self.config, **{"device": device, "peaks": tuple(shown), **changes})
 
