@@ -22,7 +22,7 @@ class Batches:
         tokens: token ids, one dimension; random ones when not given.
 
     Raises:
-        RequestError: fewer than ``block_size + 2`` tokens, or one outside the vocabulary.
+        RequestError: fewer than ``block_size + 1`` tokens, or one outside the vocabulary.
     """
 
     def __init__(self, config: StepConfig, device: str, tokens: Sequence[int] | None = None) -> None:
@@ -60,9 +60,9 @@ def _random_tokens(config: StepConfig) -> NDArray[np.uint32]:
 
 
 def _checked(config: StepConfig, tokens: NDArray[np.integer]) -> NDArray[np.integer]:
-    if tokens.ndim != 1 or len(tokens) < config.block_size + 2:
+    if tokens.ndim != 1 or len(tokens) < config.block_size + 1:
         raise RequestError(
-            f"tokens: expected one dimension of at least block_size + 2 = {config.block_size + 2}, "
+            f"tokens: expected one dimension of at least block_size + 1 = {config.block_size + 1}, "
             f"found shape {tokens.shape}",
             mend="give more text, or choose a smaller block_size",
         )
