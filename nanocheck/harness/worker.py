@@ -1,0 +1,156 @@
+"""The task of a memory measurement: one configuration in a fresh process, one record out of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import nanocheck
+from nanocheck.config import StepConfig
+from nanocheck.errors import MachineError
+from nanocheck.harness.death import OomWatch, describe
+from nanocheck.results import OutOfMemory, Peak, Record
+from nanocheck.step.facts import cublas_workspace_bytes, sdpa_backend
+from nanocheck.step.run import run_step
+from nanocheck.virtual import child
+
+Emit = Callable[[str, Any], None]
+
+STEPS = 3
+
+
+class Observer:
+    """Reads and resets the allocator's peaks at the end of every phase.
+
+    Peaks of the micro-batches of a step are merged: the record keeps one row per phase and step.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.peaks: dict[tuple[str, int], Peak] = {}
+
+    def __call__(self, phase: str, step: int) -> None:
+        stats = torch.cuda.memory_stats()
+        torch.cuda.reset_peak_memory_stats()
+        seen = self.peaks.get((phase, step))
+        sizes = {
+            name: max(stats[f"{key}.all.peak"], getattr(seen, name, 0))
+            for name, key in (
+                ("allocated_bytes", "allocated_bytes"),
+                ("reserved_bytes", "reserved_bytes"),
+                ("requested_bytes", "requested_bytes"),
+            )
+        }
+        self.peaks[phase, step] = Peak(phase=phase, step=step, **sizes)
+        if phase == "build":
+            self._emit("stage", "first step")
+        elif phase == "optimizer" and step == 0:
+            self._emit("stage", "steps")
+        if phase in ("build", "optimizer"):  # what survives if this process dies
+            self._emit("partial", {"peaks": [vars(peak) for peak in self.peaks.values()]})
+
+
+def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    """Run ``payload["config"]`` on ``payload["device"]``; the result is a ``Record`` as plain data.
+
+    Raises:
+        MachineError: PyTorch sees no GPU, or not the one the harness promised.
+    """
+    config = StepConfig.from_dict(payload["config"])
+    device = payload["device"]
+    started = time.monotonic()
+    virtual = child.version()
+    _open_card(device, virtual)
+    if virtual is not None and config.compile != "off":
+        child.skip_kernel_compilation()
+    emit("stage", "build")
+    observer, watch = Observer(emit), OomWatch()
+    oom: OutOfMemory | None = None
+    micro_batches = min(config.accumulation, 2)
+    try:
+        run_step(config, "cuda", observe=observer, steps=STEPS, workdir=Path.cwd())
+    except torch.OutOfMemoryError as error:
+        last = max((step for _, step in observer.peaks), default=0)
+        oom = describe(error, watch, last)
+        observer(oom.phase, oom.step)
+    finished = time.monotonic()
+    emit("stage", "facts")
+    stats = torch.cuda.memory_stats()
+    backend = _backend(config, virtual)
+    notes = []
+    if backend == "cudnn" and virtual is not None:
+        notes.append(
+            "cuDNN attention ran; the workspace of its real plans is not known and counts as 0 bytes"
+        )
+    if config.accumulation > micro_batches:
+        notes.append(
+            f"{micro_batches} of {config.accumulation} micro-batches ran; the others repeat the second"
+        )
+    record = Record(
+        config=config,
+        provenance="virtual" if virtual is not None else "measured",
+        device=device,
+        environment=environment(virtual),
+        outcome="completed" if oom is None else "oom",
+        peaks=tuple(observer.peaks.values()),
+        retries=stats["num_alloc_retries"],
+        ooms=stats["num_ooms"],
+        micro_batches=micro_batches,
+        oom=oom,
+        sdpa_backend=backend,
+        cublas_workspace_bytes=cublas_workspace_bytes(),
+        allocator_conf=os.environ.get("PYTORCH_ALLOC_CONF") or os.environ.get("PYTORCH_CUDA_ALLOC_CONF", ""),
+        seconds={"run": round(finished - started, 3)},
+        notes=tuple(notes),
+    )
+    return record.to_dict()
+
+
+def _open_card(device: dict[str, Any], virtual: str | None) -> None:
+    """Initialise CUDA on the promised card, and cap a larger real one."""
+    if device["kind"] == "virtual" and virtual is None:
+        raise MachineError(
+            "expected to run on the virtual GPU, but its library is not loaded in this process"
+        )
+    if not torch.cuda.is_available():
+        raise MachineError(
+            f"expected a GPU that PyTorch can use, found none (torch {torch.__version__}, CUDA {torch.version.cuda})",
+            mend="nanocheck doctor   # or --device virtual",
+        )
+    torch.cuda.init()
+    name = torch.cuda.get_device_name()
+    if device["capped_from"] is None and name != device["name"]:
+        raise MachineError(
+            f"expected a {device['name']}, found a {name}", mend="choose --gpu, or --device virtual"
+        )
+    if device["kind"] == "real" and (device["capped_from"] is not None or device["reserve_bytes"]):
+        total = torch.cuda.get_device_properties(0).total_memory
+        allowed = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+        torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total))
+
+
+def _backend(config: StepConfig, virtual: str | None) -> str:
+    """What ran, by the kernels that were launched; on a real card, what PyTorch says it chooses."""
+    return sdpa_backend(config, "cuda") if virtual is None else child.attention_backend()
+
+
+def environment(virtual: str | None) -> dict[str, Any]:
+    """Whatever can change a number, of this process."""
+    return {
+        "nanocheck": nanocheck.__version__,
+        "virtual_gpu": virtual,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "python": platform.python_version(),
+        "os": platform.system(),
+        "machine": platform.machine(),
+        "byteorder": sys.byteorder,
+    }

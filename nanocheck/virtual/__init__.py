@@ -1,0 +1,72 @@
+"""The virtual GPU: the real PyTorch on a card that is not there.
+
+``prepare`` builds or finds the library; ``VirtualGpu.launch_environment`` is what a process needs
+before torch is imported; ``card_environment`` chooses the card, any time before CUDA initialises.
+Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanocheck.device import Device
+from nanocheck.virtual.build import LIBRARY, NVML, build, cache_folder, source_hash
+from nanocheck.virtual.profile import card_text
+from nanocheck.virtual.wheels import find_wheels
+
+__all__ = ["VirtualGpu", "card_environment", "prepare", "source_hash"]
+
+
+@dataclass(frozen=True)
+class VirtualGpu:
+    """A compiled virtual GPU for one installation of torch.
+
+    Attributes:
+        folder: holds the libraries.
+        torch_version: such as ``2.14.1+cu130``.
+    """
+
+    folder: Path
+    torch_version: str
+
+    def launch_environment(self) -> dict[str, str]:
+        """Variables a process needs from its start; they hold for its children too."""
+        preload = [str(self.folder / LIBRARY), str(self.folder / NVML)]
+        if os.environ.get("LD_PRELOAD"):
+            preload.append(os.environ["LD_PRELOAD"])
+        return {
+            "LD_PRELOAD": ":".join(preload),
+            "TRITON_LIBCUDA_PATH": str(self.folder),
+            # Expandable segments would otherwise ask for handles that other processes can open.
+            "TORCH_CUDA_EXPANDABLE_SEGMENTS_IPC": "0",
+            # Nobody executes kernels, so nobody must spend processes on compiling them.
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        }
+
+
+def prepare() -> VirtualGpu:
+    """The virtual GPU for the installed torch, compiled on first use.
+
+    Raises:
+        MachineError: CPU-only torch, no C compiler, or a cache that cannot be written.
+    """
+    wheels = find_wheels()
+    return VirtualGpu(build(wheels), wheels.version)
+
+
+def card_environment(device: Device) -> dict[str, str]:
+    """Variables that choose the card; set them before CUDA initialises.
+
+    Compiled code is cached per card: Inductor's own key is the card's name, and two cards of the same
+    name can differ in a user's catalog.
+    """
+    text = card_text(device)
+    key = hashlib.sha256((text + source_hash()).encode()).hexdigest()[:12]
+    return {
+        "NANOCHECK_CARD": text,
+        "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor" / key),
+        "TRITON_CACHE_DIR": str(cache_folder() / "triton" / key),
+    }

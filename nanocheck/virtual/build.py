@@ -1,0 +1,114 @@
+"""Compiling the virtual GPU: once per torch version, wheels and sources, into the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from nanocheck.errors import MachineError
+from nanocheck.virtual.symbols import needed_symbols
+from nanocheck.virtual.wheels import Wheels
+
+_SOURCES = Path(__file__).parent / "csrc"
+#: The one library that stands in for five, under the driver's name: whoever opens the driver finds it.
+LIBRARY = "libcuda.so.1"
+NVML = "libnvidia-ml.so.1"
+
+
+def cache_folder() -> Path:
+    """``$NANOCHECK_CACHE``, else ``nanocheck`` in the user's cache folder (XDG)."""
+    chosen = os.environ.get("NANOCHECK_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nanocheck"
+
+
+def source_hash() -> str:
+    """Identity of the virtual GPU: its C sources and the code that decides what is stubbed."""
+    digest = hashlib.sha256()
+    for path in [*sorted(_SOURCES.iterdir()), Path(__file__).with_name("symbols.py")]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def build(wheels: Wheels) -> Path:
+    """Folder with the compiled libraries; built if it is not there yet.
+
+    Raises:
+        MachineError: no C compiler, a compiler that fails, or a cache that cannot be written.
+    """
+    version = source_hash()
+    libraries = "".join(f"{path.name} {path.stat().st_size}\n" for path in wheels.nvidia_libraries)
+    wheel_hash = hashlib.sha256(libraries.encode()).hexdigest()[:8]
+    folder = cache_folder() / "virtual" / f"torch-{wheels.version}-{wheel_hash}-{version}"
+    if (folder / LIBRARY).exists() and (folder / NVML).exists():
+        return folder
+    compiler = find_compiler()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:
+            work = Path(temporary) / "out"
+            work.mkdir()
+            _compile(compiler, wheels, version, work)
+            try:
+                work.rename(folder)
+            except OSError:  # another process was faster: its result is the same
+                if not (folder / LIBRARY).exists():
+                    raise
+    except OSError as error:
+        raise MachineError(
+            f"cannot write the compiled virtual GPU to {folder.parent}: {error.strerror or error}",
+            mend="set NANOCHECK_CACHE to a folder you can write, or free some space",
+        ) from error
+    return folder
+
+
+def find_compiler() -> str:
+    """The system's C compiler: ``$CC``, else cc, gcc or clang.
+
+    Raises:
+        MachineError: there is none.
+    """
+    for name in filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise MachineError(
+        "expected a C compiler (cc, gcc or clang, or $CC), found none; the virtual GPU is compiled on first use",
+        mend="apt-get install gcc   # or your system's package of the same",
+    )
+
+
+def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
+    stubs = work / "stubs.c"
+    lines = [f"STUB({name})" for name in needed_symbols(wheels)]
+    stubs.write_text(
+        # Weak: whatever the sources answer wins; the rest stops the run with its name.
+        'extern _Noreturn void nc_unimplemented(const char *) __attribute__((visibility("hidden")));\n'
+        '#define STUB(name) __attribute__((weak, section("nc_stubs"))) int name(void) { nc_unimplemented(#name); }\n'
+        + "\n".join(lines)
+        + "\n"
+    )
+    includes = [f"-I{folder}" for folder in wheels.include_folders]
+    common = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-w", "-o"]
+    sources = [str(path) for path in sorted(_SOURCES.glob("*.c")) if path.name != "nvml.c"]
+    _run(
+        [compiler, *common, str(work / LIBRARY), f"-Wl,-soname,{LIBRARY}", f'-DNC_VERSION="{version}"']
+        + [*includes, *sources, str(stubs), "-lpthread", "-ldl"]
+    )
+    _run([compiler, *common, str(work / NVML), f"-Wl,-soname,{NVML}", str(_SOURCES / "nvml.c"), "-ldl"])
+    (work / "libcuda.so").symlink_to(LIBRARY)  # Triton links against the name without a version
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise MachineError(
+            f"the C compiler failed on the virtual GPU (exit {done.returncode}):\n{done.stderr[-3000:]}",
+            mend="nanocheck doctor   # shows the compiler and headers that were found",
+        )

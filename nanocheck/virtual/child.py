@@ -1,0 +1,50 @@
+"""What a process asks of the virtual GPU it runs on. Works without torch; safe where there is none."""
+
+from __future__ import annotations
+
+import ctypes
+
+#: Order of ``nc_counter`` in csrc/nc.h.
+_COUNTERS = ("launches", "flash", "efficient", "cudnn", "matmul", "fills", "copies_skipped")
+
+
+def version() -> str | None:
+    """Identity of the virtual GPU loaded in this process, or ``None`` where the GPU is not ours.
+
+    This is how provenance is found out: by what is loaded, never by what was asked for.
+    """
+    try:
+        answer = ctypes.CDLL(None).nanocheck_virtual_version
+    except AttributeError:
+        return None
+    answer.restype = ctypes.c_char_p
+    return str(answer().decode())
+
+
+def counters() -> dict[str, int]:
+    """How often each kind of work was launched (not executed) in this process; {} without a virtual GPU."""
+    if version() is None:
+        return {}
+    count = ctypes.CDLL(None).nanocheck_counter
+    count.restype = ctypes.c_ulonglong
+    return {name: int(count(index)) for index, name in enumerate(_COUNTERS)}
+
+
+def attention_backend() -> str:
+    """The attention kernels that were launched: flash, efficient or cudnn; ``math`` where none of them was,
+    ``unknown`` where nothing was launched at all.
+    """
+    seen = counters()
+    names = [name for name in ("flash", "efficient", "cudnn") if seen.get(name)]
+    if len(names) > 1:
+        return "+".join(names)
+    if names:
+        return names[0]
+    return "math" if seen.get("matmul") else "unknown"
+
+
+def skip_kernel_compilation() -> None:
+    """Compile steps without compiling Triton kernels that will never execute; imports Inductor."""
+    from nanocheck.virtual import kernels
+
+    kernels.install()

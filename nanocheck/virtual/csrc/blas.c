@@ -1,0 +1,85 @@
+/* cuBLAS and cuBLASLt: handles are distinct, matrix products are counted and not computed.
+ *
+ * PyTorch gives every (handle, stream) a workspace of its own through the caching allocator, so a
+ * handle must be a new address each time. The libraries' headers want C++ ones that the wheels lack;
+ * the few types are declared here as the documentation gives them.
+ */
+#include "nc.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef int status; /* cublasStatus_t: 0 is CUBLAS_STATUS_SUCCESS */
+typedef struct { cudaStream_t stream; int math_mode, pointer_mode, sms; } handle;
+
+status cublasCreate_v2(handle **out) { return (*out = calloc(1, sizeof **out)) ? 0 : 3 /* ALLOC_FAILED */; }
+status cublasDestroy_v2(handle *h) { free(h); return 0; }
+status cublasSetStream_v2(handle *h, cudaStream_t stream) { h->stream = stream; return 0; }
+status cublasGetStream_v2(handle *h, cudaStream_t *stream) { *stream = h->stream; return 0; }
+status cublasSetWorkspace_v2(handle *h, void *memory, size_t bytes) { (void)h; (void)memory; (void)bytes; return 0; }
+status cublasSetMathMode(handle *h, int mode) { h->math_mode = mode; return 0; }
+status cublasGetMathMode(handle *h, int *mode) { *mode = h->math_mode; return 0; }
+status cublasSetPointerMode_v2(handle *h, int mode) { h->pointer_mode = mode; return 0; }
+status cublasGetPointerMode_v2(handle *h, int *mode) { *mode = h->pointer_mode; return 0; }
+status cublasSetSmCountTarget(handle *h, int sms) { h->sms = sms; return 0; }
+status cublasGetSmCountTarget(handle *h, int *sms) { *sms = h->sms; return 0; }
+status cublasSetAtomicsMode(handle *h, int mode) { (void)h; (void)mode; return 0; }
+
+static status computed(handle *h) {
+    nc_count(NC_LAUNCHES);
+    nc_count(NC_MATMUL);
+    nc_capture_node(h->stream);
+    return 0;
+}
+#define COMPUTES_NOTHING(name) status name(handle *h) { return computed(h); }
+#define FOUR_TYPES(before, after) COMPUTES_NOTHING(before##S##after) COMPUTES_NOTHING(before##D##after) \
+    COMPUTES_NOTHING(before##C##after) COMPUTES_NOTHING(before##Z##after)
+FOUR_TYPES(cublas, gemm_v2)
+FOUR_TYPES(cublas, gemmBatched)
+FOUR_TYPES(cublas, gemmStridedBatched)
+FOUR_TYPES(cublas, gemv_v2)
+FOUR_TYPES(cublas, trsm_v2)
+FOUR_TYPES(cublas, trsmBatched)
+COMPUTES_NOTHING(cublasHgemm)
+COMPUTES_NOTHING(cublasHgemmStridedBatched)
+COMPUTES_NOTHING(cublasSgemmEx)
+COMPUTES_NOTHING(cublasGemmEx)
+COMPUTES_NOTHING(cublasGemmBatchedEx)
+COMPUTES_NOTHING(cublasGemmStridedBatchedEx)
+
+/* A dot product writes its result where the pointer mode says: to the card nothing, to the host a value nobody computed. */
+#define DOT(name) status name(handle *h) { if (h->pointer_mode == 0) nc_unimplemented(#name " with its result on the host"); return computed(h); }
+DOT(cublasSdot_v2)
+DOT(cublasDdot_v2)
+DOT(cublasDotEx)
+
+/* ---- cuBLASLt ---- */
+typedef struct { uint64_t algo[8]; size_t workspace; status state; float waves; int reserved[4]; } lt_result;
+
+status cublasLtCreate(void **out) { *out = nc_handle(); return 0; }
+status cublasLtDestroy(void *h) { (void)h; return 0; }
+size_t cublasLtGetVersion(void) { return CUDART_VERSION * 10; }
+size_t cublasLtGetCudartVersion(void) { return CUDART_VERSION; }
+#define OPAQUE(what) \
+    status cublasLt##what##Create(void **out) { *out = nc_handle(); return 0; } \
+    status cublasLt##what##Destroy(void *d) { (void)d; return 0; } \
+    status cublasLt##what##SetAttribute(void *d, int a, const void *v, size_t n) { (void)d; (void)a; (void)v; (void)n; return 0; }
+OPAQUE(MatmulDesc)
+OPAQUE(MatmulPreference)
+OPAQUE(MatrixLayout)
+status cublasLtMatmulAlgoGetHeuristic(void *h, void *d, void *a, void *b, void *c, void *out, void *preference, int wanted, lt_result *results, int *found) {
+    (void)h; (void)d; (void)a; (void)b; (void)c; (void)out; (void)preference; (void)wanted;
+    memset(results, 0, sizeof *results);
+    results->waves = 1.0f;
+    *found = 1;
+    return 0;
+}
+status cublasLtMatmulAlgoInit(void) { return 0; }
+status cublasLtMatmulAlgoConfigSetAttribute(void) { return 0; }
+status cublasLtMatmulAlgoCheck(void *h, void *d, void *a, void *b, void *c, void *out, const void *algo, lt_result *result) {
+    (void)h; (void)d; (void)a; (void)b; (void)c; (void)out; (void)algo;
+    memset(result, 0, sizeof *result);
+    return 0;
+}
+status cublasLtMatmul(void) { nc_count(NC_LAUNCHES); nc_count(NC_MATMUL); return 0; }
+const char *cublasGetStatusString(status s) { return s ? "error of the virtual GPU" : "success"; }
+const char *cublasGetStatusName(status s) { return s ? "CUBLAS_STATUS_INTERNAL_ERROR" : "CUBLAS_STATUS_SUCCESS"; }

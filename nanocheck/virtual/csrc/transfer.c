@@ -1,0 +1,91 @@
+/* Copies and memsets.
+ *
+ * Small ones are real, so labels, shapes and counters keep their values. Larger writes to the card
+ * are left out: nothing computes with them, and an 80 GB card must fit in a small machine. Reads
+ * from the card are always real; memory that nobody wrote reads as zeros.
+ */
+#include "nc.h"
+#include <string.h>
+
+static bool carried_out(const void *destination, size_t bytes) {
+    const nc_card *card = nc_card_get();
+    if (!nc_is_device(destination) || !card || bytes <= card->copy_limit_bytes) return true;
+    nc_count(NC_COPIES_SKIPPED);
+    return false;
+}
+
+static cudaError_t copy(void *to, const void *from, size_t bytes) {
+    if (bytes && carried_out(to, bytes)) memmove(to, from, bytes);
+    return cudaSuccess;
+}
+
+static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width, size_t rows) {
+    if (carried_out(to, width * rows))
+        for (size_t row = 0; row < rows; row++) memmove(to + row * to_pitch, from + row * from_pitch, width);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind) {
+    (void)kind;
+    return copy(to, from, n);
+}
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t stream) {
+    (void)kind;
+    if (nc_capturing(stream)) { nc_capture_node(stream); return cudaSuccess; }
+    return copy(to, from, n);
+}
+cudaError_t cudaMemcpyPeerAsync(void *to, int td, const void *from, int fd, size_t n, cudaStream_t stream) {
+    (void)td; (void)fd; (void)stream;
+    return copy(to, from, n);
+}
+cudaError_t cudaMemcpy2D(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind) {
+    (void)kind;
+    return copy_rows(to, tp, from, fp, width, rows);
+}
+cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind, cudaStream_t stream) {
+    (void)kind; (void)stream;
+    return copy_rows(to, tp, from, fp, width, rows);
+}
+cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, size_t offset, enum cudaMemcpyKind kind) {
+    (void)symbol; (void)from; (void)n; (void)offset; (void)kind; /* __constant__ memory: only kernels read it */
+    return cudaSuccess;
+}
+cudaError_t cudaMemset(void *to, int value, size_t n) {
+    if (carried_out(to, n)) memset(to, value, n);
+    return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {
+    if (nc_capturing(stream)) { nc_capture_node(stream); return cudaSuccess; }
+    return cudaMemset(to, value, n);
+}
+
+#undef cuMemcpyHtoD
+#undef cuMemcpyDtoH
+#undef cuMemcpyDtoD
+CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n) { copy((void *)to, from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t n) { copy(to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t n) { copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) { (void)s; copy((void *)to, from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) { (void)s; copy(to, (void *)from, n); return CUDA_SUCCESS; }
+#undef cuMemcpyAsync
+CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) { (void)s; copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
+#undef cuMemsetD32Async
+CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream stream) {
+    (void)stream;
+    if (carried_out((void *)to, count * 4))
+        for (size_t i = 0; i < count; i++) ((unsigned *)to)[i] = value;
+    return CUDA_SUCCESS;
+}
+#undef cuMemsetD8Async
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t n, CUstream stream) {
+    return (CUresult)cudaMemsetAsync((void *)to, value, n, (cudaStream_t)stream);
+}
+#undef cuStreamWriteValue32
+CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr to, cuuint32_t value, unsigned flags) {
+    (void)flags;
+    return cuMemsetD32Async(to, value, 1, stream);
+}
+#undef cuStreamWriteValue32_v2
+CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr to, cuuint32_t value, unsigned flags) {
+    return cuStreamWriteValue32(stream, to, value, flags);
+}

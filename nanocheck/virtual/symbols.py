@@ -1,0 +1,102 @@
+"""Which symbols the virtual GPU must answer, read from the ELF files of the installed wheels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from nanocheck.errors import MachineError
+from nanocheck.virtual.wheels import Wheels
+
+#: Libraries that talk to the GPU. NVRTC, nvJitLink, cuFile and CUPTI work on the host and stay real.
+DEVICE_LIBRARIES = (
+    "libcublas",
+    "libcublasLt",
+    "libcudart",
+    "libcudnn",
+    "libcufft",
+    "libcurand",
+    "libcusolver",
+    "libcusparse",
+    "libcusparseLt",
+    "libnccl",
+    "libnvshmem_host",
+)
+#: Of these, every function is answered or stops by name: other packages link them too.
+WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart")
+
+_API_NAME = re.compile(r"(__cuda|cu[a-z]*[A-Z]|nccl[A-Z]|nvshmem)\w*")
+_DRIVER_DECLARATION = re.compile(r"^CUresult\s+CUDAAPI\s+(cu[A-Z]\w*)\s*\(", re.MULTILINE)
+
+
+def dynamic_symbols(library: Path) -> tuple[set[str], set[str]]:
+    """Names of the functions a shared object imports and exports.
+
+    C++ symbols and data are left out: only names in the manner of an NVIDIA interface count.
+    """
+    imports: set[str] = set()
+    exports: set[str] = set()
+    with library.open("rb") as file:
+        table = ELFFile(file).get_section_by_name(".dynsym")
+        if isinstance(table, SymbolTableSection):
+            for symbol in table.iter_symbols():
+                if _API_NAME.fullmatch(symbol.name) is None:
+                    continue
+                if symbol["st_shndx"] == "SHN_UNDEF":
+                    imports.add(symbol.name)
+                elif symbol["st_info"]["type"] == "STT_FUNC":
+                    exports.add(symbol.name)
+    return imports, exports
+
+
+def _stem(library: Path) -> str:
+    return library.name.split(".so")[0]
+
+
+def needed_symbols(wheels: Wheels) -> list[str]:
+    """Every symbol that must be answered or stop the run by name, sorted.
+
+    These are the functions PyTorch imports from a device library, all functions of the CUDA runtime
+    and cuBLAS, and those of the driver. The driver is no wheel: its functions are the ones that the
+    wheels' own ``cuda.h`` declares.
+    """
+    imported: set[str] = set()
+    for library in wheels.torch_libraries:
+        imported |= dynamic_symbols(library)[0]
+    offered: set[str] = set()
+    wanted: set[str] = driver_symbols(wheels)
+    for library in _worth_reading(wheels.nvidia_libraries):
+        exports = dynamic_symbols(library)[1]
+        device = any(
+            _stem(library) == stem or _stem(library).startswith(stem + "_") for stem in DEVICE_LIBRARIES
+        )
+        if device:
+            offered |= exports
+        if _stem(library) in WHOLE_LIBRARIES:
+            wanted |= exports
+    return sorted(wanted | imported & offered)
+
+
+def driver_symbols(wheels: Wheels) -> set[str]:
+    """Functions of the driver interface, those with and without a version in their name."""
+    for folder in wheels.include_folders:
+        header = folder / "cuda.h"
+        if header.exists():
+            text = header.read_text(encoding="utf-8", errors="replace")
+            names = set(_DRIVER_DECLARATION.findall(text))
+            return names | {name.split("_v")[0] for name in names}
+    raise MachineError(
+        "expected cuda.h among the headers of the installed wheels, found none",
+        mend="pip install --force-reinstall torch triton",
+    )
+
+
+def _worth_reading(libraries: Iterable[Path]) -> list[Path]:
+    """The device libraries, less cuDNN's engines: those export nothing PyTorch calls and are large."""
+    return [
+        path for path in libraries if path.name.startswith(DEVICE_LIBRARIES) and "_engines" not in path.name
+    ]
