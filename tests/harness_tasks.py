@@ -49,6 +49,13 @@ def descriptors() -> dict[str, str]:
     return {name: target for name, target in found.items() if not target.startswith("/proc/")}
 
 
+def inherited(payload: Any, emit: Emit) -> Any:
+    """The descriptors that a program started without any care would get."""
+    code = "import harness_tasks, json; print(json.dumps(harness_tasks.descriptors()))"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, close_fds=False, capture_output=True, text=True, check=True).stdout
+
+
 def count(payload: Any, emit: Emit) -> Any:
     """Leaves a line in a file each time it runs."""
     with Path(payload["file"]).open("a") as file:

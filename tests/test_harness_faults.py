@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ import pytest
 from harness_tasks import open_pool, wait_until_gone
 
 from nanocheck.errors import RequestError
+from nanocheck.harness.child import Reporter
 from nanocheck.harness.jobs import Deadlines, Job, JobResult
 
 SHORT = Deadlines(stages={"hanging": 0.3, "quick": 0.3}, default=60, grace=0.3)
@@ -235,6 +238,25 @@ def test_a_thread_that_reports_for_ever(run: Any) -> None:
     result = run("emits_after_return")
     assert (result.outcome, result.value) == ("ok", "returned")
     assert set(result.partials) == {"still here"}
+
+
+def test_nothing_can_be_reported_after_the_result() -> None:
+    read, write = os.pipe()
+    try:
+        reporter = Reporter(write)
+        reporter.emit("partial", 1)
+        reporter.result(2)
+        written = os.read(read, 1 << 16)
+        for late in (lambda: reporter.emit("partial", 3), lambda: reporter.result(4)):
+            with pytest.raises(RuntimeError, match="already"):
+                late()
+        assert [json.loads(line)["kind"] for line in written.splitlines()] == ["partial", "result"]
+        os.set_blocking(read, False)
+        with pytest.raises(BlockingIOError):
+            os.read(read, 1)
+    finally:
+        os.close(read)
+        os.close(write)
 
 
 @pytest.mark.parametrize("payload", [["unknown", 1], ["stage", 5], ["partial", None, 1]])

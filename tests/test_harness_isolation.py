@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -42,6 +43,8 @@ def test_each_child_sees_its_own_environment_only(monkeypatch: pytest.MonkeyPatc
 def test_a_child_is_alone() -> None:
     with open_pool() as pool:
         one, two = look(pool), look(pool)
+        # As soon as the job has ended, not only when the pool has.
+        assert not Path(one["directory"]).exists()
     for seen in (one, two):
         assert seen["pid"] == seen["group"]
         assert seen["threads"] == 1
@@ -52,7 +55,6 @@ def test_a_child_is_alone() -> None:
         assert "torch" not in seen["modules"]
     assert one["pid"] != two["pid"]
     assert one["directory"] != two["directory"]
-    assert not Path(one["directory"]).exists()
 
 
 def test_a_child_holds_no_descriptors_but_its_own() -> None:
@@ -65,6 +67,13 @@ def test_a_child_holds_no_descriptors_but_its_own() -> None:
     assert seen.pop("0") == "/dev/null"
     assert seen.pop("1") == seen.pop("2")
     assert [name.partition(":")[0] for name in seen.values()] == ["pipe"], seen
+
+
+def test_programs_that_a_job_starts_do_not_hold_its_result_pipe() -> None:
+    with open_pool() as pool:
+        result = pool.submit(Job(id="i", task="harness_tasks:inherited")).result()
+    assert result.outcome == "ok", result
+    assert set(json.loads(result.value)) == {"0", "1", "2"}
 
 
 def test_modules_are_preloaded_and_only_those() -> None:

@@ -75,11 +75,13 @@ def test_on_done_is_called_for_jobs_nobody_waits_for() -> None:
 
 def test_time_spent_elsewhere_is_not_held_against_jobs() -> None:
     """The child waits for us to read its output, not the other way round."""
-    job = Job(id="talker", task="harness_tasks:print_much", payload=4, deadlines={"run": 1.0})
-    with open_pool() as pool:
-        pool.submit(echo("up")).result()
+    job = Job(id="talker", task="harness_tasks:print_much", payload=16, deadlines={"run": 1.0})
+    stages: list[str] = []
+    with open_pool(observer=lambda done, total, running: stages.extend(each[1] for each in running)) as pool:
         handle = pool.submit(job)
-        pool.poll()
+        while "run" not in stages:
+            pool.wait()
+        assert not handle.done
         time.sleep(1.5)
         assert handle.result().outcome == "ok"
 
@@ -121,6 +123,17 @@ def test_a_dead_server_takes_all_its_running_jobs_and_their_groups(tmp_path: Pat
         assert wait_until_gone(result.partials[0]["pid"])
         assert wait_until_gone(result.partials[0]["grandchild"])
         assert pool.submit(echo("next")).result().outcome == "ok"
+
+
+def test_children_die_with_their_server_even_if_nobody_looks() -> None:
+    stages: list[str] = []
+    with open_pool(observer=lambda done, total, running: stages.extend(each[1] for each in running)) as pool:
+        pool.submit(Job(id="h", task="harness_tasks:hang_deaf"))
+        while "hanging" not in stages:
+            pool.wait()
+        (child,) = (running.pid for running, _ in pool._running.values())
+        os.kill(pool._link.process.pid, signal.SIGKILL)
+        assert wait_until_gone(child)
 
 
 def test_a_server_that_keeps_dying_is_reported_and_not_restarted_for_ever() -> None:
