@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,17 @@ from hypothesis import strategies as st
 
 from nanocheck.errors import MachineError, StoredDataError
 from nanocheck.harness.journal import Journal
+
+
+@pytest.fixture(scope="module", autouse=True)
+def synced() -> Iterator[list[int]]:
+    """Waiting for the disk thousands of times shows nothing; that it is waited for is counted."""
+    sizes: list[int] = []
+    patch = pytest.MonkeyPatch()
+    patch.setattr("nanocheck.harness.journal.os.fsync", lambda fd: sizes.append(os.fstat(fd).st_size))
+    yield sizes
+    patch.undo()
+
 
 PRINT = {"torch": "2.14.1", "nanocheck": "abc"}
 
@@ -187,6 +199,14 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         assert "in use by another" in held.stdout
         assert "mend:" in held.stdout
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": root})
+
+
+def test_each_result_is_on_disk_before_append_returns(tmp_path: Path, synced: list[int]) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, PRINT) as journal:
+        for number in range(3):
+            journal.append(str(number), number)
+            assert synced[-1] == path.stat().st_size
 
 
 def test_the_same_key_is_not_written_twice(tmp_path: Path) -> None:
