@@ -65,7 +65,7 @@ def test_an_expected_oom_passes_and_stands_in_the_report(settled: Project) -> No
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"outcome": "crashed", "detail": "it printed\nSegmentation fault"}, "crashed: Segmentation fault"),
+        ({"outcome": "crashed", "detail": "Segmentation fault\nit printed"}, "crashed: Segmentation fault"),
         ({"outcome": "timeout", "detail": "stage build"}, "timeout: stage build"),
         ({"leak": True}, "no steady state: optimizer: expected equal peaks in steps 1 and 2*(+512)"),
     ],

@@ -134,12 +134,12 @@ def test_provenance_is_never_mixed_silently() -> None:
     assert "**measured, capped NVIDIA L40S**: a real GPU ran it" in mixed
 
 
-def test_a_crash_is_no_answer_and_keeps_its_last_word() -> None:
+def test_a_crash_is_no_answer_and_says_why() -> None:
     page = markdown.render(
         report_of(*ladder(), record(StepConfig(batch=2), outcome="crashed", detail="boom | <b>\n"))
     )
     header, line = table_rows(page, "## No answer")
-    assert dict(zip(header, line, strict=True))["what was said last"] == "crashed: boom &#124; &lt;b&gt;"
+    assert dict(zip(header, line, strict=True))["why"] == "crashed: boom &#124; &lt;b&gt;"
 
 
 def test_a_part_and_notes_and_environment_and_limits_are_told() -> None:

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import DEVICE, oom_record, peaks, record
 
+from nanocheck.config import StepConfig
+from nanocheck.results import Record
 from nanocheck.units import MIB
 from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, judge, leaks
 
@@ -61,7 +63,7 @@ def test_an_oom_says_what_was_asked_where() -> None:
 
 @pytest.mark.parametrize("outcome", ["crashed", "timeout", "unsupported"])
 def test_no_answer_stays_no_answer(outcome: str) -> None:
-    verdict = judge(record(outcome=outcome, detail="Traceback\nRuntimeError: boom\n"))
+    verdict = judge(record(outcome=outcome, detail="\nRuntimeError: boom\nTraceback\n"))
     assert (verdict.kind, verdict.is_answer, verdict.headroom_bytes) == (outcome, False, None)
     assert verdict.sentence == f"{outcome}: RuntimeError: boom"
 
@@ -105,6 +107,21 @@ def test_slack_that_moves_between_blocks_is_no_leak() -> None:
         for peak in peaks()
     )
     assert leaks(record(peaks=moved)) is None
+
+
+def test_cuda_graphs_repeat_themselves_from_the_third_step_on() -> None:
+    graphs = StepConfig(compile="reduce-overhead")
+
+    def changing(at: int, steps: int) -> Record:
+        shown = peaks(steps=steps)
+        return record(
+            graphs,
+            peaks=tuple(replace(each, requested_bytes=1) if each.step <= at else each for each in shown),
+        )
+
+    assert leaks(changing(at=1, steps=3)) is None
+    assert leaks(changing(at=1, steps=4)) is None
+    assert "steps 2 and 3" in str(leaks(changing(at=2, steps=4)))
 
 
 def test_too_few_steps_to_tell_is_said() -> None:

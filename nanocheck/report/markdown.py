@@ -104,7 +104,7 @@ def _no_answers(report: Report) -> list[str]:
         {
             "configuration": row.record.id,
             "verdict": row.verdict.kind,
-            "what was said last": row.verdict.sentence,
+            "why": row.verdict.sentence,
         }
         for row in report.rows
         if not row.verdict.is_answer
