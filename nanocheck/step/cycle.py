@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nanocheck.config import StepConfig
-from nanocheck.errors import StoredDataError
+from nanocheck.errors import RequestError, StoredDataError
 from nanocheck.step.model import GPT, initialise
 from nanocheck.step.optimizer import build_optimizer
 from nanocheck.step.training import Training
@@ -71,8 +72,19 @@ def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, An
     """The checkpoint with its tensors on ``device``, as nanoGPT loads it.
 
     Raises:
-        StoredDataError: it was saved by a model of other dimensions.
+        RequestError: there is no such file.
+        StoredDataError: it is damaged, or was saved by a model of other dimensions.
     """
+    if not path.is_file():
+        raise RequestError(
+            f"expected a checkpoint at {path}, found none", mend="give the path of a saved one"
+        )
+    # A zip archive's directory is at its end: a file cut short is no archive.
+    if not zipfile.is_zipfile(path):
+        raise StoredDataError(
+            f"checkpoint {path.name}: expected an archive of torch.save, found a damaged file",
+            mend="resume from an older checkpoint",
+        )
     checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size", "bias", "optimizer"):
         expected, found = getattr(config, name), checkpoint["config"][name]
