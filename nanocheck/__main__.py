@@ -1,0 +1,8 @@
+"""``python -m nanocheck``."""
+
+from __future__ import annotations
+
+from nanocheck.commands import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())
