@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import settings
+
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.harness.jobs import Job, JobResult
+from nanocheck.harness.pool import Pool
+from nanocheck.virtual import card_environment, prepare
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
+#: Runs a task of tests/virtual_tasks.py in a child on the virtual GPU and gives back how it ended.
+OnVirtual = Callable[..., JobResult]
+
+
+@pytest.fixture(scope="session")
+def virtual_pool() -> Iterator[Pool]:
+    """One server with torch imported, for all tests of the session."""
+    launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
+    with Pool(1, launch, ["torch", "virtual_tasks"]) as pool:
+        yield pool
+
+
+@pytest.fixture
+def on_virtual(virtual_pool: Pool) -> OnVirtual:
+    def run(
+        task: str, payload: Any = None, *, gpu: str = "rtx4070", expandable: bool = False, **device: Any
+    ) -> JobResult:
+        environment = card_environment(Device(kind="virtual", gpu=find_gpu(gpu), **device))
+        if expandable:
+            environment["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
+            environment["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
+        job = Job(id=task, task=f"virtual_tasks:{task}", payload=payload, environment=environment)
+        return virtual_pool.submit(job).result()
+
+    return run

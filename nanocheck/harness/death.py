@@ -34,7 +34,7 @@ class OomWatch:
 
     def __init__(self) -> None:
         self.failed_bytes: list[int] = []
-        torch._C._cuda_attach_out_of_memory_observer(self._failed)
+        torch._C._cuda_attach_out_of_memory_observer(self._failed)  # type: ignore[attr-defined]
 
     def _failed(self, device: int, size: int, total: int, free: int) -> None:
         self.failed_bytes.append(size)

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import platform
+import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
@@ -31,6 +32,8 @@ PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 #: torch 2.9 renamed the variable; older ones read only the second, newer ones prefer the first.
 _ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+#: What nanocheck/virtual/csrc/unimplemented.c says before it stops the process.
+_UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 #: Outcomes that are answers. Others may be the machine's bad day, so a resumed run tries them again.
 _ANSWERS = ("completed", "oom")
 
@@ -248,8 +251,12 @@ def to_record(config: StepConfig, device: OnDevice, result: JobResult) -> Record
         return replace(record, seconds={**result.seconds, **record.seconds})
     if result.outcome == "timeout":
         return _failed(config, device, result, "timeout", result.reason)
-    unsupported = result.error is not None and result.error.exit_code == 3
-    return _failed(config, device, result, "unsupported" if unsupported else "crashed", result.reason)
+    if result.error is not None and result.error.exit_code == 3:
+        return _failed(config, device, result, "unsupported", result.reason)
+    unanswered = _UNANSWERED.search(result.output)
+    if unanswered is not None:
+        return _failed(config, device, result, "unsupported", unanswered.group(1))
+    return _failed(config, device, result, "crashed", result.reason)
 
 
 def _failed(config: StepConfig, device: OnDevice, result: JobResult, outcome: str, why: str) -> Record:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanocheck.device import Device
-from nanocheck.virtual.build import LIBRARY, NVML, build, cache_folder, source_hash
+from nanocheck.virtual.build import LIBRARY, NVML, build_library, cache_folder, source_hash
 from nanocheck.virtual.profile import card_text
 from nanocheck.virtual.wheels import find_wheels
 
@@ -54,7 +54,7 @@ def prepare() -> VirtualGpu:
         MachineError: CPU-only torch, no C compiler, or a cache that cannot be written.
     """
     wheels = find_wheels()
-    return VirtualGpu(build(wheels), wheels.version)
+    return VirtualGpu(build_library(wheels), wheels.version)
 
 
 def card_environment(device: Device) -> dict[str, str]:

@@ -36,7 +36,7 @@ def source_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def build(wheels: Wheels) -> Path:
+def build_library(wheels: Wheels) -> Path:
     """Folder with the compiled libraries; built if it is not there yet.
 
     Raises:
@@ -79,7 +79,8 @@ def find_compiler() -> str:
         if found:
             return found
     raise MachineError(
-        "expected a C compiler (cc, gcc or clang, or $CC), found none; the virtual GPU is compiled on first use",
+        "expected a C compiler (cc, gcc or clang, or $CC), found none; the virtual GPU is compiled on "
+        "first use",
         mend="apt-get install gcc   # or your system's package of the same",
     )
 
@@ -90,17 +91,15 @@ def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
     stubs.write_text(
         # Weak: whatever the sources answer wins; the rest stops the run with its name.
         'extern _Noreturn void nc_unimplemented(const char *) __attribute__((visibility("hidden")));\n'
-        '#define STUB(name) __attribute__((weak, section("nc_stubs"))) int name(void) { nc_unimplemented(#name); }\n'
-        + "\n".join(lines)
-        + "\n"
+        '#define STUB(name) __attribute__((weak, section("nc_stubs"))) '
+        "int name(void) { nc_unimplemented(#name); }\n" + "\n".join(lines) + "\n"
     )
     includes = [f"-I{folder}" for folder in wheels.include_folders]
     common = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-w", "-o"]
     sources = [str(path) for path in sorted(_SOURCES.glob("*.c")) if path.name != "nvml.c"]
-    _run(
-        [compiler, *common, str(work / LIBRARY), f"-Wl,-soname,{LIBRARY}", f'-DNC_VERSION="{version}"']
-        + [*includes, *sources, str(stubs), "-lpthread", "-ldl"]
-    )
+    version_flag = f'-DNC_VERSION="{version}"'
+    main = [str(work / LIBRARY), f"-Wl,-soname,{LIBRARY}", version_flag, *includes, *sources, str(stubs)]
+    _run([compiler, *common, *main, "-lpthread", "-ldl"])
     _run([compiler, *common, str(work / NVML), f"-Wl,-soname,{NVML}", str(_SOURCES / "nvml.c"), "-ldl"])
     (work / "libcuda.so").symlink_to(LIBRARY)  # Triton links against the name without a version
 

@@ -48,4 +48,4 @@ def install() -> None:
 
     config.autotune_local_cache = False
     config.compile_threads = 1
-    triton_heuristics.CachingAutotuner.precompile = _precompile  # type: ignore[method-assign, assignment]
+    triton_heuristics.CachingAutotuner.precompile = _precompile  # type: ignore[method-assign]

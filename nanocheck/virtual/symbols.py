@@ -30,7 +30,11 @@ DEVICE_LIBRARIES = (
 WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart")
 
 _API_NAME = re.compile(r"(__cuda|cu[a-z]*[A-Z]|nccl[A-Z]|nvshmem)\w*")
-_DRIVER_DECLARATION = re.compile(r"^CUresult\s+CUDAAPI\s+(cu[A-Z]\w*)\s*\(", re.MULTILINE)
+_DRIVER_DECLARATION = re.compile(r"^\s*CUresult\s+CUDAAPI\s+(cu[A-Z]\w*)\s*\(", re.MULTILINE)
+#: ``#define cuMemAlloc cuMemAlloc_v2``: the name in the library carries the version.
+_DRIVER_VERSION = re.compile(
+    r"^\s*#\s*define\s+cu[A-Z]\w*\s+(?:__CUDA_API_PT\w+\()?(cu[A-Z]\w*)", re.MULTILINE
+)
 
 
 def dynamic_symbols(library: Path) -> tuple[set[str], set[str]]:
@@ -87,8 +91,7 @@ def driver_symbols(wheels: Wheels) -> set[str]:
         header = folder / "cuda.h"
         if header.exists():
             text = header.read_text(encoding="utf-8", errors="replace")
-            names = set(_DRIVER_DECLARATION.findall(text))
-            return names | {name.split("_v")[0] for name in names}
+            return {*_DRIVER_DECLARATION.findall(text), *_DRIVER_VERSION.findall(text)}
     raise MachineError(
         "expected cuda.h among the headers of the installed wheels, found none",
         mend="pip install --force-reinstall torch triton",

@@ -90,5 +90,5 @@ def _read_version(path: Path) -> tuple[str, str | None]:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         value = getattr(node, "value", None)
         if isinstance(target, ast.Name) and target.id in found and isinstance(value, ast.Constant):
-            found[target.id] = value.value
+            found[target.id] = None if value.value is None else str(value.value)
     return str(found["__version__"]), found["cuda"]

@@ -1,0 +1,152 @@
+"""Building the virtual GPU: what it reads, where it keeps the result, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanocheck.errors import MachineError
+from nanocheck.virtual import build as building
+from nanocheck.virtual.build import build_library, cache_folder, find_compiler
+from nanocheck.virtual.symbols import driver_symbols, needed_symbols
+from nanocheck.virtual.wheels import Wheels, find_wheels
+
+
+@pytest.fixture(scope="module")
+def wheels() -> Wheels:
+    return find_wheels()
+
+
+@pytest.fixture(scope="module")
+def needed(wheels: Wheels) -> set[str]:
+    return set(needed_symbols(wheels))
+
+
+def test_symbols_come_from_the_wheels(needed: set[str]) -> None:
+    assert {"cudaMalloc", "cublasGemmEx", "cublasLtMatmul", "cudnnBackendExecute", "ncclAllReduce"} <= needed
+    assert {"cuMemCreate", "cuMemGetAddressRange_v2", "cuGetProcAddress_v2"} <= needed
+    assert not {name for name in needed if name.startswith(("_Z", "nvrtc", "cupti", "cuFile"))}
+
+
+def test_every_symbol_is_answered_or_stops_by_name(wheels: Wheels, needed: set[str]) -> None:
+    """The library that was built defines each of them; none falls through to NVIDIA's own."""
+    library = build_library(wheels) / building.LIBRARY
+    table = subprocess.run(
+        ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
+    )
+    defined = {line.split()[-1] for line in table.stdout.splitlines()}
+    assert needed - defined == set()
+    assert "nc_card_get" not in defined  # what the rooms share stays inside
+
+
+def test_the_driver_is_read_from_the_headers(wheels: Wheels) -> None:
+    names = driver_symbols(wheels)
+    assert {"cuInit", "cuMemMap", "cuLaunchKernel"} <= names
+    assert len(names) > 400
+
+
+def test_headers_that_are_missing_are_named(wheels: Wheels, tmp_path: Path) -> None:
+    bare = dataclasses.replace(wheels, nvidia=(tmp_path,), torch=tmp_path / "torch")
+    with pytest.raises(MachineError, match=r"cuda\.h"):
+        driver_symbols(bare)
+
+
+def test_a_second_build_is_the_first_ones_folder(wheels: Wheels, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build_library(wheels)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    assert build_library(wheels) == first  # needs no compiler any more
+
+
+def test_other_sources_are_another_build(
+    wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for path in building._SOURCES.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    before = building.source_hash()
+    monkeypatch.setattr(building, "_SOURCES", tmp_path)
+    assert building.source_hash() == before
+    with (tmp_path / "memory.c").open("a") as file:
+        file.write("/* changed */")
+    assert building.source_hash() != before
+
+
+def test_no_compiler(wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(MachineError, match="expected a C compiler") as caught:
+        build_library(wheels)
+    assert caught.value.exit_code == 3
+    assert "apt-get install gcc" in str(caught.value)
+
+
+def test_cc_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", sys.executable)
+    assert find_compiler() == sys.executable
+
+
+def test_a_compiler_that_fails_is_quoted(
+    wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = tmp_path / "cc"
+    fake.write_text("#!/bin/sh\necho 'nc.h:1: no such thing' >&2\nexit 7\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("CC", str(fake))
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(MachineError, match=r"exit 7.*\n.*no such thing"):
+        build_library(wheels)
+    assert list((tmp_path / "cache" / "virtual").iterdir()) == []  # nothing half-built stays
+
+
+def test_a_cache_that_cannot_be_written(
+    wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(MachineError, match="cannot write the compiled virtual GPU") as caught:
+        build_library(wheels)
+    assert "NANOCHECK_CACHE" in str(caught.value)
+
+
+def test_the_cache_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NANOCHECK_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "nanocheck"
+
+
+def fake_torch(folder: Path, text: str) -> Path:
+    (folder / "torch").mkdir(parents=True)
+    (folder / "torch" / "__init__.py").write_text("")
+    (folder / "torch" / "version.py").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("__version__ = '2.14.1+cpu'\ncuda: str | None = None\n", r"expected a CUDA build.*2\.14\.1\+cpu"),
+        ("__version__ = '2.14.1'\ncuda = '13.0'\n", "nvidia-\\* wheels .* are not beside it"),
+        ("__version__ = (", "cannot read version.py"),
+    ],
+)
+def test_the_wrong_torch_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, said: str
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(fake_torch(tmp_path, text))])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    monkeypatch.delitem(sys.modules, "nvidia", raising=False)
+    with pytest.raises(MachineError, match=said) as caught:
+        find_wheels()
+    assert "pip install" in str(caught.value)
+
+
+def test_no_torch_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with pytest.raises(MachineError, match="found none"):
+        find_wheels()

@@ -1,0 +1,231 @@
+"""What the tests of the virtual GPU run in its children. PyTorch as any program would use it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nanocheck.units import GIB, MIB
+from nanocheck.virtual import child
+
+Emit = Callable[[str, Any], None]
+
+
+def properties(payload: Any, emit: Emit) -> Any:
+    card = torch.cuda.get_device_properties(0)
+    free, total = torch.cuda.mem_get_info()
+    return {
+        "name": card.name,
+        "capability": [card.major, card.minor],
+        "sms": card.multi_processor_count,
+        "threads_per_sm": card.max_threads_per_multi_processor,
+        "l2_bytes": card.L2_cache_size,
+        "total": total,
+        "free": free,
+        "count": torch.cuda.device_count(),
+        "version": child.version(),
+    }
+
+
+def memory_adds_up(sizes: list[int], emit: Emit) -> Any:
+    """After each allocation: free memory as the driver tells it, and what PyTorch reserved."""
+    torch.cuda.init()
+    rows, kept = [], []
+    for size in sizes:
+        kept.append(torch.empty(size, dtype=torch.uint8, device="cuda"))
+        rows.append([torch.cuda.mem_get_info()[0], torch.cuda.memory_reserved()])
+    kept.clear()
+    torch.cuda.empty_cache()
+    rows.append([torch.cuda.mem_get_info()[0], torch.cuda.memory_reserved()])
+    return rows
+
+
+def out_of_memory(size: int, emit: Emit) -> Any:
+    kept = torch.empty(GIB, dtype=torch.uint8, device="cuda")
+    try:
+        torch.empty(size, dtype=torch.uint8, device="cuda")
+    except torch.cuda.OutOfMemoryError as error:
+        return {"message": str(error), "kept": kept.numel(), "again": torch.empty(MIB, device="cuda").numel()}
+    return None
+
+
+def fill_the_card(payload: Any, emit: Emit) -> Any:
+    """Allocate all of a large card in pieces and write a little to each."""
+    pieces = []
+    try:
+        while True:
+            piece = torch.empty(GIB, dtype=torch.uint8, device="cuda")
+            piece[:1000].fill_(1)
+            pieces.append(piece)
+    except torch.OutOfMemoryError:
+        return {"pieces": len(pieces), "resident": _resident_bytes()}
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+def values(payload: Any, emit: Emit) -> Any:
+    """What a program wrote it must find again; what a kernel would have computed it must not."""
+    numbers = torch.tensor([3, 1, 4, 1, 5], device="cuda")
+    dirty = torch.full((64,), 7.0, device="cuda")
+    del dirty
+    return {
+        "copied": numbers.tolist(),
+        "sliced": numbers[2:].tolist(),
+        "zeros": torch.zeros(64, device="cuda").tolist() == [0.0] * 64,
+        "ones": torch.ones(5, dtype=torch.bfloat16, device="cuda").tolist(),
+        "full": torch.full((3,), 65536.0, device="cuda").tolist(),
+        "long": torch.full((3,), -1, dtype=torch.int64, device="cuda").tolist(),
+        "bool": torch.full((3,), True, device="cuda").tolist(),
+        "not filled": int(torch.zeros(3, device="cuda", dtype=torch.int32).fill_(9)[1].item()),
+        "moved": torch.arange(10).cuda().cpu().tolist(),
+    }
+
+
+def streams_and_events(payload: Any, emit: Emit) -> Any:
+    side = torch.cuda.Stream()
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    start.record()
+    with torch.cuda.stream(side):
+        piece = torch.empty(8 * MIB, dtype=torch.uint8, device="cuda")
+        piece.record_stream(torch.cuda.current_stream())
+        end.record()
+    side.wait_event(start)
+    torch.cuda.synchronize()
+    first = torch.cuda.memory_reserved()
+    del piece
+    again = torch.empty(8 * MIB, dtype=torch.uint8, device="cuda")  # another stream: no reuse
+    return {
+        "elapsed": start.elapsed_time(end),
+        "query": [start.query(), side.query()],
+        "grew": torch.cuda.memory_reserved() - first,
+        "again": again.numel(),
+    }
+
+
+def graphs(payload: Any, emit: Emit) -> Any:
+    """Private pools of CUDA graphs keep their memory while the graph lives."""
+    weight = torch.ones(1024, 1024, device="cuda")
+    weight @ weight
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        product = (weight @ weight) + 1
+    capturing = torch.cuda.is_current_stream_capturing()
+    graph.replay()
+    held = torch.cuda.memory_reserved() - before
+    del product, graph
+    torch.cuda.empty_cache()
+    return {"held": held, "capturing": capturing, "released": torch.cuda.memory_reserved() - before}
+
+
+def pinned(payload: Any, emit: Emit) -> Any:
+    page = torch.arange(1000).pin_memory()
+    moved = page.to("cuda", non_blocking=True)
+    return {
+        "pinned": page.is_pinned(),
+        "plain": torch.arange(10).is_pinned(),
+        "same": moved.tolist() == page.tolist(),
+    }
+
+
+def snapshot(payload: Any, emit: Emit) -> Any:
+    torch.cuda.memory._record_memory_history()
+    kept = torch.empty(5 * MIB, dtype=torch.uint8, device="cuda")
+    taken = torch.cuda.memory._snapshot()
+    lines = [frame["name"] for event in taken["device_traces"][0] for frame in event.get("frames", [])]
+    return {"segments": len(taken["segments"]), "lines": lines, "kept": kept.numel()}
+
+
+def data_loader(workers: int, emit: Emit) -> Any:
+    data = torch.utils.data.TensorDataset(torch.arange(64))
+    loader = torch.utils.data.DataLoader(data, batch_size=8, num_workers=workers, pin_memory=True)
+    return sorted(value for (batch,) in loader for value in batch.cuda(non_blocking=True).tolist())
+
+
+def threads(count: int, emit: Emit) -> Any:
+    """Many threads allocate and free at once; at the end nothing is left."""
+    failures: list[str] = []
+
+    def work() -> None:
+        try:
+            for round_ in range(200):
+                a = torch.empty(1 + round_ * 4096, dtype=torch.uint8, device="cuda")
+                with torch.cuda.stream(torch.cuda.Stream()):
+                    b = torch.empty(3 * MIB, dtype=torch.uint8, device="cuda")
+                del a, b
+        except Exception as error:
+            failures.append(repr(error))
+
+    all_ = [threading.Thread(target=work) for _ in range(count)]
+    for each in all_:
+        each.start()
+    for each in all_:
+        each.join()
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    return {
+        "failures": failures,
+        "allocated": torch.cuda.memory_allocated(),
+        "reserved": torch.cuda.memory_reserved(),
+    }
+
+
+def attention(dtype: str, emit: Emit) -> Any:
+    """Which backend runs, by the node autograd keeps and by the kernels that were launched."""
+    q = torch.empty(2, 4, 256, 64, device="cuda", dtype=getattr(torch, dtype), requires_grad=True)
+    out = torch.nn.functional.scaled_dot_product_attention(q, q, q, is_causal=True)
+    weight = torch.empty(64, 64, device="cuda")
+    weight @ weight
+    node = type(out.grad_fn).__name__
+    out.sum().backward()
+    return {"node": node, "launched": child.attention_backend()}
+
+
+def workspaces(payload: Any, emit: Emit) -> Any:
+    """cuBLAS workspaces: one for the thread of the forward, one for that of the backward."""
+    layer = torch.nn.Linear(64, 64, bias=False).cuda()
+    before = torch.cuda.memory_allocated()
+    loss = layer(torch.empty(8, 64, device="cuda")).sum()
+    forward = torch.cuda.memory_allocated()
+    loss.backward()
+    return {"forward": forward - before, "backward": torch.cuda.memory_allocated() - forward}
+
+
+def embedding_backward(payload: Any, emit: Emit) -> Any:
+    """CUB compares the kernel's architecture with those it was built for: error 98 if they disagree."""
+    table = torch.nn.Embedding(50304, 64).cuda()
+    table(torch.zeros(8, 1024, dtype=torch.int64, device="cuda")).sum().backward()
+    assert table.weight.grad is not None
+    return list(table.weight.grad.shape)
+
+
+def unanswered(payload: Any, emit: Emit) -> Any:
+    torch.fft.fft(torch.empty(64, dtype=torch.complex64, device="cuda"))
+
+
+def scaler(payload: Any, emit: Emit) -> Any:
+    """A GradScaler must take its step although memory holds what earlier tensors left there."""
+    for value in (float("inf"), 1.0, -3.0):
+        dirty = [torch.full((1,), value, device="cuda") for _ in range(64)]
+        del dirty
+    layer = torch.nn.Linear(8, 8).cuda()
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    scale = torch.amp.GradScaler("cuda")
+    with torch.autocast("cuda", dtype=torch.float16):
+        loss = layer(torch.empty(4, 8, device="cuda")).sum()
+    scale.scale(loss).backward()
+    scale.unscale_(optimizer)
+    scale.step(optimizer)
+    scale.update()
+    return {"states": len(optimizer.state), "scale": scale.get_scale()}
+
+
+def sees_a_card(payload: Any, emit: Emit) -> Any:
+    return torch.cuda.is_available()
