@@ -118,6 +118,21 @@ def test_a_prepared_checkpoint_looks_like_a_saved_one(tmp_path: Path) -> None:
         torch.load(tmp_path / name, weights_only=True) for name in ("checkpoint.pt", "prepared.pt")
     )
     assert shape(saved) == shape(prepared)
+    assert {float(state["step"]) for state in prepared["optimizer"]["state"].values()} == {1000.0}
+    tied = (prepared["model"][name].data_ptr() for name in ("lm_head.weight", "transformer.wte.weight"))
+    assert len(set(tied)) == 1
+
+
+def test_a_prepared_checkpoint_takes_no_room(tmp_path: Path) -> None:
+    path = tmp_path / "prepared.pt"
+    prepare_checkpoint(replace(SMALL, vocab_size=1 << 20), path)
+    assert path.stat().st_size > 3 * 4 * 32 << 20
+    assert path.stat().st_blocks * 512 < 1 << 20
+
+
+def test_losses_are_not_read_after_resuming_from_zeros() -> None:
+    with pytest.raises(RequestError, match="no real checkpoint"):
+        run_step(replace(SMALL, cycle="resume"), "cpu", observe=quiet, read_losses=True)
 
 
 KILLED = """

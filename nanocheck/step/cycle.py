@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.step.model import GPT, initialise
+from nanocheck.step.model import GPT
 from nanocheck.step.optimizer import build_optimizer
 from nanocheck.step.training import Training
 
@@ -97,24 +98,46 @@ def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, An
 
 
 def prepare_checkpoint(config: StepConfig, path: Path) -> None:
-    """Write a checkpoint as if a run had saved it, on the host only: the device is never touched.
+    """Write a checkpoint of the right shapes without a run, on the host only: the device is never touched.
 
-    Moments are zero and the step counters 1,000, so that nothing divides by zero where a virtual
-    GPU does not advance them.
+    Its weights and moments are zeros that take no room on a disk that knows holes, so it serves to
+    measure memory and nothing else. The step counters are 1,000, so that nothing divides by zero where a
+    virtual GPU does not advance them.
     """
     model = GPT(config)
-    initialise(model, config)
     optimizer = build_optimizer(model, config)
     state = optimizer.state_dict()
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
     state["state"] = {
         index: {
-            "step": torch.tensor(1000.0),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
+            "step": torch.empty(()),
+            "exp_avg": torch.empty_like(parameter),
+            "exp_avg_sq": torch.empty_like(parameter),
         }
         for index, parameter in enumerate(parameters)
     }
-    write_checkpoint(
-        {"model": model.state_dict(), "optimizer": state, "iter_num": 1000, "config": config.to_dict()}, path
-    )
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": state,
+        "iter_num": 1000,
+        "config": config.to_dict(),
+    }
+    with torch.serialization.skip_data():
+        write_checkpoint(checkpoint, path)
+    _write_scalars(path, 1000.0)
+
+
+def _write_scalars(path: Path, value: float) -> None:
+    """Put a value into every one-float tensor of a file that ``skip_data`` left without any.
+
+    torch.save stores tensors uncompressed, one zip entry each; a local header is 30 bytes, a name and
+    an extra field (PKWARE APPNOTE 4.3.7). torch does not check the entries' checksums when it loads.
+    """
+    with zipfile.ZipFile(path) as archive:
+        entries = [each for each in archive.infolist() if "/data/" in each.filename and each.file_size == 4]
+    with path.open("r+b") as stream:
+        for entry in entries:
+            stream.seek(entry.header_offset + 26)
+            name, extra = struct.unpack("<HH", stream.read(4))
+            stream.seek(entry.header_offset + 30 + name + extra)
+            stream.write(struct.pack("=f", value))

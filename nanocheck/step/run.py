@@ -30,7 +30,7 @@ class RunOutcome:
     """What a run leaves behind.
 
     Attributes:
-        micro_batches: micro-batches that each step really ran.
+        micro_batches: micro-batches that the longest step really ran.
         losses: per step, the mean cross entropy in nats over the micro-batches that
             ran; empty unless ``read_losses``.
         grad_norms: per step, the total norm before clipping; empty unless ``read_losses``.
@@ -52,6 +52,7 @@ def run_step(
     workdir: Path | None = None,
     checkpoint: Path | None = None,
     read_losses: bool = False,
+    skip_repetitions: bool = True,
 ) -> RunOutcome:
     """Build the model, run ``steps`` optimizer steps and the rest of ``config.cycle``.
 
@@ -62,11 +63,14 @@ def run_step(
             evaluation, forward, backward, optimizer, checkpoint), once per micro-batch for forward
             and backward, and more than once for build and resume; it must not allocate on the device.
         steps: optimizer steps.
-        micro_batches: micro-batches a step really runs, by default 2 at most: a third repeats the
-            second's allocations. The loss is divided by ``config.accumulation`` all the same.
+        micro_batches: micro-batches per step, by default ``config.accumulation``, by which the loss
+            is divided in any case.
+        skip_repetitions: on a GPU, leave out micro-batches that cannot change memory any more;
+            see ``nanocheck.step.repetition``. Never while losses are read.
         tokens: token ids to train on; random ones when not given.
         workdir: where the checkpoint is written; a temporary folder when not given.
-        checkpoint: for the cycle ``resume``, the file to resume from; prepared when not given.
+        checkpoint: for the cycle ``resume``, the file to resume from; one of zeros when not given, which
+            serves to measure memory.
         read_losses: read loss and gradient norm of every step, which waits for the device.
 
     Raises:
@@ -79,6 +83,11 @@ def run_step(
         )
     if read_losses:
         refuse_on_virtual_gpu(device)
+        if config.cycle == "resume" and checkpoint is None:
+            raise RequestError(
+                "losses were asked of a run that resumes from no real checkpoint, only from zeros",
+                mend="pass checkpoint=, the file of a run of the cycle full",
+            )
     with ExitStack() as stack:
         if workdir is None and config.cycle != "train":
             workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nanocheck-")))
@@ -86,8 +95,9 @@ def run_step(
             assert workdir is not None
             checkpoint = workdir / "resume.pt"
             prepare_checkpoint(config, checkpoint)
-        ran = micro_batches or min(config.accumulation, 2)
-        training = _build(config, device, observe, ran, tokens, checkpoint, read_losses)
+        asked = micro_batches or config.accumulation
+        training = _build(config, device, observe, asked, tokens, checkpoint, read_losses)
+        training.skip_repetitions = skip_repetitions and not read_losses and training.device_type == "cuda"
         if config.cycle == "full":
             evaluate(training, 0)
         for index in range(steps):
@@ -97,7 +107,7 @@ def run_step(
             evaluate(training, steps)
             save_checkpoint(training, workdir / "checkpoint.pt", steps)
     return RunOutcome(
-        micro_batches=training.micro_batches,
+        micro_batches=training.most_run,
         losses=tuple(training.losses),
         grad_norms=tuple(training.grad_norms),
     )

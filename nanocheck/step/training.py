@@ -12,6 +12,7 @@ from nanocheck.config import StepConfig
 from nanocheck.step.data import Batches
 from nanocheck.step.model import GPT
 from nanocheck.step.precision import autocast
+from nanocheck.step.repetition import Repetition
 
 GRAD_CLIP = 1.0
 
@@ -37,6 +38,8 @@ class Training:
     observe: Observe
     micro_batches: int
     read_losses: bool = False
+    skip_repetitions: bool = False
+    most_run: int = 0  # micro-batches that the longest step so far really ran
     losses: list[float] = field(default_factory=list)
     grad_norms: list[float] = field(default_factory=list)
     logits: Tensor | None = None
@@ -49,9 +52,16 @@ class Training:
         self.x, self.y = self.batches.next()
 
     def step(self, index: int) -> None:
-        """One optimizer step over ``micro_batches`` micro-batches; ``index`` counts from 0."""
+        """One optimizer step over ``micro_batches`` micro-batches; ``index`` counts from 0.
+
+        On a GPU, micro-batches that would only repeat what the allocator has been through are left
+        out, unless losses are read: see ``Repetition``.
+        """
         total = 0.0
-        for _ in range(self.micro_batches):
+        done = ran = 0
+        repetition = Repetition() if self.skip_repetitions else None
+        while done < self.micro_batches:
+            done, ran = done + 1, ran + 1
             with self.autocast:
                 self.logits, self.loss = self.network(self.x, self.y)
                 self.loss = self.loss / self.config.accumulation
@@ -62,6 +72,9 @@ class Training:
             self.observe("backward", index)
             if self.read_losses:
                 total += self.loss.item()
+            if repetition is not None:
+                done += repetition.skippable(done, self.micro_batches)
+        self.most_run = max(self.most_run, ran)
         self.scaler.unscale_(self.optimizer)
         self._clip()
         self.scaler.step(self.optimizer)
