@@ -75,9 +75,9 @@ def test_the_loss_is_divided_by_the_accumulation_however_many_micro_batches_run(
     assert four.grad_norms[0] > 1.2 * two.grad_norms[0]
 
 
-@pytest.mark.parametrize(("accumulation", "expected"), [(1, 1), (2, 2), (3, 2), (64, 2)])
-def test_two_micro_batches_stand_for_more(accumulation: int, expected: int) -> None:
-    assert run(replace(SMALL, accumulation=accumulation), 1).micro_batches == expected
+@pytest.mark.parametrize("accumulation", [1, 2, 5])
+def test_the_cpu_runs_every_micro_batch(accumulation: int) -> None:
+    assert run(replace(SMALL, accumulation=accumulation), 1).micro_batches == accumulation
 
 
 def test_phases_are_observed_in_their_order() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,12 @@ class Observer:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self.peaks: dict[tuple[str, int], Peak] = {}
+        self.forwards: Counter[int] = Counter()  # micro-batches that ran, by step
 
     def __call__(self, phase: str, step: int) -> None:
         stats = torch.cuda.memory_stats()
         torch.cuda.reset_peak_memory_stats()
+        self.forwards[step] += phase == "forward"
         seen = self.peaks.get((phase, step))
         sizes = {
             name: max(stats[f"{key}.all.peak"], getattr(seen, name, 0))
@@ -62,6 +65,8 @@ class Observer:
 def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Run ``payload["config"]`` on ``payload["device"]``; the result is a ``Record`` as plain data.
 
+    ``payload["every_micro_batch"]`` runs also those that can change nothing any more.
+
     Raises:
         MachineError: PyTorch sees no GPU, or not the one the harness promised.
     """
@@ -74,10 +79,12 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     emit("stage", "build")
     observer, watch = Observer(emit), OomWatch()
     oom: OutOfMemory | None = None
-    micro_batches = min(config.accumulation, 2)
     try:
         steps = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
-        run_step(config, "cuda", observe=observer, steps=steps, workdir=Path.cwd())
+        every = bool(payload.get("every_micro_batch"))
+        run_step(
+            config, "cuda", observe=observer, steps=steps, workdir=Path.cwd(), skip_repetitions=not every
+        )
     except torch.OutOfMemoryError as error:
         last = max((step for _, step in observer.peaks), default=0)
         oom = describe(error, watch, last)
@@ -90,10 +97,9 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         notes.append(
             "cuDNN attention ran; the workspace of its real plans is not known and counts as 0 bytes"
         )
-    if config.accumulation > micro_batches:
-        notes.append(
-            f"{micro_batches} of {config.accumulation} micro-batches ran; the others repeat the second"
-        )
+    micro_batches = max(observer.forwards.values(), default=0)
+    if oom is None and config.accumulation > micro_batches:
+        notes.append(f"{micro_batches} of {config.accumulation} micro-batches ran; the rest repeat them")
     record = Record(
         config=config,
         provenance="virtual" if virtual is not None else "measured",

@@ -64,7 +64,11 @@ def card_environment(device: Device) -> dict[str, str]:
     name can differ in a user's catalog.
     """
     text = card_text(device)
-    key = hashlib.sha256((text + source_hash()).encode()).hexdigest()[:12]
+    # How much memory there is does not enter compiled code, so --reserve compiles nothing anew.
+    compiled_for = "\n".join(
+        line for line in text.splitlines() if "_bytes=" not in line or line.startswith("l2")
+    )
+    key = hashlib.sha256((compiled_for + source_hash() + find_wheels().version).encode()).hexdigest()[:12]
     return {
         "NANOCHECK_CARD": text,
         "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor" / key),

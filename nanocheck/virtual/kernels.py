@@ -10,7 +10,10 @@ that cache is off and the result does not depend on what ran before.
 
 from __future__ import annotations
 
+import os
 from typing import Any
+
+_OWN_CACHE = "-without-kernels"
 
 
 class _Launcher:
@@ -46,6 +49,10 @@ def install() -> None:
     from torch._inductor import config
     from torch._inductor.runtime import triton_heuristics
 
+    # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if folder and not folder.endswith(_OWN_CACHE):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder + _OWN_CACHE
     config.autotune_local_cache = False
     config.compile_threads = 1
     triton_heuristics.CachingAutotuner.precompile = _precompile  # type: ignore[method-assign]
