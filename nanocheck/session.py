@@ -18,6 +18,7 @@ from nanocheck.fingerprint import fingerprint
 from nanocheck.gpus import find_gpu
 from nanocheck.harness.journal import Journal
 from nanocheck.harness.measure import Measurement
+from nanocheck.harness.progress import Progress
 from nanocheck.hooks import Measuring
 from nanocheck.matrix import Entry, Matrix, load_matrix
 from nanocheck.report import data, summary
@@ -45,10 +46,14 @@ class Harness:
                     Journal(path, fingerprint()).discard()
                 path.unlink(missing_ok=True)
             self.journal = Journal(path, fingerprint())
-        self._measurement = Measurement(device, journal=self.journal, workers=workers)
+        self._progress = Progress()
+        self._measurement = Measurement(
+            device, journal=self.journal, workers=workers, progress=self._progress
+        )
         self.submit = self._measurement.submit
 
     def close(self) -> None:
+        self._progress.clear()
         self._measurement.close()
         if self.journal is not None:
             self.journal.close()

@@ -6,7 +6,7 @@ when it begins. So once those blocks look exactly as they did at the end of an e
 the same step, all further ones go round the same circle: their peaks have been seen.
 
 That two micro-batches are enough is not true in general: with expandable segments the third and fifth
-still moved the reserved peak by up to 720 MiB (GPT-2, 576 wide, fp32, batch 6).
+still moved the reserved peak by up to 600 MiB (GPT-2, 576 wide, fp32, batch 6).
 """
 
 from __future__ import annotations
