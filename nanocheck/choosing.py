@@ -41,24 +41,33 @@ for call in (
     if code:
         print(json.dumps({"why": f"the NVIDIA driver offers no card (CUDA error {code})"}))
         raise SystemExit
-print(json.dumps({"name": name.value.decode(errors="replace"), "total_bytes": size.value}))
+ours = hasattr(ctypes.CDLL(None), "nanocheck_virtual_version")
+print(json.dumps({"name": name.value.decode(errors="replace"), "total_bytes": size.value, "virtual": ours}))
 """
 
 
 @dataclass(frozen=True)
 class RealCard:
-    """A card the driver offers: its name as the driver tells it, and its memory."""
+    """A card the driver offers: its name as the driver tells it, and its memory.
+
+    ``virtual``: the driver is the virtual GPU, preloaded to walk the measured road without a card.
+    """
 
     name: str
     total_bytes: int
+    virtual: bool = False
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A device and one clause that says why it was chosen."""
+    """A device and one clause that says why it was chosen.
+
+    ``measures``: a real GPU will run. Each record finds that out for itself once more.
+    """
 
     device: Device
     why: str
+    measures: bool = False
 
 
 def find_real_card() -> RealCard | str:
@@ -68,7 +77,11 @@ def find_real_card() -> RealCard | str:
             [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=60, check=False
         )
         answer = json.loads(asked.stdout)
-        return RealCard(answer["name"], answer["total_bytes"]) if "name" in answer else str(answer["why"])
+        return (
+            RealCard(answer["name"], answer["total_bytes"], answer["virtual"])
+            if "name" in answer
+            else str(answer["why"])
+        )
     except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
         return f"the NVIDIA driver did not answer ({type(error).__name__})"
 
@@ -110,7 +123,7 @@ def choose_device(
             )
         return Chosen(device("virtual"), found)
     if found.name == gpu.name:
-        return Chosen(device("real"), f"{found.name} is here")
+        return Chosen(device("real"), f"{found.name} is here", not found.virtual)
     if choice == "auto":
         return Chosen(
             device("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
@@ -122,4 +135,5 @@ def choose_device(
             f"{gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
             mend="leave --device away for a virtual run",
         )
-    return Chosen(asked, f"{found.name} is here and stands in for {gpu.name}, its memory capped")
+    why = f"{found.name} is here and stands in for {gpu.name}, its memory capped"
+    return Chosen(asked, why, not found.virtual)

@@ -115,7 +115,7 @@ class Session:
     def header(self) -> list[str]:
         """Every effective setting, and first of all whether anything will be measured."""
         device, why = self.chosen.device, self.chosen.why
-        how = "MEASURED on a real GPU" if device.kind == "real" else "VIRTUAL: no GPU runs anything"
+        how = "MEASURED on a real GPU" if self.chosen.measures else "VIRTUAL: no GPU runs anything"
         return [
             f"nanocheck: {device.gpu.id} ({device.gpu.name}), {device.platform}: {how} ({why})",
             f"nanocheck: capacity {mib(device.capacity_bytes)} MiB, "

@@ -1,0 +1,125 @@
+"""Break the training step on purpose: ``pytest suites/`` must fail on every mutant, and only on mutants.
+
+The suites run as a user runs them, from a copy of the project whose step was changed by one line.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+#: Small models: what a mutant does to memory does not depend on the size.
+MATRIX = """
+[[group]]
+name = "small"
+why = "every kind of step"
+n_layer = 2
+n_head = 4
+n_embd = 128
+block_size = 128
+vocab_size = 5000
+batch = 4
+accumulation = [1, 4]
+dtype = ["bf16", "fp32"]
+"""
+IDS = [f"gpt2-128-l2-h4-t128-v5000-b4-a{a}-{dtype}-eager" for a in (1, 4) for dtype in ("bf16", "fp32")]
+#: file, what stands there, what the mutant has instead.
+MEMORY_MUTANTS = {
+    "gradients are kept": (
+        "training.py",
+        "self.optimizer.zero_grad(set_to_none=True)",
+        "self.optimizer.zero_grad(set_to_none=False)",
+    ),
+    "an extra fp32 copy of the logits": (
+        "model.py",
+        "        loss = functional.cross_entropy(",
+        "        copy = logits.to(torch.float32, copy=True)  # noqa: F841\n        loss = functional.cross_entropy(",
+    ),
+    "one tensor leaks per step": (
+        "training.py",
+        "        self.most_run = max(self.most_run, ran)",
+        "        self.most_run = max(self.most_run, ran)\n"
+        "        self.grad_norms.append(self.x.clone())  # type: ignore[arg-type]",
+    ),
+}
+LOSS_MUTANTS = {
+    "the loss is not divided by the accumulation": (
+        "training.py",
+        "self.loss = self.loss / self.config.accumulation",
+        "self.loss = self.loss / 1",
+    ),
+    "gradients are never cleared": (
+        "training.py",
+        "        self.optimizer.zero_grad(set_to_none=True)\n",
+        "",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy whose baselines say what the unbroken step needs."""
+    copy = tmp_path_factory.mktemp("project")
+    for name in ("nanocheck", "suites", "baselines"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, copy / name)
+    (copy / "suites" / "memory" / "matrix.toml").write_text(MATRIX)
+    shutil.rmtree(copy / "baselines" / "rtx4070")
+    updated = suite(copy, "suites/memory", "--update-baselines")
+    assert updated.returncode == 0, updated.stdout + updated.stderr
+    return copy
+
+
+def suite(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "GITHUB_"))}
+    environment["PYTHONPATH"] = str(copy)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--device=virtual", *arguments],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def broken(project: Path, tmp_path: Path, file: str, old: str, new: str) -> Path:
+    copy = tmp_path / "broken"
+    shutil.copytree(project, copy)
+    path = copy / "nanocheck" / "step" / file
+    text = path.read_text()
+    assert text.count(old) == 1, f"{file} has changed: write the mutant anew"
+    path.write_text(text.replace(old, new))
+    return copy
+
+
+def test_the_unbroken_step_passes(project: Path) -> None:
+    done = suite(project, "suites/memory")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+@pytest.mark.parametrize("mutant", MEMORY_MUTANTS)
+def test_the_memory_suite_fails_on(mutant: str, project: Path, tmp_path: Path) -> None:
+    done = suite(broken(project, tmp_path, *MEMORY_MUTANTS[mutant]), "suites/memory")
+    assert done.returncode == 1, done.stdout + done.stderr
+    # With accumulation, gradients are there in the next forward anyway: kept ones change no peak.
+    seen = [test for test in IDS if mutant != "gradients are kept" or "-a1-" in test]
+    for test in seen:
+        assert f"FAILED suites/memory/test_memory.py::test_memory[{test}]" in done.stdout
+    assert "mend: pytest suites/" in done.stdout or "no steady state" in done.stdout
+
+
+@pytest.mark.parametrize("mutant", LOSS_MUTANTS)
+def test_the_loss_suite_fails_on(mutant: str, project: Path, tmp_path: Path) -> None:
+    done = suite(broken(project, tmp_path, *LOSS_MUTANTS[mutant]), "suites/loss", "-k", "fp32")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert " failed" in done.stdout
