@@ -39,7 +39,7 @@ MEMORY_MUTANTS = {
     "an extra fp32 copy of the logits": (
         "model.py",
         "        loss = functional.cross_entropy(",
-        "        copy = logits.to(torch.float32, copy=True)  # noqa: F841\n        loss = functional.cross_entropy(",
+        "        copy = logits.to(torch.float32, copy=True)\n        loss = functional.cross_entropy(",
     ),
     "one tensor leaks per step": (
         "training.py",
@@ -115,7 +115,7 @@ def test_the_memory_suite_fails_on(mutant: str, project: Path, tmp_path: Path) -
     seen = [test for test in IDS if mutant != "gradients are kept" or "-a1-" in test]
     for test in seen:
         assert f"FAILED suites/memory/test_memory.py::test_memory[{test}]" in done.stdout
-    assert "mend: pytest suites/" in done.stdout or "no steady state" in done.stdout
+    assert "mend: " in done.stdout or "no steady state" in done.stdout
 
 
 @pytest.mark.parametrize("mutant", LOSS_MUTANTS)
