@@ -17,7 +17,7 @@ from nanocheck.harness.journal import Journal
 class Journaled(Fake):
     """The fake, with the harness's use of a journal."""
 
-    def __init__(self, device: Any, *, journal: Journal | None, workers: int) -> None:
+    def __init__(self, device: Any, *, journal: Journal | None, workers: int, progress: Any) -> None:
         super().__init__(device)
         self.journal = journal
 

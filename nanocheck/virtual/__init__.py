@@ -40,6 +40,10 @@ class VirtualGpu:
         return {
             "LD_PRELOAD": ":".join(preload),
             "TRITON_LIBCUDA_PATH": str(self.folder),
+            # One card, chosen later: imports that count cards must not conclude that there is none.
+            "NANOCHECK_CARD": "pending",
+            # Counted through NVML: a process that counted through CUDA may not fork and use CUDA.
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
             # Expandable segments would otherwise ask for handles that other processes can open.
             "TORCH_CUDA_EXPANDABLE_SEGMENTS_IPC": "0",
             # Nobody executes kernels, so nobody must spend processes on compiling them.

@@ -16,32 +16,48 @@ from typing import Any
 _OWN_CACHE = "-without-kernels"
 
 
-class _Launcher:
-    """Stands where Inductor puts a compiled kernel: callable, and does nothing."""
+class _Kernel:
+    """What Inductor asks of a compiled kernel before it decides what else to try.
+
+    The number of registers is what csrc/driver.c answers for any kernel. Above 65536 / threads per SM
+    (42 on most cards, 32 on others) Inductor adds a candidate with a smaller reduction block, so every
+    kernel that may get one gets one; on a real card, those that need few registers do not.
+    """
 
     n_regs = 64
     n_spills = 0
     shared = 0
+    hash = "nanocheck"
+
+
+class _Launcher(_Kernel):
+    """Stands where Inductor puts a compiled kernel: callable, and does nothing."""
+
     store_cubin = False
     cache_hash = "nanocheck"
 
-    def __init__(self, config: Any, fn: Any) -> None:
+    def __init__(self, config: Any) -> None:
         self.config = config
-        self.fn = fn
-        self.bin = None
 
-    def __call__(self, *args: Any, stream: Any = None, **kwargs: Any) -> None:
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
         pass
 
 
-def _precompile(self: Any, *args: Any, **kwargs: Any) -> None:
-    """Instead of ``CachingAutotuner.precompile``: one launcher per candidate configuration.
+class _Uncompiled:
+    """Instead of Inductor's ``TritonCompileResult``."""
 
-    Left out with the compiler: Inductor's extra candidate for kernels that use many registers.
-    """
-    with self.lock:
-        if not self.launchers:
-            self.launchers = [_Launcher(config, self.fn) for config in self.configs]
+    kernel = _Kernel()
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    def make_launcher(self) -> _Launcher:
+        return _Launcher(self.config)
+
+
+def _precompile_config(self: Any, config: Any) -> _Uncompiled:
+    """Instead of ``CachingAutotuner._precompile_config``, the one place where a candidate is compiled."""
+    return _Uncompiled(config)
 
 
 def install() -> None:
@@ -55,4 +71,5 @@ def install() -> None:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder + _OWN_CACHE
     config.autotune_local_cache = False
     config.compile_threads = 1
-    triton_heuristics.CachingAutotuner.precompile = _precompile  # type: ignore[method-assign]
+    autotuner = triton_heuristics.CachingAutotuner
+    autotuner._precompile_config = _precompile_config  # type: ignore[method-assign, assignment]

@@ -1,6 +1,7 @@
 /* The card of this process, read from NANOCHECK_CARD the first time CUDA asks for it.
  *
- * A fork server preloads PyTorch before any card is chosen, so nothing is read at load time.
+ * A fork server preloads PyTorch before any card is chosen, so nothing is read at load time; there the
+ * variable says "pending". PyTorch remembers how many cards it once saw, so a pending one counts.
  * The text is "key=value" pairs joined by newlines; nanocheck/virtual/profile.py writes it.
  */
 #include "nc.h"
@@ -61,12 +62,17 @@ const nc_card *nc_card_get(void) {
     if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) return &card;
     pthread_mutex_lock(&lock);
     const char *text = getenv("NANOCHECK_CARD");
-    if (!ready && text && *text) {
+    if (!ready && text && *text && strcmp(text, NC_PENDING)) {
         read_card(text);
         __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
     }
     pthread_mutex_unlock(&lock);
     return ready ? &card : NULL;
+}
+
+bool nc_card_pending(void) {
+    const char *text = getenv("NANOCHECK_CARD");
+    return text && !strcmp(text, NC_PENDING);
 }
 
 int nc_attribute(int attribute) {

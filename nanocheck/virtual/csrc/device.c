@@ -6,7 +6,7 @@
 static __thread int current_device;
 
 cudaError_t cudaGetDeviceCount(int *count) {
-    *count = nc_card_get() ? 1 : 0;
+    *count = nc_card_get() || nc_card_pending() ? 1 : 0;
     return *count ? cudaSuccess : nc_fail(cudaErrorNoDevice);
 }
 cudaError_t cudaGetDevice(int *device) { *device = current_device; return cudaSuccess; }

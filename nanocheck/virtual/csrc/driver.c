@@ -7,7 +7,7 @@ static void *const CONTEXT = (void *)0x10;
 
 CUresult cuInit(unsigned flags) { (void)flags; return nc_card_get() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
 CUresult cuDriverGetVersion(int *version) { *version = CUDART_VERSION; return CUDA_SUCCESS; }
-CUresult cuDeviceGetCount(int *count) { *count = nc_card_get() ? 1 : 0; return CUDA_SUCCESS; }
+CUresult cuDeviceGetCount(int *count) { *count = nc_card_get() || nc_card_pending() ? 1 : 0; return CUDA_SUCCESS; }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
     if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
     *device = 0;

@@ -32,6 +32,8 @@ typedef struct {
     int l2_bytes, bus_bits, clock_khz, memory_khz;
 } nc_card;
 NC_HIDDEN const nc_card *nc_card_get(void); /* NULL while no card has been chosen */
+#define NC_PENDING "pending" /* a card will be chosen before anything but its number is asked for */
+NC_HIDDEN bool nc_card_pending(void);
 NC_HIDDEN int nc_attribute(int attribute);
 
 /* ---- arena.c: address ranges in granules, constant-time ---- */

@@ -1,0 +1,58 @@
+"""The README's answer is the report's: a number that moves there must move here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nanocheck.report.answer import answer_frame
+from nanocheck.report.cells import table
+from nanocheck.report.data import load
+
+ROOT = Path(__file__).parent.parent
+COLUMNS = ["precision", "step", "allocator", "run", "largest safe batch", "tight", "out of memory"]
+
+
+def answer(model: str) -> str:
+    """What README.md shows of one model: bf16 and fp32, accumulating, from a fresh start."""
+    frame = answer_frame(load(ROOT / "reports" / "rtx4070.json").rows)
+    shown = frame[
+        (frame["model"] == model)
+        & frame["precision"].isin(["bf16", "fp32"])
+        & (frame["accumulation"] == "2 or more")
+        & (frame["run"] != "resumed from a checkpoint")
+    ]
+    return table(shown[COLUMNS])
+
+
+def models() -> list[str]:
+    return sorted(set(answer_frame(load(ROOT / "reports" / "rtx4070.json").rows)["model"]))
+
+
+@pytest.mark.parametrize("model", models())
+def test_the_readme_shows_the_reports_answer(model: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert model in readme
+    assert answer(model) in readme
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    """Verbs and options that README.md names are there."""
+    import subprocess
+    import sys
+
+    readme = (ROOT / "README.md").read_text()
+    pytest_help = subprocess.run(
+        [sys.executable, "-m", "pytest", "--help", str(ROOT)], capture_output=True, text=True, check=True
+    ).stdout
+    own_help = subprocess.run(
+        [sys.executable, "-m", "nanocheck", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    options = {word for line in readme.splitlines() if line.startswith("pytest ") for word in line.split()}
+    for option in sorted(word for word in options if word.startswith("--")):
+        assert option in pytest_help
+    verbs = {line.split()[1] for line in readme.splitlines() if line.startswith("nanocheck ")}
+    assert verbs
+    for verb in verbs:
+        assert f"    {verb} " in own_help or f"{verb}" in own_help.split()
