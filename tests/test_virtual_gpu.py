@@ -191,6 +191,12 @@ def test_no_card_is_chosen_no_card_is_seen(virtual_pool: Pool) -> None:
     assert virtual_pool.submit(job).result().value is False
 
 
+def test_a_card_that_is_yet_to_be_chosen_counts(virtual_pool: Pool) -> None:
+    """Imports that count cards in the server (Inductor, torch 2.9) must not conclude there are none."""
+    job = Job(id="later", task="virtual_tasks:sees_a_card", environment={"NANOCHECK_CARD": "pending"})
+    assert virtual_pool.submit(job).result().value is True
+
+
 def test_one_server_serves_every_card(on_virtual: OnVirtual) -> None:
     names = [on_virtual("properties", gpu=gpu).value["name"] for gpu in ("t4", "h100", "t4")]
     assert names[0] == names[2] != names[1]
