@@ -7,6 +7,7 @@ Nothing here imports torch.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ def prepare() -> VirtualGpu:
     return VirtualGpu(build_library(wheels), wheels.version)
 
 
+@functools.cache
+def _installation() -> str:
+    """What compiled code depends on beside the card; read once, not for every configuration."""
+    return source_hash() + find_wheels().version
+
+
 def card_environment(device: Device) -> dict[str, str]:
     """Variables that choose the card; set them before CUDA initialises.
 
@@ -72,7 +79,7 @@ def card_environment(device: Device) -> dict[str, str]:
     compiled_for = "\n".join(
         line for line in text.splitlines() if "_bytes=" not in line or line.startswith("l2")
     )
-    key = hashlib.sha256((compiled_for + source_hash() + find_wheels().version).encode()).hexdigest()[:12]
+    key = hashlib.sha256((compiled_for + _installation()).encode()).hexdigest()[:12]
     return {
         "NANOCHECK_CARD": text,
         "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor" / key),
