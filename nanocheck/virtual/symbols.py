@@ -27,7 +27,7 @@ DEVICE_LIBRARIES = (
     "libnvshmem_host",
 )
 #: Of these, every function is answered or stops by name: other packages link them too.
-WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart")
+WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart", "libnccl")
 
 _API_NAME = re.compile(r"(__cuda|cu[a-z]*[A-Z]|nccl[A-Z]|nvshmem)\w*")
 _DRIVER_DECLARATION = re.compile(r"^\s*CUresult\s+CUDAAPI\s+(cu[A-Z]\w*)\s*\(", re.MULTILINE)
@@ -64,8 +64,8 @@ def _stem(library: Path) -> str:
 def needed_symbols(wheels: Wheels) -> list[str]:
     """Every symbol that must be answered or stop the run by name, sorted.
 
-    These are the functions PyTorch imports from a device library, all functions of the CUDA runtime
-    and cuBLAS, and those of the driver. The driver is no wheel: its functions are the ones that the
+    These are the functions PyTorch imports from a device library, all functions of the CUDA runtime,
+    cuBLAS and NCCL, and those of the driver. The driver is no wheel: its functions are the ones that the
     wheels' own ``cuda.h`` declares.
     """
     imported: set[str] = set()

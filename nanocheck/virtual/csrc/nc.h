@@ -2,7 +2,7 @@
  *
  * PyTorch reaches a GPU only through shared libraries. This library answers those calls and computes
  * nothing: memory is accounted for, kernels are counted, values are not produced. It is preloaded
- * into a child process and stands in for libcudart, libcublas, libcublasLt, libcudnn and libcuda.
+ * into a child process and stands in for libcudart, libcublas, libcublasLt, libcudnn, libnccl and libcuda.
  */
 #ifndef NANOCHECK_NC_H
 #define NANOCHECK_NC_H
@@ -75,6 +75,7 @@ NC_HIDDEN int nc_fatbin_arch(const void *wrapper, const nc_card *card);
 
 /* ---- unimplemented.c ---- */
 NC_HIDDEN _Noreturn void nc_unimplemented(const char *symbol);
+NC_HIDDEN _Noreturn void nc_refuse(const char *what, const char *mend);
 NC_HIDDEN _Noreturn void nc_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 NC_HIDDEN void nc_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
