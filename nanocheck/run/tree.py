@@ -1,0 +1,72 @@
+"""Every process that descends from this one, found in ``/proc``, and signals to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+_ENDED = ("Z", "X")  # states of proc(5): zombie, dead
+
+
+@dataclass(frozen=True)
+class Process:
+    """A line of ``/proc/<pid>/stat``."""
+
+    pid: int
+    parent: int
+    group: int
+    state: str
+
+
+def descendants() -> list[Process]:
+    """Living descendants of this process, parents before children.
+
+    After ``host.adopt_orphans`` these are all that ever came from it: a daemon's chain of parents ends
+    here too, whatever session or process group it moved to.
+    """
+    children: dict[int, list[Process]] = {}
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            process = _read(int(entry.name))
+            if process is not None:
+                children.setdefault(process.parent, []).append(process)
+    found, waiting = [], [os.getpid()]
+    while waiting:
+        for process in children.get(waiting.pop(), []):
+            waiting.append(process.pid)
+            if process.state not in _ENDED:
+                found.append(process)
+    return found
+
+
+def _read(pid: int) -> Process | None:
+    try:
+        # The name in parentheses may hold anything, closing parentheses and newlines included.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:  # it ended meanwhile
+        return None
+    return Process(pid, int(fields[1]), int(fields[2]), fields[0].decode())
+
+
+def send(number: int, processes: list[Process]) -> None:
+    """Signal processes; a stopped one is continued, or it would never see the signal."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)
+            if number != signal.SIGKILL:
+                os.kill(process.pid, signal.SIGCONT)
+
+
+def reap() -> dict[int, int]:
+    """Wait for every child that has ended, adopted ones included: pid -> status as ``os.waitpid`` has it."""
+    ended: dict[int, int] = {}
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                break
+            ended[pid] = status
+    return ended
