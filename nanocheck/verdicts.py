@@ -57,22 +57,36 @@ def judge(record: Record, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Verdict:
     if not record.peaks:
         return verdict("crashed", "crashed: it reported success, but no peak")
 
-    where = f"{mib(record.peak_reserved_bytes)} MiB reserved of {mib(capacity - context - reserve)} available"
-    if headroom < 0:
-        return verdict(
-            "tight", f"tight: {mib(-headroom)} MiB beyond the card, the driver spilled: {where}", headroom
-        )
-    if record.retries or record.ooms:
-        count = max(record.retries, record.ooms)
-        times = f"{count} allocator {'retry' if count == 1 else 'retries'}"
-        return verdict("tight", f"tight: finished only after {times}: {where}", headroom)
-    if headroom < margin_bytes:
-        return verdict(
+    kind, sentence = judge_reserved(
+        record.peak_reserved_bytes, headroom, max(record.retries, record.ooms), margin_bytes
+    )
+    return verdict(kind, sentence, headroom)
+
+
+def judge_reserved(
+    reserved_bytes: int, headroom_bytes: int, retries: int, margin_bytes: int = DEFAULT_MARGIN_BYTES
+) -> tuple[str, str]:
+    """Kind and sentence for a run that completed.
+
+    Args:
+        reserved_bytes: the peak PyTorch reserved.
+        headroom_bytes: what was left of the card beside it.
+        retries: how often the allocator had to give memory back before it found some.
+        margin_bytes: less headroom than this is tight.
+    """
+    where = f"{mib(reserved_bytes)} MiB reserved of {mib(reserved_bytes + headroom_bytes)} available"
+    if headroom_bytes < 0:
+        return "tight", f"tight: {mib(-headroom_bytes)} MiB beyond the card, the driver spilled: {where}"
+    if retries:
+        times = f"{retries} allocator {'retry' if retries == 1 else 'retries'}"
+        return "tight", f"tight: finished only after {times}: {where}"
+    if headroom_bytes < margin_bytes:
+        return (
             "tight",
-            f"tight: {mib(headroom)} MiB of headroom is inside the margin of {mib(margin_bytes)}: {where}",
-            headroom,
+            f"tight: {mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}: "
+            f"{where}",
         )
-    return verdict("safe", f"safe: {mib(headroom)} MiB of headroom: {where}", headroom)
+    return "safe", f"safe: {mib(headroom_bytes)} MiB of headroom: {where}"
 
 
 def _oom_sentence(record: Record) -> str:

@@ -14,6 +14,8 @@ import os
 from typing import Any
 
 _OWN_CACHE = "-without-kernels"
+#: The module that ``install`` changes.
+MODULE = "torch._inductor.runtime.triton_heuristics"
 
 
 class _Kernel:
@@ -60,15 +62,20 @@ def _precompile_config(self: Any, config: Any) -> _Uncompiled:
     return _Uncompiled(config)
 
 
+def use_own_cache() -> None:
+    """Choose the folder for what is compiled without kernels; before Inductor reads its own."""
+    # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if folder and not folder.endswith(_OWN_CACHE):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder + _OWN_CACHE
+
+
 def install() -> None:
     """Replace the kernel compiler of this process. Imports Inductor; touches no GPU."""
     from torch._inductor import config
     from torch._inductor.runtime import triton_heuristics
 
-    # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
-    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
-    if folder and not folder.endswith(_OWN_CACHE):
-        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder + _OWN_CACHE
+    use_own_cache()
     config.autotune_local_cache = False
     config.compile_threads = 1
     autotuner = triton_heuristics.CachingAutotuner

@@ -1,0 +1,107 @@
+"""The ways a process ends, and the last things that can be asked of it."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from nanocheck.observe import marks
+from nanocheck.virtual import child
+
+
+def install(end: Callable[..., None]) -> None:
+    """Call ``end(how, error, traceback)`` when the process ends by itself, an error or ``os._exit``."""
+    atexit.register(end, "finished")
+    hook, leave = sys.excepthook, os._exit
+
+    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        end("failed", error, trace)
+        hook(kind, error, trace)
+
+    def _exit(status: int) -> Any:
+        end("finished")
+        leave(status)
+
+    sys.excepthook = excepthook
+    os._exit = _exit
+
+
+def cap_memory() -> None:
+    """On a larger real card that stands in for the asked one: allow PyTorch what the asked one would."""
+    allowed = os.environ.get("NANOCHECK_RUN_MEMORY_BYTES")
+    if allowed:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, int(allowed) / total))
+
+
+def expect_time_limit() -> None:
+    """Just before the parent's time limit, write where every thread is."""
+    limit = float(os.environ.get("NANOCHECK_RUN_TIME_LIMIT", "0"))
+    if limit > 0:
+        path = Path(os.environ["NANOCHECK_RUN"]) / f"stack-{os.getpid()}.txt"
+        # Open for as long as the process lives; the parent removes an empty one.
+        faulthandler.dump_traceback_later(max(0.1, limit), file=path.open("w"), exit=False)
+
+
+def innermost(trace: TracebackType | None) -> tuple[str, int, str] | None:
+    """The innermost frame of a traceback that is not a library's."""
+    frames = []
+    while trace is not None:
+        frames.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    for frame, line in reversed(frames):
+        found = marks.script_frame(frame)
+        if found is not None and found[0] == frame.f_code.co_filename:
+            return found[0], line, found[2]
+    return None
+
+
+def workspaces() -> list[int]:
+    """Addresses of cuBLAS's workspaces: the blocks that vanish when PyTorch lets go of them."""
+    before = _active()
+    torch._C._cuda_clearCublasWorkspaces()
+    return sorted(before - _active())
+
+
+def _active() -> set[int]:
+    return {
+        block["address"]
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        for block in segment["blocks"]
+        if block["state"].startswith("active")
+    }
+
+
+def virtual_facts() -> dict[str, Any]:
+    """What only the virtual GPU knows; {} on a real one."""
+    if child.version() is None:
+        return {}
+    facts: dict[str, Any] = {"attention": child.attention_backend(), **child.counters()}
+    with contextlib.suppress(ImportError, AttributeError):
+        from nanocheck.observe import values
+
+        facts["made_up"] = values.made_up()
+        facts["first_made_up"] = values.first_place()
+    peak_used = getattr(child, "peak_used_bytes", None)
+    if peak_used is not None:
+        facts["peak_used"] = peak_used()
+    return facts
+
+
+def write_snapshot(path: str) -> None:
+    """PyTorch's own format, for https://pytorch.org/memory_viz; one file for each process."""
+    target = Path(path)
+    if target.exists():
+        target = target.with_name(f"{target.stem}-{os.getpid()}{target.suffix}")
+    with target.open("wb") as file:
+        pickle.dump(torch._C._cuda_memorySnapshot(None), file)

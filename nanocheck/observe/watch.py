@@ -1,0 +1,208 @@
+"""One process under observation: journal, marks, owners, and the end when the answer is known."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from nanocheck.observe import compiled, ends, marks
+from nanocheck.observe.history import History, statistics
+from nanocheck.observe.journal import SCHEMA, Journal
+from nanocheck.observe.owners import Owners
+from nanocheck.observe.stopping import AnswerKnown, Stopping
+from nanocheck.virtual import child
+
+_DRAIN_AT = 20_000  # allocations; between optimizer steps the history is left to PyTorch up to here
+
+
+def quietly(method: Callable[..., None]) -> Callable[..., None]:
+    """An error of the observer costs the observation, never the script; the journal tells it."""
+
+    @functools.wraps(method)
+    def run(self: Watch, *args: Any) -> None:
+        if not self.active:
+            return
+        try:
+            method(self, *args)
+        except Exception as error:
+            self.active = False
+            self.journal.write("broken", error=f"{type(error).__name__}: {error}", where=method.__name__)
+
+    return run
+
+
+class Watch:
+    """Everything is recorded from CUDA's initialisation on."""
+
+    def __init__(self, folder: str) -> None:
+        self.journal = Journal(folder)
+        self.active = False
+        self._snapshot = os.environ.get("NANOCHECK_RUN_SNAPSHOT")
+        self._history = History(self.journal, keep=self._snapshot is not None)
+        self._owners = Owners()
+        self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
+        self._stepped = False  # an optimizer stepped since the last backward began
+        self._looked = 0  # optimizer steps after which the models were looked for
+        self._failure: str | None = None
+
+    def start(self) -> None:
+        """Hooks into the torch that was just imported; CUDA is not initialised by it."""
+        torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
+        marks.install(self._mark, self._optimizer)
+        compiled.install(self.journal)
+        if child.version() is not None:
+            try:
+                from nanocheck.observe import values
+            except ImportError:
+                return
+            values.install()
+
+    def _begin(self) -> None:
+        """CUDA is there, nothing is allocated yet."""
+        self.active = True
+        self._begun()
+        ends.install(self._end)
+        os.register_at_fork(after_in_child=self._forked)
+
+    @quietly
+    def _begun(self) -> None:
+        ends.cap_memory()
+        self._history.start()
+        torch._C._cuda_attach_out_of_memory_observer(self._oom)  # type: ignore[attr-defined]
+        self.journal.write(
+            "start",
+            schema=SCHEMA,
+            pid=os.getpid(),
+            parent=os.getppid(),
+            command=getattr(sys, "orig_argv", sys.argv),
+            folder=os.getcwd(),  # noqa: PTH109 - the journal is JSON
+            virtual=child.version(),
+            torch=torch.__version__,
+            cuda=torch.version.cuda,
+            python=sys.version.split()[0],
+            device=torch.cuda.get_device_name(),
+            allocator=torch.cuda.get_allocator_backend(),
+            libraries=marks.LIBRARIES,
+            settings=self._history.blocks()[1],
+        )
+        ends.expect_time_limit()
+
+    def _forked(self) -> None:
+        self.active = False  # CUDA cannot be used in a fork of a process that has used it
+
+    def _mark(self, what: str) -> None:
+        if what == "backward+" and self._stepped and self.active:
+            self._stepped = False
+            if self._step_ended():
+                raise AnswerKnown
+        self._write_mark(what)
+
+    def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        self._write_mark(f"optimizer{what}")
+        self._after_optimizer(optimizer, what)
+
+    @quietly
+    def _write_mark(self, what: str) -> None:
+        where = marks.script_frame(sys._getframe(2)) if what.endswith("+") else None
+        self.journal.write("mark", what=what, where=where, **statistics())
+        if threading.current_thread() is threading.main_thread() and (
+            not what.startswith(("backward", "optimizer")) or self._history.pending() > _DRAIN_AT
+        ):
+            self._history.drain()
+
+    @quietly
+    def _after_optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        self._owners.add(optimizer)
+        self._stepped = True
+        # State appears in the first step, gradients are there before each; models are found once.
+        if self._looked < 1:
+            self._owners.look()
+            self._looked += 1
+        if self._stopping.done < 2:
+            self._tell_owners()
+
+    def _step_ended(self) -> bool:
+        known = False
+
+        @quietly
+        def judge(_: Watch) -> None:
+            nonlocal known
+            now = statistics()
+            self._history.drain()
+            known = self._stopping.step_ended(now["allocated_peak"], now["reserved_peak"])
+            self.journal.write("step", done=self._stopping.done, **now)
+            if known:
+                self._end("answered")
+                self._stopping.announce(os.getpid())
+
+        judge(self)
+        return known
+
+    def _tell_owners(self) -> None:
+        self.journal.write("owners", allocations=statistics()["allocations"], kinds=self._owners.addresses())
+
+    def _oom(self, device: int, size: int, total: int, free: int) -> None:
+        self._tell_oom(size, free)
+
+    @quietly
+    def _tell_oom(self, size: int, free: int) -> None:
+        """Called by the allocator, in whatever thread asked for memory."""
+        main = sys._current_frames().get(threading.main_thread().ident or 0)
+        self._owners.look()
+        self._tell_owners()
+        self.journal.write(
+            "oom",
+            requested=size,
+            free=free,
+            where=marks.script_frame(main),
+            tensors=marks.tensors_of(main),
+            **statistics(),
+        )
+        self._history.drain()
+
+    def _end(self, how: str, error: BaseException | None = None, trace: TracebackType | None = None) -> None:
+        """The last words of this process; only the first call counts, except that an error adds itself."""
+        if error is not None and not isinstance(error, SystemExit):
+            frame = ends.innermost(trace)
+            self.journal.write(
+                "failed",
+                error=f"{type(error).__name__}: {str(error)[:4000]}",
+                oom=isinstance(error, torch.OutOfMemoryError),
+                where=frame,
+            )
+        self._close(how)
+
+    @quietly
+    def _close(self, how: str) -> None:
+        self._history.drain()
+        if self._looked == 0 or how != "answered":
+            self._owners.look()
+        self._tell_owners()
+        if self._snapshot is not None:
+            ends.write_snapshot(self._snapshot)
+        blocks, settings = self._history.blocks()
+        self.journal.write(
+            "end",
+            how=how,
+            blocks=blocks,
+            settings=settings,
+            workspaces=ends.workspaces(),
+            virtual=ends.virtual_facts(),
+            **statistics(),
+        )
+        self.active = False
+
+
+def start(folder: str) -> None:
+    """For tests: observe this process although torch is imported already."""
+    watch = Watch(folder)
+    watch.start()
+    atexit.register(watch._end, "finished")
