@@ -1,0 +1,159 @@
+"""What an allocation is: parameters, gradients, optimizer state, activations, logits and loss, ...
+
+In this order: what the live objects claimed (see ``nanocheck.observe.owners``), cuBLAS's workspaces, then the
+phase in which it was made and the Python stack that asked for it. Autograd's own thread has no Python stack,
+so memory that an eager backward asked for and no parameter claimed is a temporary of the backward.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from nanocheck.attribution.phases import Band
+from nanocheck.attribution.places import Places
+from nanocheck.attribution.reading import Frame, Observation
+from nanocheck.attribution.replay import Allocation
+
+ORDER = (
+    "parameters",
+    "gradients",
+    "optimizer state",
+    "activations",
+    "logits and loss",
+    "backward temporaries",
+    "optimizer temporaries",
+    "evaluation",
+    "checkpoint",
+    "buffers and inputs",
+    "communication",
+    "workspaces",
+    "unnamed",
+)
+#: Blocks are larger than what was asked for: at the peak this is their own group, so that the sum is exact.
+ROUNDING = "rounding"
+#: Allocated according to PyTorch, and in nobody's history.
+UNSEEN = "not in the history"
+
+_LOSS = ("cross_entropy", "nll_loss", "log_softmax", "binary_cross_entropy_with_logits", "kl_div")
+_LOSS_OPERATORS = re.compile(r"nll_loss|log_softmax|cross_entropy")
+_BY_PHASE = {
+    "forward": "activations",
+    "backward": "backward temporaries",
+    "optimizer": "optimizer temporaries",
+    "evaluation": "evaluation",
+    "checkpoint": "checkpoint",
+    "build": "unnamed",
+}
+_INPUT_CALLS = ("to", "cuda", "pin_memory", "_apply", "send_to_device", "_prepare_input")
+
+
+def assign(
+    seen: Observation, allocations: Sequence[Allocation], bands: Sequence[Band], places: Places
+) -> list[str]:
+    """The group of each allocation, by its number."""
+    owners = {number: group for number, (group, _) in _claims(seen, allocations).items()}
+    phases = _phase_of(allocations, bands)
+    kinds = [
+        "loss" if _LOSS_OPERATORS.search(places.of_stack(number).operators) else _of_stack(frames)
+        for number, frames in enumerate(seen.stacks)
+    ]
+    logits = _logits_sizes(allocations, kinds)
+    groups = []
+    for one in allocations:
+        kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
+        group = owners.get(one.number)
+        if group is None:
+            group = _unclaimed(one, kind, phases[one.number], logits)
+        groups.append(group)
+    return groups
+
+
+def _unclaimed(one: Allocation, kind: str, phase: str, logits: set[int]) -> str:
+    if kind == "communication":
+        return kind
+    if phase in ("forward", "backward", "evaluation"):
+        if kind == "loss" or one.requested_bytes in logits:
+            return "logits and loss"
+        if kind == "module" and phase != "evaluation":
+            return "activations"  # recomputed ones, too: checkpointing runs modules inside the backward
+    if kind == "input" and phase in ("build", "forward", "optimizer"):
+        return "buffers and inputs"
+    return _BY_PHASE.get(phase, "unnamed")
+
+
+def claimed_shapes(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, list[int]]:
+    """Shapes of tensors that live objects claimed, by the number of the allocation."""
+    return {number: shape for number, (_, shape) in _claims(seen, allocations).items() if shape}
+
+
+def _claims(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, tuple[str, list[int]]]:
+    """Claims name an address at a moment; the allocation that was alive there then is meant."""
+    claimed: dict[int, tuple[str, list[int]]] = {}
+    by_address: dict[int, list[Allocation]] = defaultdict(list)
+    for one in allocations:
+        by_address[one.address].append(one)
+    names = {"buffers": "buffers and inputs"}
+    for moment, kinds in seen.owners:
+        for kind, tensors in kinds.items():
+            for address, _, _, shape in tensors:
+                meant = _latest_before(by_address.get(address, ()), moment)
+                if meant is not None:
+                    claimed.setdefault(meant.number, (names.get(kind, kind), shape))
+    for address in (seen.end or {}).get("workspaces", ()):
+        at = by_address.get(address)
+        if at:
+            claimed.setdefault(at[-1].number, ("workspaces", []))
+    return claimed
+
+
+def _latest_before(candidates: Sequence[Allocation], moment: int) -> Allocation | None:
+    for one in reversed(candidates):
+        if one.number < moment:
+            return one
+    return None
+
+
+def _phase_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[str]:
+    phases = []
+    at = iter(bands)
+    band = next(at, None)
+    for one in allocations:
+        while band is not None and one.born > band.last:
+            band = next(at, None)
+        phases.append("unnamed" if band is None else band.phase)
+    return phases
+
+
+def _of_stack(frames: Sequence[Frame]) -> str:
+    """loss, communication, module, input, or nothing."""
+    found = ""
+    for file, _, name in frames:
+        if name in _LOSS or (name == "forward" and file.endswith("torch/nn/modules/loss.py")):
+            return "loss"
+        if "torch/distributed/" in file or file.endswith("nn/parallel/distributed.py"):
+            found = found or "communication"
+        if name in ("_call_impl", "_wrapped_call_impl"):
+            # DDP calls a module like any other; what the module itself asks for is not communication.
+            found = found or "module"
+        if name in _INPUT_CALLS and not found:
+            found = "input"
+    return found
+
+
+def _logits_sizes(allocations: Sequence[Allocation], kinds: Sequence[str]) -> set[int]:
+    """Sizes of tensors with as many elements as what the loss works on, at 2 or 4 bytes each.
+
+    The largest tensor that a loss function makes is as long as the logits (log-probabilities); the logits
+    themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
+    """
+    made = [
+        one.requested_bytes
+        for one in allocations
+        if 0 <= one.stack < len(kinds) and kinds[one.stack] == "loss"
+    ]
+    largest = max(made, default=0)
+    if largest < 1 << 20:
+        return set()
+    return {largest, largest // 2, largest * 2}

@@ -1,0 +1,119 @@
+"""Where in the script an allocation comes from: file, line, source text, and its shape where known.
+
+For code that Inductor generated, the line that allocates is ``buf1 = empty_strided_cuda((8, 1024), ...)``;
+the comment above the kernel that first writes the buffer names the nodes of the user's graph (``Topologically
+Sorted Source Nodes: [logits, loss], Original ATen: [...]``), and Dynamo knew the source line of each.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+
+from nanocheck.attribution.reading import Frame, Observation
+from nanocheck.observe.frames import is_library
+
+_ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
+_SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")
+_LOOK_AHEAD = 60  # lines from an allocation to the comment of the kernel that writes it
+_ITEM_BYTES = {
+    "float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2,
+    "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "float8_e4m3fn": 1, "float8_e5m2": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """``where``: ``file:line``; ``line``: its text; ``operators``: what a compiled kernel was made of."""
+
+    where: str | None = None
+    line: str | None = None
+    shape: tuple[int, ...] | None = None
+    bytes_of_shape: int | None = None
+    operators: str = ""
+
+
+class Places:
+    """Of one process; each stack is looked up once."""
+
+    def __init__(self, seen: Observation) -> None:
+        self._seen = seen
+        self._libraries = seen.start.get("libraries") or ("", "", "")
+        self._known: dict[int, Place] = {}
+
+    def of_stack(self, stack: int) -> Place:
+        """The place of a stack by its number; an empty one for no stack."""
+        if not 0 <= stack < len(self._seen.stacks):
+            return Place()
+        if stack not in self._known:
+            self._known[stack] = self._find(self._seen.stacks[stack])
+        return self._known[stack]
+
+    def of_frame(self, frame: Frame | None) -> Place:
+        """The place of one frame."""
+        return Place() if frame is None else Place(self._name(frame), _text(frame))
+
+    def _find(self, frames: Sequence[Frame]) -> Place:
+        generated = next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
+        own = next((each for each in frames if not is_library(each[0], self._libraries)), None)
+        if generated is None:
+            return self.of_frame(own)
+        return self._of_generated(generated, own if own != generated else None)
+
+    def _of_generated(self, frame: Frame, own: Frame | None) -> Place:
+        text = _text(frame) or ""
+        shape, size = tensor_of(text)
+        nodes, operators = _sources(frame)
+        source = self._line_of(nodes)
+        if source is not None:
+            found = self.of_frame(source)
+        else:
+            found = Place(f"generated code {PurePath(frame[0]).name[:9]}...py:{frame[1]}", text)
+        return replace(found, shape=shape, bytes_of_shape=size, operators=operators)
+
+    def _line_of(self, nodes: Sequence[str]) -> Frame | None:
+        """The line of the last node that is known: what the kernel computes in the end."""
+        best: tuple[int, Frame] | None = None
+        for graph in self._seen.graphs:
+            known = [graph[name] for name in nodes if name in graph]
+            if known and (best is None or len(known) > best[0]):
+                best = (len(known), known[-1])
+        return None if best is None else best[1]
+
+    def _name(self, frame: Frame) -> str:
+        path = PurePath(frame[0])
+        for part in ("site-packages", "dist-packages"):
+            if part in path.parts:
+                path = PurePath(*path.parts[path.parts.index(part) + 1 :])
+        folder = self._seen.start.get("folder")
+        if folder and path.is_relative_to(folder):
+            path = path.relative_to(folder)
+        return f"{path}:{frame[1]}"
+
+
+def tensor_of(text: str) -> tuple[tuple[int, ...] | None, int | None]:
+    """Shape and bytes of the tensor that a line of generated code makes."""
+    found = _ALLOCATES.search(text)
+    if found is None:
+        return None, None
+    shape = tuple(int(each) for each in found.group(1).replace(" ", "").split(",") if each)
+    item = _ITEM_BYTES.get(found.group(2))
+    return shape, None if item is None else math.prod(shape) * item
+
+
+def _sources(frame: Frame) -> tuple[list[str], str]:
+    """Names of the graph's nodes and ATen operators for the buffer that a generated line allocates."""
+    for number in range(frame[1] + 1, frame[1] + _LOOK_AHEAD):
+        found = _SOURCES.search(linecache.getline(frame[0], number))
+        if found is not None:
+            names = [each.strip() for each in found.group(1).split(",") if each.strip()]
+            return names, found.group(2) or ""
+    return [], ""
+
+
+def _text(frame: Frame) -> str | None:
+    return linecache.getline(frame[0], frame[1]).strip() or None

@@ -1,0 +1,97 @@
+"""Journals as they are on disk, made into one ``Observation`` for each process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Frame = tuple[str, int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment between two allocations.
+
+    Attributes:
+        what: ``backward+``, ``optimizer-``, ``evaluation+`` and so on, or ``step``.
+        allocations: how many allocations had happened: the mark's place among the events.
+        where: file, line and function of the script, where known.
+        statistics: PyTorch's own peaks and totals at this moment.
+    """
+
+    what: str
+    allocations: int
+    where: Frame | None
+    statistics: dict[str, int]
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one process wrote; any part may be missing, since a process can die at any moment."""
+
+    start: dict[str, Any] = field(default_factory=dict)
+    stacks: list[tuple[Frame, ...]] = field(default_factory=list)
+    events: list[tuple[str, int, int, int]] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    owners: list[tuple[int, dict[str, list[list[Any]]]]] = field(default_factory=list)
+    graphs: list[dict[str, Frame]] = field(default_factory=list)
+    ooms: list[dict[str, Any]] = field(default_factory=list)
+    failed: dict[str, Any] | None = None
+    broken: dict[str, Any] | None = None
+    end: dict[str, Any] | None = None
+    missing: int = 0  # allocations that happened while nobody recorded
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return int(self.start.get("pid", 0))
+
+    def last_statistics(self) -> dict[str, int]:
+        """PyTorch's own figures, the last ones that were written."""
+        if self.end is not None:
+            return self.end
+        return self.marks[-1].statistics if self.marks else {}
+
+
+def read(folder: Path) -> list[Observation]:
+    """Every process that used a GPU, in the order in which they began to."""
+    found = []
+    for path in sorted(folder.glob("*.jsonl"), key=lambda each: (each.stat().st_ctime_ns, each.name)):
+        observation = _read_one(path)
+        if observation.start:
+            found.append(observation)
+    return found
+
+
+def _read_one(path: Path) -> Observation:
+    found = Observation()
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the process died in the middle of it
+                continue
+            _take(found, entry.pop("kind", ""), entry)
+    return found
+
+
+def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
+    if kind == "stack":
+        found.stacks.append(tuple((file, line, name) for file, line, name in entry["frames"]))
+    elif kind == "events":
+        found.events.extend((action, at, size, stack) for action, at, size, stack in entry["rows"])
+        found.missing += entry["missing"]
+    elif kind in ("mark", "step"):
+        where = entry.pop("where", None)
+        what = entry.pop("what", kind)
+        found.marks.append(Mark(what, entry["allocations"], tuple(where) if where else None, entry))
+    elif kind == "owners":
+        found.owners.append((entry["allocations"], entry["kinds"]))
+    elif kind == "graph":
+        found.graphs.append({name: (place[0], place[1], place[2]) for name, place in entry["lines"].items()})
+    elif kind == "oom":
+        found.ooms.append(entry)
+    elif kind in ("start", "failed", "broken", "end"):
+        setattr(found, kind, entry)
