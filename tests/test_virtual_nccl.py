@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from client_runs import TORCHRUN, run_client, told
 
 from nanocheck.units import MIB
@@ -27,6 +28,17 @@ def test_ddp_under_torchrun() -> None:
 
 def test_fsdp_under_torchrun() -> None:
     assert told(run_client("fsdp.py", launcher=TORCHRUN))["done"] == "3"
+
+
+@pytest.mark.parametrize("pause", ["0", "0.15"])
+def test_tensors_of_asynchronous_work_live_until_the_next_steps_first_collective(
+    pause: str, tmp_path: Path
+) -> None:
+    """PyTorch's own rule, and the same whether its watchdog wakes up within a step (``pause``) or not."""
+    found = told(run_client("async_collectives.py", str(tmp_path / "store"), pause))
+    # Three tensors of 16 MiB a step: the fourth, of the next step, is made before its collective is issued.
+    assert int(found["after"]) // MIB == 48
+    assert int(found["peak"]) // MIB == 64
 
 
 def test_two_ranks_stop_with_what_mends_it(tmp_path: Path) -> None:

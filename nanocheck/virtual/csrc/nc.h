@@ -60,6 +60,14 @@ NC_HIDDEN size_t nc_budget_free(void);
 NC_HIDDEN bool nc_capturing(cudaStream_t stream);
 NC_HIDDEN void nc_capture_node(cudaStream_t stream); /* one more node, if the stream is capturing */
 
+/* ---- watchdog.c: collectives finish when the host waits for the card ---- */
+typedef struct { unsigned long long number; long long since; } nc_mark; /* of an event that follows a collective */
+NC_HIDDEN void nc_collective_issued(cudaStream_t stream);
+NC_HIDDEN void nc_mark_recorded(nc_mark *mark, cudaStream_t stream);
+NC_HIDDEN bool nc_mark_finished(nc_mark *mark); /* as the calling thread is to see it */
+NC_HIDDEN void nc_mark_clear(nc_mark *mark);
+NC_HIDDEN void nc_host_waits(void);
+
 /* ---- kernels.c ---- */
 typedef enum {
     NC_LAUNCHES, NC_FLASH, NC_EFFICIENT, NC_CUDNN, NC_MATMUL, NC_FILLS, NC_COPIES_SKIPPED, NC_COUNTERS

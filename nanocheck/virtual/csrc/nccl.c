@@ -38,6 +38,7 @@ static size_t size_of(ncclDataType_t type) {
 
 static ncclResult_t copy(const void *from, void *to, size_t count, ncclDataType_t type, cudaStream_t stream) {
     size_t bytes = count * size_of(type);
+    nc_collective_issued(stream);
     if (from != to && bytes) cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
     return ncclSuccess;
 }
@@ -45,6 +46,7 @@ static ncclResult_t copy(const void *from, void *to, size_t count, ncclDataType_
 /* A user-made operator multiplies first: a kernel, so its result is not computed. */
 static ncclResult_t reduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, cudaStream_t stream) {
     if ((int)op < ncclNumOps) return copy(from, to, count, type, stream);
+    nc_collective_issued(stream);
     nc_count(NC_LAUNCHES);
     nc_capture_node(stream);
     return ncclSuccess;

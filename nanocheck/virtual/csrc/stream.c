@@ -1,8 +1,9 @@
 /* Streams, events and stream capture.
  *
- * All work is done the moment it is issued: every query answers "finished". Events carry no time;
- * the interval between any two is one millisecond, so that code which picks the fastest of several
- * candidates always picks the first and never depends on how busy this machine is.
+ * All work is done the moment it is issued: every query answers "finished", except for collectives
+ * (watchdog.c). Events carry no time; the interval between any two is one millisecond, so that code
+ * which picks the fastest of several candidates always picks the first and never depends on how busy
+ * this machine is.
  */
 #include "nc.h"
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 struct CUgraph_st { size_t nodes; };
 typedef struct { unsigned long long id; bool active; cudaGraph_t graph; } capture; /* kept for ever: few, small */
 typedef struct { int priority; unsigned flags; unsigned long long id; capture *in; } stream;
-typedef struct { capture *in; } event;
+typedef struct { capture *in; nc_mark mark; } event;
 
 static unsigned long long last_stream = 16, last_capture;
 
@@ -35,7 +36,7 @@ cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) { *priorit
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) { *flags = real(handle) ? real(handle)->flags : 0; return cudaSuccess; }
 cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) { *id = real(handle) ? real(handle)->id : (uintptr_t)handle; return cudaSuccess; }
 cudaError_t cudaStreamQuery(cudaStream_t handle) { (void)handle; return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t handle) { (void)handle; return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) { (void)handle; nc_host_waits(); return cudaSuccess; }
 cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t call, void *data, unsigned flags) {
     (void)flags;
     call(handle, cudaSuccess, data);
@@ -53,15 +54,22 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags) {
     return *handle ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaEventCreate(cudaEvent_t *handle) { return cudaEventCreateWithFlags(handle, 0); }
-cudaError_t cudaEventDestroy(cudaEvent_t handle) { free(handle); return cudaSuccess; }
+cudaError_t cudaEventDestroy(cudaEvent_t handle) {
+    if (handle) nc_mark_clear(&((event *)handle)->mark);
+    free(handle);
+    return cudaSuccess;
+}
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t on, unsigned flags) {
     (void)flags;
     ((event *)handle)->in = nc_capturing(on) ? real(on)->in : NULL;
+    nc_mark_recorded(&((event *)handle)->mark, on);
     return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t on) { return cudaEventRecordWithFlags(handle, on, 0); }
-cudaError_t cudaEventQuery(cudaEvent_t handle) { (void)handle; return cudaSuccess; }
-cudaError_t cudaEventSynchronize(cudaEvent_t handle) { (void)handle; return cudaSuccess; }
+cudaError_t cudaEventQuery(cudaEvent_t handle) {
+    return nc_mark_finished(&((event *)handle)->mark) ? cudaSuccess : nc_fail(cudaErrorNotReady);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t handle) { (void)handle; nc_host_waits(); return cudaSuccess; }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { (void)from; (void)to; *ms = 1.0f; return cudaSuccess; }
 cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *h, cudaEvent_t e) { (void)h; (void)e; return nc_fail(cudaErrorNotSupported); }
 cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *e, cudaIpcEventHandle_t h) { (void)h; (void)e; return nc_fail(cudaErrorNotSupported); }
