@@ -30,6 +30,18 @@ def counters() -> dict[str, int]:
     return {name: int(count(index)) for index, name in enumerate(_COUNTERS)}
 
 
+def peak_used_bytes() -> int:
+    """The most this process held of the card at once: its context, cudaMalloc and mapped memory.
+
+    What ``nvidia-smi`` would have shown at its highest; 0 without a virtual GPU.
+    """
+    if version() is None:
+        return 0
+    peak = ctypes.CDLL(None).nanocheck_peak_used
+    peak.restype = ctypes.c_size_t
+    return int(peak())
+
+
 def attention_backend() -> str:
     """The attention kernels that were launched: flash, efficient or cudnn; ``math`` where none of them was,
     ``unknown`` where nothing was launched at all.

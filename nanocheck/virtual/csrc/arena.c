@@ -4,13 +4,13 @@
  * and where an allocation starts are table look-ups, so bookkeeping does not slow down with the
  * number of allocations. Nothing is backed by memory until somebody writes to it.
  */
-#include "nc.h"
+#include "known.h"
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define SPAN ((size_t)1 << 43) /* 8 TiB of addresses per arena: hundreds of full turnovers of any card */
+#define SPAN NC_ARENA_SPAN
 
 static struct {
     char *base;
@@ -48,6 +48,7 @@ bool nc_arena_commit(char *address, size_t bytes) {
 }
 
 void nc_arena_decommit(char *address, size_t bytes) {
+    nc_known_drop(address, bytes);
     madvise(address, bytes, MADV_DONTNEED);
     mprotect(address, bytes, PROT_NONE);
 }
@@ -58,6 +59,12 @@ int nc_arena_of(const void *address) {
         if (base && (const char *)address >= base && (const char *)address < base + SPAN) return i;
     }
     return -1;
+}
+
+size_t nc_arena_offset(const void *address) {
+    const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
+    size_t offset = (size_t)((const char *)address - base);
+    return base && offset < SPAN ? offset : SIZE_MAX;
 }
 
 size_t nc_arena_size(nc_arena which, const void *head) {

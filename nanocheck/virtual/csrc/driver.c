@@ -1,5 +1,5 @@
 /* The driver API, as far as PyTorch, Triton and their kin use it; and how they look its functions up. */
-#include "nc.h"
+#include "known.h"
 #include <dlfcn.h>
 #include <string.h>
 
@@ -74,25 +74,26 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 }
 CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { (void)f; (void)a; (void)v; return CUDA_SUCCESS; }
 CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) { (void)f; (void)c; return CUDA_SUCCESS; }
-static CUresult launched(CUstream stream) {
+static CUresult launched(CUstream stream, void **arguments) {
+    if (arguments) nc_writes_lose_unnamed(arguments);
     nc_count(NC_LAUNCHES);
     nc_capture_node((cudaStream_t)stream);
     return CUDA_SUCCESS;
 }
 #undef cuLaunchKernel
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream stream, void **arguments, void **extra) {
-    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared; (void)arguments; (void)extra;
-    return launched(stream);
+    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared; (void)extra;
+    return launched(stream, arguments);
 }
 #undef cuLaunchKernelEx
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **arguments, void **extra) {
-    (void)f; (void)arguments; (void)extra;
-    return launched(config->hStream);
+    (void)f; (void)extra;
+    return launched(config->hStream, arguments);
 }
 #undef cuLaunchCooperativeKernel
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream stream, void **arguments) {
-    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared; (void)arguments;
-    return launched(stream);
+    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared;
+    return launched(stream, arguments);
 }
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) {
     (void)f; (void)shared;

@@ -6,7 +6,7 @@
  * or unrolled_elementwise_kernel with the same first three arguments (aten/src/ATen/native/cuda/
  * FillKernel.cu, CUDALoops.cuh); the element type is read from the kernel's mangled name.
  */
-#include "nc.h"
+#include "known.h"
 #include <string.h>
 
 int nc_fill_width(const char *name) {
@@ -33,5 +33,6 @@ bool nc_fill_run(int width, void **arguments) {
     size_t bytes = (size_t)(count < 0 ? 0 : count) * (size_t)width;
     if (!nc_is_device(to) || !card || bytes > card->copy_limit_bytes) return false;
     for (size_t at = 0; at < bytes; at += (size_t)width) memcpy(to + at, arguments[1], (size_t)width);
+    nc_known_set(to, bytes, false);
     return true;
 }

@@ -1,10 +1,10 @@
 /* Kernels: registered, classified once by name, counted when launched, never executed. */
-#include "nc.h"
+#include "known.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { const void *key; const void *module; nc_counter kind; int fill; } kernel;
+typedef struct { const void *key; const void *module; const char *name; nc_writes *writes; nc_counter kind; int fill; } kernel;
 
 static kernel *table; /* open addressing by host function pointer; grows before it is half full */
 static size_t slots, filled;
@@ -56,7 +56,7 @@ void __cudaRegisterFunction(void **handle, const char *host, char *device, const
     (void)device; (void)limit; (void)tid; (void)bid; (void)block; (void)grid; (void)warp;
     pthread_mutex_lock(&lock);
     if (2 * ++filled > slots) grow();
-    *slot_of(table, slots, host) = (kernel){host, *handle, classify(name), nc_fill_width(name)};
+    *slot_of(table, slots, host) = (kernel){host, *handle, name, NULL, classify(name), nc_fill_width(name)};
     pthread_mutex_unlock(&lock);
 }
 
@@ -68,13 +68,27 @@ static kernel find(const void *function) {
     return found;
 }
 
+/* What it writes is found at its first launch, outside the lock: a library that is being loaded holds
+ * the loader's and waits for ours, and finding it may need the loader's. Two threads may both find it. */
+static const nc_writes *writes_of(kernel *k) {
+    if (k->writes || !k->name) return k->writes;
+    nc_writes *found = nc_writes_of(k->name);
+    pthread_mutex_lock(&lock);
+    kernel *slot = slot_of(table, slots, k->key);
+    if (!slot->writes) slot->writes = found;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
 /* ---- launches ---- */
 static cudaError_t launch(const void *function, void **arguments, cudaStream_t stream) {
     kernel k = find(function);
     nc_count(NC_LAUNCHES);
     if (k.kind != NC_LAUNCHES) nc_count(k.kind);
-    if (nc_capturing(stream)) nc_capture_node(stream);
-    else if (k.fill && arguments && nc_fill_run(k.fill, arguments)) nc_count(NC_FILLS);
+    bool capturing = nc_capturing(stream);
+    if (capturing) nc_capture_node(stream);
+    if (!capturing && k.fill && arguments && nc_fill_run(k.fill, arguments)) nc_count(NC_FILLS);
+    else nc_writes_lose(writes_of(&k), arguments);
     return cudaSuccess;
 }
 cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t used_bytes; /* granules handed out by cudaMalloc and cuMemCreate */
+static size_t used_bytes, most_bytes; /* granules handed out by cudaMalloc and cuMemCreate; the most at once */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool nc_budget_take(size_t bytes) {
@@ -12,6 +12,7 @@ bool nc_budget_take(size_t bytes) {
     pthread_mutex_lock(&lock);
     bool fits = used_bytes + bytes + card->context_bytes + card->reserve_bytes <= card->total_bytes;
     if (fits) used_bytes += bytes;
+    if (used_bytes > most_bytes) most_bytes = used_bytes;
     pthread_mutex_unlock(&lock);
     return fits;
 }
@@ -33,6 +34,11 @@ size_t nc_budget_free(void) {
 size_t nanocheck_process_bytes(void) { /* what nvidia-smi would show for this process */
     const nc_card *card = nc_card_get();
     return card ? card->total_bytes - card->reserve_bytes - nc_budget_free() : 0;
+}
+
+size_t nanocheck_peak_used(void) { /* the most nvidia-smi would have shown for this process */
+    const nc_card *card = nc_card_get();
+    return card ? card->context_bytes + __atomic_load_n(&most_bytes, __ATOMIC_RELAXED) : 0;
 }
 
 cudaError_t cudaMalloc(void **address, size_t bytes) {

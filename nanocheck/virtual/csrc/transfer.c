@@ -2,26 +2,39 @@
  *
  * Small ones are real, so labels, shapes and counters keep their values. Larger writes to the card
  * are left out: nothing computes with them, and an 80 GB card must fit in a small machine. Reads
- * from the card are always real; memory that nobody wrote reads as zeros.
+ * from the card are always real, but for the counts below; memory that nobody wrote reads as zeros.
  */
-#include "nc.h"
+#include "known.h"
 #include <string.h>
 
 static bool carried_out(const void *destination, size_t bytes) {
     const nc_card *card = nc_card_get();
     if (!nc_is_device(destination) || !card || bytes <= card->copy_limit_bytes) return true;
     nc_count(NC_COPIES_SKIPPED);
+    nc_known_lose(destination);
     return false;
 }
 
+/* PyTorch reads counts for itself (nonzero, masks, unique) where nobody can say of what type the memory is: an
+ * integer of four or eight bytes. A count that no kernel computed is one, never what an earlier tensor left. */
+static unsigned long long sizes_made_up;
+unsigned long long nanocheck_sizes_made_up(void) { return __atomic_load_n(&sizes_made_up, __ATOMIC_RELAXED); }
+
 static cudaError_t copy(void *to, const void *from, size_t bytes) {
-    if (bytes && carried_out(to, bytes)) memmove(to, from, bytes);
+    static const int64_t ONE = 1; /* little endian, as the host */
+    if (!bytes || !carried_out(to, bytes)) return cudaSuccess;
+    if ((bytes == 4 || bytes == 8) && !nc_is_device(to) && !nc_known_all(from, bytes)) {
+        __atomic_add_fetch(&sizes_made_up, 1, __ATOMIC_RELAXED);
+        from = &ONE;
+    }
+    memmove(to, from, bytes);
+    nc_known_copy(to, from, bytes);
     return cudaSuccess;
 }
 
 static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width, size_t rows) {
     if (carried_out(to, width * rows))
-        for (size_t row = 0; row < rows; row++) memmove(to + row * to_pitch, from + row * from_pitch, width);
+        for (size_t row = 0; row < rows; row++) copy(to + row * to_pitch, from + row * from_pitch, width);
     return cudaSuccess;
 }
 
@@ -31,7 +44,7 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t stream) {
     (void)kind;
-    if (nc_capturing(stream)) { nc_capture_node(stream); return cudaSuccess; }
+    if (nc_capturing(stream)) { nc_capture_node(stream); nc_known_lose(to); return cudaSuccess; }
     return copy(to, from, n);
 }
 cudaError_t cudaMemcpyPeerAsync(void *to, int td, const void *from, int fd, size_t n, cudaStream_t stream) {
@@ -51,11 +64,13 @@ cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, s
     return cudaSuccess;
 }
 cudaError_t cudaMemset(void *to, int value, size_t n) {
-    if (carried_out(to, n)) memset(to, value, n);
+    if (!n || !carried_out(to, n)) return cudaSuccess;
+    memset(to, value, n);
+    nc_known_set(to, n, false);
     return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {
-    if (nc_capturing(stream)) { nc_capture_node(stream); return cudaSuccess; }
+    if (nc_capturing(stream)) { nc_capture_node(stream); nc_known_lose(to); return cudaSuccess; }
     return cudaMemset(to, value, n);
 }
 
@@ -72,8 +87,9 @@ CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) {
 #undef cuMemsetD32Async
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream stream) {
     (void)stream;
-    if (carried_out((void *)to, count * 4))
-        for (size_t i = 0; i < count; i++) ((unsigned *)to)[i] = value;
+    if (!carried_out((void *)to, count * 4)) return CUDA_SUCCESS;
+    for (size_t i = 0; i < count; i++) ((unsigned *)to)[i] = value;
+    nc_known_set((void *)to, count * 4, false);
     return CUDA_SUCCESS;
 }
 #undef cuMemsetD8Async

@@ -1,0 +1,25 @@
+/* Which memory of the card holds what the program wrote itself: known.c keeps it, writes.c finds what kernels overwrite. */
+#ifndef NANOCHECK_KNOWN_H
+#define NANOCHECK_KNOWN_H
+#include "nc.h"
+
+/* ---- arena.c ---- */
+#define NC_ARENA_SPAN ((size_t)1 << 43) /* 8 TiB of addresses per arena: hundreds of full turnovers of any card */
+NC_HIDDEN size_t nc_arena_offset(const void *address); /* into the device arena; SIZE_MAX: elsewhere */
+
+/* ---- known.c ---- */
+NC_HIDDEN void nc_known_set(const void *to, size_t bytes, bool guessed); /* written with a value; guessed: nobody computed it */
+NC_HIDDEN void nc_known_lose(const void *at); /* somebody computes what lies from here on */
+NC_HIDDEN void nc_known_doubt(const void *at); /* the same, by an address that may be a leftover of another launch */
+NC_HIDDEN void nc_known_keep(const void *at); /* against doubts, until it is written anew */
+NC_HIDDEN void nc_known_copy(const void *to, const void *from, size_t bytes);
+NC_HIDDEN void nc_known_drop(const void *at, size_t bytes); /* the memory is given back */
+NC_HIDDEN bool nc_known_all(const void *at, size_t bytes); /* true, too, outside the card */
+NC_HIDDEN bool nc_known_guessed(const void *at);
+
+/* ---- writes.c ---- */
+typedef struct nc_writes nc_writes;
+NC_HIDDEN nc_writes *nc_writes_of(const char *kernel_name); /* never NULL; found once per kernel, kept */
+NC_HIDDEN void nc_writes_lose(const nc_writes *writes, void **arguments);
+NC_HIDDEN void nc_writes_lose_unnamed(void **arguments); /* a kernel whose parameters nobody described */
+#endif
