@@ -6,12 +6,11 @@ The script is not edited and does not know; what it prints stays its own, the an
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nanocheck.choosing import Chosen
+    from nanocheck.run.batch import BatchArgument
     from nanocheck.run.launch import Ended
     from nanocheck.run.request import Request
 
@@ -46,73 +45,22 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: no or an unknown command, an unknown card, a value that is none.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
-    from nanocheck.run.request import Request
+    from nanocheck.run import say, terminal
+    from nanocheck.run.batch import find_batch
+    from nanocheck.run.once import observe
+    from nanocheck.run.request import EVERY, Request
 
+    _leave_in_order()
     request = Request.of(arguments)
-    chosen = request.choose()
-    answer, ended = observe(request, chosen, arguments.snapshot)
-    publish(answer, arguments)
+    if request.gpu == EVERY:
+        return _every_card(request, arguments)
+    batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
+    answer, ended = observe(request, request.choose(), arguments.snapshot)
+    say(terminal.text(answer, _width()))
+    if arguments.suggest and ended.how != "interrupted":
+        _suggest(request, answer, batch)
+    _write(answer, arguments)
     return exit_code(answer, ended, check=arguments.check)
-
-
-def observe(request: Request, chosen: Chosen, snapshot: Path | None = None) -> tuple[dict[str, Any], Ended]:
-    """Run the command once, in the foreground, and give the answer."""
-    import tempfile
-
-    from nanocheck.attribution import answer
-    from nanocheck.run import say
-    from nanocheck.run.environment import child_environment
-    from nanocheck.run.interpreter import check_interpreter
-    from nanocheck.run.launch import launch
-    from nanocheck.run.start import find_program
-
-    program = find_program(request.command, os.environ)
-    check_interpreter(program, request.command, os.environ)
-    with tempfile.TemporaryDirectory(prefix="nanocheck-run-") as name:
-        folder = Path(name)
-        environment = child_environment(
-            chosen.device,
-            folder,
-            steps=request.steps,
-            time_limit_s=request.time_limit_s,
-            snapshot=snapshot,
-        )
-        say(_opening(chosen))
-        ended = launch(request.command, environment, folder, request.time_limit_s)
-        found = answer(
-            folder,
-            command=request.command,
-            device=chosen.device,
-            ended=ended,
-            margin_bytes=request.margin_bytes,
-        )
-    found["notes"] = [*ended.notes, *found["notes"]]
-    return found, ended
-
-
-def _opening(chosen: Chosen) -> str:
-    name = chosen.device.gpu.name
-    if chosen.measures:
-        return f"measuring on {name} ({chosen.why})"
-    return f"{name}, virtual ({chosen.why}); values read from this GPU are not computed"
-
-
-def publish(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """To the terminal, and to the files that were asked for."""
-    import json
-    import shutil
-
-    from nanocheck.run import say
-    from nanocheck.run.terminal import text
-    from nanocheck.stored import write_atomically
-
-    say(text(answer, shutil.get_terminal_size((100, 24)).columns))
-    if arguments.json is not None:
-        write_atomically(arguments.json, json.dumps(answer, indent=1) + "\n")
-    if arguments.html is not None:
-        from nanocheck.page import render
-
-        write_atomically(arguments.html, render(answer))
 
 
 def exit_code(answer: dict[str, Any], ended: Ended, *, check: bool) -> int:
@@ -125,3 +73,79 @@ def exit_code(answer: dict[str, Any], ended: Ended, *, check: bool) -> int:
     if check and not fits:
         return 1
     return 0 if ended.how == "answered" and fits else ended.exit_code
+
+
+def _leave_in_order() -> None:
+    """SIGTERM and SIGHUP, too, must end what runs and remove what is temporary."""
+    import signal
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, leave)
+
+
+def _suggest(request: Request, answer: dict[str, Any], batch: BatchArgument | None) -> None:
+    from nanocheck.harness.progress import Progress
+    from nanocheck.run import say, search, trials
+
+    progress = Progress()
+    try:
+        answer["suggestions"] = search.suggest(
+            request,
+            answer,
+            batch,
+            lambda done, names: progress(done, done + len(names), [(name, "running") for name in names]),
+        )
+    finally:
+        progress.clear()
+    say("further runs of the same command\n\n" + trials.text(answer["suggestions"]))
+
+
+def _every_card(request: Request, arguments: argparse.Namespace) -> int:
+    from nanocheck.errors import RequestError
+    from nanocheck.harness.progress import Progress
+    from nanocheck.run import cards, say
+    from nanocheck.run.once import check_command
+
+    for option in ("html", "snapshot", "suggest"):
+        if getattr(arguments, option):
+            raise RequestError(
+                f"--gpu all: expected one card for --{option}, found all", mend="name a card: --gpu rtx4070"
+            )
+    if arguments.device == "real":
+        raise RequestError("--gpu all: expected virtual cards, found --device real", mend="leave it away")
+    check_command(request)
+    progress = Progress()
+    try:
+        found = cards.on_every_card(
+            request,
+            lambda done, total, names: progress(done, total, [(name, "running") for name in names]),
+        )
+    finally:
+        progress.clear()
+    say(cards.text(found))
+    _write(found, arguments)
+    return 1 if found["no_answer"] or (arguments.check and found["oom"]) else 0
+
+
+def _write(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """The files that were asked for."""
+    import json
+
+    from nanocheck.stored import write_atomically
+
+    if arguments.json is not None:
+        write_atomically(arguments.json, json.dumps(answer, indent=1) + "\n")
+    if arguments.html is not None:
+        from nanocheck.page import render
+
+        write_atomically(arguments.html, render(answer))
+
+
+def _width() -> int:
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns

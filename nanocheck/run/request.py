@@ -75,6 +75,8 @@ class Request:
             )
         if arguments.full and arguments.steps is not None:
             raise RequestError("expected --steps or --full, found both", mend="leave one of them away")
+        if arguments.batch_arg is not None and not arguments.suggest:
+            raise RequestError("--batch-arg: expected --suggest beside it, found none", mend="add --suggest")
         steps = 0 if arguments.full else DEFAULT_STEPS if arguments.steps is None else arguments.steps
         if steps < 0 or (steps == 0 and not arguments.full):
             raise RequestError(f"--steps: expected at least 1, found {steps}", mend="--full runs to the end")
@@ -90,6 +92,20 @@ class Request:
             steps=steps,
             time_limit_s=parse_duration(limit),
         )
+
+    def options(self, gpu: str | None = None) -> list[str]:
+        """What asks the same again on a command line, of another card if one is named."""
+        limit = "none" if self.time_limit_s is None else f"{self.time_limit_s:g}s"
+        return [
+            *("--gpu", gpu or self.gpu),
+            *(word for path in self.gpus for word in ("--gpus", str(path.absolute()))),
+            *("--device", self.device),
+            *("--platform", self.platform),
+            *("--reserve", f"{self.reserve_bytes}B"),
+            *("--margin", f"{self.margin_bytes}B"),
+            *("--time-limit", limit),
+            *(("--steps", str(self.steps)) if self.steps else ("--full",)),
+        ]
 
     def choose(self) -> Chosen:
         """The card that answers.

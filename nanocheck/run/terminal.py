@@ -51,11 +51,14 @@ def place(where: str | None) -> str:
 
 
 def _process(process: dict[str, Any], device: dict[str, Any], width: int, *, whole: bool) -> list[str]:
+    oom = process["oom"]
     blocks = [_figures(process, device, width)]
-    if process["oom"] is not None:
-        blocks.append(_oom(process["oom"], width))
-    if whole or process["oom"] is not None:
-        blocks += [_groups(process["groups"]), _largest(process["largest"], "largest at the peak", width)]
+    if oom is not None:
+        blocks.append(_oom(oom, width))
+    if whole or oom is not None:
+        blocks.append(_groups(process["groups"]))
+    if (whole and oom is None) or (oom is not None and oom["caught"]):  # else they are told: those alive then
+        blocks.append(_largest(process["largest"], "largest at the peak", width))
     return [*blocks, _phases(process["phases"])]
 
 

@@ -1,0 +1,67 @@
+"""One run of the command in the foreground, from the chosen card to its answer."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from nanocheck.choosing import Chosen
+from nanocheck.run import say
+from nanocheck.run.environment import child_environment
+from nanocheck.run.interpreter import check_interpreter
+from nanocheck.run.launch import Ended, launch
+from nanocheck.run.request import Request
+from nanocheck.run.start import find_program
+
+
+def check_command(request: Request) -> None:
+    """Whether it can be run here at all.
+
+    Raises:
+        RequestError: there is no such program, or it belongs to another environment than nanocheck.
+    """
+    check_interpreter(find_program(request.command, os.environ), request.command, os.environ)
+
+
+def observe(request: Request, chosen: Chosen, snapshot: Path | None = None) -> tuple[dict[str, Any], Ended]:
+    """The answer, and how the command ended.
+
+    Args:
+        snapshot: where to write PyTorch's own snapshot format.
+
+    Raises:
+        RequestError: see ``check_command``.
+        MachineError: the virtual GPU cannot be built here.
+    """
+    from nanocheck.attribution import answer
+
+    check_command(request)
+    with tempfile.TemporaryDirectory(prefix="nanocheck-run-") as name:
+        folder = Path(name)
+        environment = child_environment(
+            chosen.device,
+            folder,
+            steps=request.steps,
+            time_limit_s=request.time_limit_s,
+            snapshot=snapshot,
+        )
+        say(_opening(chosen))
+        ended = launch(request.command, environment, folder, request.time_limit_s)
+        found = answer(
+            folder,
+            command=request.command,
+            device=chosen.device,
+            ended=ended,
+            margin_bytes=request.margin_bytes,
+        )
+    found["notes"] = [*ended.notes, *found["notes"]]
+    return found, ended
+
+
+def _opening(chosen: Chosen) -> str:
+    name = chosen.device.gpu.name
+    if chosen.measures:
+        return f"measuring on {name} ({chosen.why})"
+    return f"{name}, virtual ({chosen.why}); values read from this GPU are not computed"
