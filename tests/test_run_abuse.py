@@ -68,11 +68,18 @@ def test_a_script_that_forks_faster_than_anybody_looks(tmp_path: Path) -> None:
                 while time.monotonic() < end:
                     if os.fork():
                         os._exit(0)
+                    os.utime("beat")
                     time.sleep(0.001)
                 os._exit(0)
         time.sleep(0.3)
     """
-    assert Launched(tmp_path, script).end()["how"] == "finished"
+    beat = tmp_path / "beat"
+    beat.touch()
+    ended = Launched(tmp_path, script).end()
+    assert (ended["how"], ended["notes"]) == ("finished", [])
+    last = beat.stat().st_mtime_ns
+    time.sleep(1)
+    assert beat.stat().st_mtime_ns == last
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ EXIT_TIMEOUT = 124
 
 _TICK = 0.2  # seconds between two looks at the folder
 _ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and so was the command
-_PAUSE = 5.0  # seconds between SIGINT, SIGTERM and giving up after SIGKILL
+_PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
 _TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
 _ORPHANS = 1.0  # seconds that processes may outlive the command
 _SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, here the terminal's driver
@@ -95,6 +95,7 @@ class _Launch:
         self._plan: list[_Stage] = []
         self._next_at = float("inf")
         self._status: int | None = None
+        self._any_left = True
         self._cause: str | None = None  # answered, timeout, interrupted: why we end it
         self._signal = 0
         self._we_killed = False
@@ -179,7 +180,8 @@ class _Launch:
                 return
 
     def _reap(self) -> None:
-        self._status = tree.reap().get(self._pid, self._status)
+        ended, self._any_left = tree.reap()
+        self._status = ended.get(self._pid, self._status)
 
     def _is_answered(self) -> bool:
         return any(self._folder.glob("answered-*"))
@@ -254,14 +256,16 @@ class _Launch:
         """Daemons, servers and other orphans: a moment to end by themselves, then by force."""
         self._limit_at = float("inf")
         self._cause = self._cause or "over"
-        self._plan = [_Stage(lambda: None, _ORPHANS), *self._by_force()]
+        self._plan = [_Stage(lambda: None, _ORPHANS), self._by_force()[0]]
         self._advance()
-        self._wait(lambda: not tree.descendants())
-        # Whoever forks faster than one look at /proc.
+        self._wait(lambda: not self._any_left)
+        if not self._any_left:
+            return
+        self._end_all(signal.SIGKILL)
         patience = time.monotonic() + _PAUSE
-        while (left := tree.descendants()) and time.monotonic() < patience:
-            tree.send(signal.SIGKILL, left)
-            tree.reap()
-        if left:
-            pids = ", ".join(str(each.pid) for each in left)
+        while self._any_left and time.monotonic() < patience:
+            tree.kill_children()
+            self._reap()
+        if self._any_left:
+            pids = ", ".join(str(each.pid) for each in tree.descendants())
             self._notes.append(f"these processes outlived SIGKILL: {pids}")

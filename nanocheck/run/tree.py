@@ -60,13 +60,32 @@ def send(number: int, processes: list[Process]) -> None:
                 os.kill(process.pid, signal.SIGCONT)
 
 
-def reap() -> dict[int, int]:
-    """Wait for every child that has ended, adopted ones included: pid -> status as ``os.waitpid`` has it."""
+def reap() -> tuple[dict[int, int], bool]:
+    """Wait for every child that has ended, adopted ones included.
+
+    Returns:
+        pid -> status as ``os.waitpid`` has it, and whether any child is left. The latter is the kernel's
+        own word: a look at ``/proc`` can miss a process that forks and leaves faster than it is read, but
+        the eldest living descendant of a subreaper is always its child.
+    """
     ended: dict[int, int] = {}
-    with contextlib.suppress(ChildProcessError):
+    try:
         while True:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
-                break
+                return ended, True
             ended[pid] = status
-    return ended
+    except ChildProcessError:
+        return ended, False
+
+
+def kill_children() -> None:
+    """SIGKILL to every direct child, as fast as can be: for those that fork faster than /proc is read."""
+    pid = os.getpid()
+    try:
+        children = Path(f"/proc/self/task/{pid}/children").read_text().split()
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN
+        children = [str(each.pid) for each in descendants()]
+    for child in children:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(int(child), signal.SIGKILL)
