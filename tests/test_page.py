@@ -1,0 +1,340 @@
+"""The page says what the answer says, draws it to scale, and nothing of the script's can break it."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import page_sample
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanocheck.page import palette, render, timeline
+from nanocheck.page.markup import Markup, join, tag, text
+from nanocheck.page.scale import HEIGHT, WIDTH, event_ticks, memory_ticks
+from nanocheck.units import MIB
+
+SVG = "{http://www.w3.org/2000/svg}"
+VOID = {"meta", "br"}
+
+
+class Reader(HTMLParser):
+    """Every element with its attributes and text; fails where tags do not nest."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def shape(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [(name, tuple(attributes)) for name, attributes in self.found]
+
+
+def svg(page: str) -> ET.Element:
+    """The first picture of a page."""
+    start = page.index('<svg xmlns="http://www.w3.org/2000/svg"')
+    # The plot holds one more svg element, so it ends at the second end tag after the areas.
+    inner = page.index('class="areas"', start)
+    end = page.index("</svg>", page.index("</svg>", inner) + 1) + len("</svg>")
+    return ET.fromstring(page[start:end])
+
+
+def share_of(value: str) -> float:
+    assert value.endswith("%")
+    return float(value[:-1]) / 100
+
+
+def staircase(path: str) -> Iterator[tuple[int, int]]:
+    """Corners of a path of horizontal and vertical lines."""
+    x, y = map(int, re.match(r"M(\d+) (\d+)", path).groups())  # type: ignore[union-attr]
+    for command, number in re.findall(r"([HV])(\d+)", path):
+        x, y = (int(number), y) if command == "H" else (x, int(number))
+        yield x, y
+
+
+def heights(path: str) -> dict[int, int]:
+    """Height over the floor at each place where a step begins, in the plot's units."""
+    before: dict[int, int] = {}
+    for x, y in staircase(path):
+        before[x] = HEIGHT - y
+    return before
+
+
+def height_at(steps: dict[int, int], x: int) -> int:
+    return steps[max(place for place in steps if place <= x)]
+
+
+ODD = {
+    "finished": page_sample.answer(),
+    "tight": page_sample.answer(batch=14),
+    "oom": page_sample.answer(batch=16, dies=True),
+    "several": page_sample.several(),
+    "nothing": page_sample.nothing(),
+    "far from the limit": page_sample.answer(batch=1, gpu="h100"),
+}
+
+
+def changed(**process: Any) -> dict[str, Any]:
+    answer = page_sample.answer()
+    answer["processes"][0].update(process)
+    return answer
+
+
+ODD["no timeline"] = changed(timeline={"groups": [], "points": [], "bands": []}, phases=[], largest=[])
+ODD["zero bytes"] = changed(
+    timeline={"groups": ["parameters"], "points": [[0, 0, 0]], "bands": []},
+    groups=[],
+    peak={"allocated_bytes": 0, "reserved_bytes": 0, "process_bytes": 0},
+    at=None,
+    fragmentation=None,
+    phases=[],
+)
+ODD["one point"] = changed(timeline={"groups": ["unnamed"], "points": [[7, 4096, 512]], "bands": []})
+ODD["reserved only"] = changed(timeline={"groups": [], "points": [[0, 2 * MIB], [9, MIB]], "bands": []})
+ODD["no device"] = {**page_sample.answer(), "device": {}}
+ODD["died while it was built"] = page_sample.answer(batch=16, dies=True)
+ODD["died while it was built"]["processes"][0].update(
+    steps=0, at=None, oom={"requested_bytes": 2 << 40, "phase": "build", "step": 0, "caught": False}
+)
+ODD["caught"] = page_sample.answer(batch=16, dies=True)
+ODD["caught"]["processes"][0]["oom"]["caught"] = True
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_every_answer_is_a_well_formed_page_that_fetches_nothing(name: str) -> None:
+    page = render(ODD[name])
+    reader = Reader(page)
+    assert page == render(json.loads(json.dumps(ODD[name])))
+    for element, attributes in reader.found:
+        assert "src" not in attributes
+        assert element not in ("link", "img", "iframe", "base", "object")
+        assert not any(key.startswith("on") or key == "style" for key in attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+    ids = [attributes["id"] for _, attributes in reader.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = {attributes["href"] for _, attributes in reader.found if "href" in attributes}
+    assert {str(target)[1:] for target in targets} <= set(ids)
+    if 'class="plot"' in page:
+        svg(page)
+
+
+def test_the_verdict_comes_first_with_card_and_provenance() -> None:
+    words = " ".join(Reader(render(ODD["oom"])).words)
+    order = ["VIRTUAL", "Out of memory on NVIDIA GeForce RTX 4070.", "Peak allocated", "Allocator retries"]
+    order += ["Memory, event by event", "Who holds the memory at the peak", "The largest allocations"]
+    order += ["Phases", "Out of memory", "Notes and limits", "Environment", "--batch_size=16"]
+    place = words.index("VIRTUAL")
+    for each in order:
+        place = words.index(each, place)
+    assert "MEASURED" not in words
+    assert "MEASURED" in " ".join(Reader(render({**ODD["tight"], "provenance": "measured"})).words)
+
+
+def test_a_device_that_nobody_knows_is_never_called_measured() -> None:
+    page = " ".join(Reader(render({**ODD["tight"], "provenance": "guessed"})).words).lower()
+    assert "measured:" not in page
+    assert "virtual:" not in page
+
+
+# What is the same in every page made from an answer of this form, whatever its texts say.
+HOSTILE = st.text(
+    alphabet=st.one_of(st.sampled_from("<>&\"'`/!-=\0\n\t\x1b\u202e\u2028\udc80]"), st.characters()),
+    max_size=40,
+)
+BREAKS = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "<!--", "</style>", "]]>"]
+
+
+@settings(max_examples=25)
+@given(words=st.one_of(HOSTILE, st.sampled_from(BREAKS)))
+def test_no_text_of_the_script_breaks_out(words: str) -> None:
+    def page(value: str) -> str:
+        answer = page_sample.answer(batch=16, dies=True)
+        process = answer["processes"][0]
+        answer["command"] = process["command"] = ["python", value]
+        answer["notes"] = answer["environment"]["torch"] = [value]
+        answer["device"]["name"] = value
+        answer["verdict"]["sentence"] = value.replace("`", "")
+        process["at"].update(where=value, line=value, phase=value)
+        process["oom"].update(where=value, line=value, message=value)
+        process["timeline"]["bands"][1]["phase"] = process["phases"][1]["phase"] = value
+        process["timeline"]["points"] = process["timeline"]["points"][::90]
+        process["timeline"]["groups"][4] = process["groups"][3]["group"] = value
+        for row in process["largest"]:
+            row.update(where=value, line=value, group=value, phase=value)
+        return render(answer)
+
+    made = page(f"x{words}")
+    made.encode("utf-8")
+    svg(made)
+    drawn = [each for each in Reader(made).shape if each[0] != "text"]
+    plain = [each for each in Reader(page("harmless")).shape if each[0] != "text"]
+    # Whether a label fits depends on its length; everything else is the same.
+    assert drawn == plain
+
+
+@given(value=HOSTILE)
+def test_text_is_read_back_as_it_was_but_for_what_cannot_be_seen(value: str) -> None:
+    made = str(tag("p", value, title=value))
+    reader = Reader(made.replace("\n", " "))
+    (_, attributes), *more = reader.found
+    assert not more
+    expected = "".join(
+        c if c.isprintable() else " " if c.isspace() else "\ufffd"
+        for c in value.replace("\t", "    ").replace("\r\n", "\n")
+    )
+    assert attributes["title"] == expected
+    assert "".join(reader.words) == expected
+
+
+def test_markup_is_not_escaped_twice_and_text_always_once() -> None:
+    assert join(tag("b", "a<b"), "&") == "<b>a&lt;b</b>&amp;"
+    assert text(tag("b", "x")) == "&lt;b&gt;x&lt;/b&gt;"
+    assert isinstance(join(), Markup)
+
+
+@pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
+def test_groups_sum_to_the_peak(name: str) -> None:
+    page = render(ODD[name])
+    process = ODD[name]["processes"][0]
+    table = re.search(r'<table class="groups">.*?</table>', page)
+    assert table is not None
+    root = ET.fromstring(table.group())
+    rows = {row[0].itertext().__next__(): row[1].text or "" for row in root.findall(".//tbody/tr")}
+    (total,) = [row[1].text for row in root.findall(".//tfoot/tr")]
+    assert total == f"{process['peak']['allocated_bytes'] / MIB:,.2f}"
+    assert len(rows) == len(process["groups"])
+    assert sum(float(value.replace(",", "")) for value in rows.values()) == pytest.approx(
+        process["peak"]["allocated_bytes"] / MIB, abs=0.005 * len(rows)
+    )
+
+
+def test_what_the_groups_do_not_explain_has_its_own_row() -> None:
+    answer = page_sample.answer()
+    answer["processes"][0]["groups"].pop()
+    assert "not attributed" in render(answer)
+    assert "not attributed" not in render(page_sample.answer())
+
+
+@pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit", "one point"])
+def test_areas_stack_to_the_sum(name: str) -> None:
+    answer = ODD[name]
+    process = answer["processes"][0]
+    drawn = timeline.of(process, answer["device"], palette.of(answer))
+    assert drawn is not None
+    plot = svg(render(answer))
+    areas = {
+        path.get("data-group"): heights(str(path.get("d")))
+        for path in plot.iter(f"{SVG}path")
+        if path.get("data-group")
+    }
+    line = next(path for path in plot.iter(f"{SVG}path") if path.get("class") == "reserved")
+    raw = process["timeline"]
+    unit = drawn.scale.top_bytes / HEIGHT
+    # Several points may share a place on paper; the last of them is what stays there.
+    last = {drawn.scale.x(point[0]): point for point in raw["points"]}
+    for x, point in last.items():
+        sizes = dict(zip(raw["groups"], point[2:], strict=True))
+        below = 0
+        for group in drawn.groups:
+            below += sizes[group]
+            assert height_at(areas[group], x) * unit == pytest.approx(below, abs=0.51 * unit)
+        assert height_at(heights(str(line.get("d"))), x) * unit == pytest.approx(point[1], abs=0.51 * unit)
+
+
+@pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
+def test_everything_lies_inside_the_plot(name: str) -> None:
+    plot = svg(render(ODD[name]))
+    bands = [rect for rect in plot.iter(f"{SVG}rect") if "band" in str(rect.get("class")).split()]
+    assert len(bands) >= len(ODD[name]["processes"][0]["timeline"]["bands"])
+    for rect in [*bands, *(each for each in plot.iter(f"{SVG}rect") if each.get("class") == "shade")]:
+        left, width = share_of(str(rect.get("x"))), share_of(str(rect.get("width")))
+        assert left >= 0
+        assert width > 0
+        assert left + width <= 1.00002
+    for path in plot.iter(f"{SVG}path"):
+        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in staircase(str(path.get("d"))))
+
+
+def test_limits_are_drawn_to_scale_or_said_to_be_far_away() -> None:
+    answer = ODD["tight"]
+    device = answer["device"]
+    plot = svg(render(answer))
+    drawn = {each.get("class"): each for each in plot.iter(f"{SVG}line")}
+    limit = device["capacity_bytes"] - device["context_bytes"]
+    scale = timeline.of(answer["processes"][0], device, palette.of(answer)).scale  # type: ignore[union-attr]
+    assert share_of(str(drawn["limit-line"].get("y1"))) == pytest.approx(
+        1 - limit / scale.top_bytes, abs=1e-4
+    )
+    assert share_of(str(drawn["card-line"].get("y1"))) == pytest.approx(
+        1 - device["capacity_bytes"] / scale.top_bytes, abs=1e-4
+    )
+    assert "far above this picture" not in render(answer)
+    assert "far above this picture" in render(ODD["far from the limit"])
+
+
+def test_the_failed_request_reaches_beyond_what_was_free() -> None:
+    answer = ODD["oom"]
+    oom = answer["processes"][0]["oom"]
+    drawn = timeline.of(answer["processes"][0], answer["device"], palette.of(answer))
+    assert drawn is not None
+    assert drawn.request is not None
+    assert drawn.limit_bytes is not None
+    assert drawn.request.base_bytes + oom["free_bytes"] == drawn.limit_bytes
+    assert drawn.request.base_bytes + drawn.request.size_bytes > drawn.limit_bytes
+    words = " ".join(Reader(render(answer)).words)
+    assert f"{(oom['requested_bytes'] - oom['free_bytes']) / MIB:.2f} MiB" in words
+
+
+@given(top=st.integers(1, 1 << 42))
+def test_memory_ticks_are_round_few_and_inside(top: int) -> None:
+    ticks = memory_ticks(top)
+    assert 1 <= len(ticks) <= 8
+    assert all(0 <= size <= top for size, _ in ticks)
+    for size, label in ticks[1:]:
+        number, unit = label.split(" ")
+        factor = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
+        assert float(number.replace(",", "")) * factor == size
+        assert re.fullmatch(r"[0-9,]+(\.5)?", number)
+
+
+@given(first=st.integers(0, 10**7), length=st.integers(1, 10**7), wanted=st.integers(2, 12))
+def test_event_ticks_are_inside_and_few(first: int, length: int, wanted: int) -> None:
+    scale = timeline.Scale(first=first, end=first + length, top_bytes=1)
+    ticks = event_ticks(scale, wanted)
+    assert len(ticks) <= wanted + 1
+    assert all(first <= tick <= first + length for tick in ticks)
+
+
+def test_a_long_run_stays_a_page_and_not_a_book() -> None:
+    answer = page_sample.answer(steps=2)
+    raw = answer["processes"][0]["timeline"]
+    raw["points"] = [[place * 70, *raw["points"][place % len(raw["points"])][1:]] for place in range(1500)]
+    raw["bands"] = [
+        {"phase": "forward", "step": step, "first": step * 10, "last": step * 10 + 9}
+        for step in range(10_000)
+    ]
+    page = render(answer)
+    assert len(page) < 1_500_000
+    svg(page)
