@@ -46,6 +46,7 @@ _BY_PHASE = {
     "checkpoint": "checkpoint",
     "build": "unnamed",
 }
+_OPTIMIZER_FILES = ("clip_grad.py", "grad_scaler.py")
 _INPUT_CALLS = ("to", "cuda", "pin_memory", "_apply", "send_to_device", "_prepare_input")
 
 
@@ -54,23 +55,24 @@ def assign(
 ) -> list[str]:
     """The group of each allocation, by its number."""
     owners = {number: group for number, (group, _) in _claims(seen, allocations).items()}
-    phases = _phase_of(allocations, bands)
+    band_of = _bands_of(allocations, bands)
     kinds = [
         "loss" if _LOSS_OPERATORS.search(places.of_stack(number).operators) else _of_stack(frames)
         for number, frames in enumerate(seen.stacks)
     ]
-    logits = _logits_sizes(allocations, kinds)
+    logits = _logits_sizes(seen, kinds)
     groups = []
     for one in allocations:
         kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
         group = owners.get(one.number)
         if group is None:
-            group = _unclaimed(one, kind, phases[one.number], logits)
+            group = _unclaimed(one, kind, band_of[one.number], logits)
         groups.append(group)
     return groups
 
 
-def _unclaimed(one: Allocation, kind: str, phase: str, logits: set[int]) -> str:
+def _unclaimed(one: Allocation, kind: str, band: Band | None, logits: set[int]) -> str:
+    phase = "unnamed" if band is None else band.phase
     if kind == "communication":
         return kind
     if phase in ("forward", "backward", "evaluation"):
@@ -79,6 +81,9 @@ def _unclaimed(one: Allocation, kind: str, phase: str, logits: set[int]) -> str:
         if kind == "module" and phase != "evaluation":
             return "activations"  # recomputed ones, too: checkpointing runs modules inside the backward
     if kind == "input" and phase in ("build", "forward", "optimizer"):
+        return "buffers and inputs"
+    # Between the marks, what neither a module nor the optimizer's helpers asked for is the script's own.
+    if kind == "script" and (phase == "build" or (phase == "optimizer" and band and not band.marked)):
         return "buffers and inputs"
     return _BY_PHASE.get(phase, "unnamed")
 
@@ -115,19 +120,19 @@ def _latest_before(candidates: Sequence[Allocation], moment: int) -> Allocation 
     return None
 
 
-def _phase_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[str]:
-    phases = []
+def _bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[Band | None]:
+    found = []
     at = iter(bands)
     band = next(at, None)
     for one in allocations:
         while band is not None and one.born > band.last:
             band = next(at, None)
-        phases.append("unnamed" if band is None else band.phase)
-    return phases
+        found.append(band)
+    return found
 
 
 def _of_stack(frames: Sequence[Frame]) -> str:
-    """loss, communication, module, input, or nothing."""
+    """loss, communication, module, optimizer, input, script, or nothing where there is no stack."""
     found = ""
     for file, _, name in frames:
         if name in _LOSS or (name == "forward" and file.endswith("torch/nn/modules/loss.py")):
@@ -137,21 +142,23 @@ def _of_stack(frames: Sequence[Frame]) -> str:
         if name in ("_call_impl", "_wrapped_call_impl"):
             # DDP calls a module like any other; what the module itself asks for is not communication.
             found = found or "module"
+        if file.endswith(_OPTIMIZER_FILES) or "torch/optim/" in file:
+            found = found or "optimizer"
         if name in _INPUT_CALLS and not found:
             found = "input"
-    return found
+    return found or ("script" if frames else "")
 
 
-def _logits_sizes(allocations: Sequence[Allocation], kinds: Sequence[str]) -> set[int]:
+def _logits_sizes(seen: Observation, kinds: Sequence[str]) -> set[int]:
     """Sizes of tensors with as many elements as what the loss works on, at 2 or 4 bytes each.
 
-    The largest tensor that a loss function makes is as long as the logits (log-probabilities); the logits
-    themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
+    The largest tensor that a loss function makes, or dies of, is as long as the logits (log-probabilities); the
+    logits themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
     """
     made = [
-        one.requested_bytes
-        for one in allocations
-        if 0 <= one.stack < len(kinds) and kinds[one.stack] == "loss"
+        size
+        for action, _, size, stack in seen.events
+        if action in "ao" and 0 <= stack < len(kinds) and kinds[stack] == "loss"
     ]
     largest = max(made, default=0)
     if largest < 1 << 20:

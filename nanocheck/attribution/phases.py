@@ -25,6 +25,7 @@ class Band:
     first: int
     last: int
     where: Frame | None  # the script's line that began it, where a mark told it
+    marked: bool  # between two marks, not only concluded from what is around it
 
 
 def find_bands(seen: Observation) -> list[Band]:
@@ -68,7 +69,9 @@ class _Cutter:
 
     def _cut(self, index: int) -> None:
         if index > self._first:
-            self._bands.append(Band(self._phase(), self._step, self._first, index - 1, self._where))
+            self._bands.append(
+                Band(self._phase(), self._step, self._first, index - 1, self._where, bool(self._inside))
+            )
             self._first = index
         self._where = None
 

@@ -44,13 +44,12 @@ def cap_memory() -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, int(allowed) / total))
 
 
-def expect_time_limit() -> None:
-    """Just before the parent's time limit, write where every thread is."""
-    limit = float(os.environ.get("NANOCHECK_RUN_TIME_LIMIT", "0"))
-    if limit > 0:
+def write_stacks_on_signal() -> None:
+    """When the parent's time limit is over it sends a signal: then write where every thread is."""
+    number = int(os.environ.get("NANOCHECK_RUN_STACK_SIGNAL", "0"))
+    if number:
         path = Path(os.environ["NANOCHECK_RUN"]) / f"stack-{os.getpid()}.txt"
-        # Open for as long as the process lives; the parent removes an empty one.
-        faulthandler.dump_traceback_later(max(0.1, limit), file=path.open("w"), exit=False)
+        faulthandler.register(number, file=path.open("w"), all_threads=True)
 
 
 def innermost(trace: TracebackType | None) -> tuple[str, int, str] | None:

@@ -56,6 +56,7 @@ class Watch:
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
+        ends.write_stacks_on_signal()
         marks.install(self._mark, self._optimizer)
         compiled.install(self.journal)
         if child.version() is not None:
@@ -93,7 +94,6 @@ class Watch:
             libraries=marks.LIBRARIES,
             settings=self._history.blocks()[1],
         )
-        ends.expect_time_limit()
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it

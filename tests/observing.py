@@ -1,0 +1,81 @@
+"""Run a script as ``nanocheck run`` does, and keep what its processes wrote."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nanocheck.attribution import answer
+from nanocheck.attribution.reading import Observation, read
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.run.environment import child_environment
+
+
+@dataclass
+class Seen:
+    """A script that ran to its end under observation."""
+
+    folder: Path
+    device: Device
+    ended: Ended
+    stdout: str
+    stderr: str
+
+    def processes(self) -> list[Observation]:
+        return read(self.folder)
+
+    def answer(self) -> dict[str, Any]:
+        return answer(self.folder, command=["script"], device=self.device, ended=self.ended)
+
+    def told(self) -> dict[str, str]:
+        """What the script printed as ``name value``."""
+        return dict(line.split(" ", 1) for line in self.stdout.splitlines() if line.count(" ") == 1)
+
+
+@dataclass
+class Ended:
+    how: str
+    exit_code: int
+    seconds: float
+
+
+def observe(
+    script: str | Path,
+    folder: Path,
+    *arguments: str,
+    gpu: str = "rtx4070",
+    steps: int = 3,
+    reserve_bytes: int = 0,
+    environment: dict[str, str] | None = None,
+    launcher: Sequence[str] = (),
+) -> Seen:
+    """Observe a script, given as text or as a file, in a child of this process."""
+    if isinstance(script, str):
+        path = folder / "script.py"
+        path.write_text(textwrap.dedent(script))
+        script = path
+    journals = folder / "journals"
+    journals.mkdir()
+    device = Device(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
+    began = time.monotonic()
+    ran = subprocess.run(
+        [*(launcher or (sys.executable,)), str(script), *arguments],
+        env={**child_environment(device, journals, steps=steps), **(environment or {})},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    how = "finished" if ran.returncode == 0 else "failed" if ran.returncode > 0 else "killed"
+    ended = Ended(
+        how, ran.returncode if ran.returncode >= 0 else 128 - ran.returncode, time.monotonic() - began
+    )
+    return Seen(journals, device, ended, ran.stdout, ran.stderr)
