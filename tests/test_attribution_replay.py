@@ -15,7 +15,8 @@ CHURN = """
     import random, sys, torch
     seed, rounds = int(sys.argv[1]), int(sys.argv[2])
     choose = random.Random(seed)
-    sizes = [1, 511, 512, 513, 4096, 1 << 20, (1 << 20) + 1, 3 << 20, (10 << 20) - 1, 10 << 20, 33 << 20, 100 << 20]
+    mib = 1 << 20
+    sizes = [1, 511, 512, 513, 4096, mib, mib + 1, 3 * mib, 10 * mib - 1, 10 * mib, 33 * mib, 100 * mib]
     kept, other = [], torch.cuda.Stream()
     for _ in range(rounds):
         action = choose.random()

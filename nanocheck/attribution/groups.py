@@ -29,6 +29,7 @@ ORDER = (
     "buffers and inputs",
     "communication",
     "workspaces",
+    "autotuning",
     "unnamed",
 )
 #: Blocks are larger than what was asked for: at the peak this is their own group, so that the sum is exact.
@@ -46,6 +47,8 @@ _BY_PHASE = {
     "checkpoint": "checkpoint",
     "build": "unnamed",
 }
+#: Inductor tries kernels: clones of their arguments, a buffer as large as the card's L2 cache.
+_AUTOTUNING_FILES = ("_inductor/runtime/triton_heuristics.py", "_inductor/runtime/benchmarking.py")
 _OPTIMIZER_FILES = ("clip_grad.py", "grad_scaler.py")
 _INPUT_CALLS = ("to", "cuda", "pin_memory", "_apply", "send_to_device", "_prepare_input")
 
@@ -73,7 +76,7 @@ def assign(
 
 def _unclaimed(one: Allocation, kind: str, band: Band | None, logits: set[int]) -> str:
     phase = "unnamed" if band is None else band.phase
-    if kind == "communication":
+    if kind in ("communication", "autotuning"):
         return kind
     if phase in ("forward", "backward", "evaluation"):
         if kind == "loss" or one.requested_bytes in logits:
@@ -132,9 +135,11 @@ def _bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[
 
 
 def _of_stack(frames: Sequence[Frame]) -> str:
-    """loss, communication, module, optimizer, input, script, or nothing where there is no stack."""
+    """loss, communication, autotuning, module, optimizer, input, script; nothing where there is no stack."""
     found = ""
     for file, _, name in frames:
+        if file.endswith(_AUTOTUNING_FILES):
+            return "autotuning"
         if name in _LOSS or (name == "forward" and file.endswith("torch/nn/modules/loss.py")):
             return "loss"
         if "torch/distributed/" in file or file.endswith("nn/parallel/distributed.py"):
@@ -152,8 +157,8 @@ def _of_stack(frames: Sequence[Frame]) -> str:
 def _logits_sizes(seen: Observation, kinds: Sequence[str]) -> set[int]:
     """Sizes of tensors with as many elements as what the loss works on, at 2 or 4 bytes each.
 
-    The largest tensor that a loss function makes, or dies of, is as long as the logits (log-probabilities); the
-    logits themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
+    The largest tensor that a loss function makes, or dies of, is as long as the logits (log-probabilities);
+    the logits themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
     """
     made = [
         size

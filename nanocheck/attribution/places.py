@@ -19,6 +19,8 @@ from nanocheck.observe.frames import is_library
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
 _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")
+#: Inductor names its files by 51 digits of base 32.
+_GENERATED = re.compile(r"/c[a-z2-7]{50,}\.py$")
 _LOOK_AHEAD = 60  # lines from an allocation to the comment of the kernel that writes it
 _ITEM_BYTES = {
     "float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2,
@@ -59,12 +61,19 @@ class Places:
 
     def _find(self, frames: Sequence[Frame]) -> Place:
         generated = next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
-        own = next((each for each in frames if not is_library(each[0], self._libraries)), None)
+        own = next(
+            (
+                each
+                for each in frames
+                if not is_library(each[0], self._libraries) and not _GENERATED.search(each[0])
+            ),
+            None,
+        )
         if generated is None:
             return self.of_frame(own)
-        return self._of_generated(generated, own if own != generated else None)
+        return self._of_generated(generated)
 
-    def _of_generated(self, frame: Frame, own: Frame | None) -> Place:
+    def _of_generated(self, frame: Frame) -> Place:
         text = _text(frame) or ""
         shape, size = tensor_of(text)
         nodes, operators = _sources(frame)

@@ -126,8 +126,8 @@ class Watch:
         if self._looked < 1:
             self._owners.look()
             self._looked += 1
-        if self._stopping.done < 2:
-            self._tell_owners()
+        # Names and shapes twice are enough; addresses every time, since state and gradients can move.
+        self._tell_owners(brief=self._stopping.done >= 2)
 
     def _step_ended(self) -> bool:
         known = False
@@ -146,8 +146,11 @@ class Watch:
         judge(self)
         return known
 
-    def _tell_owners(self) -> None:
-        self.journal.write("owners", allocations=statistics()["allocations"], kinds=self._owners.addresses())
+    def _tell_owners(self, *, brief: bool = False) -> None:
+        kinds = self._owners.addresses()
+        if brief:
+            kinds = {kind: [[each[0], 0, "", []] for each in tensors] for kind, tensors in kinds.items()}
+        self.journal.write("owners", allocations=statistics()["allocations"], kinds=kinds)
 
     def _oom(self, device: int, size: int, total: int, free: int) -> None:
         self._tell_oom(size, free)
