@@ -60,6 +60,10 @@ class Script:
         return max(fit, default=None)
 
 
+def made(*arguments: Any, **options: Any) -> list[Trial]:
+    return list(search(*arguments, **options))
+
+
 def found(trials: list[Trial], expandable: bool) -> int | None:
     return max(
         (each.batch or 0 for each in trials if each.fits and each.expandable == expandable), default=None
@@ -77,7 +81,7 @@ def test_the_largest_that_fits_is_found_with_few_runs(
     fixed: float, each: float, bend: float, saved: float, batch: int
 ) -> None:
     script = Script(fixed, each, saved, bend)
-    trials = search(script.look(batch, False), batch, script)
+    trials = made(script.look(batch, False), batch, script)
     for expandable in (False, True):
         best, truth = found(trials, expandable), script.largest(batch, expandable)
         assert best == truth or (best and truth and 64 <= best <= truth <= best + best // 32)
@@ -87,24 +91,24 @@ def test_the_largest_that_fits_is_found_with_few_runs(
 
 def test_a_line_needs_only_a_few_runs() -> None:
     script = Script(100, 7.7)
-    trials = search(script.look(16, False), 16, script, expandable=False)
+    trials = made(script.look(16, False), 16, script, expandable=False)
     assert found(trials, False) == script.largest(16, False) == 64
     assert len(script.asked) == 1
     script = Script(100, 29)
-    search(script.look(16, False), 16, script, expandable=False)
+    made(script.look(16, False), 16, script, expandable=False)
     assert len(script.asked) <= 4
 
 
 def test_without_a_batch_only_the_allocator_is_tried() -> None:
     script = Script(990, 0, saved=0.1)
-    trials = search(script.look(1, False), None, script)
+    trials = made(script.look(1, False), None, script)
     assert script.asked == [(None, True)]
     assert conclusions(trials, None) == ["expandable segments alone: tight, was oom"]
 
 
 def test_nothing_is_searched_around_a_crash() -> None:
     script = Script(1, 1)
-    trials = search(answer("crashed"), 4, script)
+    trials = made(answer("crashed"), 4, script)
     assert script.asked == []
     assert conclusions(trials, None)[0].startswith("nothing was searched")
 
@@ -114,7 +118,7 @@ def test_a_crash_in_between_is_told_and_counts_as_not_fitting() -> None:
         return answer("crashed") if batch and batch >= 5 else answer("safe", 10)
 
     batch = find_batch(["python", "t.py", "--batch-size", "2"])
-    trials = search(answer("safe", 10), 2, ask, expandable=False)
+    trials = made(answer("safe", 10), 2, ask, expandable=False)
     assert found(trials, False) == 4
     assert any(
         "gave no answer and counts as not fitting: crashed: because" in each
@@ -125,20 +129,19 @@ def test_a_crash_in_between_is_told_and_counts_as_not_fitting() -> None:
 def test_what_is_told_names_the_largest_that_fits_and_the_largest_safe_one() -> None:
     script = Script(0, 100)
     batch = find_batch(["python", "t.py", "--batch-size", "20"])
-    trials = search(script.look(20, False), 20, script)
+    trials = made(script.look(20, False), 20, script)
     said = conclusions(trials, batch)
     assert said[0] == "expandable segments alone: oom, was oom"
     assert said[1].startswith("the largest batch-size that fits: 9 (10 does not), tight")
     assert said[2].startswith(
         "the largest batch-size that fits with expandable segments: 9 (10 does not), tight"
     )
-    assert (
-        conclusions(search(by_memory(5000), 4, Script(5000, 1)), batch)[1] == "no batch-size from 1 on fits"
-    )
+    assert conclusions(made(by_memory(5000), 4, Script(5000, 1)), batch)[1] == "no batch-size from 1 on fits"
     shown = text(
         {
             "batch_argument": "batch-size",
             "batch": 20,
+            "complete": True,
             "runs": [t.to_dict() for t in trials],
             "conclusions": said,
         }
@@ -157,7 +160,7 @@ def test_what_is_told_names_the_largest_that_fits_and_the_largest_safe_one() -> 
         ("python t.py --per_device_train_batch_size 8", None, "python t.py --per_device_train_batch_size 7"),
         ("torchrun --nproc 1 t.py --batch-size=4", None, "torchrun --nproc 1 t.py --batch-size=7"),
         ("python t.py -b 16", "b", "python t.py -b 7"),
-        ("t.py --a-batch-size=64 --b-batch-size=4", "b_batch_size", "t.py --a-batch-size=64 --b-batch-size=7"),
+        ("t.py --a-batch-size=6 --b-batch-size=4", "b-batch_size", "t.py --a-batch-size=6 --b-batch-size=7"),
         ("python t.py model.bs=4 --x.y 3", "bs", "python t.py model.bs=7 --x.y 3"),
         ("python t.py --batch_size=16 --batch_size=8", None, "python t.py --batch_size=16 --batch_size=7"),
         ("t.py --batch_size=16 --eval_batch_size=auto", None, "t.py --batch_size=7 --eval_batch_size=auto"),

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from nanocheck.run.launch import Ended
     from nanocheck.run.request import Request
 
+#: As shells report Ctrl-C.
+INTERRUPTED = 130
+
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     from nanocheck.choosing import CHOICES
@@ -57,9 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     answer, ended = observe(request, request.choose(), arguments.snapshot)
     say(terminal.text(answer, _width()))
+    _write(answer, arguments)
     if arguments.suggest and ended.how != "interrupted":
         _suggest(request, answer, batch)
-    _write(answer, arguments)
+        _write(answer, arguments)
+        if not answer["suggestions"]["complete"]:
+            return INTERRUPTED
     return exit_code(answer, ended, check=arguments.check)
 
 
@@ -128,6 +134,8 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
         progress.clear()
     say(cards.text(found))
     _write(found, arguments)
+    if not found["complete"]:
+        return INTERRUPTED
     return 1 if found["no_answer"] or (arguments.check and found["oom"]) else 0
 
 

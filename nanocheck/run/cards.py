@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -37,15 +38,18 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
     )
     starts = [(gpu.id, lambda gpu=gpu: Again(request, gpu=gpu.id)) for gpu in cards]
     answers: dict[str, dict[str, Any]] = {}
-    for name, answer in run_all(starts, AT_ONCE, lambda done, names: show(done, len(cards), names)):
-        answers[name] = answer
-        if len(answers) == _HOPELESS and not any(_list(each) for each in answers.values()):
-            sentence = answer["verdict"]["sentence"]
-            raise NanocheckError(
-                f"expected verdicts, found none on the first {_HOPELESS} cards: {sentence}",
-                mend=f"look at it on one card: nanocheck run --gpu {name} -- ...",
-            )
-    rows = [_row(answers[gpu.id]) for gpu in cards]
+    complete = False
+    with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
+        for name, answer in run_all(starts, AT_ONCE, lambda done, names: show(done, len(cards), names)):
+            answers[name] = answer
+            if len(answers) == _HOPELESS and not any(map(_list, answers.values())):
+                raise NanocheckError(
+                    f"expected verdicts, found none on the first {_HOPELESS} cards: "
+                    f"{answer['verdict']['sentence']}",
+                    mend=f"look at it on one card: nanocheck run --gpu {name} -- ...",
+                )
+        complete = True
+    rows = [_row(answers[gpu.id]) for gpu in cards if gpu.id in answers]
     lists = {
         title: [row["gpu"] for row in rows if row["verdict"] in kinds] for title, kinds in _LISTS.items()
     }
@@ -55,10 +59,11 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
         "command": request.command,
         "platform": request.platform,
         "reserve_bytes": request.reserve_bytes,
+        "complete": complete,
         "cards": rows,
         **lists,
         "no_answer": [row["gpu"] for row in rows if not any(row["gpu"] in each for each in lists.values())],
-        "not_run": sorted(gpu.id for gpu in catalog if gpu not in cards),
+        "not_run": sorted(gpu.id for gpu in catalog if gpu.id not in answers),
     }
 
 
@@ -95,7 +100,7 @@ def text(found: dict[str, Any]) -> str:
         "tight": "tight on",
         "oom": "out of memory on",
         "no_answer": "no answer on",
-        "not_run": "not run, nothing known or nothing free there",
+        "not_run": "not run (interrupted, not on this platform, or nothing free)",
     }
     lines = [f"{title}: {', '.join(found[key])}" for key, title in titles.items() if found[key]]
     rows = [

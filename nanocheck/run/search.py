@@ -6,8 +6,9 @@ what is told was run.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nanocheck.run.again import Again, run_all
@@ -52,8 +53,14 @@ def suggest(
         return made[-1]
 
     given = None if batch is None else batch.value
-    trials = search(first, given, ask, expandable=not is_expandable(os.environ))
+    trials: list[Trial] = []
+    complete = False
+    with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
+        for trial in search(first, given, ask, expandable=not is_expandable(os.environ)):
+            trials.append(trial)
+        complete = True
     return {
+        "complete": complete,
         "batch_argument": None if batch is None else batch.name,
         "batch": given,
         "runs": [trial.to_dict() for trial in trials],
@@ -61,8 +68,8 @@ def suggest(
     }
 
 
-def search(first: dict[str, Any], given: int | None, ask: Ask, *, expandable: bool = True) -> list[Trial]:
-    """Every run that was made, the given one first.
+def search(first: dict[str, Any], given: int | None, ask: Ask, *, expandable: bool = True) -> Iterator[Trial]:
+    """Every run as it is made, the given one first.
 
     Args:
         first: the answer as given. Nothing is searched around one that says nothing about memory.
@@ -71,42 +78,39 @@ def search(first: dict[str, Any], given: int | None, ask: Ask, *, expandable: bo
         expandable: whether those can be tried; they are on already otherwise.
     """
     start = Trial(batch=given, expandable=False, answer=first)
-    trials = [start]
+    yield start
     if start.kind not in ANSWERS:
-        return trials
+        return
     ways = [start]
     if expandable:
         ways.append(Trial(batch=given, expandable=True, answer=ask(given, True)))
-        trials.append(ways[-1])
-    if given is None:
-        return trials
+        yield ways[-1]
     for way in ways:
-        if way.kind in ANSWERS:
-            trials += _largest(way, given, ask)
-    return trials
+        if given is not None and way.kind in ANSWERS:
+            yield from _largest(way, given, ask)
 
 
-def _largest(start: Trial, given: int, ask: Ask) -> list[Trial]:
+def _largest(start: Trial, given: int, ask: Ask) -> Iterator[Trial]:
     """Runs between 1 and ``MOST`` times the given batch, until the largest that fits is known.
 
     Exactly up to 63, to one part in 32 above: nobody trains with a batch of 1,237.
     """
     low, high = (given, MOST * given + 1) if start.fits else (0, given)
-    made: list[Trial] = []
+    made = 0
     fitting = {given: start.reserved_bytes} if start.fits else {}
     available = _available(start.answer["device"])
     while high - low > max(1, low // _FINE):
         middle = (low + high) // 2
-        size = _guess(fitting, available, middle) if len(made) < _GUESSES else middle
+        size = _guess(fitting, available, middle) if made < _GUESSES else middle
         size = min(max(size, low + 1), high - 1)
         trial = Trial(batch=size, expandable=start.expandable, answer=ask(size, start.expandable))
-        made.append(trial)
+        made += 1
+        yield trial
         if trial.fits:
             low = size
             fitting[size] = trial.reserved_bytes
         else:
             high = size
-    return made
 
 
 def _guess(fitting: Mapping[int, int], available: int, middle: int) -> int:

@@ -110,4 +110,6 @@ def text(suggestions: dict[str, Any]) -> str:
         for row in suggestions["runs"]
     ]
     lines = [f"- {each}" for each in suggestions["conclusions"]]
+    if not suggestions["complete"]:
+        lines.append("- interrupted: of the runs so far, no more than what the table says is known")
     return "\n".join([terminal.table(rows, left=("allocator", "verdict", "provenance")), "", *lines])
