@@ -1,13 +1,13 @@
 """What a script reads from the virtual GPU, where nothing is computed.
 
 Values that the program wrote itself (copies and fills of up to 1 MiB, as long as no kernel was handed their
-memory to write to) read as they are. Everything else would have come from a kernel that never ran; it reads as
+memory to write to) read as they are. Everything else would have come from a kernel that never ran. It reads
 
-* one for integers, floats and complex numbers: ``total / count``, ``log(loss)`` and ``1 / norm`` live, where
-  a zero would end honest scripts, and ``while norm > 1`` ends;
-* for bool, what PyTorch's own predicates say of ones (csrc/predicates.c): ``isnan`` and ``isinf`` are false,
-  ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false; and false where nothing is known. So a run goes on
-  as a healthy run does, and loops end.
+* as one, if it is a number: ``total / count``, ``log(loss)`` and ``1 / norm`` live where a zero would end
+  honest scripts, and ``while norm > 1`` ends;
+* if it is a bool, as what PyTorch's own predicates say of ones (csrc/predicates.c): ``isnan`` and ``isinf``
+  are false, ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false. Where even that says nothing, ``all``
+  of it is true and the rest false. So a run goes on as a healthy one does, and loops end.
 
 This holds for ``item()``, ``bool()``, ``float()``, ``int()`` and ``tolist()``, and for ``cpu()`` and
 ``to("cpu")`` of tensors of up to 64 MiB. It does not reach ``cpu()`` inside compiled functions, nor
@@ -25,6 +25,7 @@ import sysconfig
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ _made_up = 0
 _scalars = 0  # of them, those that the C library saw as a read of one number
 _first_place: str | None = None
 _library: Any = None  # torch.library.Library: what it registers is gone with it
-_known: Callable[[int, int, int], int]
+_known: Any = None  # nanocheck_known of csrc/known.c
 
 
 def made_up() -> int:
@@ -71,8 +72,8 @@ def install() -> bool:
     if _library is not None:
         return True
     _known = ctypes.CDLL(None).nanocheck_known
-    _known.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]  # type: ignore[attr-defined]
-    _library = torch.library.Library("aten", "IMPL")
+    _known.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    _library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     _override_scalar(_library)
     _wrap("cpu", _after_copy)
     _wrap("to", _after_copy)
@@ -116,9 +117,10 @@ def _wrap(name: str, after: Callable[[torch.Tensor, Any], Any]) -> None:
 
 def _after_copy(tensor: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
     """Write what the policy says into what came back from the card."""
-    if tensor.is_cuda and not copy.is_cuda and not _stands(tensor) and copy.device.type == "cpu":
-        if copy.nbytes <= _FILL_LIMIT_BYTES and copy.numel() and copy.layout == torch.strided:
-            copy.data.fill_(_one(copy.dtype))  # `.data`: no version of the copy changes for autograd
+    if not tensor.is_cuda or copy.device.type != "cpu" or copy.layout != torch.strided or _stands(tensor):
+        return copy
+    if copy.nbytes <= _FILL_LIMIT_BYTES:
+        copy.data.fill_(_one(copy.dtype))  # `.data`: no version of the copy changes for autograd
     return copy
 
 
@@ -149,7 +151,7 @@ def _stands(tensor: torch.Tensor) -> bool:
     if not start or not tensor.numel():
         return True
     last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    known = _known(storage, start, (last + 1) * tensor.element_size())
+    known: int = _known(storage, start, (last + 1) * tensor.element_size())
     if known != 1:
         _count(read_as_one=known == 0 and tensor.nbytes in (4, 8))
     return known > 0
@@ -165,16 +167,16 @@ def _count(read_as_one: bool) -> None:
 
 def _place() -> str:
     """The innermost line that is neither Python's, nor nanocheck's, nor an installed package's."""
-    frame = sys._getframe(1)
-    fallback = "unknown"
+    frame: FrameType | None = sys._getframe(1)
+    outermost = "unknown"
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(("<", *_FOREIGN)):
-            return f"{name}:{frame.f_lineno}"
         if not name.startswith("<"):
-            fallback = f"{name}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return fallback
+            outermost = f"{name}:{frame.f_lineno}"
+            if not name.startswith(_FOREIGN):
+                break
+        frame = frame.f_back
+    return outermost
 
 
 _FOREIGN = (

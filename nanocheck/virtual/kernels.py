@@ -11,7 +11,10 @@ that cache is off and the result does not depend on what ran before.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
+
+from nanocheck.virtual import child
 
 _OWN_CACHE = "-without-kernels"
 #: The module that ``install`` changes.
@@ -33,16 +36,23 @@ class _Kernel:
 
 
 class _Launcher(_Kernel):
-    """Stands where Inductor puts a compiled kernel: callable, and does nothing."""
+    """Stands where Inductor puts a compiled kernel: callable, and computes nothing.
+
+    It only makes known what the kernel would have overwritten: every tensor but those that Inductor names
+    as inputs.
+    """
 
     store_cubin = False
     cache_hash = "nanocheck"
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, names: Sequence[str]) -> None:
         self.config = config
+        self._written = [index for index, name in enumerate(names) if not name.startswith("in_ptr")]
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        pass
+        for index in self._written:
+            if index < len(args) and hasattr(args[index], "data_ptr"):
+                child.wrote(args[index].data_ptr())
 
 
 class _Uncompiled:
@@ -50,16 +60,17 @@ class _Uncompiled:
 
     kernel = _Kernel()
 
-    def __init__(self, config: Any) -> None:
+    def __init__(self, config: Any, names: Sequence[str]) -> None:
         self.config = config
+        self._names = names
 
     def make_launcher(self) -> _Launcher:
-        return _Launcher(self.config)
+        return _Launcher(self.config, self._names)
 
 
 def _precompile_config(self: Any, config: Any) -> _Uncompiled:
     """Instead of ``CachingAutotuner._precompile_config``, the one place where a candidate is compiled."""
-    return _Uncompiled(config)
+    return _Uncompiled(config, self.fn.arg_names)
 
 
 def use_own_cache() -> None:

@@ -14,7 +14,7 @@
 
 static struct {
     char *base;
-    size_t next;       /* first granule never handed out */
+    size_t next, first; /* granule never handed out; where it began */
     uint32_t *lengths; /* granules of the allocation that starts here, else 0 */
 } arenas[NC_ARENAS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -26,6 +26,10 @@ static void open_arena(nc_arena which) {
     if (base == MAP_FAILED || lengths == MAP_FAILED)
         nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", SPAN >> 30, strerror(errno));
     arenas[which].lengths = lengths;
+    /* Begin where the lower half of an address is no small number: one that stands beside what an address
+     * left in a kernel's parameters (writes.c) would look like another address. */
+    uintptr_t begin = (((uintptr_t)base >> 32) + 1 << 32) + ((uintptr_t)1 << 31);
+    arenas[which].first = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
@@ -35,7 +39,7 @@ char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
     if (!arenas[which].base) open_arena(which);
     size_t at = arenas[which].next;
     if (granules > SPAN / NC_GRANULE - at) nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
-    arenas[which].next = at + granules;
+    __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
     char *address = arenas[which].base + at * NC_GRANULE;
     arenas[which].lengths[at] = (uint32_t)granules;
     pthread_mutex_unlock(&lock);
@@ -64,7 +68,8 @@ int nc_arena_of(const void *address) {
 size_t nc_arena_offset(const void *address) {
     const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((const char *)address - base);
-    return base && offset < SPAN ? offset : SIZE_MAX;
+    size_t next = __atomic_load_n(&arenas[NC_DEVICE].next, __ATOMIC_RELAXED);
+    return base && offset < next * NC_GRANULE && offset >= arenas[NC_DEVICE].first * NC_GRANULE ? offset : SIZE_MAX;
 }
 
 size_t nc_arena_size(nc_arena which, const void *head) {
@@ -80,7 +85,7 @@ void nc_arena_forget(nc_arena which, const void *head) {
 char *nc_arena_head(nc_arena which, const void *inside) {
     if (nc_arena_of(inside) != (int)which) return NULL;
     size_t granule = (size_t)((const char *)inside - arenas[which].base) / NC_GRANULE;
-    for (size_t at = granule + 1; at-- > 0;) {
+    for (size_t at = granule + 1; at-- > arenas[which].first;) {
         if (!arenas[which].lengths[at]) continue;
         return at + arenas[which].lengths[at] > granule ? arenas[which].base + at * NC_GRANULE : NULL;
     }

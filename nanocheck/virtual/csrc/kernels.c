@@ -86,9 +86,11 @@ static cudaError_t launch(const void *function, void **arguments, cudaStream_t s
     nc_count(NC_LAUNCHES);
     if (k.kind != NC_LAUNCHES) nc_count(k.kind);
     bool capturing = nc_capturing(stream);
-    if (capturing) nc_capture_node(stream);
-    if (!capturing && k.fill && arguments && nc_fill_run(k.fill, arguments)) nc_count(NC_FILLS);
-    else nc_writes_lose(writes_of(&k), arguments);
+    if (capturing) { /* a replay will write it, whatever stands there by then */
+        nc_capture_node(stream);
+        nc_writes_lose(writes_of(&k), arguments);
+    } else if (k.fill && arguments && nc_fill_run(k.fill, arguments)) nc_count(NC_FILLS);
+    else nc_writes_run(writes_of(&k), arguments);
     return cudaSuccess;
 }
 cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {

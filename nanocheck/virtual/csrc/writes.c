@@ -21,8 +21,8 @@
 #include <string.h>
 
 enum { MOST = 96, STRUCTURE = 256, CLOSURE = 2048, METADATA = 4096, PAGE = 4096, UNNAMED = 24, REDUCED = 5 };
-typedef enum { READ, POINTER, HEAD, FIRST, FIRST_TWO, AFTER_FIRST, EVERY, LIST, KEEP } effect;
-struct nc_writes { int count; uint8_t effects[MOST]; };
+typedef enum { READ, POINTER, HEAD, FIRST, FIRST_TWO, AFTER_FIRST, STRIDED, EVERY, LIST, KEEP } effect;
+struct nc_writes { nc_predicate predicate; int count; uint8_t effects[MOST]; };
 
 static char *demangled(const char *name) {
     static char *(*demangle)(const char *, char *, size_t *, int *);
@@ -55,7 +55,7 @@ static effect effect_of(const char *kernel, const char *type, size_t length) {
         if (starts(type, "std::array<char*") || starts(type, "at::detail::Array<char*"))
             return strstr(kernel, "multi_outputs<") ? FIRST_TWO : FIRST;
         if (strstr(kernel, "array<char*") || strstr(kernel, "Array<char*")) return READ; /* the function and its loaders */
-        return FIRST;
+        return strstr(kernel, "distribution") ? FIRST : STRIDED;
     }
     if (starts(type, "at::cuda::detail::TensorInfo<") || strstr(type, "PackedTensorAccessor"))
         return memmem(type, length, " const,", 7) ? READ : HEAD;
@@ -95,6 +95,8 @@ nc_writes *nc_writes_of(const char *name) {
     if (!found) nc_fatal("no memory for what a kernel writes");
     if (strstr(name, "amp_update_scale")) return found;
     char *text = demangled(name);
+    nc_trace("first launch of %s", text ? text : name);
+    if (text) found->predicate = nc_predicate_of(text);
     if (text) read_parameters(found, text);
     free(text);
     return found;
@@ -127,28 +129,92 @@ static void each_in(const char *from, size_t bytes, int most, void (*act)(const 
     }
 }
 
-static void lose_after_first(const char *from, size_t bytes) { /* ReduceOp: src, dst[2], acc_buf, cta_buf, semaphores */
-    size_t at = (8 - (uintptr_t)from % 8) % 8;
-    while (at + sizeof(void *) <= bytes && !word_at(from + at)) at += sizeof(void *);
-    if ((at += sizeof(void *)) < bytes) each_in(from + at, REDUCED * sizeof(void *), REDUCED, nc_known_lose);
+static uint64_t bits_at(const char *at) {
+    uint64_t bits;
+    memcpy(&bits, at, sizeof bits);
+    return bits;
+}
+
+/* ReduceOp ends with src, dst[2], acc_buf, cta_buf, semaphores, base_idx, accumulate, final_output, noutputs. Before
+ * them stand the operation (up to some words), 60 bytes of configuration and OffsetCalculators of 404 and 504 bytes,
+ * filled as far as needed; the rest of these is whatever was on the stack, the end of an earlier ReduceOp too. */
+enum { CALCULATORS = 404 + 504 + 52, OPERATION = 192 };
+static const char *source_in(const char *from, size_t bytes) {
+    if (bytes > CALCULATORS + OPERATION) bytes = CALCULATORS + OPERATION;
+    for (size_t at = CALCULATORS + (8 - (uintptr_t)from % 8) % 8; at + 64 <= bytes; at += 8) {
+        const char *w = from + at;
+        bool fits = word_at(w) && word_at(w + 8);
+        for (int i = 3; i < 6; i++) fits = fits && (!bits_at(w + 8 * i) || word_at(w + 8 * i));
+        uint64_t flags = bits_at(w + 56), outputs = flags >> 32;
+        fits = fits && bits_at(w + 48) >> 40 == 0 && (flags & 0xfefe) == 0 && (outputs == 1 || outputs == 2);
+        if (fits) return w;
+    }
+    return NULL;
+}
+
+/* The closure of elementwise_kernel: OffsetCalculator<K> (a number, 25 dividers of 12 bytes, 25 x K strides), then
+ * array<char*, K>. K is not in the name: the one that fits, if it is the only one. */
+static const char *output_in(const char *from, size_t bytes) {
+    const char *found = NULL;
+    for (size_t k = 1; k <= 5; k++) {
+        size_t at = (4 + 300 + 100 * k + 7) / 8 * 8;
+        bool fits = at + 8 * k <= bytes && (uintptr_t)from % 8 == 0;
+        for (size_t i = 0; fits && i < k; i++) fits = word_at(from + at + 8 * i);
+        if (fits && found) return NULL;
+        if (fits) found = from + at;
+    }
+    return found;
 }
 
 void nc_writes_lose(const nc_writes *w, void **arguments) {
     if (!w || !arguments) return;
     for (int i = 0; i < w->count; i++) {
-        const char *at = arguments[i];
+        const char *at = arguments[i], *found;
         if (!at) continue;
         switch ((effect)w->effects[i]) {
         case READ: break;
         case POINTER: case HEAD: each_in(at, sizeof(void *), 1, nc_known_lose); break;
         case FIRST: each_in(at, reach(w, arguments, i, CLOSURE), 1, nc_known_lose); break;
         case FIRST_TWO: each_in(at, 2 * sizeof(void *), 2, nc_known_lose); break;
-        case AFTER_FIRST: lose_after_first(at, reach(w, arguments, i, CLOSURE)); break;
+        case AFTER_FIRST:
+            found = source_in(at, reach(w, arguments, i, CLOSURE));
+            if (found) each_in(found + sizeof(void *), REDUCED * sizeof(void *), REDUCED, nc_known_lose);
+            else each_in(at, reach(w, arguments, i, CLOSURE), CLOSURE, nc_known_doubt);
+            break;
+        case STRIDED:
+            found = output_in(at, reach(w, arguments, i, CLOSURE));
+            if (found) each_in(found, sizeof(void *), 1, nc_known_lose);
+            else each_in(at, reach(w, arguments, i, CLOSURE), CLOSURE, nc_known_doubt);
+            break;
         case KEEP: each_in(at, reach(w, arguments, i, STRUCTURE), 2, nc_known_keep); break; /* found_inf, inv_scale */
         case EVERY: each_in(at, reach(w, arguments, i, STRUCTURE), MOST, nc_known_doubt); break;
         case LIST: each_in(at, reach(w, arguments, i, METADATA), METADATA, nc_known_doubt); break;
         }
     }
+}
+
+/* What it writes and reads first: its output and up to two inputs, in the order of a TensorIterator. */
+static bool operands(const nc_writes *w, void **arguments, char *data[3]) {
+    if (w->count == 1) {
+        const char *source = source_in(arguments[0], reach(w, arguments, 0, CLOSURE));
+        if (!source) return false;
+        data[0] = word_at(source + sizeof(void *));
+        data[1] = word_at(source);
+        return true;
+    }
+    if (w->count < 3 || w->effects[2] != FIRST) return false;
+    for (int i = 0; i < 3; i++)
+        if (i < w->predicate.operands) data[i] = word_at((const char *)arguments[2] + (size_t)i * sizeof(void *));
+    return data[0] && data[1] && (data[2] || w->predicate.operands < 3);
+}
+
+void nc_writes_run(const nc_writes *w, void **arguments) {
+    char *data[3] = {0};
+    nc_answer answer = {0};
+    if (w && arguments && w->predicate.rule && operands(w, arguments, data))
+        answer = nc_predicate_answer(&w->predicate, arguments, data);
+    nc_writes_lose(w, arguments);
+    nc_answer_write(&answer);
 }
 
 /* Triton's launcher and its kin keep one word per parameter on the stack; nothing says how many. */
