@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -11,7 +12,7 @@ from typing import Any
 
 import page_sample
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nanocheck.page import palette, render, timeline
@@ -163,14 +164,21 @@ HOSTILE = st.text(
     alphabet=st.one_of(st.sampled_from("<>&\"'`/!-=\0\n\t\x1b\u202e\u2028\udc80]"), st.characters()),
     max_size=40,
 )
-BREAKS = ["</script><script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "<!--", "</style>", "]]>"]
 
 
+THIN = page_sample.answer(batch=16, dies=True)
+THIN["processes"][0]["timeline"]["points"] = THIN["processes"][0]["timeline"]["points"][::90]
+
+
+@example("</script><script>alert(1)</script>")
+@example('"><img src=x onerror=alert(1)>')
+@example("</style><!--")
+@example("]]>")
 @settings(max_examples=25)
-@given(words=st.one_of(HOSTILE, st.sampled_from(BREAKS)))
+@given(words=HOSTILE)
 def test_no_text_of_the_script_breaks_out(words: str) -> None:
     def page(value: str) -> str:
-        answer = page_sample.answer(batch=16, dies=True)
+        answer = copy.deepcopy(THIN)
         process = answer["processes"][0]
         answer["command"] = process["command"] = ["python", value]
         answer["notes"] = answer["environment"]["torch"] = [value]
@@ -179,7 +187,6 @@ def test_no_text_of_the_script_breaks_out(words: str) -> None:
         process["at"].update(where=value, line=value, phase=value)
         process["oom"].update(where=value, line=value, message=value)
         process["timeline"]["bands"][1]["phase"] = process["phases"][1]["phase"] = value
-        process["timeline"]["points"] = process["timeline"]["points"][::90]
         process["timeline"]["groups"][4] = process["groups"][3]["group"] = value
         for row in process["largest"]:
             row.update(where=value, line=value, group=value, phase=value)
@@ -250,17 +257,18 @@ def test_areas_stack_to_the_sum(name: str) -> None:
         if path.get("data-group")
     }
     line = next(path for path in plot.iter(f"{SVG}path") if path.get("class") == "reserved")
+    reserved = heights(str(line.get("d")))
     raw = process["timeline"]
     unit = drawn.scale.top_bytes / HEIGHT
     # Several points may share a place on paper; the last of them is what stays there.
     last = {drawn.scale.x(point[0]): point for point in raw["points"]}
-    for x, point in last.items():
+    for x, point in list(last.items())[::3]:
         sizes = dict(zip(raw["groups"], point[2:], strict=True))
         below = 0
         for group in drawn.groups:
             below += sizes[group]
             assert height_at(areas[group], x) * unit == pytest.approx(below, abs=0.51 * unit)
-        assert height_at(heights(str(line.get("d"))), x) * unit == pytest.approx(point[1], abs=0.51 * unit)
+        assert height_at(reserved, x) * unit == pytest.approx(point[1], abs=0.51 * unit)
 
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(
 ANSWERS = {
     "safe": page_sample.answer(batch=8),
     "oom": page_sample.answer(batch=16, dies=True),
+    "far": page_sample.answer(batch=1, gpu="h100"),
     "several": page_sample.several(),
     "nothing": page_sample.nothing(),
 }
@@ -105,7 +106,7 @@ def test_light_is_light_and_dark_is_dark_and_both_can_be_read(
 def test_labels_do_not_lie_on_each_other(
     browser: chromium.Chromium, pages: dict[str, Path], width: int
 ) -> None:
-    for name in ("safe", "oom"):
+    for name in ("safe", "oom", "far"):
         browser.open(pages[name], width=width, dark=False)
         boxes = browser.evaluate(
             "[...document.querySelectorAll('svg.plot text')]"

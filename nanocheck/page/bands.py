@@ -28,7 +28,7 @@ def fitting(fraction: float, choices: Sequence[str]) -> list[tuple[str, str]]:
     """(classes, label) pairs: at each width the first of the choices that fits into that part of the plot."""
     chosen: dict[str, list[str]] = {}
     for tier, width in TIERS.items():
-        room = fraction * width - 4
+        room = fraction * width - 8
         label = next((each for each in choices if len(each) * CHARACTER <= room), None)
         if label is not None:
             chosen.setdefault(label, []).append(tier)

@@ -53,7 +53,7 @@ def render(answer: Mapping[str, Any]) -> str:
     only = len(processes) == 1
     sections = [section(answer, each, palette, place, only=only) for place, each in enumerate(processes, 1)]
     if not processes:
-        words = "No process used the GPU, so there is nothing to show: no memory of the card was asked for."
+        words = "There is nothing to show: no process left figures of memory on the card."
         sections = [tag("section", tag("p", words, class_="empty"))]
     body = tag(
         "body",

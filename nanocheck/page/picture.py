@@ -39,10 +39,10 @@ def draw(timeline: Timeline, palette: Palette, *, name: str, peak: str, moment: 
         _memory_axis(scale),
         _areas(timeline, palette),
         inside.labels(timeline, palette),
+        _peak(timeline, peak, moment),
         _limits(timeline, name),
         _request(timeline, name),
         _column(timeline, palette),
-        _peak(timeline, peak, moment),
         bands.strips(timeline.bands, scale),
         _event_axis(scale, bool(timeline.bands)),
         tag("line", class_="cursor", y1="0", y2="100%", visibility="hidden"),
@@ -122,8 +122,20 @@ def _limits(timeline: Timeline, name: str) -> Markup:
     if limit is None or card is None:
         return join()
     if not timeline.limits_drawn:
-        words = f"\N{UPWARDS ARROW} PyTorch may reserve {size(limit)}, far above this picture"
-        return tag("text", words, x="0", dx="6", y="0", dy="-7", class_="limit-label")
+        words = {"s": f"limit {size(limit)}", "m l": f"PyTorch may reserve {size(limit)}"}
+        labels = [
+            tag(
+                "text",
+                f"\N{UPWARDS ARROW} {each}, far above this picture",
+                x="0",
+                dx="6",
+                y="0",
+                dy="-7",
+                class_=f"limit-label fit {tiers}",
+            )
+            for tiers, each in words.items()
+        ]
+        return join(*labels)
     upper, lower = percent(scale.down(card)), percent(scale.down(limit))
     zone = percent(scale.down(limit) - scale.down(card))
     return tag(
@@ -169,7 +181,7 @@ def _request(timeline: Timeline, name: str) -> Markup:
             "text",
             f"no room for {size(request.size_bytes)}",
             x=percent(x if early else min(1.0, x + _REQUEST_WIDTH)),
-            y="0",
+            y=percent(top),
             dy="-7",
             text_anchor="start" if early else "end",
             class_="request-label",
