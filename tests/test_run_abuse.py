@@ -149,6 +149,12 @@ def test_a_signal_to_us_alone_is_passed_on_once(tmp_path: Path, number: signal.S
     assert (ended["how"], ended["exit_code"]) == ("interrupted", 128 + number)
 
 
+def test_a_signal_that_arrives_with_the_end_is_an_interruption(tmp_path: Path) -> None:
+    script = "import os, signal; os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGKILL)"
+    ended = Launched(tmp_path, script).end()
+    assert (ended["how"], ended["exit_code"]) == ("interrupted", 130)
+
+
 def test_whoever_ignores_being_asked_is_ended(tmp_path: Path) -> None:
     script = """
         import signal, time
@@ -186,6 +192,8 @@ def test_if_we_are_killed_outright_the_script_is_told(tmp_path: Path) -> None:
     deadline = time.monotonic() + 30
     while (left := run.alive()) and time.monotonic() < deadline:
         time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
     assert left == []
 
 

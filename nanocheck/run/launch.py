@@ -167,12 +167,12 @@ class _Launch:
             if now - before > patience + _ASLEEP:
                 self._limit_at += now - before - patience
                 self._next_at += now - before - patience
+            if told is not None and told.si_signo != signal.SIGCHLD:
+                self._asked_to_stop(told)  # first: it may be why the command has ended just now
             self._reap()
             if over():
                 return
-            if told is not None and told.si_signo != signal.SIGCHLD:
-                self._asked_to_stop(told)
-            elif self._cause is None and self._is_answered():
+            if self._cause is None and self._is_answered():
                 self._begin("answered", [_Stage(lambda: None, self._grace_s), *self._by_force()])
             elif self._cause is None and now >= self._limit_at:
                 self._time_is_over()
