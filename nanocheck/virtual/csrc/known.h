@@ -1,4 +1,5 @@
-/* Which memory of the card holds what the program wrote itself: known.c keeps it, writes.c finds what kernels overwrite. */
+/* Which memory of the card holds what the program wrote itself: known.c keeps it, writes.c finds what kernels
+ * overwrite, predicates.c answers the yes-or-no kernels. And what other processes may see: shared.c. */
 #ifndef NANOCHECK_KNOWN_H
 #define NANOCHECK_KNOWN_H
 #include "nc.h"
@@ -6,6 +7,9 @@
 /* ---- arena.c ---- */
 #define NC_ARENA_SPAN ((size_t)1 << 43) /* 8 TiB of addresses per arena: hundreds of full turnovers of any card */
 NC_HIDDEN size_t nc_arena_offset(const void *address); /* into the device arena's part in use; SIZE_MAX: elsewhere */
+
+/* ---- shared.c ---- */
+NC_HIDDEN void nc_shared_show(size_t bytes); /* what this process holds, to nvidia-smi */
 
 /* ---- known.c ---- */
 NC_HIDDEN void nc_known_set(const void *to, size_t bytes, bool guessed); /* written with a value; guessed: nobody computed it */

@@ -1,5 +1,5 @@
 /* cudaMalloc and its kin: the card's budget, device, pinned and managed memory. */
-#include "nc.h"
+#include "known.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +13,7 @@ bool nc_budget_take(size_t bytes) {
     bool fits = used_bytes + bytes + card->context_bytes + card->reserve_bytes <= card->total_bytes;
     if (fits) used_bytes += bytes;
     if (used_bytes > most_bytes) most_bytes = used_bytes;
+    nc_shared_show(card->context_bytes + used_bytes);
     pthread_mutex_unlock(&lock);
     return fits;
 }
@@ -20,6 +21,7 @@ bool nc_budget_take(size_t bytes) {
 void nc_budget_give(size_t bytes) {
     pthread_mutex_lock(&lock);
     used_bytes -= bytes;
+    nc_shared_show(nc_card_get()->context_bytes + used_bytes);
     pthread_mutex_unlock(&lock);
 }
 

@@ -20,6 +20,7 @@ static int (*memory_info)(size_t *, size_t *);
 static size_t (*process_bytes)(void);
 static int (*total_memory)(size_t *, int);
 static int (*device_name)(char *, int, int);
+static int (*attribute)(int *, int, int); /* cuDeviceGetAttribute: 13 and 36 are clocks in kHz, 75 and 76 the capability */
 
 int nvmlInit_v2(void) {
     *(void **)&count_devices = dlsym(RTLD_DEFAULT, "cuDeviceGetCount");
@@ -27,6 +28,7 @@ int nvmlInit_v2(void) {
     *(void **)&process_bytes = dlsym(RTLD_DEFAULT, "nanocheck_process_bytes");
     *(void **)&total_memory = dlsym(RTLD_DEFAULT, "cuDeviceTotalMem_v2");
     *(void **)&device_name = dlsym(RTLD_DEFAULT, "cuDeviceGetName");
+    *(void **)&attribute = dlsym(RTLD_DEFAULT, "cuDeviceGetAttribute");
     int count = 0;
     if (!process_bytes || !count_devices) return 12; /* LIBRARY_NOT_FOUND */
     count_devices(&count);
@@ -73,7 +75,39 @@ int nvmlDeviceGetComputeRunningProcesses_v2(void *d, unsigned *n, process *l) { 
 int nvmlDeviceGetComputeRunningProcesses(void *d, unsigned *n, process *l) { return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l); }
 int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 13000; return OK; }
 int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
-int nvmlSystemGetDriverVersion(char *text, unsigned length) { snprintf(text, length, "virtual"); return OK; }
+int nvmlSystemGetDriverVersion(char *text, unsigned length) { snprintf(text, length, "580.00"); return OK; } /* a number: programs compare it */
+int nvmlSystemGetNVMLVersion(char *text, unsigned length) { return nvmlSystemGetDriverVersion(text, length); }
+
+/* What monitors ask for. Nothing is executed, so nothing is busy; there is no sensor for power or fans. */
+static int of_card(int which, int fallback) {
+    int value = 0;
+    return attribute && !attribute(&value, which, 0) ? value : fallback;
+}
+int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) { (void)d; gpu_and_memory[0] = gpu_and_memory[1] = 0; return OK; }
+int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) { (void)d; (void)sensor; *celsius = 30; return OK; }
+int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) { (void)d; *milliwatts = 0; return OK; }
+int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) { (void)d; *mhz = (unsigned)of_card(type == 2 ? 36 : 13, 0) / 1000; return OK; }
+int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) { return nvmlDeviceGetClockInfo(d, type, mhz); }
+int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) { (void)d; *major = of_card(75, 0); *minor = of_card(76, 0); return OK; }
+int nvmlDeviceGetIndex(void *d, unsigned *index) { (void)d; *index = 0; return OK; }
+int nvmlDeviceGetMinorNumber(void *d, unsigned *number) { (void)d; *number = 0; return OK; }
+int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
+int nvmlDeviceGetPersistenceMode(void *d, int *mode) { (void)d; *mode = 0; return OK; }
+int nvmlDeviceGetComputeMode(void *d, int *mode) { (void)d; *mode = 0; return OK; }
+int nvmlDeviceGetPerformanceState(void *d, int *state) { (void)d; *state = 0; return OK; }
+int nvmlDeviceGetCpuAffinity(void *d, unsigned words, unsigned long *set) { /* every processor */
+    (void)d;
+    memset(set, 0xff, words * sizeof *set);
+    return OK;
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) { (void)d; (void)list; *count = 0; return OK; }
+#define NO_SENSOR(name) int name(void *d, unsigned *value) { (void)d; (void)value; return UNSUPPORTED; }
+NO_SENSOR(nvmlDeviceGetFanSpeed)
+NO_SENSOR(nvmlDeviceGetPowerManagementLimit)
+NO_SENSOR(nvmlDeviceGetEnforcedPowerLimit)
+int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *value) { (void)d; (void)value; return UNSUPPORTED; }
+int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *later) { (void)d; (void)now; (void)later; return UNSUPPORTED; }
+int nvmlDeviceGetEccMode(void *d, int *now, int *later) { (void)d; (void)now; (void)later; return UNSUPPORTED; }
 /* One card alone has no links to others. */
 int nvmlDeviceGetNvLinkRemoteDeviceType(void *d, unsigned link, void *type) { (void)d; (void)link; (void)type; return UNSUPPORTED; }
 int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *d, unsigned link, void *info) { (void)d; (void)link; (void)info; return UNSUPPORTED; }
