@@ -10,7 +10,11 @@ exit      meaning
 2         the request was wrong: unknown GPU, malformed matrix, bad option
 3         this machine cannot do it: CPU-only torch, no C compiler, ...
 4         stored data is damaged: a corrupt baseline or journal
+124       nanocheck run: the command reached the time limit
 ========  ==============================================================
+
+``nanocheck run`` otherwise gives the exit code of the command it ran; 0 when it stopped that itself because
+the answer is known, and 1 under ``--check`` when the answer is not that it fits.
 """
 
 from __future__ import annotations
