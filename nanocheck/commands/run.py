@@ -38,7 +38,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--snapshot", type=Path, metavar="FILE", help="write PyTorch's own memory snapshot")
     add("--suggest", action="store_true", help="run again with changes until it fits, or fits better")
     add("--batch-arg", metavar="NAME", help="which of the script's own arguments is the batch size")
-    add("--check", action="store_true", help="exit 1 unless it fits, whatever the script's own exit code")
+    add("--check", action="store_true", help="exit 1 unless the verdict is that it fits")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what you would type in the shell")
 
 
