@@ -79,7 +79,8 @@ class _Cutter:
         wanted = "evaluation" if self._evaluating else "forward"
         if not self._inside and self._outside != wanted:
             self._cut(index)
-            self._begin_step()
+            if wanted == "forward":
+                self._begin_step()
             self._outside = wanted
 
     def _begin_step(self) -> None:
