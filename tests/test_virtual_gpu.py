@@ -84,6 +84,10 @@ def test_what_the_program_wrote_is_read_back(on_virtual: OnVirtual) -> None:
     }
 
 
+def test_tensors_with_gaps_are_filled_without_harm(on_virtual: OnVirtual) -> None:
+    assert on_virtual("gaps").value is True
+
+
 def test_a_grad_scaler_steps_whatever_memory_held_before(on_virtual: OnVirtual) -> None:
     assert on_virtual("scaler").value == {"states": 2, "scale": 65536.0}
 

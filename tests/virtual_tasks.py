@@ -87,6 +87,16 @@ def values(payload: Any, emit: Emit) -> Any:
     }
 
 
+def gaps(payload: Any, emit: Emit) -> Any:
+    """Fills of tensors with gaps: PyTorch launches them with other parameters than whole ones."""
+    for dtype in (torch.float32, torch.bfloat16, torch.int64, torch.bool):
+        numbers = torch.zeros(64, 64, device="cuda", dtype=dtype)
+        for i in range(1, 20):
+            numbers[-i:, -i:].fill_(1)
+            numbers[:, ::2] = 0
+    return True
+
+
 def streams_and_events(payload: Any, emit: Emit) -> Any:
     side = torch.cuda.Stream()
     start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)

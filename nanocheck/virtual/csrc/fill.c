@@ -4,7 +4,8 @@
  * that found a stale value in found_inf would skip its step and change the peak. PyTorch fills with
  *   at::native::vectorized_elementwise_kernel<N, at::native::FillFunctor<T>, array<char*, 1>>(int n, functor, data)
  * or unrolled_elementwise_kernel with the same first three arguments (aten/src/ATen/native/cuda/
- * FillKernel.cu, CUDALoops.cuh); the element type is read from the kernel's mangled name.
+ * FillKernel.cu, CUDALoops.cuh); the element type is read from the kernel's mangled name. A tensor with
+ * gaps goes to elementwise_kernel(int n, function), which has no third argument: that one is not carried out.
  */
 #include "known.h"
 #include <string.h>
@@ -15,7 +16,7 @@ int nc_fill_width(const char *name) {
         {"N3c104HalfE", 2}, {"N3c108BFloat16E", 2}, {"N3c107complexIfEE", 8}, {"N3c107complexIdEE", 16},
     };
     const char *functor = strstr(name, "11FillFunctorI");
-    if (!functor || !strstr(name, "elementwise_kernel")) return 0;
+    if (!functor || !(strstr(name, "vectorized_elementwise_kernel") || strstr(name, "unrolled_elementwise_kernel"))) return 0;
     functor += strlen("11FillFunctorI");
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
         size_t length = strlen(TYPES[i].mangled);
