@@ -272,7 +272,7 @@ def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) ->
 def environment(kind: str, tmp_path: Path, **device: Any) -> dict[str, str]:
     base = {"PATH": "/bin", "PYTHONPATH": "/mine", "CUDA_VISIBLE_DEVICES": "3", "NANOCHECK_RUN_STEPS": "99"}
     card = Device(kind=kind, gpu=find_gpu("rtx4070"), **device)
-    return child_environment(card, tmp_path, steps=7, time_limit_s=60, base=base)
+    return child_environment(card, tmp_path, steps=7, base=base)
 
 
 def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
@@ -283,7 +283,6 @@ def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
     assert found["PATH"].endswith("observe/bin:/bin")
     assert found["NANOCHECK_RUN"] == str(tmp_path)
     assert found["NANOCHECK_RUN_STEPS"] == "7"
-    assert found["NANOCHECK_RUN_TIME_LIMIT"] == "60"
     assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stacks.SIGNAL)
     assert found["CUDA_VISIBLE_DEVICES"] == "0"
     assert "libcuda.so.1" in found["LD_PRELOAD"]

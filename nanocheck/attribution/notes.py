@@ -58,6 +58,11 @@ def _has_phase(processes: Sequence[dict[str, Any]], name: str) -> bool:
 def _values(seen: Sequence[Observation]) -> str:
     facts = [each.end["virtual"] for each in seen if each.end and each.end.get("virtual")]
     made_up = sum(each.get("made_up", 0) for each in facts)
+    if sum(each.get("sizes_made_up", 0) for each in facts):
+        return (
+            "the virtual GPU computes nothing, and PyTorch read sizes back from it (nonzero, a boolean mask, "
+            "unique): they were taken to be 1, so the peak is a lower bound"
+        )
     if not made_up:
         return "the virtual GPU computes nothing: no value it holds is a result"
     place = next((each["first_made_up"] for each in facts if each.get("first_made_up")), None)

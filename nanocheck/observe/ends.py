@@ -91,6 +91,7 @@ def virtual_facts() -> dict[str, Any]:
 
         facts["made_up"] = values.made_up()
         facts["first_made_up"] = values.first_place()
+        facts["sizes_made_up"] = values.sizes_made_up()
     peak_used = getattr(child, "peak_used_bytes", None)
     if peak_used is not None:
         facts["peak_used"] = peak_used()

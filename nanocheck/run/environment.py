@@ -23,7 +23,6 @@ def child_environment(
     folder: Path,
     *,
     steps: int = DEFAULT_STEPS,
-    time_limit_s: float | None = None,
     snapshot: Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -33,7 +32,6 @@ def child_environment(
         device: the card; a virtual one is compiled on first use.
         folder: where the observer writes.
         steps: see ``DEFAULT_STEPS``.
-        time_limit_s: seconds until the parent ends the command.
         snapshot: where to write PyTorch's own snapshot format.
         base: ``os.environ`` by default.
 
@@ -50,8 +48,6 @@ def child_environment(
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stacks.SIGNAL)
-    if time_limit_s is not None:
-        environment["NANOCHECK_RUN_TIME_LIMIT"] = f"{time_limit_s:g}"
     if snapshot is not None:
         environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())
     environment["PYTHONPATH"] = _first(_OBSERVE / "site", environment.get("PYTHONPATH"))

@@ -44,7 +44,6 @@ def observe(request: Request, chosen: Chosen, snapshot: Path | None = None) -> t
             chosen.device,
             folder,
             steps=request.steps,
-            time_limit_s=request.time_limit_s,
             snapshot=snapshot,
         )
         say(_opening(chosen))
