@@ -76,6 +76,12 @@ class _Cutter:
         self._where = None
 
     def in_module(self, index: int) -> None:
+        if self._inside and self._inside[-1][0] == "optimizer":
+            # ``optimizer.step(closure)``, as Lightning does it: forward and backward lie inside the step.
+            self._cut(index)
+            self._begin_step()
+            self._inside.append(("forward", None))
+            return
         wanted = "evaluation" if self._evaluating else "forward"
         if not self._inside and self._outside != wanted:
             self._cut(index)
@@ -90,6 +96,9 @@ class _Cutter:
 
     def mark(self, mark: Mark, index: int) -> None:
         name, sign = mark.what[:-1], mark.what[-1:]
+        if self._inside and self._inside[-1][0] == "forward":
+            self._cut(index)
+            self._inside.pop()
         if name == "evaluation":
             self._evaluating = sign == "+"
             if sign == "-" and self._outside == "evaluation" and not self._inside:

@@ -121,7 +121,7 @@ class Watch:
     @quietly
     def _after_optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
         self._owners.add(optimizer)
-        self._stepped = True
+        self._stepped |= what == "-"
         # State appears in the first step, gradients are there before each; models are found once.
         if self._looked < 1:
             self._owners.look()

@@ -1,0 +1,139 @@
+"""Unmodified programs under ``nanocheck run``: each with its table, and every table sums to the peak.
+
+The programs in ``clients/`` know nothing of nanocheck. Each prints the peak that PyTorch told it as its last
+word (``peak N``); with ``steps=0`` they run to their end, so their own figure must be ours, to the byte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from observing import Seen, observe
+
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.virtual import card_environment, prepare
+
+CLIENTS = Path(__file__).parent / "clients"
+TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1")
+
+
+def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen, dict[str, Any]]:
+    """A client observed to its end, and its answer; what holds for every one of them holds."""
+    seen = observe(CLIENTS / name, folder, *arguments, steps=options.pop("steps", 0), **options)
+    assert seen.ended.exit_code == 0, seen.stderr[-3000:]
+    answer = seen.answer()
+    assert answer["verdict"]["kind"] == "safe"
+    assert answer["provenance"] == "virtual"
+    for process in answer["processes"]:
+        assert process["unexplained_events"] == 0
+        assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
+        named = {row["group"]: row["bytes"] for row in process["groups"]}
+        assert "not in the history" not in named
+        points = process["timeline"]["points"]
+        assert max(sum(point[2:]) for point in points) == process["peak"]["allocated_bytes"]
+        assert max(point[1] for point in points) == process["peak"]["reserved_bytes"]
+    return seen, answer
+
+
+def groups(process: dict[str, Any]) -> dict[str, int]:
+    return {row["group"]: row["bytes"] for row in process["groups"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "launcher"),
+    [
+        ("measures.py", (), ()),
+        ("workers.py", (), ()),
+        ("graphs.py", ("--way", "hand"), ()),
+        ("bnb_adam8bit.py", (), ()),
+        ("bnb_qlora.py", (), ()),
+        ("lightning_gpt.py", ("out",), ()),
+        ("ddp.py", (), TORCHRUN),
+        ("cs336.py", ("--warmup", "1", "--steps", "2"), ()),
+    ],
+)
+def test_a_program_that_measures_itself_finds_the_same_peak(
+    name: str, arguments: tuple[str, ...], launcher: tuple[str, ...], tmp_path: Path
+) -> None:
+    seen, answer = run(tmp_path, name, *arguments, launcher=launcher)
+    (process,) = answer["processes"]
+    assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
+    assert {"forward", "backward", "optimizer"} <= {row["phase"] for row in process["phases"]}
+    assert groups(process)["parameters"] > 0
+    first = process["largest"][0]
+    assert first["line"] is not None
+    # Names of files that only one machine has help nobody.
+    assert not any(
+        (row["where"] or "").startswith("/") and "/clients/" not in row["where"] for row in process["largest"]
+    )
+
+
+def test_checkpointing_is_seen_in_the_activations(tmp_path: Path) -> None:
+    """The same Llama through transformers' Trainer: parameters and state stay, activations shrink."""
+    found = []
+    for name, arguments in (("without", ()), ("with", ("--checkpointing",))):
+        (tmp_path / name).mkdir()
+        _, answer = run(tmp_path / name, "trainer.py", "out", "--model", "llama", *arguments, steps=3)
+        found.append(groups(answer["processes"][0]))
+        assert answer["ended"] == "answered"
+    without, checkpointed = found
+    assert without["parameters"] == checkpointed["parameters"]
+    assert without["optimizer state"] == checkpointed["optimizer state"]
+    assert checkpointed["activations"] < without["activations"] / 2
+
+
+def test_processes_are_kept_apart(tmp_path: Path) -> None:
+    """A script that forks and spawns processes which train on the card too."""
+    seen, answer = run(tmp_path, "forks.py")
+    assert len(answer["processes"]) >= 3
+    assert len({process["pid"] for process in answer["processes"]}) == len(answer["processes"])
+    assert int(seen.told()["peak"]) in [process["peak"]["allocated_bytes"] for process in answer["processes"]]
+    reserved = [process["peak"]["reserved_bytes"] for process in answer["processes"]]
+    assert reserved == sorted(reserved, reverse=True)
+
+
+def test_a_program_that_asks_nvidia_smi(tmp_path: Path) -> None:
+    seen = observe(CLIENTS / "smi.py", tmp_path)
+    assert seen.ended.exit_code == 0, seen.stderr
+    assert "name NVIDIA GeForce RTX 4070" in seen.stdout
+
+
+def test_the_road_to_a_real_card_walked_on_the_virtual_one(tmp_path: Path) -> None:
+    """``--device real`` where the driver offers a card: the same observer, nothing preloaded by us.
+
+    The card is the virtual one, made the machine's own, so the answer must still say virtual.
+    """
+    card = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+    command = [
+        sys.executable,
+        "-m",
+        "nanocheck",
+        "run",
+        "--device",
+        "real",
+        "--json",
+        str(tmp_path / "a.json"),
+    ]
+    ran = subprocess.run(
+        [*command, "--", sys.executable, str(CLIENTS / "measures.py")],
+        env={**os.environ, **prepare().launch_environment(), **card_environment(card)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads((tmp_path / "a.json").read_text())
+    assert answer["device"]["kind"] == "real"
+    assert answer["provenance"] == "virtual"
+    (process,) = answer["processes"]
+    assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
+    assert "measured" not in ran.stderr.lower()
