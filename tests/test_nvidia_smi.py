@@ -1,0 +1,97 @@
+"""nvidia-smi and NVML of the virtual card, asked by a program that knows nothing of nanocheck."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.observe import smi
+from nanocheck.units import MIB
+from nanocheck.virtual import card_environment, prepare
+
+BIN = Path(smi.__file__).parent / "bin"
+
+_SCRIPT = """
+import ctypes, json, os, subprocess, torch
+kept = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
+def smi(*arguments):
+    ran = subprocess.run(["nvidia-smi", *arguments], capture_output=True, text=True, check=True)
+    assert not ran.stderr, ran.stderr
+    return ran.stdout.strip()
+nvml = ctypes.CDLL("libnvidia-ml.so.1")
+device, rates, memory = ctypes.c_void_p(), (ctypes.c_uint * 2)(7, 7), (ctypes.c_ulonglong * 3)()
+asked = [nvml.nvmlInit_v2(), nvml.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)),
+         nvml.nvmlDeviceGetUtilizationRates(device, rates), nvml.nvmlDeviceGetMemoryInfo(device, memory),
+         nvml.nvmlDeviceGetFanSpeed(device, rates)]
+print(json.dumps({
+    "list": smi("-L"),
+    "csv": smi("--query-gpu=name,memory.total,memory.used,no.such,utilization.gpu", "--format=csv"),
+    "number": int(smi("--query-gpu=memory.used", "--format=csv,noheader,nounits", "-i", "0")),
+    "apps": smi("--query-compute-apps=pid,used_memory", "--format=csv,noheader"),
+    "table": smi(),
+    "pid": os.getpid(),
+    "nvml": asked, "rates": list(rates), "memory": list(memory),
+    "free": torch.cuda.mem_get_info()[0],
+}))
+"""
+
+
+def test_a_script_asks_nvidia_smi_and_nvml(tmp_path: Path) -> None:
+    card = find_gpu("rtx4070")
+    environment = {
+        **os.environ,
+        **prepare().launch_environment(),
+        **card_environment(Device(kind="virtual", gpu=card)),
+        "NANOCHECK_RUN": str(tmp_path),
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+    }
+    (tmp_path / "used-999999999").write_bytes((1 << 40).to_bytes(8, "little"))  # of a process that is gone
+    ran = subprocess.run(
+        [sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    used = (card.context_bytes + (1 << 30)) // MIB
+    total = card.usable_bytes["linux"] // MIB
+    assert told["list"] == f"GPU 0: {card.name} (UUID: {smi.UUID})"
+    assert told["csv"].splitlines() == [
+        "name, memory.total [MiB], memory.used [MiB], no.such, utilization.gpu [%]",
+        f"{card.name}, {total} MiB, {used} MiB, [N/A], 0 %",
+    ]
+    assert told["number"] == used
+    assert told["apps"] == f"{told['pid']}, {used} MiB"
+    assert f"{used}MiB / {total}MiB" in told["table"]
+    assert len({len(line) for line in told["table"].splitlines() if line}) == 1
+    assert told["nvml"] == [0, 0, 0, 0, 3]  # 3: no such sensor
+    assert told["rates"] == [0, 0]
+    assert told["memory"] == [
+        card.usable_bytes["linux"],
+        told["free"],
+        card.usable_bytes["linux"] - told["free"],
+    ]
+
+
+def test_without_a_card_it_fails_as_without_a_driver(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NANOCHECK_CARD", "pending")
+    assert smi.main(["-L"]) == 9
+    assert "couldn't communicate" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["-i", "1"], 6), (["--query-gpu=name"], 2), (["-q"], 0), (["--version"], 0)]
+)
+def test_exit_codes_are_those_of_nvidia_smi(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
+) -> None:
+    device = Device(kind="virtual", gpu=find_gpu("h100"))
+    monkeypatch.setenv("NANOCHECK_CARD", card_environment(device)["NANOCHECK_CARD"])
+    assert smi.main(arguments) == code
