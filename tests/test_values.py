@@ -111,6 +111,10 @@ def test_no_allocation_of_a_training_step_changes(run: Run, compiled: bool, fuse
     assert without["scale"] == 65536.0
 
 
+def test_a_read_in_a_captured_region_is_still_an_error(run: Run) -> None:
+    assert "captur" in run("captured")
+
+
 def test_kernels_that_inductor_never_compiled_overwrite_too(run: Run) -> None:
     assert run("compiled_kernels") == [[1.0, 1.0, [1.0, 2.0, 3.0], 0.0]] * 3
 

@@ -202,6 +202,19 @@ def training(payload: dict[str, Any], emit: Emit) -> Any:
     return {"stats": stats, "reserved": reserved, "states": len(optimizer.state), "scale": scaler.get_scale()}
 
 
+def captured(payload: Any, emit: Emit) -> Any:
+    """A read inside a captured region is an error on a real card."""
+    values.install()
+    weight = torch.ones(4, 4, device="cuda")
+    weight.sum().item()
+    try:
+        with torch.cuda.graph(torch.cuda.CUDAGraph()):
+            (weight * 2).sum().item()
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
 def compiled_kernels(payload: Any, emit: Emit) -> Any:
     """Kernels that Inductor never compiles overwrite, too."""
     child.skip_kernel_compilation()

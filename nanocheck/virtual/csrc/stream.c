@@ -36,7 +36,11 @@ cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) { *priorit
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) { *flags = real(handle) ? real(handle)->flags : 0; return cudaSuccess; }
 cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) { *id = real(handle) ? real(handle)->id : (uintptr_t)handle; return cudaSuccess; }
 cudaError_t cudaStreamQuery(cudaStream_t handle) { (void)handle; return cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t handle) { (void)handle; nc_host_waits(); return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    if (nc_capturing(handle)) return nc_fail(cudaErrorStreamCaptureUnsupported); /* item() in a captured region */
+    nc_host_waits();
+    return cudaSuccess;
+}
 cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t call, void *data, unsigned flags) {
     (void)flags;
     call(handle, cudaSuccess, data);
