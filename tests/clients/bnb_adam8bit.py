@@ -16,6 +16,7 @@ options = parser.parse_args()
 
 layers = [nn.TransformerEncoderLayer(512, 8, 2048, dropout=0.0, batch_first=True) for _ in range(6)]
 model = nn.Sequential(nn.Embedding(4000, 512), *layers, nn.Linear(512, 4000)).cuda()
+print("weights", sum(parameter.numel() for parameter in model.parameters()))
 kinds = {
     "8bit": bitsandbytes.optim.AdamW8bit,
     "paged": bitsandbytes.optim.PagedAdamW8bit,

@@ -84,6 +84,15 @@ cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
     *address = bytes ? nc_arena_take(NC_MANAGED, bytes, true) : NULL;
     return cudaSuccess;
 }
+/* Hints where it should lie, as paged optimizers give them: it stays evictable, so nothing is counted. */
+#if CUDART_VERSION >= 13000
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { (void)a; (void)n; (void)to; (void)flags; nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) { (void)a; (void)n; (void)advice; (void)at; return cudaSuccess; }
+#else
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) { (void)a; (void)n; (void)to; nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { (void)a; (void)n; (void)to; (void)flags; nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) { (void)a; (void)n; (void)advice; (void)device; return cudaSuccess; }
+#endif
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
     (void)flags;
