@@ -1,4 +1,4 @@
-"""What the observer does to a script that knows nothing of it: nothing, except to end it when it has seen enough."""
+"""What the observer does to a script: nothing, except to end it when it has seen enough."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ TRAIN = """
     import atexit, os, sys, torch
     atexit.register(lambda: print("handlers ran", flush=True))
     torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(512, 2048), torch.nn.GELU(), torch.nn.Linear(2048, 512)).cuda()
+    layers = torch.nn.Linear(512, 2048), torch.nn.GELU(), torch.nn.Linear(2048, 512)
+    model = torch.nn.Sequential(*layers).cuda()
     optimizer = torch.optim.AdamW(model.parameters())
     try:
         for step in range(int(sys.argv[1])):
@@ -115,7 +116,7 @@ def test_an_oom_that_the_script_survives_is_a_note(tmp_path: Path) -> None:
 
 
 def test_phases_of_a_whole_cycle(tmp_path: Path) -> None:
-    """Evaluation by ``eval()`` and ``train()``, a checkpoint by ``torch.save``, accumulation by two backwards."""
+    """Evaluation by ``eval()`` and ``train()``, accumulation by two backwards, a checkpoint at the end."""
     script = """
         import torch
         model = torch.nn.Linear(1024, 1024).cuda()
