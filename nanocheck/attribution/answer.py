@@ -88,7 +88,7 @@ def describe(seen: Observation, device: Device) -> dict[str, Any]:
         "peak": peak,
         "at": _moment(figures, at),
         "phases": figures.phases(),
-        "groups": [] if at is None else figures.table(at, peak["allocated_bytes"]),
+        "groups": figures.table(at, peak["allocated_bytes"]),
         "largest": [] if at is None else figures.largest(at),
         "fragmentation": None
         if widest is None

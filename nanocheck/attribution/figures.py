@@ -61,15 +61,17 @@ class Figures:
             "reserved_bytes": max(told.get("reserved_peak", 0), reserved),
         }
 
-    def alive_at(self, event: int) -> list[Allocation]:
-        """Allocations that live just after an event."""
+    def alive_at(self, event: int | None) -> list[Allocation]:
+        """Allocations that live just after an event; none without one."""
+        if event is None:
+            return []
         return [
             one
             for one in self.replay.allocations
             if one.born <= event and (one.died is None or one.died > event)
         ]
 
-    def table(self, event: int, total: int) -> list[dict[str, Any]]:
+    def table(self, event: int | None, total: int) -> list[dict[str, Any]]:
         """Bytes by group just after an event; sums to ``total``, whatever could not be named included."""
         sizes: Counter[str] = Counter()
         counts: Counter[str] = Counter()

@@ -7,7 +7,6 @@ so memory that an eager backward asked for and no parameter claimed is a tempora
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -38,7 +37,6 @@ ROUNDING = "rounding"
 UNSEEN = "not in the history"
 
 _LOSS = ("cross_entropy", "nll_loss", "log_softmax", "binary_cross_entropy_with_logits", "kl_div")
-_LOSS_OPERATORS = re.compile(r"nll_loss|log_softmax|cross_entropy")
 _BY_PHASE = {
     "forward": "activations",
     "backward": "backward temporaries",
@@ -60,7 +58,7 @@ def assign(
     owners = {number: group for number, (group, _) in _claims(seen, allocations).items()}
     band_of = _bands_of(allocations, bands)
     kinds = [
-        "loss" if _LOSS_OPERATORS.search(places.of_stack(number).operators) else _of_stack(frames)
+        "loss" if places.of_stack(number).of_loss else _of_stack(frames)
         for number, frames in enumerate(seen.stacks)
     ]
     logits = _logits_sizes(seen, kinds)

@@ -35,16 +35,16 @@ def find_bands(seen: Observation) -> list[Band]:
         for frames in seen.stacks
     ]
     cutter = _Cutter()
-    marks = iter([*seen.marks, Mark("end", -1, None, {})])
+    marks = iter([*seen.marks, Mark("end", 1 << 62, None, {})])
     mark = next(marks)
     allocations = 0
     for index, (action, _, _, stack) in enumerate(seen.events):
         if action in "aS":
             # A segment is made for the allocation that follows it, so it counts as after the mark, too.
-            while mark.allocations == allocations:
+            while mark.allocations <= allocations:
                 cutter.mark(mark, index)
                 mark = next(marks)
-            if stack >= 0 and in_module[stack]:
+            if 0 <= stack < len(in_module) and in_module[stack]:
                 cutter.in_module(index)
         allocations += action == "a"
     while mark.what != "end":

@@ -2,7 +2,8 @@
 
 For code that Inductor generated, the line that allocates is ``buf1 = empty_strided_cuda((8, 1024), ...)``;
 the comment above the kernel that first writes the buffer names the nodes of the user's graph (``Topologically
-Sorted Source Nodes: [logits, loss], Original ATen: [...]``), and Dynamo knew the source line of each.
+Sorted Source Nodes: [logits, loss], Original ATen: [...]``), and Dynamo knew the source line of each. Whether
+the loss makes or reads a buffer is told by the same comments.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(
 _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")
 #: Inductor names its files by 51 digits of base 32.
 _GENERATED = re.compile(r"/c[a-z2-7]{50,}\.py$")
+#: What is computed in the end counts: a zero that nll_loss_forward once made is shared with other kernels.
+_LOSS_OPERATORS = re.compile(r"log_softmax|cross_entropy|nll_loss\w*$")
 _LOOK_AHEAD = 60  # lines from an allocation to the comment of the kernel that writes it
 _ITEM_BYTES = {
     "float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2,
@@ -30,13 +33,13 @@ _ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class Place:
-    """``where``: ``file:line``; ``line``: its text; ``operators``: what a compiled kernel was made of."""
+    """``where``: ``file:line``; ``line``: its text; ``of_loss``: a compiled loss makes it, or is made from it."""
 
     where: str | None = None
     line: str | None = None
     shape: tuple[int, ...] | None = None
     bytes_of_shape: int | None = None
-    operators: str = ""
+    of_loss: bool = False
 
 
 class Places:
@@ -76,13 +79,13 @@ class Places:
     def _of_generated(self, frame: Frame) -> Place:
         text = _text(frame) or ""
         shape, size = tensor_of(text)
-        nodes, operators = _sources(frame)
+        nodes, of_loss = _sources(frame)
         source = self._line_of(nodes)
         if source is not None:
             found = self.of_frame(source)
         else:
             found = Place(f"generated code {PurePath(frame[0]).name[:9]}...py:{frame[1]}", text)
-        return replace(found, shape=shape, bytes_of_shape=size, operators=operators)
+        return replace(found, shape=shape, bytes_of_shape=size, of_loss=of_loss)
 
     def _line_of(self, nodes: Sequence[str]) -> Frame | None:
         """The line of the last node that is known: what the kernel computes in the end."""
@@ -114,14 +117,26 @@ def tensor_of(text: str) -> tuple[tuple[int, ...] | None, int | None]:
     return shape, None if item is None else math.prod(shape) * item
 
 
-def _sources(frame: Frame) -> tuple[list[str], str]:
-    """Names of the graph's nodes and ATen operators for the buffer that a generated line allocates."""
+def _sources(frame: Frame) -> tuple[list[str], bool]:
+    """Names of the graph's nodes for the buffer that a generated line allocates, and whether it is the loss's."""
+    buffer = re.match(r"\w+", _text(frame) or "")
+    uses = re.compile(rf"\b{buffer.group()}\b") if buffer else None
+    names: list[str] | None = None
+    operators = ""
     for number in range(frame[1] + 1, frame[1] + _LOOK_AHEAD):
-        found = _SOURCES.search(linecache.getline(frame[0], number))
+        line = linecache.getline(frame[0], number)
+        found = _SOURCES.search(line)
         if found is not None:
-            names = [each.strip() for each in found.group(1).split(",") if each.strip()]
-            return names, found.group(2) or ""
-    return [], ""
+            operators = found.group(2) or ""
+            if names is None:
+                names = [each.strip() for each in found.group(1).split(",") if each.strip()]
+                if _LOSS_OPERATORS.search(operators):
+                    return names, True
+        elif uses and ".run(" in line and uses.search(line) and _LOSS_OPERATORS.search(operators):
+            return names or [], True
+        elif uses and line.strip().startswith("del ") and uses.search(line):
+            break
+    return names or [], False
 
 
 def _text(frame: Frame) -> str | None:

@@ -79,6 +79,8 @@ def _read_one(path: Path) -> Observation:
 
 def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
     if kind == "stack":
+        # A stack that was lost leaves an empty one, so that the numbers of the others hold.
+        found.stacks.extend(() for _ in range(entry["id"] - len(found.stacks)))
         found.stacks.append(tuple((file, line, name) for file, line, name in entry["frames"]))
     elif kind == "events":
         found.events.extend((action, at, size, stack) for action, at, size, stack in entry["rows"])

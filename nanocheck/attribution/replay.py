@@ -88,7 +88,7 @@ class Replay:
             return wanted
         end, segment, expandable = found
         self._home[address] = (segment, expandable)
-        del self._free_ends[end]
+        self._free_ends.pop(end, None)
         rest = end - address - wanted
         if rest < 0:
             self.surprises += 1
@@ -131,17 +131,18 @@ class Replay:
         if block is None:
             self.surprises += 1
             return
-        self._release(address, address + block, *self._home.pop(address))
+        self._release(address, address + block, *self._home.pop(address, (address, False)))
 
     def _release(self, start: int, end: int, segment: int, expandable: bool) -> None:
         """A range becomes free and merges with its free neighbours of the same segment."""
         before = self._free_ends.get(start)
-        if before is not None and self._free[before][1] == segment:
+        if before is not None and before in self._free and self._free[before][1] == segment:
             del self._free[before], self._free_ends[start]
             start = before
         after = self._free.get(end)
         if after is not None and after[1] == segment:
-            del self._free[end], self._free_ends[after[0]]
+            del self._free[end]
+            self._free_ends.pop(after[0], None)
             end = after[0]
         self._put(start, end, segment, expandable)
 
@@ -173,7 +174,7 @@ class Replay:
             self.surprises += 1
             return
         last, segment, expandable = self._free.pop(first)
-        del self._free_ends[last]
+        self._free_ends.pop(last, None)
         if first < start:
             self._put(first, start, segment, expandable)
         if end < last:
