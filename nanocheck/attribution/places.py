@@ -33,7 +33,7 @@ _ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class Place:
-    """``where``: ``file:line``; ``line``: its text; ``of_loss``: a compiled loss makes it, or is made from it."""
+    """``where``: ``file:line``; ``line``: its text; ``of_loss``: compiled, and the loss's."""
 
     where: str | None = None
     line: str | None = None
@@ -118,7 +118,7 @@ def tensor_of(text: str) -> tuple[tuple[int, ...] | None, int | None]:
 
 
 def _sources(frame: Frame) -> tuple[list[str], bool]:
-    """Names of the graph's nodes for the buffer that a generated line allocates, and whether it is the loss's."""
+    """Names of the graph's nodes for the buffer that a generated line allocates; whether it is the loss's."""
     buffer = re.match(r"\w+", _text(frame) or "")
     uses = re.compile(rf"\b{buffer.group()}\b") if buffer else None
     names: list[str] | None = None
