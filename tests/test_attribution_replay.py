@@ -49,9 +49,7 @@ CHURN = """
     [
         "",
         "expandable_segments:True",
-        "max_split_size_mb:32",
-        "roundup_power2_divisions:4",
-        "garbage_collection_threshold:0.6",
+        "max_split_size_mb:32,roundup_power2_divisions:4,garbage_collection_threshold:0.6",
     ],
 )
 def test_the_replay_ends_with_the_blocks_the_allocator_has(setting: str, tmp_path: Path) -> None:
@@ -59,7 +57,7 @@ def test_the_replay_ends_with_the_blocks_the_allocator_has(setting: str, tmp_pat
         CHURN,
         tmp_path,
         "1",
-        "4000",
+        "3000",
         environment={"PYTORCH_ALLOC_CONF": setting, "PYTORCH_CUDA_ALLOC_CONF": setting},
     )
     assert seen.ended.exit_code == 0, seen.stderr

@@ -16,7 +16,6 @@ from nanocheck.units import GIB, MIB
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        ("trainer.py", ("out", "--steps", "2")),
         ("workers.py", ("--start", "spawn")),
         ("graphs.py", ("--way", "callables")),
         ("bnb_adam8bit.py", ("--optimizer", "paged")),

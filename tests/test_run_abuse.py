@@ -118,13 +118,21 @@ def test_a_gigabyte_of_output_passes_by(tmp_path: Path) -> None:
     assert run.end()["how"] == "finished"
     piped = Launched(tmp_path, script)
     assert piped.process.stdout is not None
-    size = 0
+    size, most_kib = 0, 0
     while chunk := piped.process.stdout.read(1 << 20):
         size += len(chunk)
+        most_kib = max(most_kib, high_water_kib(piped.process.pid))
     assert size == 1 << 30
-    _, status, usage = os.wait4(piped.process.pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    assert usage.ru_maxrss < 200 << 10  # KiB
+    assert piped.process.wait() == 0
+    assert 0 < most_kib < 200 << 10
+
+
+def high_water_kib(pid: int) -> int:
+    """Since its exec; ``ru_maxrss`` also counts what the forking test runner had, and that may be a GiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

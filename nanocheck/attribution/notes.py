@@ -58,15 +58,17 @@ def _has_phase(processes: Sequence[dict[str, Any]], name: str) -> bool:
 def _values(seen: Sequence[Observation]) -> str:
     facts = [each.end["virtual"] for each in seen if each.end and each.end.get("virtual")]
     made_up = sum(each.get("made_up", 0) for each in facts)
-    if sum(each.get("sizes_made_up", 0) for each in facts):
-        return (
-            "the virtual GPU computes nothing, and PyTorch read sizes back from it (nonzero, a boolean mask, "
-            "unique): they were taken to be 1, so the peak is a lower bound"
+    sentence = "the virtual GPU computes nothing: no value it holds is a result"
+    if made_up:
+        place = next((each["first_made_up"] for each in facts if each.get("first_made_up")), None)
+        where = f", first at {place}" if place else ""
+        sentence = (
+            f"the virtual GPU computes nothing: {made_up} values that the script read from it were made "
+            f"up{where}"
         )
-    if not made_up:
-        return "the virtual GPU computes nothing: no value it holds is a result"
-    place = next((each["first_made_up"] for each in facts if each.get("first_made_up")), None)
-    where = f", first at {place}" if place else ""
-    return (
-        f"the virtual GPU computes nothing: {made_up} values that the script read from it were made up{where}"
-    )
+    if sum(each.get("sizes_made_up", 0) for each in facts):
+        sentence += (
+            "; sizes that PyTorch read back (nonzero, a boolean mask, unique) were taken to be 1: what is "
+            "built from them is a lower bound"
+        )
+    return sentence

@@ -186,6 +186,8 @@ class Watch:
     @quietly
     def _close(self, how: str) -> None:
         self._history.drain()
+        if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
+            self.journal.write("step", done=self._stopping.done + 1, **statistics())
         if self._looked == 0 or how != "answered":
             self._owners.look()
         self._tell_owners()
