@@ -13,23 +13,7 @@ from client_runs import run_client, told
 from nanocheck.units import GIB, MIB
 
 
-@pytest.mark.parametrize(
-    ("script", "arguments"),
-    [
-        ("workers.py", ("--start", "spawn")),
-        ("graphs.py", ("--way", "callables")),
-        ("bnb_adam8bit.py", ("--optimizer", "paged")),
-    ],
-)
-def test_it_runs_to_its_end(
-    script: str, arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = told(run_client(script, *arguments))
-    assert int(found["done"]) >= 1
-    assert int(found["peak"]) > 10 * MIB
-
-
+@pytest.mark.slow
 def test_eight_bits_a_state_are_a_quarter_of_the_state() -> None:
     """bitsandbytes' AdamW8bit against torch's own: two moments of one byte instead of two of four."""
     eight, full = (told(run_client("bnb_adam8bit.py", "--optimizer", kind)) for kind in ("8bit", "torch"))

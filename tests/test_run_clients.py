@@ -50,9 +50,9 @@ def groups(process: dict[str, Any]) -> dict[str, int]:
     ("name", "arguments", "launcher"),
     [
         ("measures.py", (), ()),
-        ("workers.py", (), ()),
+        ("workers.py", ("--start", "spawn"), ()),
         ("graphs.py", ("--way", "hand"), ()),
-        ("bnb_adam8bit.py", (), ()),
+        ("bnb_adam8bit.py", ("--optimizer", "paged"), ()),
         ("bnb_qlora.py", (), ()),
         ("lightning_gpt.py", ("out",), ()),
         ("ddp.py", (), TORCHRUN),

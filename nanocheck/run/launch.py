@@ -167,7 +167,7 @@ class _Launch:
             if now - before > patience + _ASLEEP:
                 self._limit_at += now - before - patience
                 self._next_at += now - before - patience
-            if told is not None and told.si_signo != signal.SIGCHLD:
+            if told is not None and told.si_signo in self._asking:
                 self._asked_to_stop(told)  # first: it may be why the command has ended just now
             self._reap()
             if over():
