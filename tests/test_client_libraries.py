@@ -5,8 +5,6 @@ What ``nanocheck run`` says of such programs is tested in test_run_clients.py; h
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from client_runs import run_client, told
 
