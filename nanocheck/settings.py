@@ -14,7 +14,7 @@ from nanocheck.comparison import writing_forbidden
 from nanocheck.device import PLATFORMS
 from nanocheck.errors import RequestError
 from nanocheck.gpus import DEFAULT_GPU
-from nanocheck.units import mib, parse_size
+from nanocheck.units import mib, parse_size_of
 from nanocheck.verdicts import DEFAULT_MARGIN_BYTES
 
 #: option -> (default as text, help). Each one is also an ini value, ``nanocheck_<name>``.
@@ -113,11 +113,11 @@ class Settings:
             gpu=values["--gpu"],
             device=values["--device"],
             platform=values["--platform"],
-            reserve_bytes=_size("--reserve", values["--reserve"]),
+            reserve_bytes=parse_size_of("--reserve", values["--reserve"]),
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             gpus=_paths(config, "--nanocheck-gpus"),
-            margin_bytes=_size("--nanocheck-margin", values["--nanocheck-margin"]),
+            margin_bytes=parse_size_of("--nanocheck-margin", values["--nanocheck-margin"]),
             workers=int(workers),
             baselines=_path(config, "--nanocheck-baselines"),
             reports=_path(config, "--nanocheck-reports"),
@@ -168,13 +168,6 @@ class Settings:
 def _text(config: pytest.Config, option: str) -> str:
     given: Any = config.getoption(_dest(option))
     return str(config.getini(_dest(option)) if given is None else given).strip()
-
-
-def _size(option: str, text: str) -> int:
-    try:
-        return parse_size(text)
-    except RequestError as error:
-        raise RequestError(f"{option}: {error.problem}", mend=error.mend) from error
 
 
 def _path(config: pytest.Config, option: str) -> Path:

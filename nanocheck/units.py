@@ -31,6 +31,18 @@ def parse_size(text: str) -> int:
     return round(float(match.group(1)) * {**_FACTOR, **_DECIMAL}[unit])
 
 
+def parse_size_of(option: str, text: str) -> int:
+    """``parse_size`` for an option, which an error names.
+
+    Raises:
+        RequestError: see ``parse_size``.
+    """
+    try:
+        return parse_size(text)
+    except RequestError as error:
+        raise RequestError(f"{option}: {error.problem}", mend=error.mend) from error
+
+
 def mib(size_bytes: int) -> str:
     """``9534.66``-style MiB, with a thousands separator and without a unit."""
     return f"{size_bytes / MIB:,.2f}"

@@ -38,7 +38,10 @@ def test_the_readme_shows_the_reports_answer(model: str) -> None:
     rows = load(ROOT / "reports" / "rtx4070.json").rows
     (version,) = {str(row.record.environment["torch"]).split("+")[0] for row in rows}
     if f"torch {version}, provenance" not in readme:
-        pytest.skip(f"the report was made anew with torch {version}; the README states another version's")
+        pytest.skip(
+            f"the report was made anew with torch {version}; the README states another version's: set the "
+            f"report's tables and `torch {version}, provenance` into README.md"
+        )
     assert model in readme
     assert answer(model) in readme
 

@@ -36,7 +36,11 @@ class Figures:
     @cached_property
     def groups(self) -> list[str]:
         """The group of each allocation."""
-        return grouping.assign(self.seen, self.replay.allocations, self.bands, self.places)
+        return grouping.assign(self.seen, self.replay.allocations, self.bands, self.places, self._claims)
+
+    @cached_property
+    def _claims(self) -> dict[int, grouping.Claim]:
+        return grouping.claims(self.seen, self.replay.allocations)
 
     @cached_property
     def peak_event(self) -> int | None:
@@ -53,8 +57,9 @@ class Figures:
     def peak(self) -> dict[str, int]:
         """PyTorch's own peaks where it told them, so that a hole in the history shows; else the replay's."""
         told = self.seen.last_statistics()
-        allocated = max((level[0] for level in self.replay.levels), default=0)
-        reserved = max((level[1] for level in self.replay.levels), default=0)
+        levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
+        allocated = 0 if at is None else levels[at][0]
+        reserved = 0 if widest is None else levels[widest][1]
         return {
             # The script may have reset PyTorch's peaks: the replay has not forgotten.
             "allocated_bytes": max(told.get("allocated_peak", 0), allocated),
@@ -109,21 +114,17 @@ class Figures:
         if place.where is None and band is not None and band.phase == "backward":
             place = self.places.of_frame(band.where)
         exact = place.bytes_of_shape == one.requested_bytes
+        _, claimed = self._claims.get(one.number, ("", []))
         return {
             "bytes": one.requested_bytes * len(equal),
             "count": len(equal),
             "group": self.groups[one.number],
             "where": place.where,
             "line": place.line,
-            "shape": list(place.shape) if place.shape and exact else self.claimed_shapes.get(one.number),
+            "shape": list(place.shape) if place.shape and exact else claimed or None,
             "phase": band.phase if band else None,
             "step": band.step if band else 0,
         }
-
-    @cached_property
-    def claimed_shapes(self) -> dict[int, list[int]]:
-        """Shapes of the allocations that a parameter, a gradient or a state tensor fills."""
-        return grouping.claimed_shapes(self.seen, self.replay.allocations)
 
     def band_at(self, event: int) -> Band | None:
         """The band an event lies in."""
@@ -148,7 +149,8 @@ class Figures:
 
     def timeline(self) -> dict[str, Any]:
         """Points of the picture: bytes by group after chosen events, each stretch's peak among them."""
-        names = [*(each for each in grouping.ORDER if each in set(self.groups)), grouping.ROUNDING]
+        there = set(self.groups)
+        names = [*(each for each in grouping.ORDER if each in there), grouping.ROUNDING]
         chosen = set(self._chosen())
         level = dict.fromkeys(names, 0)
         points = []

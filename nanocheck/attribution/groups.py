@@ -8,12 +8,15 @@ so memory that an eager backward asked for and no parameter claimed is a tempora
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nanocheck.attribution.phases import Band
 from nanocheck.attribution.places import Places
 from nanocheck.attribution.reading import Frame, Observation
 from nanocheck.attribution.replay import Allocation
+
+#: Group and shape.
+Claim = tuple[str, list[int]]
 
 ORDER = (
     "parameters",
@@ -52,10 +55,13 @@ _INPUT_CALLS = ("to", "cuda", "pin_memory", "_apply", "send_to_device", "_prepar
 
 
 def assign(
-    seen: Observation, allocations: Sequence[Allocation], bands: Sequence[Band], places: Places
+    seen: Observation,
+    allocations: Sequence[Allocation],
+    bands: Sequence[Band],
+    places: Places,
+    claimed: Mapping[int, Claim],
 ) -> list[str]:
     """The group of each allocation, by its number."""
-    owners = {number: group for number, (group, _) in _claims(seen, allocations).items()}
     band_of = _bands_of(allocations, bands)
     kinds = [
         "loss" if places.of_stack(number).of_loss else _of_stack(frames)
@@ -65,10 +71,8 @@ def assign(
     groups = []
     for one in allocations:
         kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
-        group = owners.get(one.number)
-        if group is None:
-            group = _unclaimed(one, kind, band_of[one.number], logits)
-        groups.append(group)
+        claim = claimed.get(one.number)
+        groups.append(_unclaimed(one, kind, band_of[one.number], logits) if claim is None else claim[0])
     return groups
 
 
@@ -89,14 +93,12 @@ def _unclaimed(one: Allocation, kind: str, band: Band | None, logits: set[int]) 
     return _BY_PHASE.get(phase, "unnamed")
 
 
-def claimed_shapes(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, list[int]]:
-    """Shapes of tensors that live objects claimed, by the number of the allocation."""
-    return {number: shape for number, (_, shape) in _claims(seen, allocations).items() if shape}
+def claims(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, Claim]:
+    """Group and shape of what live objects claimed, by the number of the allocation.
 
-
-def _claims(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, tuple[str, list[int]]]:
-    """Claims name an address at a moment; the allocation that was alive there then is meant."""
-    claimed: dict[int, tuple[str, list[int]]] = {}
+    Claims name an address at a moment; the allocation that was alive there then is meant.
+    """
+    claimed: dict[int, Claim] = {}
     by_address: dict[int, list[Allocation]] = defaultdict(list)
     for one in allocations:
         by_address[one.address].append(one)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import faulthandler
 import os
 import pickle
@@ -65,37 +64,20 @@ def innermost(trace: TracebackType | None) -> tuple[str, int, str] | None:
     return None
 
 
-def workspaces() -> list[int]:
-    """Addresses of cuBLAS's workspaces: the blocks that vanish when PyTorch lets go of them."""
-    before = _active()
-    torch._C._cuda_clearCublasWorkspaces()
-    return sorted(before - _active())
-
-
-def _active() -> set[int]:
-    return {
-        block["address"]
-        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
-        for block in segment["blocks"]
-        if block["state"].startswith("active")
-    }
-
-
 def virtual_facts() -> dict[str, Any]:
     """What only the virtual GPU knows; {} on a real one."""
     if child.version() is None:
         return {}
-    facts: dict[str, Any] = {"attention": child.attention_backend(), **child.counters()}
-    with contextlib.suppress(ImportError, AttributeError):
-        from nanocheck.observe import values
+    from nanocheck.observe import values
 
-        facts["made_up"] = values.made_up()
-        facts["first_made_up"] = values.first_place()
-        facts["sizes_made_up"] = values.sizes_made_up()
-    peak_used = getattr(child, "peak_used_bytes", None)
-    if peak_used is not None:
-        facts["peak_used"] = peak_used()
-    return facts
+    return {
+        "attention": child.attention_backend(),
+        **child.counters(),
+        "made_up": values.made_up(),
+        "first_made_up": values.first_place(),
+        "sizes_made_up": values.sizes_made_up(),
+        "peak_used": child.peak_used_bytes(),
+    }
 
 
 def write_snapshot(path: str) -> None:

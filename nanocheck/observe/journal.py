@@ -19,11 +19,6 @@ class Journal:
         self._fd: int | None = None
         self._stacks: dict[tuple[Any, ...], int] = {}
 
-    @property
-    def opened(self) -> bool:
-        """Whether a line was written."""
-        return self._fd is not None
-
     def write(self, kind: str, **fields: Any) -> None:
         """One line. A folder that is gone or full costs the journal, never the script."""
         try:

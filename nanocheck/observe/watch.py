@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import functools
 import os
 import sys
@@ -18,6 +17,7 @@ from nanocheck.observe.history import History, statistics
 from nanocheck.observe.journal import SCHEMA, Journal
 from nanocheck.observe.owners import Owners
 from nanocheck.observe.stopping import AnswerKnown, Stopping
+from nanocheck.step.workspaces import cublas_workspaces
 from nanocheck.virtual import child
 
 _DRAIN_AT = 20_000  # allocations; between optimizer steps the history is left to PyTorch up to here
@@ -50,8 +50,7 @@ class Watch:
         self._owners = Owners()
         self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
         self._stepped = False  # an optimizer stepped since the last backward began
-        self._looked = 0  # optimizer steps after which the models were looked for
-        self._failure: str | None = None
+        self._looked = False  # the models were looked for
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
@@ -60,10 +59,8 @@ class Watch:
         marks.install(self._mark, self._optimizer)
         compiled.install(self.journal)
         if child.version() is not None:
-            try:
-                from nanocheck.observe import values
-            except ImportError:
-                return
+            from nanocheck.observe import values
+
             values.install()
 
     def _begin(self) -> None:
@@ -123,9 +120,9 @@ class Watch:
         self._owners.add(optimizer)
         self._stepped |= what == "-"
         # State appears in the first step, gradients are there before each; models are found once.
-        if self._looked < 1:
+        if not self._looked:
             self._owners.look()
-            self._looked += 1
+            self._looked = True
         # Names and shapes twice are enough; addresses every time, since state and gradients can move.
         self._tell_owners(brief=self._stopping.done >= 2)
 
@@ -188,7 +185,7 @@ class Watch:
         self._history.drain()
         if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
             self.journal.write("step", done=self._stopping.done + 1, **statistics())
-        if self._looked == 0 or how != "answered":
+        if not self._looked or how != "answered":
             self._owners.look()
         self._tell_owners()
         if self._snapshot is not None:
@@ -199,15 +196,8 @@ class Watch:
             how=how,
             blocks=blocks,
             settings=settings,
-            workspaces=ends.workspaces(),
+            workspaces=list(cublas_workspaces()),
             virtual=ends.virtual_facts(),
             **statistics(),
         )
         self.active = False
-
-
-def start(folder: str) -> None:
-    """For tests: observe this process although torch is imported already."""
-    watch = Watch(folder)
-    watch.start()
-    atexit.register(watch._end, "finished")

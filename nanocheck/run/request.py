@@ -11,7 +11,7 @@ from nanocheck.choosing import Chosen, choose_device
 from nanocheck.errors import RequestError
 from nanocheck.gpus import find_gpu
 from nanocheck.run.environment import DEFAULT_STEPS
-from nanocheck.units import parse_size
+from nanocheck.units import parse_size_of
 from nanocheck.verdicts import DEFAULT_MARGIN_BYTES
 
 DEFAULT_TIME_LIMIT = "10min"
@@ -87,8 +87,8 @@ class Request:
             gpus=tuple(arguments.gpus),
             device=arguments.device,
             platform=arguments.platform,
-            reserve_bytes=_size("--reserve", arguments.reserve),
-            margin_bytes=_size("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+            reserve_bytes=parse_size_of("--reserve", arguments.reserve),
+            margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
             steps=steps,
             time_limit_s=parse_duration(limit),
         )
@@ -119,10 +119,3 @@ class Request:
             platform=self.platform,
             reserve_bytes=self.reserve_bytes,
         )
-
-
-def _size(option: str, text: str) -> int:
-    try:
-        return parse_size(text)
-    except RequestError as error:
-        raise RequestError(f"{option}: {error.problem}", mend=error.mend) from error

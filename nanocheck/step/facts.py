@@ -10,6 +10,7 @@ from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.step.model import attention_inputs
 from nanocheck.step.precision import compute_dtype
+from nanocheck.step.workspaces import cublas_workspaces
 
 _SDPA_NAMES = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}  # torch.nn.attention.SDPBackend
 
@@ -45,20 +46,7 @@ def cublas_workspace_bytes() -> int | None:
     ask = getattr(torch.backends.cuda, "cublas_workspace_size", None)
     if ask is not None:
         return int(ask())
-    before = _active_blocks()
-    torch._C._cuda_clearCublasWorkspaces()
-    vanished = before.keys() - _active_blocks().keys()
-    return max((before[address] for address in vanished), default=None)
-
-
-def _active_blocks() -> dict[int, int]:
-    """Requested bytes by address."""
-    return {
-        block["address"]: block["requested_size"]
-        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
-        for block in segment["blocks"]
-        if block["state"].startswith("active")
-    }
+    return max(cublas_workspaces().values(), default=None)
 
 
 def refuse_on_virtual_gpu(device: str) -> None:
