@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import os
 import sys
 import threading
@@ -51,6 +53,7 @@ class Watch:
         self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
+        self._answered = False
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
@@ -68,6 +71,7 @@ class Watch:
         self.active = True
         self._begun()
         ends.install(self._end)
+        atexit.register(self._leave)
         os.register_at_fork(after_in_child=self._forked)
 
     @quietly
@@ -138,10 +142,15 @@ class Watch:
             self.journal.write("step", done=self._stopping.done, **now)
             if known:
                 self._end("answered")
+                self._answered = True
                 self._stopping.announce(os.getpid())
 
         judge(self)
         return known
+
+    def _leave(self) -> None:
+        if self._answered:
+            gc.freeze()  # else the interpreter looks at every object of PyTorch several times more
 
     def _tell_owners(self, *, brief: bool = False) -> None:
         kinds = self._owners.addresses()

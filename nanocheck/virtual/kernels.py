@@ -11,6 +11,7 @@ that cache is off and the result does not depend on what ran before.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,10 +85,12 @@ def use_own_cache() -> None:
 def install() -> None:
     """Replace the kernel compiler of this process. Imports Inductor; touches no GPU."""
     from torch._inductor import config
-    from torch._inductor.runtime import triton_heuristics
+    from torch._inductor.runtime import triton_compat, triton_heuristics
 
     use_own_cache()
     config.autotune_local_cache = False
     config.compile_threads = 1
+    # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
+    triton_compat.triton_key = lambda: sys.modules["triton"].__version__
     autotuner = triton_heuristics.CachingAutotuner
     autotuner._precompile_config = _precompile_config  # type: ignore[method-assign, assignment]
