@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.config import DTYPES
+from nanocheck.config import DTYPES, StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.matrix import load_matrix
 
@@ -111,3 +111,38 @@ def test_the_suites_own_matrix_holds_note_a_and_keeps_to_its_budget() -> None:
     compiled = [config for config in matrix.configs if config.compile != "off"]
     assert 15 <= len(compiled) <= 24
     assert 80 <= len(matrix.configs) - len(compiled) <= 125
+
+
+@pytest.mark.parametrize(
+    ("model", "depth", "parameters"),
+    [
+        ("nanochat-2025", 12, 185_597_952),
+        ("nanochat-2025", 20, 560_988_160),
+        ("nanochat-2025", 32, 1_879_048_192),
+        ("nanochat-2026", 8, 125_829_354),
+        ("nanochat-2026", 12, 286_261_730),
+        ("nanochat-2026", 20, 896_533_746),
+        ("nanochat-2026", 32, 2_818_575_450),
+    ],
+)
+def test_a_nanochat_is_its_depth(model: str, depth: int, parameters: int) -> None:
+    """The counts that the releases' own scripts print."""
+    config = StepConfig.from_dict({"model": model, "n_layer": depth})
+    assert config.parameters == parameters
+    assert config.id == f"{model}-d{depth}-b8-a1-bf16-eager"
+    assert StepConfig.from_dict(config.to_dict()) == config
+
+
+def test_octobers_d21_cannot_be_built() -> None:
+    """21 x 64 = 1344 is no multiple of its 11 heads; ``base_train.py`` of October 2025 stops there, too."""
+    with pytest.raises(RequestError, match="1344 % 11"):
+        StepConfig.from_dict({"model": "nanochat-2025", "n_layer": 21})
+    assert StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 21}).n_embd == 1408
+
+
+def test_what_was_stored_before_a_field_existed_is_the_same_configuration() -> None:
+    config = StepConfig(batch=4, checkpointing="block")
+    assert "checkpointing" in config.to_dict()
+    assert "loss" not in config.to_dict()
+    assert StepConfig.from_dict(config.to_dict()) == config
+    assert config.id == "gpt2-768-b4-a1-bf16-eager-checkpoint-block"
