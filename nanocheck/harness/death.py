@@ -14,6 +14,7 @@ from nanocheck.results import OutOfMemory
 
 _TORCH = str(Path(torch.__file__).parent)
 _STEP = str(Path(__file__).parent.parent / "step")
+_LOOP = str(Path(_STEP, "training.py"))
 #: Inductor's generated wrapper: ``buf1 = empty_strided_cuda((16384, 50304), (50304, 1), torch.bfloat16)``
 _GENERATED = re.compile(r"empty_strided_cuda\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)\)")
 _PHASE_OF_FUNCTION = {
@@ -21,7 +22,7 @@ _PHASE_OF_FUNCTION = {
     "evaluate": "evaluation",
     "save_checkpoint": "checkpoint",
     "read_checkpoint": "resume",
-    "_clip": "optimizer",
+    "update": "optimizer",
 }
 
 
@@ -56,7 +57,8 @@ def describe(error: torch.OutOfMemoryError, watch: OomWatch, last_step: int) -> 
     failed = watch.failed_bytes[-1] if watch.failed_bytes else 0
     size, shape = _generated_tensor(text)
     path = Path(where.filename)
-    shown = f"nanocheck/step/{path.name}" if str(path.parent) == _STEP else f"generated code {path.name}"
+    ours = path.is_relative_to(_STEP)
+    shown = f"nanocheck/step/{path.relative_to(_STEP)}" if ours else f"generated code {path.name}"
     return OutOfMemory(
         phase=phase,
         step=_step(frames, error, last_step),
@@ -74,11 +76,8 @@ def _phase(frames: traceback.StackSummary) -> str:
             continue
         if frame.name in _PHASE_OF_FUNCTION:
             return _PHASE_OF_FUNCTION[frame.name]
-        if frame.name == "step":
-            text = frame.line or ""
-            return (
-                "backward" if ".backward()" in text else "forward" if "self.network(" in text else "optimizer"
-            )
+        if frame.name == "micro_batch":
+            return "backward" if ".backward()" in (frame.line or "") else "forward"
     return "build"
 
 
@@ -87,7 +86,7 @@ def _step(frames: traceback.StackSummary, error: BaseException, last_step: int) 
     at = error.__traceback__
     while at is not None:
         code = at.tb_frame.f_code
-        if code.co_name == "step" and code.co_filename.startswith(_STEP):
+        if code.co_filename == _LOOP and code.co_name == "step":
             return int(at.tb_frame.f_locals["index"])
         at = at.tb_next
     return last_step

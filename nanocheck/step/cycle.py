@@ -13,8 +13,7 @@ import torch
 
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.step.model import GPT
-from nanocheck.step.optimizer import build_optimizer
+from nanocheck.step.recipe import recipe_of
 from nanocheck.step.training import Training
 
 #: nanoGPT evaluates 200 batches a split; memory repeats itself from the second on.
@@ -23,21 +22,12 @@ EVAL_BATCHES = 2
 
 @torch.no_grad()
 def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -> dict[str, float]:
-    """Mean loss in nats over ``eval_batches`` batches a split, as nanoGPT's ``estimate_loss``.
+    """Mean loss in nats over ``eval_batches`` batches a split, as the model's original evaluates.
 
-    Reads every loss back, as nanoGPT does: on a virtual GPU the result means nothing.
+    Reads losses back, as the originals do: on a virtual GPU the result means nothing.
     """
-    means = {}
     training.network.eval()
-    for split in ("train", "val"):
-        losses = torch.zeros(eval_batches)
-        for k in range(eval_batches):
-            x, y = training.batches.next(split)
-            with training.autocast:
-                # Both names live until the next forward has returned, as in estimate_loss.
-                logits, loss = training.network(x, y)  # noqa: RUF059
-            losses[k] = loss.item()
-        means[split] = losses.mean().item()
+    means = training.evaluate(eval_batches)
     training.network.train()
     training.observe("evaluation", index)
     return means
@@ -104,21 +94,12 @@ def prepare_checkpoint(config: StepConfig, path: Path) -> None:
     measure memory and nothing else. The step counters are 1,000, so that nothing divides by zero where a
     virtual GPU does not advance them.
     """
-    model = GPT(config)
-    optimizer = build_optimizer(model, config)
-    state = optimizer.state_dict()
-    parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    state["state"] = {
-        index: {
-            "step": torch.empty(()),
-            "exp_avg": torch.empty_like(parameter),
-            "exp_avg_sq": torch.empty_like(parameter),
-        }
-        for index, parameter in enumerate(parameters)
-    }
+    recipe = recipe_of(config)
+    model = recipe.blank(config)
+    optimizer = recipe.optimizer(model, config)
     checkpoint = {
         "model": model.state_dict(),
-        "optimizer": state,
+        "optimizer": recipe.optimizer_state(optimizer),
         "iter_num": 1000,
         "config": config.to_dict(),
     }

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nanocheck.config import StepConfig
+from nanocheck.step.loss import next_token_loss
 
 INIT_STD = 0.02
 
@@ -129,9 +130,7 @@ class GPT(nn.Module):
         for block in cast(nn.ModuleList, self.transformer["h"]):
             x = block(x)
         x = self.transformer["ln_f"](x)
-        logits = self.lm_head(x)
-        loss = functional.cross_entropy(logits.view(-1, logits.size(-1)), targets.view(-1), ignore_index=-1)
-        return logits, loss
+        return next_token_loss(self.lm_head, x, targets)
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -30,3 +32,18 @@ def build_optimizer(model: nn.Module, config: StepConfig) -> torch.optim.AdamW:
         {"params": [each for each in parameters if each.dim() < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, **_SWITCHES[config.optimizer])
+
+
+def blank_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """``state_dict`` of an AdamW after a step, made without one: tensors of the right shapes, no values."""
+    state = optimizer.state_dict()
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    state["state"] = {
+        index: {
+            "step": torch.empty(()),
+            "exp_avg": torch.empty_like(parameter),
+            "exp_avg_sq": torch.empty_like(parameter),
+        }
+        for index, parameter in enumerate(parameters)
+    }
+    return state

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,11 +16,9 @@ from torch import nn
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
-from nanocheck.step.data import Batches
 from nanocheck.step.facts import cublas_workspace_bytes, refuse_on_virtual_gpu, sdpa_backend
-from nanocheck.step.model import GPT, initialise
-from nanocheck.step.optimizer import build_optimizer
 from nanocheck.step.precision import allow_tf32, grad_scaler
+from nanocheck.step.recipe import recipe_of
 from nanocheck.step.training import Observe, Training
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
@@ -122,32 +121,28 @@ def _build(
     checkpoint: Path | None,
     read_losses: bool,
 ) -> Training:
-    """Everything before nanoGPT's first iteration, in its order."""
+    """Everything before the first iteration, in the order of the model's original."""
     device_type = torch.device(device).type
     allow_tf32(config)
-    batches = Batches(config, device, tokens)
-    model = GPT(config)
-    loaded = None
+    recipe = recipe_of(config)
+    batches = recipe.batches(config, device, tokens)
+    load = None
     if config.cycle == "resume" and checkpoint is not None:
-        loaded = read_checkpoint(config, checkpoint, device)
-        model.load_state_dict(loaded["model"])
-        observe("resume", 0)
-    model.to(device)
-    if loaded is None:
-        initialise(model, config)
+        load = partial(read_checkpoint, config, checkpoint, device)
+    model, loaded = recipe.build(config, device, load, observe)
     scaler = grad_scaler(config, device_type)
-    optimizer = build_optimizer(model, config)
+    optimizer = recipe.optimizer(model, config)
     observe("build", 0)
     resumed_weights = None
     if loaded is not None:
         optimizer.load_state_dict(loaded["optimizer"])
-        resumed_weights = loaded["model"]
+        resumed_weights = recipe.resumed_weights(loaded)
         loaded = None
         observe("resume", 0)
-    return Training(
+    return recipe.training(
         config=config,
         model=model,
-        network=_compiled(model, config.compile),
+        network=_compiled(model, config.compile, recipe.compile_options),
         optimizer=optimizer,
         scaler=scaler,
         batches=batches,
@@ -159,7 +154,7 @@ def _build(
     )
 
 
-def _compiled(model: GPT, mode: str) -> nn.Module:
+def _compiled(model: nn.Module, mode: str, options: Mapping[str, Any]) -> nn.Module:
     if mode == "off":
         return model
-    return cast(nn.Module, torch.compile(model, mode=mode))
+    return cast(nn.Module, torch.compile(model, mode=mode, **options))

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from nanocheck.config import StepConfig
 from nanocheck.step.data import Batches
-from nanocheck.step.model import GPT
 from nanocheck.step.precision import autocast
 from nanocheck.step.repetition import Repetition
 
@@ -29,9 +28,9 @@ class Training:
     """
 
     config: StepConfig
-    model: GPT
+    model: nn.Module
     network: nn.Module  # the model, or torch.compile's wrapper of it
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     batches: Batches
     device_type: str
@@ -62,31 +61,55 @@ class Training:
         repetition = Repetition() if self.skip_repetitions else None
         while done < self.micro_batches:
             done, ran = done + 1, ran + 1
-            with self.autocast:
-                self.logits, self.loss = self.network(self.x, self.y)
-                self.loss = self.loss / self.config.accumulation
-            self.observe("forward", index)
-            # nanoGPT fetches the next batch here, while the GPU is busy with the forward.
-            self.x, self.y = self.batches.next()
-            self.scaler.scale(self.loss).backward()
-            self.observe("backward", index)
+            self.micro_batch(index)
             if self.read_losses:
+                assert self.loss is not None
                 total += self.loss.item()
             if repetition is not None:
                 done += repetition.skippable(done, self.micro_batches)
         self.most_run = max(self.most_run, ran)
-        self.scaler.unscale_(self.optimizer)
-        self._clip()
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.update()
         self.observe("optimizer", index)
         if self.read_losses:
             self.losses.append(total * self.config.accumulation / self.micro_batches)
 
-    def _clip(self) -> None:
+    def micro_batch(self, index: int) -> None:
+        """Forward, next batch, backward; ``loss`` is afterwards the micro-batch's part of the step's."""
+        with self.autocast:
+            self.logits, self.loss = self.network(self.x, self.y)
+            self.loss = self.loss / self.config.accumulation
+        self.observe("forward", index)
+        # nanoGPT fetches the next batch here, while the GPU is busy with the forward.
+        self.x, self.y = self.batches.next()
+        self.scaler.scale(self.loss).backward()
+        self.observe("backward", index)
+
+    def update(self) -> None:
+        """Clip, change the parameters, drop the gradients."""
+        self.scaler.unscale_(self.optimizer)
+        self.clip()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def clip(self) -> None:
+        """Scale the gradients to a norm of at most ``GRAD_CLIP``."""
         # The norm is not bound to a name unless it is read: nanoGPT drops it at once.
         if self.read_losses:
             self.grad_norms.append(nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP).item())
         else:
             nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP)
+
+    def evaluate(self, eval_batches: int) -> dict[str, float]:
+        """Mean loss in nats by split, over ``eval_batches`` batches each: nanoGPT's ``estimate_loss``."""
+        means = {}
+        for split in ("train", "val"):
+            losses = torch.zeros(eval_batches)
+            for k in range(eval_batches):
+                x, y = self.batches.next(split)
+                with self.autocast:
+                    # Both names live until the next forward has returned, as in estimate_loss.
+                    logits, loss = self.network(x, y)  # noqa: RUF059
+                losses[k] = loss.item()
+            means[split] = losses.mean().item()
+        return means
