@@ -108,7 +108,7 @@ def test_an_error_in_the_fork_stays_there(ahead: Callable[..., tuple[waits._Ahea
 def test_a_fork_that_hangs_has_its_time(
     ahead: Callable[..., tuple[waits._Ahead, list[str]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waits, "_LIMIT_S", 0.2)
+    monkeypatch.setattr(waits, "_IDLE_S", 0.2)
     found, seen = ahead(lambda: time.sleep(600))
     found.both()
     fork = found._fork
@@ -142,7 +142,7 @@ def test_the_collector_looks_at_everything_once() -> None:
     with waits.collector_at_rest():
         assert not gc.isenabled()
         Cycle()
-        rest = [[] for _ in range(2 * waits._MANY)]
+        rest: list[list[int]] = [[] for _ in range(2 * waits._MANY)]
         assert not collected
     assert gc.isenabled()
     assert collected

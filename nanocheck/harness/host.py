@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
 import signal
 from dataclasses import dataclass
@@ -36,6 +37,15 @@ def is_unkillable(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
     except OSError:
         return False
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used so far; 0 where it is gone (``proc(5)``)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def no_core_dump() -> None:

@@ -6,6 +6,9 @@ AOTAutograd compiles the forward, later the backward, on one core: a fork compil
 leaves it in Inductor's own cache, where this process finds it. If the fork fails, or guessed the strides of
 the saved activations wrongly (it cannot know what the forward will choose), the cache has no such graph and
 all is as without it. ``benchmarks/observation.py compiled`` measures the wait.
+
+Garbage that holds GPU memory goes when the collector happens to run, and that hangs on every object that was
+ever made, on a real card, too: 2.35 of 4,423.60 MiB in a compiled CS336 model.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ CALLBACKS = "torch._dynamo.callback"
 GRAPHS = "torch._functorch._aot_autograd.graph_compile"
 
 _MANY = 50_000  # new objects, after which a collector that was awake would have looked at all of them
-_LIMIT_S = 60.0  # a fork can inherit a lock that nobody will open
+_IDLE_S = 20.0  # a fork can inherit a lock that nobody will open
 
 
 def rest_the_collector() -> None:
@@ -111,20 +114,21 @@ class _Ahead:
         return self._backward(*args, **kwargs)
 
     def wait(self, *_: Any) -> None:
-        """Until the fork is done, or has had its time."""
+        """Until the fork is done, or has not moved for a while."""
         if not self._fork:
             return
         pid, self._fork = self._fork, None
-        end = time.monotonic() + _LIMIT_S
-        try:
+        spent, since = -1.0, time.monotonic()
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):  # the script waits for any child
             while os.waitpid(pid, os.WNOHANG)[0] == 0:
-                if time.monotonic() > end:
+                before, spent = spent, host.cpu_seconds(pid)
+                if spent != before:
+                    since = time.monotonic()
+                elif time.monotonic() - since > _IDLE_S:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
                     return
                 time.sleep(0.02)
-        except (ChildProcessError, ProcessLookupError):  # the script waits for every child of its own
-            pass
 
 
 def _decides_while_compiling() -> bool:
