@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nanocheck import methods
 from nanocheck.errors import RequestError
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def check(config: StepConfig) -> None:
         raise RequestError(f"memory_budget: expected 0 to 100 percent, found {config.memory_budget}")
     if config.memory_budget != 100 and config.compile == "off":
         raise RequestError("memory_budget: works in a compiled step only", mend="set compile to default")
+    methods.check(config)
 
 
 def parameters(config: StepConfig) -> int:

@@ -13,11 +13,18 @@ import torch
 
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
+from nanocheck.step.methods.weights import add_adapters, weights_to_save
 from nanocheck.step.recipe import recipe_of
 from nanocheck.step.training import Training
 
 #: nanoGPT evaluates 200 batches a split; memory repeats itself from the second on.
 EVAL_BATCHES = 2
+
+#: Fields that decide what a checkpoint holds.
+_MUST_AGREE = (
+    *("model", "n_layer", "n_head", "n_embd", "block_size", "vocab_size", "bias"),
+    *("optimizer", "weights"),
+)
 
 
 @torch.no_grad()
@@ -36,7 +43,7 @@ def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -
 def save_checkpoint(training: Training, path: Path, iter_num: int) -> None:
     """Write model, optimizer, ``iter_num`` and configuration; readers see the old file or the new one."""
     checkpoint = {
-        "model": training.model.state_dict(),
+        "model": weights_to_save(training.model, training.config),
         "optimizer": training.optimizer.state_dict(),
         "iter_num": iter_num,
         "config": training.config.to_dict(),
@@ -77,8 +84,9 @@ def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, An
             mend="resume from an older checkpoint",
         )
     checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    for name in ("n_layer", "n_head", "n_embd", "block_size", "vocab_size", "bias", "optimizer"):
-        expected, found = getattr(config, name), checkpoint["config"][name]
+    saved_by = StepConfig.from_dict(checkpoint["config"])
+    for name in _MUST_AGREE:
+        expected, found = getattr(config, name), getattr(saved_by, name)
         if expected != found:
             raise StoredDataError(
                 f"checkpoint {path.name}: expected {name} {expected}, found {found}",
@@ -96,9 +104,11 @@ def prepare_checkpoint(config: StepConfig, path: Path) -> None:
     """
     recipe = recipe_of(config)
     model = recipe.blank(config)
+    if config.weights == "nf4-lora":
+        add_adapters(model, config)
     optimizer = recipe.optimizer(model, config)
     checkpoint = {
-        "model": model.state_dict(),
+        "model": weights_to_save(model, config),
         "optimizer": recipe.optimizer_state(optimizer),
         "iter_num": 1000,
         "config": config.to_dict(),

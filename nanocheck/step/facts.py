@@ -49,13 +49,18 @@ def cublas_workspace_bytes() -> int | None:
     return max(cublas_workspaces().values(), default=None)
 
 
+def computes_nothing(device: str) -> bool:
+    """Whether a run on ``device`` of this process runs on the virtual GPU."""
+    return torch.device(device).type == "cuda" and "NANOCHECK_CARD" in os.environ
+
+
 def refuse_on_virtual_gpu(device: str) -> None:
     """Refuse to read a loss where nothing is computed.
 
     Raises:
         RequestError: this process runs on the virtual GPU.
     """
-    if torch.device(device).type == "cuda" and "NANOCHECK_CARD" in os.environ:
+    if computes_nothing(device):
         raise RequestError(
             "a loss was asked of the virtual GPU, which computes nothing: what it holds is not a result",
             mend="run the loss on the CPU, or on a real GPU",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nanocheck.config import StepConfig
-from nanocheck.step.loss import next_token_loss
+from nanocheck.step.loss import loss_of
 
 INIT_STD = 0.02
 
@@ -119,8 +119,9 @@ class GPT(nn.Module):
         )
         self.lm_head = _Linear(config.n_embd, config.vocab_size, bias=False)
         self.transformer["wte"].weight = self.lm_head.weight
+        self.loss = loss_of(config)
 
-    def forward(self, idx: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, idx: Tensor, targets: Tensor) -> tuple[Tensor | None, Tensor]:
         """Logits of shape (B, T, V) and the mean cross entropy in nats of ``targets`` (B, T), -1 ignored."""
         pos = torch.arange(0, idx.size(1), dtype=torch.long, device=idx.device)
         # Both embeddings keep their names on purpose: nanoGPT holds them until forward returns.
@@ -130,7 +131,7 @@ class GPT(nn.Module):
         for block in cast(nn.ModuleList, self.transformer["h"]):
             x = block(x)
         x = self.transformer["ln_f"](x)
-        return next_token_loss(self.lm_head, x, targets)
+        return self.loss(self.lm_head, x, targets)
 
 
 @torch.no_grad()

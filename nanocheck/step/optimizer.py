@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from nanocheck.config import StepConfig
+from nanocheck.step.methods.blank import blank_entries
+from nanocheck.step.methods.in_backward import UpdateInBackward
+from nanocheck.step.methods.small_optimizers import small_adamw
 
 LEARNING_RATE = 6e-4
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.1
 
-_SWITCHES = {
+_SWITCHES: dict[str, dict[str, Any]] = {
     "adamw-fused": {"fused": True},
     "adamw-foreach": {"foreach": True},
     "adamw-loop": {"foreach": False, "fused": False},
 }
 
 
-def build_optimizer(model: nn.Module, config: StepConfig) -> torch.optim.AdamW:
+def build_optimizer(model: nn.Module, config: StepConfig) -> torch.optim.Optimizer:
     """AdamW (lr 6e-4, betas 0.9 and 0.95, nanoGPT's defaults) over two groups.
 
     Tensors of two and more dimensions decay by 0.1, vectors do not decay. Parameters keep the
@@ -31,19 +35,34 @@ def build_optimizer(model: nn.Module, config: StepConfig) -> torch.optim.AdamW:
         {"params": [each for each in parameters if each.dim() >= 2], "weight_decay": WEIGHT_DECAY},
         {"params": [each for each in parameters if each.dim() < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=LEARNING_RATE, betas=BETAS, **_SWITCHES[config.optimizer])
+    return adamw(groups, config, lr=LEARNING_RATE, betas=BETAS)
+
+
+def adamw(groups: list[dict[str, Any]], config: StepConfig, **options: Any) -> torch.optim.Optimizer:
+    """The AdamW that ``config.optimizer`` names over these groups, updating when ``config.update`` says.
+
+    Args:
+        options: ``lr``, ``betas``, ``eps``; a group's own go before them.
+
+    Raises:
+        RequestError: it needs a library that is not installed.
+    """
+    make = partial(_adamw, config, options)
+    return UpdateInBackward(groups, make) if config.update == "backward" else make(groups)
+
+
+def _adamw(
+    config: StepConfig, options: dict[str, Any], groups: list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    if config.optimizer in _SWITCHES:
+        return torch.optim.AdamW(groups, **options, **_SWITCHES[config.optimizer])
+    return small_adamw(groups, config, **options)
 
 
 def blank_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """``state_dict`` of an AdamW after a step, made without one: tensors of the right shapes, no values."""
+    entry = blank_entries(optimizer)
     state = optimizer.state_dict()
     parameters = [each for group in optimizer.param_groups for each in group["params"]]
-    state["state"] = {
-        index: {
-            "step": torch.empty(()),
-            "exp_avg": torch.empty_like(parameter),
-            "exp_avg_sq": torch.empty_like(parameter),
-        }
-        for index, parameter in enumerate(parameters)
-    }
+    state["state"] = {index: entry(parameter) for index, parameter in enumerate(parameters)}
     return state

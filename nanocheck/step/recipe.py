@@ -7,13 +7,14 @@ override what its own scripts do in another way.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from nanocheck.config import StepConfig
 from nanocheck.step.data import Batches
+from nanocheck.step.methods.weights import cast_weights
 from nanocheck.step.model import GPT, initialise
 from nanocheck.step.optimizer import blank_state, build_optimizer
 from nanocheck.step.training import Observe, Training
@@ -36,7 +37,9 @@ class Recipe:
 
     def blank(self, config: StepConfig) -> nn.Module:
         """The model on the host, its weights whatever was in memory."""
-        return GPT(config)
+        model = GPT(config)
+        cast_weights(model, config)
+        return model
 
     def build(
         self, config: StepConfig, device: str, load: Load | None, observe: Observe
@@ -49,7 +52,7 @@ class Recipe:
         Returns:
             The model, and what of the checkpoint is still alive, ``optimizer`` among it.
         """
-        model = GPT(config)
+        model = self.blank(config)
         loaded = None
         if load is not None:
             loaded = load()
@@ -57,7 +60,7 @@ class Recipe:
             observe("resume", 0)
         model.to(device)
         if loaded is None:
-            initialise(model, config)
+            initialise(cast(GPT, model), config)
         return model, loaded
 
     def optimizer(self, model: nn.Module, config: StepConfig) -> torch.optim.Optimizer:

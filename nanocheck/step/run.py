@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,17 @@ from torch import nn
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
-from nanocheck.step.facts import cublas_workspace_bytes, refuse_on_virtual_gpu, sdpa_backend
+from nanocheck.step.facts import (
+    computes_nothing,
+    cublas_workspace_bytes,
+    refuse_on_virtual_gpu,
+    sdpa_backend,
+)
+from nanocheck.step.methods.budget import set_memory_budget
+from nanocheck.step.methods.checkpointing import checkpoint_blocks
+from nanocheck.step.methods.weights import build_with_adapters
 from nanocheck.step.precision import allow_tf32, grad_scaler
-from nanocheck.step.recipe import recipe_of
+from nanocheck.step.recipe import Recipe, recipe_of
 from nanocheck.step.training import Observe, Training
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
@@ -129,7 +137,14 @@ def _build(
     load = None
     if config.cycle == "resume" and checkpoint is not None:
         load = partial(read_checkpoint, config, checkpoint, device)
-    model, loaded = recipe.build(config, device, load, observe)
+    if config.weights == "nf4-lora":
+        base = _frozen_base(recipe, config, device)
+        model, loaded = build_with_adapters(base, config, device, load)
+    else:
+        model, loaded = recipe.build(config, device, load, observe)
+    checkpoint_blocks(model, config.checkpointing)
+    if config.compile != "off":
+        set_memory_budget(config)
     scaler = grad_scaler(config, device_type)
     optimizer = recipe.optimizer(model, config)
     observe("build", 0)
@@ -152,6 +167,14 @@ def _build(
         read_losses=read_losses,
         resumed_weights=resumed_weights,
     )
+
+
+def _frozen_base(recipe: Recipe, config: StepConfig, device: str) -> nn.Module:
+    """The model on the host, where its weights are read before they are quantised on the device."""
+    if computes_nothing(device):
+        # No value will be looked at: do not draw billions of them.
+        return recipe.blank(config)
+    return recipe.build(replace(config, weights="fp32"), "cpu", None, lambda phase, step: None)[0]
 
 
 def _compiled(model: nn.Module, mode: str, options: Mapping[str, Any]) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nanocheck.config import StepConfig
+from nanocheck.methods import clips
 from nanocheck.step.data import Batches
+from nanocheck.step.methods.in_backward import UpdateInBackward
 from nanocheck.step.precision import autocast
 from nanocheck.step.repetition import Repetition
 
@@ -49,6 +52,8 @@ class Training:
     def __post_init__(self) -> None:
         self.autocast = autocast(self.config, self.device_type)
         self.x, self.y = self.batches.next()
+        if isinstance(self.optimizer, UpdateInBackward):
+            self.optimizer.keep_norm = self.read_losses
 
     def step(self, index: int) -> None:
         """One optimizer step over ``micro_batches`` micro-batches; ``index`` counts from 0.
@@ -93,12 +98,19 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
 
     def clip(self) -> None:
-        """Scale the gradients to a norm of at most ``GRAD_CLIP``."""
+        """Scale the gradients to a norm of at most ``GRAD_CLIP``, where they are still to be had."""
+        if isinstance(self.optimizer, UpdateInBackward):
+            if self.read_losses:
+                self.grad_norms.append(self.optimizer.take_norm())
+            return
+        if not clips(self.config) and not self.read_losses:
+            return
+        limit = GRAD_CLIP if clips(self.config) else math.inf
         # The norm is not bound to a name unless it is read: nanoGPT drops it at once.
         if self.read_losses:
-            self.grad_norms.append(nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP).item())
+            self.grad_norms.append(nn.utils.clip_grad_norm_(self.network.parameters(), limit).item())
         else:
-            nn.utils.clip_grad_norm_(self.network.parameters(), GRAD_CLIP)
+            nn.utils.clip_grad_norm_(self.network.parameters(), limit)
 
     def evaluate(self, eval_batches: int) -> dict[str, float]:
         """Mean loss in nats by split, over ``eval_batches`` batches each: nanoGPT's ``estimate_loss``."""

@@ -1,0 +1,143 @@
+"""Bytes of weights, gradients and optimizer state by formula, and operations of a step. Imports no torch.
+
+Closed forms, checked in ``tests/test_methods_footprint.py`` against what the tensors of real runs ask for.
+Sources: PyTorch's AdamW; bitsandbytes 0.50 ``optim/optimizer.py`` (blocks of 256, fp32 below 4096 numbers,
+paged from 100,000) and ``functional.py`` (NF4 in blocks of 64, their maxima in blocks of 256); torchao 0.18
+``optim/subclass_4bit.py`` (blocks of 128, fp32 below 4096) and ``optim/cpu_offload.py`` (on the device below
+4096).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from nanocheck.shapes import block_linears, parameter_shapes
+
+if TYPE_CHECKING:
+    from nanocheck.config import StepConfig
+
+#: Rank of the adapters of ``nf4-lora``.
+LORA_RANK = 16
+#: Parts of the tokens in a chunked loss.
+LOSS_CHUNKS = 8
+
+_SMALLEST_QUANTISED = 4096
+_SMALLEST_PAGED = 100_000
+
+
+def trained_sizes(config: StepConfig) -> list[int]:
+    """How many numbers each trained parameter has."""
+    if config.weights != "nf4-lora":
+        return [math.prod(shape) for shape in parameter_shapes(config)]
+    block = [(LORA_RANK * width, height * LORA_RANK) for height, width in block_linears(config)]
+    return [size for pair in block for size in pair] * config.n_layer
+
+
+def _trained_itemsize(config: StepConfig) -> int:
+    return 2 if config.weights == "bf16" else 4
+
+
+def weight_bytes(config: StepConfig) -> int:
+    """Bytes of the weights, with quantisation constants and adapters."""
+    if config.weights != "nf4-lora":
+        return _trained_itemsize(config) * sum(trained_sizes(config))
+    linears = [math.prod(shape) for shape in block_linears(config)] * config.n_layer
+    frozen = 2 * (config.parameters - sum(linears))
+    return frozen + sum(map(nf4_bytes, linears)) + 4 * sum(trained_sizes(config))
+
+
+def nf4_bytes(size: int) -> int:
+    """One NF4 weight: 4 bits a number, an 8-bit maximum for each 64, an fp32 one for each 256 of those."""
+    maxima = -(-size // 64)
+    return -(-size // 2) + maxima + 4 * -(-maxima // 256)
+
+
+def gradient_bytes(config: StepConfig) -> int:
+    """Bytes of all gradients, or of the largest where each is dropped at once."""
+    sizes = trained_sizes(config)
+    return _trained_itemsize(config) * (max(sizes) if config.update == "backward" else sum(sizes))
+
+
+def state_bytes(config: StepConfig) -> int:
+    """Bytes of an AdamW's state that PyTorch's allocator holds on the GPU."""
+    return sum(_state(config, size) for size in trained_sizes(config)) + _maps(config)
+
+
+def _state(config: StepConfig, size: int) -> int:
+    name, plain = config.optimizer, 2 * size * _trained_itemsize(config)
+    if name == "adamw-fused":
+        return plain + 4  # its step counter is on the GPU
+    if name in ("adamw-8bit", "adamw-8bit-paged"):
+        if size < _SMALLEST_QUANTISED:
+            return 8 * size  # fp32, whatever the weights are
+        codes = 0 if name == "adamw-8bit-paged" and size >= _SMALLEST_PAGED else 2 * size
+        return codes + 2 * 4 * -(-size // 256)
+    if name == "adamw-4bit" and size >= _SMALLEST_QUANTISED and size % 128 == 0:
+        return 2 * (size // 2 + 4 * (size // 128) + 4 * 16)
+    if name == "adamw-offload":
+        return 0 if size >= _SMALLEST_QUANTISED else plain + 4
+    return plain
+
+
+def _maps(config: StepConfig) -> int:
+    """bitsandbytes' two tables of 256 values, of each optimizer that has any 8-bit state."""
+    if not config.optimizer.startswith("adamw-8bit"):
+        return 0
+    quantised = sum(size >= _SMALLEST_QUANTISED for size in trained_sizes(config))
+    return 2 * 256 * 4 * (quantised if config.update == "backward" else min(quantised, 1))
+
+
+def managed_bytes(config: StepConfig) -> int:
+    """Bytes of state in managed memory, which the driver moves between host and GPU."""
+    if config.optimizer != "adamw-8bit-paged":
+        return 0
+    return sum(2 * size for size in trained_sizes(config) if size >= _SMALLEST_PAGED)
+
+
+def host_bytes(config: StepConfig) -> int:
+    """Bytes of the host's memory that the optimizer takes: weights, gradients, and two numbers of state."""
+    if config.optimizer != "adamw-offload":
+        return 0
+    moved = sum(size for size in trained_sizes(config) if size >= _SMALLEST_QUANTISED)
+    return 4 * moved * _trained_itemsize(config)
+
+
+def static_bytes(config: StepConfig) -> int:
+    """Weights, gradients and state on the GPU: what a step holds beside its activations."""
+    return weight_bytes(config) + gradient_bytes(config) + state_bytes(config)
+
+
+def chunked_loss_saving(config: StepConfig) -> int:
+    """About what a chunked loss saves at the loss's peak in an eager step.
+
+    Per logit: 4 bytes for the log-probabilities, 4 each for the gradients before and after the softmax; the
+    logits themselves (2 bytes, 4 in fp32) are no longer kept.
+    """
+    tokens = config.batch * config.block_size
+    return 12 * tokens * config.vocab_size * (LOSS_CHUNKS - 1) // LOSS_CHUNKS
+
+
+def block_flops(config: StepConfig) -> int:
+    """Floating-point operations of one micro-batch's forward through the blocks.
+
+    2 for each weight of the linear layers and token, and 4 T C for attention: the count of PaLM (Chowdhery et
+    al. 2022, appendix B), which does not halve for the causal mask; windows shorter than T are not counted
+    shorter.
+    """
+    tokens, c = config.batch * config.block_size, config.n_embd
+    return tokens * config.n_layer * (24 * c * c + 4 * config.block_size * c)
+
+
+def recomputed_block_flops(config: StepConfig) -> int:
+    """What of ``block_flops`` whole-block checkpointing computes again.
+
+    All but each block's last matrix product, 4 C wide: nothing in the backward asks for its output.
+    """
+    tokens, c = config.batch * config.block_size, config.n_embd
+    return block_flops(config) - tokens * config.n_layer * 8 * c * c
+
+
+def head_flops(config: StepConfig) -> int:
+    """Floating-point operations of one micro-batch's forward through the head."""
+    return 2 * config.batch * config.block_size * config.n_embd * config.vocab_size
