@@ -16,6 +16,7 @@ import nanocheck
 from nanocheck.config import StepConfig
 from nanocheck.errors import MachineError
 from nanocheck.harness.death import OomWatch, describe
+from nanocheck.observe import values
 from nanocheck.results import OutOfMemory, Peak, Record
 from nanocheck.step.facts import cublas_workspace_bytes, sdpa_backend
 from nanocheck.step.run import run_step
@@ -78,6 +79,9 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     _open_card(device, virtual)
     if virtual is not None and config.compile != "off" and not payload.get("compile_kernels"):
         child.skip_kernel_compilation()
+    if config.cycle == "resume":
+        # An AdamW that is not fused reads its loaded step counters back, and divides by what they say.
+        values.install()
     emit("stage", "build")
     observer, watch = Observer(emit), OomWatch()
     oom: OutOfMemory | None = None

@@ -1,0 +1,116 @@
+"""Runs configurations on the virtual GPU, two at a time, none twice, and counts them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from configurations import is_long
+
+from nanocheck.config import StepConfig
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.harness.jobs import Job
+from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.harness.pool import Handle, Pool
+from nanocheck.results import Peak, Record
+from nanocheck.virtual import card_environment, prepare
+
+CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+#: Phases of an optimizer step. Step 2 is the last one: AdamW's state exists since the end of step 0.
+STEP = ("forward", "backward", "optimizer")
+FIELDS = ("requested_bytes", "allocated_bytes", "reserved_bytes")
+
+
+def card_with(available_bytes: int) -> Device:
+    """The card with this much left for PyTorch's allocator beside the context, and nothing else changed."""
+    usable = {"linux": available_bytes + CARD.gpu.context_bytes}
+    return replace(CARD, gpu=replace(CARD.gpu, usable_bytes=usable))
+
+
+class Laboratory:
+    """A pool of processes, and what each configuration gave.
+
+    Attributes:
+        configurations: ids of those that ran. runs: how often anything ran; other cards and tasks count.
+        since: ``time.monotonic`` at the first run.
+    """
+
+    def __init__(self, workers: int) -> None:
+        launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
+        preload = (*PRELOAD, *(PRELOAD_COMPILED if is_long() else ()))
+        self._pool = Pool(workers, {**launch, "TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}, preload)
+        self._results: dict[str, Any] = {}
+        self.configurations: set[str] = set()
+        self.runs = 0
+        self.since = time.monotonic()
+
+    def __enter__(self) -> Laboratory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.close()
+
+    def records(self, configs: Iterable[StepConfig], *, card: Device = CARD, again: int = 0) -> list[Record]:
+        """One record for each, in order. ``again`` is a number that makes another run of the same."""
+        asks = [(config, card) for config in configs]
+        return [Record.from_dict(value) for value in self._run(TASK, asks, again)]
+
+    def on_cards(self, config: StepConfig, cards: Iterable[Device]) -> list[Record]:
+        """The same configuration on each card."""
+        return [Record.from_dict(value) for value in self._run(TASK, [(config, card) for card in cards], 0)]
+
+    def pairs(self, pairs: Sequence[tuple[StepConfig, StepConfig]]) -> list[tuple[Record, Record]]:
+        """Completed records of both configurations of each pair."""
+        records = self.records(config for pair in pairs for config in pair)
+        for record in records:
+            assert record.outcome == "completed", f"{record.id}: {record.outcome}: {record.detail}"
+        return list(zip(records[::2], records[1::2], strict=True))
+
+    def live(self, configs: Iterable[StepConfig]) -> list[dict[str, Any]]:
+        """What ``live_tasks.live`` tells of each configuration."""
+        return self._run("live_tasks:live", [(config, CARD) for config in configs], 0)
+
+    def _run(self, task: str, asks: Sequence[tuple[StepConfig, Device]], again: int) -> list[Any]:
+        keys = [f"{task} {config.id} {json.dumps(card.to_dict())} {again}" for config, card in asks]
+        handles: dict[str, Handle] = {}
+        for key, (config, card) in zip(keys, asks, strict=True):
+            if key not in self._results and key not in handles:
+                handles[key] = self._submit(key, task, config, card)
+        for key, handle in handles.items():
+            result = handle.result()
+            assert result.outcome == "ok", f"{key}: {result.outcome}: {result.reason}\n{result.output}"
+            self._results[key] = result.value
+        return [self._results[key] for key in keys]
+
+    def _submit(self, key: str, task: str, config: StepConfig, card: Device) -> Handle:
+        self.configurations.add(config.id)
+        self.runs += 1
+        environment: dict[str, str | None] = {**card_environment(card)}
+        for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+            environment[name] = "expandable_segments:True" if config.allocator == "expandable" else None
+        payload = {"config": config.to_dict(), "device": card.to_dict()}
+        return self._pool.submit(Job(id=key, task=task, payload=payload, environment=environment))
+
+
+def peak_of(record: Record, phase: str, step: int = 2) -> Peak:
+    """The row of a phase of a step."""
+    return next(peak for peak in record.peaks if (peak.phase, peak.step) == (phase, step))
+
+
+def peak_bytes(record: Record, field: str) -> int:
+    """The largest figure of any phase: ``requested_bytes``, ``allocated_bytes`` or ``reserved_bytes``."""
+    return max(getattr(peak, field) for peak in record.peaks)
+
+
+def compare(first: Record, second: Record, field: str) -> str:
+    """Both figures, for whoever reads a failure."""
+    low, high = peak_bytes(first, field), peak_bytes(second, field)
+    return f"{field}: {first.id} {low:,}, {second.id} {high:,}: {high - low:+,}"
