@@ -22,6 +22,8 @@ LORA_RANK = 16
 #: Parts of the tokens in a chunked loss.
 LOSS_CHUNKS = 8
 
+#: bitsandbytes keeps one table of 256 code values of its own.
+_NF4_SHARED_BYTES = 4 * 256
 _SMALLEST_QUANTISED = 4096
 _SMALLEST_PAGED = 100_000
 
@@ -44,13 +46,16 @@ def weight_bytes(config: StepConfig) -> int:
         return _trained_itemsize(config) * sum(trained_sizes(config))
     linears = [math.prod(shape) for shape in block_linears(config)] * config.n_layer
     frozen = 2 * (config.parameters - sum(linears))
-    return frozen + sum(map(nf4_bytes, linears)) + 4 * sum(trained_sizes(config))
+    return frozen + sum(map(nf4_bytes, linears)) + _NF4_SHARED_BYTES + 4 * sum(trained_sizes(config))
 
 
 def nf4_bytes(size: int) -> int:
-    """One NF4 weight: 4 bits a number, an 8-bit maximum for each 64, an fp32 one for each 256 of those."""
+    """One NF4 weight: 4 bits a number, an 8-bit maximum for each 64, an fp32 one for each 256 of those.
+
+    And, for each weight again, both tables of code values (16 and 256 in fp32) and the mean of the maxima.
+    """
     maxima = -(-size // 64)
-    return -(-size // 2) + maxima + 4 * -(-maxima // 256)
+    return -(-size // 2) + maxima + 4 * -(-maxima // 256) + 4 * (16 + 256 + 1)
 
 
 def gradient_bytes(config: StepConfig) -> int:
@@ -111,11 +116,12 @@ def static_bytes(config: StepConfig) -> int:
 def chunked_loss_saving(config: StepConfig) -> int:
     """About what a chunked loss saves at the loss's peak in an eager step.
 
-    Per logit: 4 bytes for the log-probabilities, 4 each for the gradients before and after the softmax; the
-    logits themselves (2 bytes, 4 in fp32) are no longer kept.
+    Per logit of 16 bits: 2 bytes for itself, 2 for its log-probability, 4 for that in fp32, 4 for the
+    gradient; of 32 bits: 4 each for itself, its log-probability and the gradients before and after the
+    softmax. nanochat's cap on the logits takes more, which is not counted.
     """
-    tokens = config.batch * config.block_size
-    return 12 * tokens * config.vocab_size * (LOSS_CHUNKS - 1) // LOSS_CHUNKS
+    tokens, each = config.batch * config.block_size, 12 if config.dtype in ("bf16", "fp16") else 16
+    return each * tokens * config.vocab_size * (LOSS_CHUNKS - 1) // LOSS_CHUNKS
 
 
 def block_flops(config: StepConfig) -> int:

@@ -125,7 +125,7 @@ METHODS = (
         field="loss",
         value="chunked",
         title="head and loss on a part of the tokens at a time",
-        saves="(1 - 1/n) of the logits and their gradients: about 12 B T V bytes, n = 8",
+        saves="(1 - 1/n) of the logits and their gradients: about 12 B T V bytes (fp32: 16), n = 8",
         saved_bytes=footprint.chunked_loss_saving,
         exact=False,
         costs="the head's matrix product once more: 2 B T C V",
@@ -248,6 +248,11 @@ def compiles(config: StepConfig) -> bool:
     return config.compile != "off" or config.optimizer == "adamw-4bit"
 
 
+def imports_compiler(config: StepConfig) -> bool:
+    """Whether the step imports Inductor, which takes seconds: bitsandbytes does whenever it is imported."""
+    return compiles(config) or any(method.package for method in used(config))
+
+
 def notes(config: StepConfig) -> tuple[str, ...]:
     """What a reader of a result must know about the methods that it used."""
     found = []
@@ -255,7 +260,7 @@ def notes(config: StepConfig) -> tuple[str, ...]:
         found.append(
             "fine-tuning, not pretraining: 4-bit weights stay as they are, only adapters are trained"
         )
-    if not clips(config):
+    if not clips(config) and config.model != "nanochat-2026":
         found.append("gradients are not clipped: none of them waits for the others")
     if config.optimizer == "adamw-offload":
         host = footprint.host_bytes(config)

@@ -22,7 +22,7 @@ def loss_of(config: StepConfig) -> Loss:
     """``next_token_loss``, or the chunked one, as the configuration asks for it."""
     function: Loss = chunked_next_token_loss if config.loss == "chunked" else next_token_loss
     # No autocast is there to do it: see ``nanocheck.step.precision``.
-    return partial(function, in_fp32=True) if config.weights != "fp32" else function
+    return partial(function, mean_in_fp32=True) if config.weights != "fp32" else function
 
 
 def next_token_loss(
@@ -32,7 +32,7 @@ def next_token_loss(
     *,
     softcap: float | None = None,
     cap_in_fp32: bool = False,
-    in_fp32: bool = False,
+    mean_in_fp32: bool = False,
     reduction: str = "mean",
 ) -> tuple[Tensor, Tensor]:
     """Logits and cross entropy in nats of ``targets`` (B, T), -1 ignored.
@@ -43,7 +43,7 @@ def next_token_loss(
         softcap: c of c tanh(logits / c), nanochat's 15; the logits are then fp32. Without it they stay as
             the head made them.
         cap_in_fp32: turn the logits to fp32 before they are capped (nanochat of 2026), not after (2025).
-        in_fp32: compute the loss in fp32 from whatever the logits are, as autocast would by itself.
+        mean_in_fp32: add the losses up in fp32 whatever the logits are, as autocast would by itself.
         reduction: ``mean``: a scalar; ``none``: one loss per token, (B T).
 
     Returns:
@@ -57,9 +57,12 @@ def next_token_loss(
         logits = softcap * (logits / softcap).tanh()
         if not cap_in_fp32:
             logits = logits.float()
-    rows = logits.view(-1, logits.size(-1))
+    if mean_in_fp32:
+        # What a cross entropy under autocast comes to on a GPU: log-probabilities of the logits' type first.
+        likely = functional.log_softmax(logits.view(-1, logits.size(-1)), -1).float()
+        return logits, functional.nll_loss(likely, targets.view(-1), ignore_index=-1, reduction=reduction)
     loss = functional.cross_entropy(
-        rows.float() if in_fp32 else rows, targets.view(-1), ignore_index=-1, reduction=reduction
+        logits.view(-1, logits.size(-1)), targets.view(-1), ignore_index=-1, reduction=reduction
     )
     return logits, loss
 

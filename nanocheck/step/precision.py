@@ -30,7 +30,7 @@ def autocast(config: StepConfig, device_type: str) -> AbstractContextManager[obj
     """A context to enter again for every forward, as nanoGPT's ``ctx``.
 
     None where the weights have 16 bits already: autocast would turn every norm's input to fp32 and keep it.
-    The loss is then told to be computed in fp32 (``nanocheck.step.loss``).
+    The loss then adds up in fp32 by itself (``nanocheck.step.loss``).
     """
     casts_itself = config.model == "nanochat-2026"
     if config.dtype not in _AUTOCAST or config.weights != "fp32" or casts_itself:

@@ -1,0 +1,35 @@
+"""What the tests of memory-saving methods run in children on the virtual GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from nanocheck import methods
+from nanocheck.config import StepConfig
+from nanocheck.step.run import run_step
+from nanocheck.step.workspaces import cublas_workspaces
+from nanocheck.virtual import child
+
+
+def held(payload: dict[str, Any], emit: Callable[[str, Any], None]) -> dict[str, int]:
+    """Requested bytes of each phase of 2 steps: alive at its end (``phase step``), and at its ``peak``.
+
+    ``workspaces`` is what of it is cuBLAS's.
+    """
+    config = StepConfig.from_dict(payload)
+    if methods.compiles(config):
+        child.skip_kernel_compilation()
+    found: dict[str, int] = {}
+
+    def observe(phase: str, step: int) -> None:
+        stats = torch.cuda.memory_stats()
+        torch.cuda.reset_peak_memory_stats()
+        found[f"{phase} {step}"] = stats["requested_bytes.all.current"]
+        found[f"{phase} {step} peak"] = stats["requested_bytes.all.peak"]
+
+    torch.cuda.init()
+    run_step(config, "cuda", observe=observe, steps=2)
+    return {**found, "workspaces": sum(cublas_workspaces().values())}
