@@ -1,4 +1,4 @@
-"""Closed forms of weights, gradients and state against what tensors ask for on the virtual GPU, to the byte."""
+"""Closed forms of weights, gradients and state against what tensors of real steps ask for, to the byte."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from importlib import metadata
 from types import TracebackType
 from typing import Any, Protocol
 
+from nanocheck import methods
 from nanocheck.config import StepConfig
 from nanocheck.errors import NanocheckError
 from nanocheck.harness.jobs import Deadlines, Job, JobResult
@@ -184,7 +185,7 @@ class Measurement:
             launch.update(_virtual().prepare().launch_environment())
         preload = self._preload
         if preload is None:
-            compiled = any(each.config.compile != "off" for each in self._unsent)
+            compiled = any(methods.imports_compiler(each.config) for each in self._unsent)
             preload = (*PRELOAD, *(PRELOAD_COMPILED if compiled else ()))
         return Pool(
             self._workers,

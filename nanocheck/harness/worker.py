@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import nanocheck
+from nanocheck import methods
 from nanocheck.config import StepConfig
 from nanocheck.errors import MachineError
 from nanocheck.harness.death import OomWatch, describe
@@ -77,7 +78,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     device = payload["device"]
     virtual = child.version()
     _open_card(device, virtual)
-    if virtual is not None and config.compile != "off" and not payload.get("compile_kernels"):
+    if virtual is not None and methods.compiles(config) and not payload.get("compile_kernels"):
         child.skip_kernel_compilation()
     if config.cycle == "resume":
         # An AdamW that is not fused reads its loaded step counters back, and divides by what they say.
@@ -104,6 +105,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             "cuDNN attention ran; the workspace of its real plans is not known and counts as 0 bytes"
         )
     micro_batches = max(observer.forwards.values(), default=0)
+    notes += methods.notes(config)
     if oom is None and config.accumulation > micro_batches:
         notes.append(f"{micro_batches} of {config.accumulation} micro-batches ran; the rest repeat them")
     record = Record(

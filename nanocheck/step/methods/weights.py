@@ -51,6 +51,8 @@ class LoraLinear(nn.Module):
             linear.weight.data, requires_grad=False, quant_type="nf4", module=self.base
         )
         self.base.bias = linear.bias
+        # On some CPUs it packs the weights another way when it first evaluates, and needs widths of n x 64.
+        self.base.support_avx512bf16_for_cpu = False
         bound = 1 / math.sqrt(width)
         self.lora_a = nn.Parameter(torch.empty(LORA_RANK, width).uniform_(-bound, bound, generator=draws))
         self.lora_b = nn.Parameter(torch.zeros(height, LORA_RANK))
