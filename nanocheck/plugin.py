@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nanocheck import settings as options
+from nanocheck.claims.suite import ClaimSuite
 from nanocheck.errors import MachineError, NanocheckError
 
 if TYPE_CHECKING:
+    from nanocheck.claims.judging import Finding
     from nanocheck.config import StepConfig
     from nanocheck.device import Device
     from nanocheck.hooks import Measuring
@@ -39,7 +41,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Plugin(config), "nanocheck-run")
+    plugin = _Plugin(config)
+    config.pluginmanager.register(plugin, "nanocheck-run")
+    config.pluginmanager.register(ClaimSuite(config, plugin), "nanocheck-claims")
 
 
 class _Plugin:
@@ -117,22 +121,38 @@ class _Plugin:
 
     # -- one test -----------------------------------------------------------------------------------------
 
-    def row(self, request: pytest.FixtureRequest, config: StepConfig) -> Row:
+    def measuring(self) -> Measuring:
+        """Who measures in this process; opened for the first test that needs it."""
         session = self.session
+        if session.measuring is None:
+            session.measuring = self.config.hook.pytest_nanocheck_measuring(
+                device=session.chosen.device, settings=session.settings, workers=self.workers
+            )
+        assert session.measuring is not None
+        return session.measuring
+
+    @property
+    def workers(self) -> int:
+        """Configurations at once in this process."""
+        return 1 if self.is_worker else self.session.settings.workers
+
+    def answer(self, ask: Callable[[], Any]) -> Any:
+        """What ``ask`` gives; its errors fail the test, or end the run where nothing can run here."""
         try:
-            if session.measuring is None:
-                session.measuring = self.config.hook.pytest_nanocheck_measuring(
-                    device=session.chosen.device,
-                    settings=session.settings,
-                    workers=1 if self.is_worker else session.settings.workers,
-                )
-            row = session.row(config)
+            return ask()
         except MachineError as error:
             if self.is_worker:
                 pytest.fail(f"nanocheck: {error}", pytrace=False)
             pytest.exit(f"nanocheck: {error}", returncode=error.exit_code)
         except NanocheckError as error:
             pytest.fail(f"nanocheck: {error}", pytrace=False)
+
+    def row(self, request: pytest.FixtureRequest, config: StepConfig) -> Row:
+        def ask() -> Row:
+            self.measuring()
+            return self.session.row(config)
+
+        row: Row = self.answer(ask)
         request.node.stash[_ROW] = row
         for name, value in _properties(row).items():
             request.node.user_properties.append((name, value))
@@ -201,6 +221,14 @@ def pytest_nanocheck_measuring(device: Device, settings: Settings, workers: int)
 
     # The workers of pytest-xdist would lock each other out of one journal.
     return Harness(device, settings, workers, keep_journal="PYTEST_XDIST_WORKER" not in os.environ)
+
+
+@pytest.fixture
+def claim_finding(ledger_claim: str, request: pytest.FixtureRequest) -> Finding:
+    """The verdict on a claim of the ledger, with its figures."""
+    suite = request.config.pluginmanager.get_plugin("nanocheck-claims")
+    assert isinstance(suite, ClaimSuite)
+    return suite.finding(request, ledger_claim)
 
 
 @pytest.fixture

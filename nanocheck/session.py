@@ -6,8 +6,9 @@ import contextlib
 import datetime
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nanocheck.choosing import Chosen, choose_device
 from nanocheck.comparison import Baselines, Comparison, Update
@@ -280,8 +281,12 @@ class Session:
 
 
 def report_name(record: Record) -> str:
-    """The report's file name: the card's id, and what else decides how much memory there is."""
-    device = record.device
+    """The report's file name."""
+    return device_name(record.device)
+
+
+def device_name(device: Mapping[str, Any]) -> str:
+    """A name for files: the card's id, and what else decides how much memory there is."""
     name = str(device.get("gpu"))
     if device.get("platform") not in (None, "linux"):
         name += f"-{device['platform']}"

@@ -27,6 +27,10 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "--platform": ("linux", "whose driver leaves how much memory: linux or windows"),
     "--reserve": ("0", "memory held by others on the card, such as 2GiB for a desktop"),
     "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
+    "--nanocheck-claims": (
+        "suites/claims",
+        "further claims beside nanocheck's own: a TOML file, or a folder",
+    ),
     "--nanocheck-gpus": ("", "a TOML file with further cards"),
     "--nanocheck-margin": (
         f"{DEFAULT_MARGIN_BYTES}",
@@ -80,6 +84,7 @@ class Settings:
     reserve_bytes: int
     matrix: Path
     own_matrix: bool
+    claims: Path
     gpus: tuple[Path, ...]
     margin_bytes: int
     workers: int
@@ -116,6 +121,7 @@ class Settings:
             reserve_bytes=parse_size_of("--reserve", values["--reserve"]),
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
+            claims=_path(config, "--nanocheck-claims"),
             gpus=_paths(config, "--nanocheck-gpus"),
             margin_bytes=parse_size_of("--nanocheck-margin", values["--nanocheck-margin"]),
             workers=int(workers),

@@ -80,6 +80,7 @@ class Measurement:
         deadlines: see ``Deadlines``; stages are those that the worker names.
         progress: called as ``progress(done, total, [(config id, stage), ...])``.
         task, preload: of the child; others only in tests.
+        steps: optimizer steps, where the worker's own few are not enough.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Measurement:
         task: str = TASK,
         preload: Sequence[str] | None = None,
         launch_environment: Mapping[str, str] | None = None,
+        steps: int | None = None,
     ) -> None:
         self._device = device
         self._device_data = device.to_dict()
@@ -103,6 +105,7 @@ class Measurement:
         self._task = task
         self._preload = preload
         self._launch_environment = dict(launch_environment or {})
+        self._more = {} if steps is None else {"steps": steps}
         self._pending: dict[str, Pending] = {}
         self._unsent: list[Pending] = []
         self._handles: dict[str, Handle] = {}
@@ -135,8 +138,8 @@ class Measurement:
         return pending
 
     def key(self, config: StepConfig) -> str:
-        """Name of a result in the journal: the configuration's id and the device's identity."""
-        identity = json.dumps(self._device_data, sort_keys=True).encode()
+        """Name of a result in the journal: the configuration's id, the identity of device and steps."""
+        identity = json.dumps({**self._device_data, **self._more}, sort_keys=True).encode()
         return f"{config.id}@{hashlib.sha256(identity).hexdigest()[:16]}"
 
     def poll(self) -> None:
@@ -169,7 +172,7 @@ class Measurement:
             job = Job(
                 id=config.id,
                 task=self._task,
-                payload={"config": config.to_dict(), "device": self._device_data},
+                payload={"config": config.to_dict(), "device": self._device_data, **self._more},
                 environment=self._environment(config),
             )
 

@@ -69,7 +69,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     ``payload["every_micro_batch"]`` runs also those that can change nothing any more, and
     ``payload["compile_kernels"]`` compiles Triton's kernels although nothing will execute them; both
-    are for tests that show that leaving it out changes nothing.
+    are for tests that show that leaving it out changes nothing. ``payload["steps"]`` are optimizer steps.
 
     Raises:
         MachineError: PyTorch sees no GPU, or not the one the harness promised.
@@ -87,7 +87,8 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     observer, watch = Observer(emit), OomWatch()
     oom: OutOfMemory | None = None
     try:
-        steps = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
+        own = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
+        steps = int(payload.get("steps", own))
         every = bool(payload.get("every_micro_batch"))
         run_step(
             config, "cuda", observe=observer, steps=steps, workdir=Path.cwd(), skip_repetitions=not every

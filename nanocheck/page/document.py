@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from nanocheck.page import palette as colours
+from nanocheck.page.assets import asset, source_hash
 from nanocheck.page.limits import LIMITS, PROVENANCE
 from nanocheck.page.markup import Markup, join, tag
 from nanocheck.page.section import section
@@ -37,10 +34,10 @@ def render(answer: Mapping[str, Any]) -> str:
         answer: what ``nanocheck run --json`` writes.
     """
     palette = colours.of(answer)
-    style = Markup(_asset("style.css") + colours.style())
-    script = Markup(_asset("readout.js"))
+    style = Markup(asset("style.css") + colours.style())
+    script = Markup(asset("readout.js"))
     # The page may run its own few lines and nothing else, and may fetch nothing at all.
-    policy = f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}"
+    policy = f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}"
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
@@ -196,13 +193,3 @@ def _run(answer: Mapping[str, Any]) -> Markup:
 
 def _command(words: Sequence[object]) -> str:
     return shlex.join(map(str, words))
-
-
-@cache
-def _asset(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _hash(source: str) -> str:
-    """The source of a Content-Security-Policy that allows exactly this inline text."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()}'"

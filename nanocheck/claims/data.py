@@ -1,0 +1,111 @@
+"""Findings as plain data: what ``--json`` writes and every page is a pure function of.
+
+Schema history (``SCHEMA``):
+1. first version.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from nanocheck import __version__
+from nanocheck.claims.judging import Finding
+from nanocheck.claims.quantities import VERDICTS, Ledger
+from nanocheck.device import Device
+
+SCHEMA = 1
+
+
+def finding_to_plain(ledger: Ledger, finding: Finding) -> dict[str, Any]:
+    """One finding, with enough of its ledger to put it together with others again."""
+    claim = finding.claim
+    return {
+        "ledger": {"file": ledger.file, "title": ledger.title, "about": ledger.about, "gpu": ledger.gpu},
+        "id": claim.id,
+        "title": claim.title,
+        "says": claim.says,
+        "verdict": finding.verdict,
+        "expected": claim.expected,
+        "same": finding.same,
+        "sentence": finding.sentence,
+        "why": finding.why,
+        "note": finding.note,
+        "provenance": finding.provenance,
+        "card": finding.card,
+        "rules": {
+            key: rule.text
+            for key, rule in (("confirmed_if", claim.confirmed_if), ("refuted_if", claim.refuted_if))
+            if rule is not None
+        },
+        "figures": [vars(each) for each in finding.shown],
+    }
+
+
+def to_plain(
+    findings: Iterable[Mapping[str, Any]],
+    *,
+    device: Device,
+    command: str,
+    date: str,
+    environment: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """The whole answer.
+
+    Args:
+        findings: of ``finding_to_plain``, in order.
+        environment: of a record, where something ran.
+    """
+    ledgers: dict[str, dict[str, Any]] = {}
+    for each in findings:
+        own = ledgers.setdefault(each["ledger"]["file"], {**each["ledger"], "claims": []})
+        own["claims"].append({key: value for key, value in each.items() if key != "ledger"})
+    return {
+        "schema": SCHEMA,
+        "nanocheck": __version__,
+        "date": date,
+        "command": command,
+        "device": device.to_dict(),
+        "environment": dict(environment or {}),
+        "counts": counts([claim for ledger in ledgers.values() for claim in ledger["claims"]]),
+        "ledgers": list(ledgers.values()),
+    }
+
+
+def counts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Verdict -> how many."""
+    found = Counter(claim["verdict"] for claim in claims)
+    return {verdict: found[verdict] for verdict in VERDICTS}
+
+
+def counted(answer: Mapping[str, Any]) -> str:
+    """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``."""
+    number = sum(answer["counts"].values())
+    parts = ", ".join(f"{count} {verdict}" for verdict, count in answer["counts"].items() if count)
+    return f"{number} {'claim' if number == 1 else 'claims'}" + (f": {parts}" if parts else "")
+
+
+def where(answer: Mapping[str, Any]) -> str:
+    """The card, and what ran there: ``NVIDIA GeForce RTX 4070, linux``."""
+    device = answer["device"]
+    held = device.get("reserve_bytes") or 0
+    return f"{device['name']}, {device['platform']}" + (
+        f", {held / (1 << 20):,.0f} MiB held by others" if held else ""
+    )
+
+
+#: What the words in a finding's evidence mean.
+EVIDENCE = {
+    "measured": "a real GPU ran it",
+    "virtual": "the real PyTorch ran it on a virtual GPU, which keeps account of memory and computes nothing",
+    "computed": "arithmetic",
+    "published": "a figure that others published, with its source",
+    "assumed": "a figure that nobody published, with the reason for it",
+    "said": "a figure of the claim itself, which is no evidence",
+}
+LEGEND = {
+    "confirmed": "the rule that the claim's file states for it holds",
+    "refuted": "the opposite rule holds",
+    "cannot tell": "neither holds, or what is known is a range that allows both",
+}
