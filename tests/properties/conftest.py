@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from configurations import choose
-from laboratory import Laboratory
+
+from properties.configurations import choose
+from properties.laboratory import Laboratory
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

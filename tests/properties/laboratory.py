@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from configurations import is_long
-
 from nanocheck.config import StepConfig
 from nanocheck.device import Device
 from nanocheck.gpus import find_gpu
@@ -20,6 +18,7 @@ from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, TASK
 from nanocheck.harness.pool import Handle, Pool
 from nanocheck.results import Peak, Record
 from nanocheck.virtual import card_environment, prepare
+from properties.configurations import is_long
 
 CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))
 #: Phases of an optimizer step. Step 2 is the last one: AdamW's state exists since the end of step 0.
@@ -42,7 +41,7 @@ class Laboratory:
     """
 
     def __init__(self, workers: int) -> None:
-        launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
+        launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parents[1])}
         preload = (*PRELOAD, *(PRELOAD_COMPILED if is_long() else ()))
         self._pool = Pool(workers, {**launch, "TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}, preload)
         self._results: dict[str, Any] = {}
@@ -76,7 +75,7 @@ class Laboratory:
 
     def live(self, configs: Iterable[StepConfig]) -> list[dict[str, Any]]:
         """What ``live_tasks.live`` tells of each configuration."""
-        return self._run("live_tasks:live", [(config, CARD) for config in configs], 0)
+        return self._run("properties.live_tasks:live", [(config, CARD) for config in configs], 0)
 
     def _run(self, task: str, asks: Sequence[tuple[StepConfig, Device]], again: int) -> list[Any]:
         keys = [f"{task} {config.id} {json.dumps(card.to_dict())} {again}" for config, card in asks]

@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from laboratory import STEP, Laboratory, card_with, peak_bytes, peak_of
 
 from nanocheck.config import StepConfig
 from nanocheck.virtual.wheels import find_wheels
+from properties.laboratory import STEP, Laboratory, card_with, peak_bytes, peak_of
 
 pytestmark = pytest.mark.skipif(
     not find_wheels().version.startswith("2.14."), reason="the bytes are those of torch 2.14"

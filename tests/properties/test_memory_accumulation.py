@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configurations import configurations, explored
 from hypothesis import given
 from hypothesis import strategies as st
-from laboratory import STEP, Laboratory, compare, peak_bytes, peak_of
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import STEP, Laboratory, compare, peak_bytes, peak_of
 
 Pairs = list[tuple[StepConfig, StepConfig]]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configurations import configurations, explored
 from hypothesis import given
 from hypothesis import strategies as st
-from laboratory import CARD, FIELDS, Laboratory, card_with, compare, peak_bytes
 
 from nanocheck.config import StepConfig
 from nanocheck.verdicts import judge
+from properties.configurations import configurations, explored
+from properties.laboratory import CARD, FIELDS, Laboratory, card_with, compare, peak_bytes
 
 GRANULE = 2 << 20  # cudaMalloc's unit here
 ORDER = {"oom": 0, "tight": 1, "safe": 2}

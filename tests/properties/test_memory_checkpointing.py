@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configurations import configurations, explored
 from hypothesis import given
-from laboratory import Laboratory, compare, peak_bytes, peak_of
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import Laboratory, compare, peak_bytes, peak_of
 
 
 @explored()

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from configurations import configurations, explored, is_long
 from hypothesis import given
 from hypothesis import strategies as st
-from laboratory import STEP, Laboratory, peak_of
-from test_memory_dtypes import SCALER_TENSORS
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored, is_long
+from properties.laboratory import STEP, Laboratory, peak_of
+from properties.test_memory_dtypes import SCALER_TENSORS
 
 pytestmark = pytest.mark.skipif(not is_long(), reason="compiles for minutes: pytest --properties long")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configurations import configurations, explored
 from hypothesis import given
-from laboratory import FIELDS, STEP, Laboratory, compare, peak_bytes, peak_of
-from test_memory_resident import parameter_sizes, rounded
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import FIELDS, STEP, Laboratory, compare, peak_bytes, peak_of
+from properties.test_memory_resident import parameter_sizes, rounded
 
 
 @explored()

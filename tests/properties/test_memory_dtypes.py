@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configurations import configurations, explored
 from hypothesis import given
-from laboratory import FIELDS, STEP, Laboratory, compare, peak_of
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import FIELDS, STEP, Laboratory, compare, peak_of
 
 #: Bytes that a GradScaler adds while each phase is at its peak. Between steps it keeps ``_scale`` (fp32) and
 #: ``_growth_tracker`` (int32), made by its first ``scale``. A backward starts from the product of the

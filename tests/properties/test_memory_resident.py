@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from configurations import configurations, explored
 from hypothesis import given
-from laboratory import Laboratory
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import Laboratory
 
 MIB = 1 << 20
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from configurations import configurations, explored
 from hypothesis import given
 from hypothesis import strategies as st
-from laboratory import Laboratory, compare, peak_bytes
 
 from nanocheck.config import StepConfig
+from properties.configurations import configurations, explored
+from properties.laboratory import Laboratory, compare, peak_bytes
 
 
 @pytest.mark.parametrize("field", ["batch", "block_size", "n_layer", "vocab_size"])
