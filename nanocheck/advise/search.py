@@ -1,0 +1,408 @@
+"""The fastest configurations that fit, each proven by a run.
+
+The search knows two things without running: how long a step would take (``cost``), and that fewer batches
+need asking for than there are (``tokens.worthwhile``). Everything else is run: eager steps take a second
+each and are bisected; compiled ones take half a minute, so they start where the eager ones ended. A way that
+could not be noticeably faster than what was found is left out, and the result says so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nanocheck.advise import axes, bisect, cost, tokens
+from nanocheck.advise.drive import Measuring, Search, drive
+from nanocheck.advise.tokens import Split
+from nanocheck.config import StepConfig
+from nanocheck.device import Device
+from nanocheck.errors import RequestError
+from nanocheck.results import Record
+from nanocheck.units import mib
+from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, Verdict, judge
+
+#: What could be faster by no more than this is not worth half a minute of search; the count of operations
+#: is not that good either.
+ENOUGH = 1.03
+#: Sizes at once that dear searches ask for, and searches at once.
+_SIDE_BY_SIDE = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """
+    Attributes:
+        base: the model; batch, accumulation and methods are found.
+        tokens_per_step: batch x accumulation x block_size.
+        dtypes, methods, change_script: see ``axes.ways``.
+        cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default.
+        top: how many answers.
+    """
+
+    device: Device
+    base: StepConfig
+    tokens_per_step: int
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
+    dtypes: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    change_script: bool = False
+    cycle: str = "full"
+    top: int = 3
+
+    @property
+    def limit_bytes(self) -> int:
+        """What PyTorch may reserve and still be safe."""
+        device = self.device
+        return device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes - self.margin_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run. ``need_bytes`` is what it reserved, where it completed."""
+
+    record: Record
+    verdict: Verdict
+
+    @property
+    def fits(self) -> bool:
+        return self.verdict.kind == "safe"
+
+    @property
+    def need_bytes(self) -> int | None:
+        return self.record.peak_reserved_bytes if self.record.outcome == "completed" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A configuration that fits, as it was run.
+
+    Attributes:
+        beyond: the next larger batch that would be an answer, run and refused; ``None`` where there is none
+            or it was not run.
+        note: why no larger batch is the answer, or what else to know.
+    """
+
+    config: StepConfig
+    split: Split
+    cost: cost.Cost
+    trial: Trial
+    beyond: Trial | None
+    note: str
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What became of one variant: an answer, or why not."""
+
+    variant: StepConfig
+    runs: int = 0
+    answer: Answer | None = None
+    note: str = ""
+
+
+@dataclass(kw_only=True)
+class Advice:
+    """
+    Attributes:
+        answers: best first.
+        rows: every variant that was considered.
+        trials: every run, in the order they ended.
+        complete: not interrupted.
+        tight: the answers are inside the margin: nothing is safe.
+    """
+
+    question: Question
+    answers: list[Answer] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    complete: bool = False
+    tight: bool = False
+
+
+def advise(question: Question, measuring: Measuring) -> Advice:
+    """Search, until it is known or Ctrl-C; what was found until then is kept.
+
+    Raises:
+        RequestError: see ``axes.ways`` and ``tokens.splits``.
+        MachineError: nothing can run here.
+    """
+    search = _Search(question, measuring)
+    with contextlib.suppress(KeyboardInterrupt):
+        search.run()
+        search.advice.complete = True
+    return search.finish()
+
+
+class _Search:
+    def __init__(self, question: Question, measuring: Measuring) -> None:
+        self.question = question
+        self.measuring = measuring
+        self.advice = Advice(question=question)
+        self._splits = tokens.splits(question.tokens_per_step, question.base.block_size)
+        self._ways = axes.ways(
+            question.base,
+            question.device.gpu,
+            dtypes=question.dtypes,
+            methods=question.methods,
+            change_script=question.change_script,
+        )
+        self._counted: set[str] = set()
+        self._reached: dict[str, int] = {}
+        self._known_worth: dict[StepConfig, list[Split]] = {}
+
+    def run(self) -> None:
+        """The eager steps of the plain way first: they tell where compiled ones should begin."""
+        order = sorted(self._ways, key=lambda way: len(axes.name(way.variants[0]).split()))
+        eager = [way for way in order if way.variants[0].compile == "off"]
+        first = eager[:1]
+        drive(self.measuring, [self._way(way) for way in first])
+        # At once only from the second on: what the plain compiled step reaches decides what else is run.
+        rest = [way for way in order if way not in first]
+        drive(self.measuring, [self._way(way) for way in rest[:1]])
+        queue = iter(sorted(rest[1:], key=lambda way: self._ideal(way.variants[0])))
+        drive(self.measuring, [self._all(queue) for _ in range(_SIDE_BY_SIDE)])
+
+    def finish(self) -> Advice:
+        """The answers in order, and those inside the margin where nothing is safe."""
+        advice = self.advice
+        answers = [row.answer for row in advice.rows if row.answer is not None]
+        advice.tight = not answers
+        if not answers:
+            answers = [self._answer(trial, None, "") for trial in advice.trials if self._is_tight(trial)]
+        # The sort is stable, and simpler variants stand before others.
+        answers.sort(key=lambda each: (round(each.cost.seconds_per_token, 12), -each.config.batch))
+        kept: dict[str, Answer] = {}
+        for each in answers:
+            kept.setdefault(axes.name(replace(each.config, allocator=self.question.base.allocator)), each)
+        advice.answers = list(kept.values())[: self.question.top]
+        return advice
+
+    def _is_tight(self, trial: Trial) -> bool:
+        config = trial.record.config
+        return trial.verdict.kind == "tight" and config.cycle == self.question.cycle and self._may(config)
+
+    def _may(self, config: StepConfig) -> bool:
+        return self.question.change_script or axes.expressible(
+            replace(config, batch=self.question.base.batch, accumulation=1, cycle=self.question.base.cycle)
+        )
+
+    # -- one way ------------------------------------------------------------------------------------------
+
+    def _all(self, queue: Iterator[axes.Way]) -> Search:
+        for way in queue:
+            yield from self._way(way)
+
+    def _way(self, way: axes.Way) -> Search:
+        rows: list[Row] = []
+        for variant in way.variants:
+            row = Row(variant=variant)
+            row.note = self._pointless(variant, rows)
+            rows.append(row)
+            if way.told:
+                self.advice.rows.append(row)
+            if row.note or not way.told:
+                continue
+            if variant.compile == "off":
+                yield from self._eager(variant, row)
+            else:
+                yield from self._compiled(variant, row)
+
+    def _pointless(self, variant: StepConfig, before: Sequence[Row]) -> str:
+        """Why a variant is not run, or nothing.
+
+        Args:
+            before: the simpler variants of the same way.
+        """
+        answered = [row.answer for row in before if row.answer is not None]
+        same = [each for each in answered if each.config.dtype == variant.dtype]
+        if answered and not same and variant.compile != "off":
+            return f"no smaller and no faster than {axes.name(answered[0].config)}"
+        if same:
+            beyond = same[0].beyond
+            if beyond is not None and self._beyond_any_allocator(beyond):
+                return f"batch {beyond.record.config.batch} asks for more than there is, however it is cut"
+            return self._no_faster(variant, same[0])
+        found = [row.answer for row in self.advice.rows if row.answer is not None]
+        plain = len(axes.name(variant).split()) == len(axes.name(self._ways[0].variants[0]).split())
+        tried = any(row.runs for row in before)
+        if tried or not found or (plain and all(each.config.compile == "off" for each in found)):
+            return ""
+        return self._no_faster(variant, min(found, key=lambda each: each.cost.seconds_per_token))
+
+    def _no_faster(self, variant: StepConfig, best: Answer) -> str:
+        ideal = self._ideal(variant)
+        if best.cost.seconds_per_token <= ideal * ENOUGH:
+            gain = best.cost.seconds_per_token / ideal - 1
+            return f"at most {max(gain, 0):.1%} faster than {axes.name(best.config)}, were memory free"
+        return ""
+
+    def _ideal(self, variant: StepConfig) -> float:
+        """Predicted seconds per token with the largest batch, as if it fitted."""
+        return min((self._seconds(variant, each) for each in self._worth(variant)), default=float("inf"))
+
+    def _beyond_any_allocator(self, trial: Trial) -> bool:
+        """Whether tensors alone were more than the card has when it ran out: no allocator mends that."""
+        record = trial.record
+        if record.oom is None:
+            return False
+        available = self.question.limit_bytes + self.question.margin_bytes
+        return record.peak_allocated_bytes + record.oom.requested_bytes > available
+
+    # -- runs ---------------------------------------------------------------------------------------------
+
+    def _eager(
+        self, variant: StepConfig, row: Row
+    ) -> Generator[Sequence[StepConfig], Sequence[Record], None]:
+        worth = self._worth(variant)
+        found = yield from self._bisect(variant, worth, row)
+        self._reached[axes.name(replace(variant, allocator="default"))] = found.largest
+        # Where nothing is safe, the least batch is run as a whole all the same: it may yet be tight.
+        sizes = [each for each in worth if each.batch <= found.largest] or list(worth[:1])
+        beyond = self._last_trial(self._config(variant, worth, found.refused), "train")
+        while sizes:
+            # The proof is a run of all that the script does; the search has left out evaluation.
+            trial = (yield from self._run([self._of(variant, sizes[-1], self.question.cycle)], row))[0]
+            if trial.fits:
+                row.answer = self._answer(trial, beyond, self._told(found))
+                return
+            beyond = trial
+            sizes.pop()
+        row.note = f"not even batch {worth[0].batch} is safe"
+
+    def _compiled(
+        self, variant: StepConfig, row: Row
+    ) -> Generator[Sequence[StepConfig], Sequence[Record], None]:
+        worth = self._worth(variant)
+        scout = replace(variant, compile="off", memory_budget=100)
+        known = self._reached.get(axes.name(replace(scout, allocator="default")))
+        if known is None:
+            known = (yield from self._bisect(scout, worth, Row(variant=scout))).largest
+            self._reached[axes.name(replace(scout, allocator="default"))] = known
+        sizes = [each.batch for each in worth]
+        # Compiled steps keep less: the first pair is the next two sizes, so that the second is refused.
+        start = next((size for size in sizes if size > known), sizes[-1])
+        asking = bisect.dearly(sizes, self.question.limit_bytes, start=start)
+        seen: dict[int, Trial] = {}
+        asked = next(asking)
+        while True:
+            configs = [self._config(variant, worth, size, self.question.cycle) for size in asked]
+            trials = yield from self._run([each for each in configs if each is not None], row)
+            seen.update(zip(asked, trials, strict=True))
+            try:
+                asked = asking.send(dict(zip(asked, trials, strict=True)))
+            except StopIteration as end:
+                found: bisect.Found = end.value
+                break
+        if not found.largest:
+            row.note = f"not even batch {min(seen)} is safe"
+            return
+        beyond = None if found.refused is None else seen[found.refused]
+        row.answer = self._answer(seen[found.largest], beyond, self._told(found) or self._line(seen, sizes))
+
+    def _line(self, seen: dict[int, Trial], sizes: Sequence[int]) -> str:
+        """What the first size that was not run would need, by a line through the last two that were."""
+        known = sorted((size, trial.need_bytes) for size, trial in seen.items() if trial.need_bytes)[-2:]
+        following = [size for size in sizes if size > max(seen)]
+        if len(known) < 2 or not following:
+            return ""
+        (first, need), (second, more) = known
+        expected = int(more or 0) + (following[0] - second) * (int(more or 0) - int(need or 0)) // (
+            second - first
+        )
+        return (
+            f"batch {following[0]} was not run: a line through {first} and {second} "
+            f"asks for {mib(expected)} MiB (computed)"
+        )
+
+    def _bisect(
+        self, variant: StepConfig, worth: Sequence[Split], row: Row
+    ) -> Generator[Sequence[StepConfig], Sequence[Record], bisect.Found]:
+        asking = bisect.largest([each.batch for each in worth], self.question.limit_bytes)
+        size = next(asking)
+        while True:
+            config = self._config(variant, worth, size)
+            assert config is not None
+            trial = (yield from self._run([config], row))[0]
+            try:
+                size = asking.send(trial)
+            except StopIteration as end:
+                found: bisect.Found = end.value
+                return found
+
+    def _run(
+        self, configs: Sequence[StepConfig], row: Row
+    ) -> Generator[Sequence[StepConfig], Sequence[Record], list[Trial]]:
+        records = yield configs
+        trials = [Trial(record=each, verdict=judge(each, self.question.margin_bytes)) for each in records]
+        row.runs += len(trials)
+        for trial in trials:
+            if trial.record.id not in self._counted:
+                self._counted.add(trial.record.id)
+                self.advice.trials.append(trial)
+            if not trial.verdict.is_answer:
+                row.note = trial.verdict.sentence
+        return trials
+
+    # -- small things -------------------------------------------------------------------------------------
+
+    def _worth(self, variant: StepConfig) -> list[Split]:
+        """Splits that could be an answer; those that do not go with the methods are none."""
+        key = replace(variant, allocator="default")
+        if key not in self._known_worth:
+            possible = []
+            for each in self._splits:
+                with contextlib.suppress(RequestError):
+                    possible.append((each, self._seconds(variant, each)))
+            found = tokens.worthwhile([each for each, _ in possible], [seconds for _, seconds in possible])
+            self._known_worth[key] = found
+        return self._known_worth[key]
+
+    def _of(self, variant: StepConfig, split: Split, cycle: str = "train") -> StepConfig:
+        return replace(variant, batch=split.batch, accumulation=split.accumulation, cycle=cycle)
+
+    def _config(
+        self, variant: StepConfig, worth: Sequence[Split], batch: int | None, cycle: str = "train"
+    ) -> StepConfig | None:
+        chosen = [each for each in worth if each.batch == batch]
+        return self._of(variant, chosen[0], cycle) if chosen else None
+
+    def _last_trial(self, config: StepConfig | None, cycle: str) -> Trial | None:
+        return next((each for each in self.advice.trials if each.record.config == config), None)
+
+    def _seconds(self, variant: StepConfig, split: Split) -> float:
+        return cost.cost(self._of(variant, split), self.question.device.gpu).seconds_per_token
+
+    def _answer(self, trial: Trial, beyond: Trial | None, note: str) -> Answer:
+        config = trial.record.config
+        return Answer(
+            config=config,
+            split=tokens.split(self.question.tokens_per_step, config.block_size, config.batch),
+            cost=cost.cost(config, self.question.device.gpu),
+            trial=trial,
+            beyond=beyond,
+            note=note,
+        )
+
+    def _told(self, found: bisect.Found) -> str:
+        if not found.exceptions:
+            return ""
+        return f"not monotone: {', '.join(map(str, found.exceptions))} fits, a smaller batch does not"
+
+
+def smallest(advice: Advice) -> Trial | None:
+    """The run that came nearest to fitting where none does: the least batch, the least memory."""
+    answers = [trial for trial in advice.trials if trial.verdict.is_answer]
+    return min(
+        answers or advice.trials,
+        key=lambda each: (each.record.config.batch, each.record.peak_allocated_bytes),
+        default=None,
+    )
+
+
+def to_dict(advice: Advice) -> dict[str, Any]:
+    """Plain data for JSON."""
+    from nanocheck.advise import told
+
+    return told.advice(advice)

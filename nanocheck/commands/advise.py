@@ -1,0 +1,180 @@
+"""Search for the fastest configurations of a model that fit a card, and print them as lines to paste.
+
+Every answer was run. How fast it is was only computed, from the operations of a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nanocheck.config import StepConfig
+    from nanocheck.device import Device
+
+#: As shells report Ctrl-C.
+INTERRUPTED = 130
+_SIZES = ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add_card(parser)
+    add_model(parser)
+    add("--tokens-per-step", type=int, required=True, metavar="N", help="batch x accumulation x block size")
+    add("--margin", metavar="SIZE", help="what must stay free to be called safe (default 512MiB)")
+    add("--dtype", action="append", default=[], metavar="NAME", help="search these only (default bf16, fp16)")
+    add("--change-script", action="store_true", help="also what the training script itself has no word for")
+    add("--methods", default="", metavar="WORDS", help="such as chunked-loss,8bit,checkpoint-block")
+    add("--cycle", choices=("full", "train"), default="full", help="what a proof runs; train: no evaluation")
+    add("--top", type=int, default=3, metavar="N", help="how many answers (default 3)")
+    add_output(parser)
+
+
+def add_card(parser: argparse.ArgumentParser) -> None:
+    """Options that say where."""
+    from nanocheck.choosing import CHOICES
+    from nanocheck.gpus import DEFAULT_GPU, PLATFORMS
+
+    add = parser.add_argument
+    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="the card to answer for")
+    add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
+    add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
+    add("--platform", choices=PLATFORMS, default="linux", help="whose driver leaves how much memory")
+    add("--reserve", default="0", metavar="SIZE", help="held by others on the card, such as 2GiB")
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Options that say which model."""
+    from nanocheck.models import NAMES
+
+    add = parser.add_argument
+    add("--model", default="gpt2", metavar="NAME", help=", ".join(NAMES))
+    for name in _SIZES:
+        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=argparse.SUPPRESS)
+    add("--depth", type=int, metavar="N", help="a nanochat's layers; width and heads follow from them")
+    add("--bias", action="store_true", help=argparse.SUPPRESS)
+    add("--window", metavar="LETTERS", help="nanochat-2026's pattern of attention windows")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Options that say where to write, and from where to go on."""
+    add = parser.add_argument
+    add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
+    add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
+    add("--html", type=Path, metavar="FILE", help="write the answer as a page")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Raises:
+        RequestError: an unknown card, model, dtype or method; or tokens that make no step.
+        MachineError: the virtual GPU cannot be built here, or a file cannot be written.
+    """
+    from nanocheck.advise import search, text, told
+    from nanocheck.errors import RequestError
+    from nanocheck.units import parse_size_of
+    from nanocheck.verdicts import DEFAULT_MARGIN_BYTES
+
+    if arguments.top < 1:
+        raise RequestError(f"--top: expected at least 1, found {arguments.top}")
+    question = search.Question(
+        device=device(arguments),
+        base=model(arguments),
+        tokens_per_step=arguments.tokens_per_step,
+        margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+        dtypes=tuple(word for each in arguments.dtype for word in each.split(",")),
+        methods=tuple(word for word in arguments.methods.split(",") if word),
+        change_script=arguments.change_script,
+        cycle=arguments.cycle,
+        top=arguments.top,
+    )
+    with measuring(question.device, arguments) as measurement:
+        advice = told.advice(search.advise(question, measurement))
+    print(text.text(advice, width()))
+    write(advice, arguments)
+    if not advice["complete"]:
+        return INTERRUPTED
+    return 0 if advice["answers"] else 1
+
+
+def device(arguments: argparse.Namespace) -> Device:
+    """
+    Raises:
+        RequestError, MachineError: see ``choose_device``.
+    """
+    from nanocheck.choosing import choose_device
+    from nanocheck.gpus import find_gpu
+    from nanocheck.units import parse_size_of
+
+    return choose_device(
+        find_gpu(arguments.gpu, arguments.gpus),
+        arguments.device,
+        platform=arguments.platform,
+        reserve_bytes=parse_size_of("--reserve", arguments.reserve),
+    ).device
+
+
+def model(arguments: argparse.Namespace, depth: int | None = None) -> StepConfig:
+    """The model, batch and accumulation 1.
+
+    Raises:
+        RequestError: sizes that go with no model.
+    """
+    from nanocheck.config import StepConfig
+    from nanocheck.errors import RequestError
+
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in (*_SIZES, "window")}
+    layers = depth if depth is not None else arguments.depth
+    if layers is not None and given["n_layer"] not in (None, layers):
+        raise RequestError(f"expected --depth or --n-layer, found {layers} and {given['n_layer']}")
+    given["n_layer"] = layers if layers is not None else given["n_layer"]
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return StepConfig.from_dict({"model": arguments.model, "bias": arguments.bias, "batch": 1, **chosen})
+
+
+def measuring(device: Device, arguments: argparse.Namespace) -> Any:
+    """A ``Measurement`` with a line of progress, to be entered."""
+    import contextlib
+
+    from nanocheck.fingerprint import fingerprint
+    from nanocheck.harness.journal import Journal
+    from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, Measurement
+    from nanocheck.harness.progress import Progress
+
+    @contextlib.contextmanager
+    def opened() -> Any:
+        progress = Progress()
+        with contextlib.ExitStack() as stack:
+            stack.callback(progress.clear)
+            journal = None
+            if arguments.journal is not None:
+                journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
+            yield stack.enter_context(
+                # Eager steps come first, compiled ones are sure to follow: the server imports for both.
+                Measurement(device, journal=journal, progress=progress, preload=(*PRELOAD, *PRELOAD_COMPILED))
+            )
+
+    return opened()
+
+
+def write(data: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """The files that were asked for."""
+    import json
+
+    from nanocheck.stored import write_atomically
+
+    if arguments.json is not None:
+        write_atomically(arguments.json, json.dumps(data, indent=1) + "\n")
+    if arguments.html is not None:
+        from nanocheck.advise.page import render
+
+        write_atomically(arguments.html, render(data))
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns

@@ -1,0 +1,85 @@
+"""A card whose every run is decided by arithmetic, for the tests of searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from made_up import ENVIRONMENT, peaks
+
+from nanocheck.config import StepConfig
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.results import OutOfMemory, Record
+from nanocheck.units import MIB
+
+#: MiB that a configuration reserves.
+Need = Callable[[StepConfig], float]
+
+
+def card(**fields: Any) -> Device:
+    return Device(kind="virtual", gpu=find_gpu("rtx4070"), **fields)
+
+
+def line(config: StepConfig) -> float:
+    """Like GPT-2, 576 wide: compiled steps take half as much per sequence as eager ones."""
+    slope = {"off": 1100.0, "default": 560.0}[config.compile]
+    if config.loss == "chunked":
+        slope *= 0.6
+    if config.checkpointing != "none":
+        slope *= 0.5
+    return 1500 + slope * config.batch + (60 if config.cycle == "full" else 0)
+
+
+class Pending:
+    def __init__(self, config: StepConfig) -> None:
+        self.config = config
+        self.record: Record | None = None
+
+
+class Fake:
+    """A ``Measuring``; ``interrupt_after`` runs it raises what Ctrl-C raises."""
+
+    def __init__(self, device: Device, need: Need = line, interrupt_after: int | None = None) -> None:
+        self.device, self.need, self.left = device, need, interrupt_after
+        self.ran: list[StepConfig] = []
+        self.at_once = 0
+        self._pending: dict[str, Pending] = {}
+
+    def submit(self, config: StepConfig) -> Pending:
+        return self._pending.setdefault(config.id, Pending(config))
+
+    def wait(self) -> None:
+        """The first that waits ends, as in a pool of one worker."""
+        waiting = [each for each in self._pending.values() if each.record is None]
+        assert waiting, "waiting for nothing"
+        self.at_once = max(self.at_once, len(waiting))
+        if self.left is not None:
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+        self.ran.append(waiting[0].config)
+        waiting[0].record = self._record(waiting[0].config)
+
+    def _record(self, config: StepConfig) -> Record:
+        device = self.device.to_dict()
+        available = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+        need = round(self.need(config) * MIB)
+        common: dict[str, Any] = {
+            "config": config,
+            "provenance": "virtual",
+            "device": device,
+            "environment": ENVIRONMENT,
+        }
+        if need <= available:
+            return Record(outcome="completed", peaks=peaks(need * 9 // 10, need), **common)
+        died = OutOfMemory(
+            phase="backward",
+            step=0,
+            requested_bytes=need - available // 2,
+            exact=True,
+            shape=None,
+            line="loss.backward()",
+            message="out of memory",
+        )
+        return Record(outcome="oom", oom=died, peaks=peaks(available // 2, available // 2, steps=1), **common)

@@ -1,0 +1,149 @@
+"""The bisection against arbitrary functions, monotone or not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nanocheck.advise import bisect
+from nanocheck.advise.bisect import Found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    fits: bool
+    need_bytes: int | None
+
+
+Ask = Callable[[int], Outcome]
+
+sizes = st.lists(st.integers(1, 2000), min_size=1, max_size=60, unique=True).map(sorted)
+#: What runs reserve: rising with the batch, or anything at all; and not known where they died.
+rising = st.tuples(st.integers(0, 500), st.integers(0, 50)).map(
+    lambda line: lambda size: line[0] + line[1] * size
+)
+wild = st.integers(0, 2**30).map(lambda seed: lambda size: (size * 7919 + seed) ** 2 % 4001)
+
+
+def one_by_one(asking: bisect.Asking, ask: Ask) -> tuple[Found, list[int]]:
+    asked: list[int] = []
+    size = next(asking)
+    while True:
+        asked.append(size)
+        try:
+            size = asking.send(ask(size))
+        except StopIteration as end:
+            return end.value, asked
+
+
+def two_by_two(asking: Generator[tuple[int, ...], Any, Found], ask: Ask) -> tuple[Found, list[int]]:
+    asked: list[int] = []
+    some = next(asking)
+    while True:
+        assert 1 <= len(some) <= 2
+        asked += some
+        try:
+            some = asking.send({size: ask(size) for size in some})
+        except StopIteration as end:
+            return end.value, asked
+
+
+def asker(need: Callable[[int], int], limit: int) -> Ask:
+    def ask(size: int) -> Outcome:
+        found = need(size)
+        return Outcome(found <= limit, found if found <= limit else None)
+
+    return ask
+
+
+@given(sizes, rising, st.integers(0, 20_000), st.integers(1, 2000))
+def test_of_a_monotone_function_it_finds_the_largest(
+    choice: list[int], need: Callable[[int], int], limit: int, start: int
+) -> None:
+    found, asked = one_by_one(bisect.largest(choice, limit, start=start), asker(need, limit))
+    fitting = [size for size in choice if need(size) <= limit]
+    assert found.largest == max(fitting, default=0)
+    assert found.refused == min((size for size in choice if need(size) > limit), default=None)
+    assert found.exceptions == ()
+    assert len(asked) == len(set(asked)) <= 4 + 11 + len(bisect.PROBES)
+
+
+@given(sizes, st.one_of(rising, wild), st.integers(0, 4000), st.integers(1, 2000))
+def test_of_any_function_what_it_says_was_asked_and_is_so(
+    choice: list[int], need: Callable[[int], int], limit: int, start: int
+) -> None:
+    ask = asker(need, limit)
+    found, asked = one_by_one(bisect.largest(choice, limit, start=start), ask)
+    assert len(asked) == len(set(asked))
+    assert set(asked) <= set(choice)
+    at = -1
+    if found.largest:
+        at = choice.index(found.largest)
+        assert found.largest in asked
+        assert ask(found.largest).fits
+    if found.refused is None:
+        assert at == len(choice) - 1
+    else:
+        assert found.refused == choice[at + 1]
+        assert found.refused in asked
+        assert not ask(found.refused).fits
+    least = min((size for size in asked if not ask(size).fits), default=None)
+    expected = (
+        () if least is None else tuple(sorted(size for size in asked if ask(size).fits and size > least))
+    )
+    assert found.exceptions == expected
+
+
+def test_a_hole_beyond_the_frontier_is_found_by_a_probe() -> None:
+    hole = asker(lambda size: 0 if size in (*range(1, 11), 16, 22) else 9, 1)
+    found, asked = one_by_one(bisect.largest(range(1, 100), 1), hole)
+    assert found == Found(largest=10, refused=11, exceptions=(16, 22))
+    assert {14, 16, 22} <= set(asked)
+
+
+def test_a_line_needs_few_runs() -> None:
+    _, asked = one_by_one(
+        bisect.largest(range(1, 513), 12_000, probes=()), asker(lambda s: 100 + 90 * s, 12_000)
+    )
+    assert asked == [1, 2, 132, 133]
+
+
+@given(sizes, rising, st.integers(0, 20_000), st.integers(1, 2000))
+def test_dear_runs_are_few_and_what_is_said_of_them_is_so(
+    choice: list[int], need: Callable[[int], int], limit: int, start: int
+) -> None:
+    ask = asker(need, limit)
+    found, asked = two_by_two(bisect.dearly(choice, limit, start=start), ask)
+    assert len(asked) == len(set(asked))
+    fitting = [size for size in choice if need(size) <= limit]
+    if found.refused is not None:
+        assert found.largest == max(fitting, default=0)
+        assert found.refused in asked
+    elif found.largest:
+        assert found.largest in asked
+        assert found.largest in fitting
+        beyond = [size for size in choice if size > found.largest]
+        # Nothing refused: a line through needs that lie on a line cannot be wrong by a size.
+        assert not beyond or len(asked) < 2 or need(beyond[0]) > limit
+
+
+@given(sizes, wild, st.integers(0, 4000), st.integers(1, 2000))
+def test_dear_runs_of_any_function_end(
+    choice: list[int], need: Callable[[int], int], limit: int, start: int
+) -> None:
+    ask = asker(need, limit)
+    found, asked = two_by_two(bisect.dearly(choice, limit, start=start), ask)
+    assert len(asked) == len(set(asked))
+    assert found.largest == max((size for size in asked if ask(size).fits), default=0)
+    assert found.refused is None or (not ask(found.refused).fits and found.refused > found.largest)
+
+
+def test_two_dear_runs_are_enough_where_the_second_does_not_fit() -> None:
+    ask = asker(lambda size: 600 * size, 9_000)
+    found, asked = two_by_two(bisect.dearly([1, 2, 4, 8, 16, 32], 9_000, start=8), ask)
+    assert asked == [8, 16]
+    assert found == Found(largest=8, refused=16, exceptions=())

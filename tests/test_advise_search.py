@@ -1,0 +1,188 @@
+"""The search against cards that arithmetic decides, and what is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from advise_fakes import Fake, Need, card, line
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nanocheck.advise import axes, search, text, told
+from nanocheck.config import StepConfig
+from nanocheck.errors import RequestError
+from nanocheck.units import MIB
+
+BASE = StepConfig(n_embd=576, batch=1)
+
+
+def question(**fields: Any) -> search.Question:
+    return search.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
+
+
+def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[search.Advice, Fake]:
+    asked = question(**fields)
+    fake = Fake(asked.device, need, interrupt_after)
+    return search.advise(asked, fake), fake
+
+
+def test_note_a_is_answered_with_two_compiled_runs() -> None:
+    advice, fake = ask()
+    found = [(axes.name(each.config), each.split.batch, each.split.accumulation) for each in advice.answers]
+    assert found == [("bf16 compile", 16, 32), ("bf16 eager", 8, 64), ("fp16 eager", 8, 64)]
+    assert [each.batch for each in fake.ran if each.compile != "off"] == [16, 32]
+    assert advice.complete
+    assert not advice.tight
+
+
+def test_every_answer_was_run_as_a_whole_and_is_safe() -> None:
+    for need in (line, lambda config: line(config) * 3, lambda config: line(config) / 3):
+        advice, fake = ask(need)
+        for each in advice.answers:
+            assert each.config in fake.ran
+            assert each.config.cycle == "full"
+            assert each.trial.verdict.kind == "safe"
+            assert each.config.batch * each.config.accumulation * 1024 == 524_288
+
+
+def test_with_a_desktop_the_batch_is_halved_and_the_tokens_are_kept() -> None:
+    advice, _ = ask(device=card(reserve_bytes=2450 * MIB))
+    first = advice.answers[0]
+    assert (first.split.batch, first.split.accumulation) == (8, 64)
+    assert first.beyond is not None
+    assert first.beyond.record.config.batch == 16
+    assert first.beyond.verdict.kind == "oom"
+
+
+def test_what_evaluation_needs_beside_is_part_of_the_proof() -> None:
+    advice, _ = ask(lambda config: 5000 if config.cycle == "train" or config.batch <= 2 else 20_000)
+    assert {each.split.batch for each in advice.answers} == {2}
+
+
+def test_nothing_that_needs_an_edit_is_advised_unasked() -> None:
+    def need(config: StepConfig) -> float:
+        return 5000 if config.checkpointing == "block" else 20_000
+
+    assert ask(need)[0].answers == []
+    advice, _ = ask(need, change_script=True)
+    assert advice.answers
+    assert all(each.config.checkpointing == "block" for each in advice.answers)
+    assert all("the script must change" in text.text(told.advice(advice)) for _ in advice.answers)
+
+
+def test_methods_that_cannot_be_noticeably_faster_are_not_run() -> None:
+    advice, fake = ask(change_script=True)
+    assert axes.name(advice.answers[0].config) == "bf16 compile"
+    assert not any(each.checkpointing != "none" for each in fake.ran)
+    left_out = [row for row in advice.rows if "checkpoint-block" in axes.name(row.variant)]
+    assert left_out
+    assert all("faster than" in row.note for row in left_out)
+    shown = text.text(told.advice(advice))
+    assert "checkpoint-block" not in shown
+    assert f"{len([row for row in advice.rows if not row.runs])} further ways were not run" in shown
+
+
+def test_where_only_a_small_batch_fits_methods_are_tried() -> None:
+    advice, fake = ask(lambda config: line(config) * 4.5, change_script=True)
+    assert any(each.loss == "chunked" for each in fake.ran)
+    best = advice.answers[0]
+    assert best.cost.seconds_per_token <= min(each.cost.seconds_per_token for each in advice.answers)
+
+
+def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
+    base = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 12, "batch": 1})
+    advice, fake = ask(base=base)
+    assert {each.compile for each in fake.ran} == {"off", "default"}
+    assert {each.config.compile for each in advice.answers} == {"default"}
+    assert "--total-batch-size=524288" in text.text(told.advice(advice))
+
+
+def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
+    advice, _ = ask(lambda config: 11_200)
+    assert advice.tight
+    assert advice.answers
+    assert all(each.trial.verdict.kind == "tight" for each in advice.answers)
+    assert "Nothing is safe" in text.text(told.advice(advice))
+
+
+def test_where_nothing_fits_the_smallest_run_is_told() -> None:
+    advice, _ = ask(lambda config: 30_000)
+    assert advice.answers == []
+    smallest = search.smallest(advice)
+    assert smallest is not None
+    assert smallest.record.config.batch == 1
+    words = " ".join(text.text(told.advice(advice)).split())
+    assert f"The smallest that was run, {smallest.record.id}: oom: backward of step 0" in words
+
+
+@pytest.mark.parametrize("runs", [0, 3, 8])
+def test_ctrl_c_keeps_what_was_found(runs: int) -> None:
+    advice, fake = ask(interrupt_after=runs)
+    assert not advice.complete
+    assert len(fake.ran) == runs
+    assert len(advice.trials) <= runs
+    shown = text.text(told.advice(advice))
+    assert shown.endswith("nothing is known of what is missing")
+    whole = ask()[0]
+    if runs == 8:
+        assert [axes.name(each.config) for each in advice.answers] == ["bf16 eager"]
+    assert len(advice.answers) <= len(whole.answers)
+
+
+def test_a_run_that_gives_no_answer_is_not_counted_as_fitting() -> None:
+    class Broken(Fake):
+        def _record(self, config: StepConfig) -> Any:
+            record = super()._record(config)
+            return replace(record, outcome="crashed", peaks=(), detail="no such kernel")
+
+    asked = question()
+    advice = search.advise(asked, Broken(asked.device))
+    assert advice.answers == []
+    assert "crashed: no such kernel" in text.text(told.advice(advice))
+
+
+def test_two_searches_go_on_at_once() -> None:
+    _, fake = ask(lambda config: line(config) * 4.5, change_script=True)
+    assert fake.at_once >= 2
+
+
+@settings(max_examples=25)
+@given(st.integers(1, 24), st.floats(0.05, 8), st.integers(0, 6000))
+def test_the_first_answer_is_the_fastest_that_fits_of_all_there_are(
+    tokens: int, scale: float, held: int
+) -> None:
+    """Against trying everything: no plain way that is safe is noticeably faster than the first answer."""
+
+    def need(config: StepConfig) -> float:
+        return line(config) * scale
+
+    asked = question(device=card(reserve_bytes=held * MIB), tokens_per_step=1024 * tokens)
+    fake = Fake(asked.device, need)
+    advice = search.advise(asked, fake)
+    best = min(
+        (
+            search.cost.cost(config, asked.device.gpu).seconds_per_token
+            for mode in ("off", "default")
+            for batch in range(1, tokens + 1)
+            if tokens % batch == 0
+            for config in [
+                replace(BASE, compile=mode, batch=batch, accumulation=tokens // batch, cycle="full")
+            ]
+            if need(config) * MIB <= asked.limit_bytes
+        ),
+        default=None,
+    )
+    if advice.tight:
+        assert best is None
+        return
+    assert best is not None
+    assert advice.answers[0].cost.seconds_per_token <= best * search.ENOUGH
+
+
+def test_a_wrong_request_is_refused_before_anything_runs() -> None:
+    with pytest.raises(RequestError, match="tokens-per-step"):
+        ask(tokens_per_step=100)
+    with pytest.raises(RequestError, match="--dtype"):
+        ask(dtypes=("int4",))
