@@ -75,6 +75,7 @@ def test_a_program_that_measures_itself_finds_the_same_peak(
     )
 
 
+@pytest.mark.slow
 def test_checkpointing_is_seen_in_the_activations(tmp_path: Path) -> None:
     """The same Llama through transformers' Trainer: parameters and state stay, activations shrink."""
     found = []

@@ -102,6 +102,7 @@ def test_full_runs_to_the_scripts_own_end_and_keeps_its_code(train: Path) -> Non
     assert ran.returncode == 9
 
 
+@pytest.mark.slow
 def test_the_batch_that_fits_is_found_by_running_it(train: Path) -> None:
     """2.1 GiB for PyTorch: 256 MiB for the model, and 512 MiB or more for each of the batch."""
     (train / "train.py").write_text(TRAIN.replace("torch.randn(batch,", "torch.randn(16384 * batch,"))
