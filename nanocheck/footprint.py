@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from nanocheck.shapes import block_linears, parameter_shapes
+from nanocheck.shapes import bf16_embeddings, block_linears, parameter_shapes
 
 if TYPE_CHECKING:
     from nanocheck.config import StepConfig
@@ -28,25 +28,33 @@ _SMALLEST_QUANTISED = 4096
 _SMALLEST_PAGED = 100_000
 
 
-def trained_sizes(config: StepConfig) -> list[int]:
-    """How many numbers each trained parameter has."""
-    if config.weights != "nf4-lora":
-        return [math.prod(shape) for shape in parameter_shapes(config)]
-    block = [(LORA_RANK * width, height * LORA_RANK) for height, width in block_linears(config)]
-    return [size for pair in block for size in pair] * config.n_layer
-
-
-def _trained_itemsize(config: StepConfig) -> int:
-    return 2 if config.weights == "bf16" else 4
+def trained(config: StepConfig) -> list[tuple[int, int]]:
+    """How many numbers each trained parameter has, and the bytes of each number."""
+    if config.weights == "nf4-lora":
+        block = [(LORA_RANK * width, height * LORA_RANK) for height, width in block_linears(config)]
+        return [(size, 4) for pair in block for size in pair] * config.n_layer
+    sizes = [math.prod(shape) for shape in parameter_shapes(config)]
+    if config.weights == "bf16":
+        return [(size, 2) for size in sizes]
+    found = [(size, 4) for size in sizes]
+    for shape in bf16_embeddings(config):
+        found.remove((math.prod(shape), 4))
+        found.append((math.prod(shape), 2))
+    return found
 
 
 def weight_bytes(config: StepConfig) -> int:
     """Bytes of the weights, with quantisation constants and adapters."""
     if config.weights != "nf4-lora":
-        return _trained_itemsize(config) * sum(trained_sizes(config))
+        return sum(size * each for size, each in trained(config))
     linears = [math.prod(shape) for shape in block_linears(config)] * config.n_layer
     frozen = 2 * (config.parameters - sum(linears))
-    return frozen + sum(map(nf4_bytes, linears)) + _NF4_SHARED_BYTES + 4 * sum(trained_sizes(config))
+    return (
+        frozen
+        + sum(map(nf4_bytes, linears))
+        + _NF4_SHARED_BYTES
+        + sum(size * each for size, each in trained(config))
+    )
 
 
 def nf4_bytes(size: int) -> int:
@@ -60,23 +68,23 @@ def nf4_bytes(size: int) -> int:
 
 def gradient_bytes(config: StepConfig) -> int:
     """Bytes of all gradients, or of the largest where each is dropped at once."""
-    sizes = trained_sizes(config)
-    return _trained_itemsize(config) * (max(sizes) if config.update == "backward" else sum(sizes))
+    sizes = [size * each for size, each in trained(config)]
+    return max(sizes) if config.update == "backward" else sum(sizes)
 
 
 def state_bytes(config: StepConfig) -> int:
     """Bytes of an AdamW's state that PyTorch's allocator holds on the GPU."""
-    return sum(_state(config, size) for size in trained_sizes(config)) + _maps(config)
+    return sum(_state(config, size, each) for size, each in trained(config)) + _maps(config)
 
 
-def _state(config: StepConfig, size: int) -> int:
-    name, plain = config.optimizer, 2 * size * _trained_itemsize(config)
+def _state(config: StepConfig, size: int, itemsize: int) -> int:
+    name, plain = config.optimizer, 2 * size * itemsize
     if name == "adamw-fused":
         return plain + 4  # its step counter is on the GPU
     if name in ("adamw-8bit", "adamw-8bit-paged"):
         if size < _SMALLEST_QUANTISED:
             return 8 * size  # fp32, whatever the weights are
-        codes = 0 if name == "adamw-8bit-paged" and size >= _SMALLEST_PAGED else 2 * size
+        codes = 0 if _pages(config) and size >= _SMALLEST_PAGED else 2 * size
         return codes + 2 * 4 * -(-size // 256)
     if name == "adamw-4bit" and size >= _SMALLEST_QUANTISED and size % 128 == 0:
         return 2 * (size // 2 + 4 * (size // 128) + 4 * 16)
@@ -89,23 +97,27 @@ def _maps(config: StepConfig) -> int:
     """bitsandbytes' two tables of 256 values, of each optimizer that has any 8-bit state."""
     if not config.optimizer.startswith("adamw-8bit"):
         return 0
-    quantised = sum(size >= _SMALLEST_QUANTISED for size in trained_sizes(config))
+    quantised = sum(size >= _SMALLEST_QUANTISED for size, _ in trained(config))
     return 2 * 256 * 4 * (quantised if config.update == "backward" else min(quantised, 1))
 
 
 def managed_bytes(config: StepConfig) -> int:
     """Bytes of state in managed memory, which the driver moves between host and GPU."""
-    if config.optimizer != "adamw-8bit-paged":
+    if not _pages(config):
         return 0
-    return sum(2 * size for size in trained_sizes(config) if size >= _SMALLEST_PAGED)
+    return sum(2 * size for size, _ in trained(config) if size >= _SMALLEST_PAGED)
+
+
+def _pages(config: StepConfig) -> bool:
+    """bitsandbytes loads a checkpoint's states to the GPU as any others: resumed, nothing is paged."""
+    return config.optimizer == "adamw-8bit-paged" and config.cycle != "resume"
 
 
 def host_bytes(config: StepConfig) -> int:
     """Bytes of the host's memory that the optimizer takes: weights, gradients, and two numbers of state."""
     if config.optimizer != "adamw-offload":
         return 0
-    moved = sum(size for size in trained_sizes(config) if size >= _SMALLEST_QUANTISED)
-    return 4 * moved * _trained_itemsize(config)
+    return sum(4 * size * each for size, each in trained(config) if size >= _SMALLEST_QUANTISED)
 
 
 def static_bytes(config: StepConfig) -> int:

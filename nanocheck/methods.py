@@ -208,7 +208,7 @@ METHODS = (
         field="update",
         value="backward",
         title="update in the backward, gradients dropped at once",
-        saves="all gradients but those of the parameter at hand: 4 P less its bytes, in an eager step",
+        saves="all gradients but one: 4 P less its bytes, if the eager backward peaks at its end",
         saved_bytes=lambda config: (
             footprint.gradient_bytes(replace(config, update="step"))
             - footprint.gradient_bytes(replace(config, update="backward"))
@@ -265,9 +265,11 @@ def notes(config: StepConfig) -> tuple[str, ...]:
     if config.optimizer == "adamw-offload":
         host = footprint.host_bytes(config)
         found.append(f"the host holds {host / 2**20:,.0f} MiB of pinned memory (computed)")
-    if config.optimizer == "adamw-8bit-paged":
-        managed = footprint.managed_bytes(config)
+    managed = footprint.managed_bytes(config)
+    if managed:
         found.append(f"{managed / 2**20:,.0f} MiB of state are in managed memory and in no peak (computed)")
+    elif config.optimizer == "adamw-8bit-paged":
+        found.append("a resumed state is not paged: bitsandbytes loads it to the GPU")
     return tuple(found)
 
 

@@ -17,6 +17,16 @@ def block_linears(config: StepConfig) -> tuple[Shape, ...]:
     return (*attention, (4 * c, c), (c, 4 * c))
 
 
+def bf16_embeddings(config: StepConfig) -> tuple[Shape, ...]:
+    """Shapes of the embeddings that nanochat keeps in bf16 while all else is fp32."""
+    table = (config.vocab_size, config.n_embd)
+    if config.model == "nanochat-2025":
+        return (table,)
+    if config.model == "nanochat-2026" and config.dtype == "bf16":
+        return (table,) * (1 + (config.n_layer + 1) // 2)
+    return ()
+
+
 def parameter_shapes(config: StepConfig) -> tuple[Shape, ...]:
     """Shapes of all parameters, each once, in no particular order."""
     return (

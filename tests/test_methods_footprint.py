@@ -87,6 +87,22 @@ def test_weights_gradients_and_state_are_the_closed_forms(fields: dict[str, Any]
     assert found["backward 1"] - found["optimizer 1"] == gradients
 
 
+@pytest.mark.parametrize("weights", ["fp32", "bf16", "nf4-lora"])
+@pytest.mark.parametrize("model", ["nanochat-2025", "nanochat-2026"])
+def test_the_forms_hold_for_nanochat(model: str, weights: str, held: Held) -> None:
+    fields = {"model": model, "n_head": 2, "weights": weights}
+    fused, small = (held(**fields, optimizer=name) for name in ("adamw-fused", "adamw-8bit"))
+    one, other = (config(**fields, optimizer=name) for name in ("adamw-fused", "adamw-8bit"))
+    assert fused["backward 1"] - fused["optimizer 1"] == footprint.gradient_bytes(one)
+    saved = footprint.state_bytes(one) - footprint.state_bytes(other)
+    assert fused["optimizer 1"] - small["optimizer 1"] == saved
+    # Rotary tables and lengths of tokens are no weights, and the same in every format.
+    buffers = held(model=model, n_head=2, optimizer="adamw-fused")["build 0"] - footprint.weight_bytes(
+        config(model=model, n_head=2, optimizer="adamw-fused")
+    )
+    assert fused["build 0"] - footprint.weight_bytes(one) == buffers
+
+
 def test_a_checkpointed_block_keeps_its_input_and_nothing_else(held: Held) -> None:
     two, three = (held(n_layer=layers, checkpointing="block")["forward 0"] for layers in (2, 3))
     weights = footprint.weight_bytes(config(n_layer=3)) - footprint.weight_bytes(config(n_layer=2))

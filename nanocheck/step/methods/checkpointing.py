@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, noop_context_fn
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 _ATEN = torch.ops.aten
 
@@ -24,9 +24,10 @@ KEPT = [
     _ATEN._scaled_dot_product_flash_attention_for_cpu.default,
 ]
 
-_CONTEXTS: dict[str, Callable[[], Any]] = {
-    "block": noop_context_fn,
-    "selective": partial(create_selective_checkpoint_contexts, KEPT),
+#: Dynamo takes a context function of this form, but not the one that stands for none.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "block": {},
+    "selective": {"context_fn": partial(create_selective_checkpoint_contexts, KEPT)},
 }
 
 
@@ -43,13 +44,13 @@ def checkpoint_blocks(model: nn.Module, kind: str) -> None:
     if kind == "none":
         return
     for block in model.get_submodule("transformer.h").children():
-        block.forward = partial(_checkpointed, block, block.forward, _CONTEXTS[kind])
+        block.forward = partial(_checkpointed, block, block.forward, _OPTIONS[kind])
 
 
 def _checkpointed(
-    block: nn.Module, forward: Callable[..., Any], contexts: Callable[[], Any], *args: Any, **kwargs: Any
+    block: nn.Module, forward: Callable[..., Any], options: dict[str, Any], *args: Any, **kwargs: Any
 ) -> Any:
     # Evaluation has no backward for which anything would be kept.
     if not block.training:
         return forward(*args, **kwargs)
-    return checkpoint(forward, *args, use_reentrant=False, context_fn=contexts, **kwargs)
+    return checkpoint(forward, *args, use_reentrant=False, **options, **kwargs)
