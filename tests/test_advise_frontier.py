@@ -11,7 +11,7 @@ import chromium
 import pytest
 from advise_fakes import Fake, Need, card, line
 
-from nanocheck.advise import frontier, heat, page, search, told
+from nanocheck.advise import answers, frontier, heat, page, search, told
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 
@@ -151,7 +151,7 @@ def test_the_limit_lies_between_the_cells() -> None:
 def test_the_advice_is_a_page_too() -> None:
     base = StepConfig(n_embd=576, batch=1)
     for need in (line, lambda config: 30_000):
-        asked = search.Question(device=card(), base=base, tokens_per_step=524_288)
+        asked = answers.Question(device=card(), base=base, tokens_per_step=524_288)
         found = told.advice(search.advise(asked, Fake(asked.device, need)))
         shown = " ".join(outline(page.render(found)).words)
         if found["answers"]:
@@ -184,6 +184,7 @@ def test_the_page_is_seen_whole_on_a_phone_and_on_a_desk(tmp_path: Path) -> None
                 "return t.width && (t.left < b.left || t.right > b.right || t.bottom > b.bottom + 1)}).length"
             )
             assert outside == 0
+            assert browser.evaluate("document.querySelector('tbody th').offsetHeight") < 60
             widest = browser.evaluate(
                 "Math.max(...[...document.querySelectorAll('.heat .name')]"
                 ".map(e => e.getBoundingClientRect().width))"

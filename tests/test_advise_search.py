@@ -10,7 +10,7 @@ from advise_fakes import Fake, Need, card, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.advise import axes, search, text, told
+from nanocheck.advise import answers, axes, search, text, told
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.units import MIB
@@ -18,11 +18,11 @@ from nanocheck.units import MIB
 BASE = StepConfig(n_embd=576, batch=1)
 
 
-def question(**fields: Any) -> search.Question:
-    return search.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
+def question(**fields: Any) -> answers.Question:
+    return answers.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
 
 
-def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[search.Advice, Fake]:
+def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[answers.Advice, Fake]:
     asked = question(**fields)
     fake = Fake(asked.device, need, interrupt_after)
     return search.advise(asked, fake), fake
@@ -48,12 +48,14 @@ def test_every_answer_was_run_as_a_whole_and_is_safe() -> None:
 
 
 def test_with_a_desktop_the_batch_is_halved_and_the_tokens_are_kept() -> None:
-    advice, _ = ask(device=card(reserve_bytes=2450 * MIB))
+    advice, fake = ask(device=card(reserve_bytes=2450 * MIB))
     first = advice.answers[0]
     assert (first.split.batch, first.split.accumulation) == (8, 64)
     assert first.beyond is not None
     assert first.beyond.record.config.batch == 16
     assert first.beyond.verdict.kind == "oom"
+    # 16 sequences ask for more than there is, by a line: no allocator is tried for them.
+    assert [each.batch for each in fake.ran if each.compile != "off"] == [8, 16]
 
 
 def test_what_evaluation_needs_beside_is_part_of_the_proof() -> None:
@@ -99,6 +101,14 @@ def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
     assert "--total-batch-size=524288" in text.text(told.advice(advice))
 
 
+def test_one_mode_is_searched_where_one_is_asked_for() -> None:
+    for mode in ("off", "default"):
+        advice, fake = ask(modes=(mode,))
+        assert {each.config.compile for each in advice.answers} == {mode}
+        assert {row.variant.compile for row in advice.rows} == {mode}
+        assert fake.ran
+
+
 def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
     advice, _ = ask(lambda config: 11_200)
     assert advice.tight
@@ -110,7 +120,7 @@ def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
 def test_where_nothing_fits_the_smallest_run_is_told() -> None:
     advice, _ = ask(lambda config: 30_000)
     assert advice.answers == []
-    smallest = search.smallest(advice)
+    smallest = answers.smallest(advice)
     assert smallest is not None
     assert smallest.record.config.batch == 1
     words = " ".join(text.text(told.advice(advice)).split())

@@ -92,6 +92,7 @@ def ways(
     *,
     dtypes: Sequence[str] = (),
     methods: Sequence[str] = (),
+    modes: Sequence[str] = ("default", "off"),
     change_script: bool = False,
 ) -> list[Way]:
     """Every way to search, those with the fewest methods first.
@@ -101,6 +102,7 @@ def ways(
         dtypes: those asked for; without any, bf16 and fp16, or fp16 alone on a card without bf16.
         methods: words, or words joined by ``+``, that may be set beside the script's own; without any,
             ``CHANGES`` where the script may be changed.
+        modes: of ``torch.compile``.
         change_script: whether ways may be answers that need an edit of the script.
 
     Raises:
@@ -121,7 +123,7 @@ def ways(
     chosen = tuple(dtypes) or (("bf16", "fp16") if gpu.bf16_tflops is not None else ("fp16",))
     found = []
     for changes in _choices(extra.values()):
-        for mode in ("default", "off") if "compile" not in changes else (changes["compile"],):
+        for mode in modes if "compile" not in changes else (changes["compile"],):
             variants = _variants(usual, {**changes, "compile": mode}, chosen)
             if variants:
                 found.append(Way(variants, change_script or all(map(expressible, variants))))

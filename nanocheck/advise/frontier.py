@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nanocheck.advise import axes, bisect
+from nanocheck.advise.answers import Trial
 from nanocheck.advise.drive import Measuring, Search, drive
-from nanocheck.advise.search import Trial
 from nanocheck.config import StepConfig
 from nanocheck.device import Device
 from nanocheck.errors import RequestError

@@ -17,6 +17,7 @@ _LETTERS = 12
 SHADES = 8
 
 STYLE = """
+tbody th { white-space: nowrap; }
 .heat { display: block; font-size: 11.5px; }
 .heat text { fill: var(--text); text-anchor: middle; }
 .heat .batch, .heat .name { fill: var(--quiet); }

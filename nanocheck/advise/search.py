@@ -10,115 +10,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
+from nanocheck import footprint
 from nanocheck.advise import axes, bisect, cost, tokens
+from nanocheck.advise.answers import Advice, Answer, Question, Row, Trial
 from nanocheck.advise.drive import Measuring, Search, drive
 from nanocheck.advise.tokens import Split
 from nanocheck.config import StepConfig
-from nanocheck.device import Device
 from nanocheck.errors import RequestError
 from nanocheck.results import Record
 from nanocheck.units import mib
-from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, Verdict, judge
+from nanocheck.verdicts import judge
 
 #: What could be faster by no more than this is not worth half a minute of search; the count of operations
 #: is not that good either.
 ENOUGH = 1.03
+#: A computed need is a reason not to run only where it is so far beyond the limit.
+_SURE = 1.1
 #: Sizes at once that dear searches ask for, and searches at once.
 _SIDE_BY_SIDE = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """
-    Attributes:
-        base: the model; batch, accumulation and methods are found.
-        tokens_per_step: batch x accumulation x block_size.
-        dtypes, methods, change_script: see ``axes.ways``.
-        cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default.
-        top: how many answers.
-    """
-
-    device: Device
-    base: StepConfig
-    tokens_per_step: int
-    margin_bytes: int = DEFAULT_MARGIN_BYTES
-    dtypes: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    change_script: bool = False
-    cycle: str = "full"
-    top: int = 3
-
-    @property
-    def limit_bytes(self) -> int:
-        """What PyTorch may reserve and still be safe."""
-        device = self.device
-        return device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes - self.margin_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One run. ``need_bytes`` is what it reserved, where it completed."""
-
-    record: Record
-    verdict: Verdict
-
-    @property
-    def fits(self) -> bool:
-        return self.verdict.kind == "safe"
-
-    @property
-    def need_bytes(self) -> int | None:
-        return self.record.peak_reserved_bytes if self.record.outcome == "completed" else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A configuration that fits, as it was run.
-
-    Attributes:
-        beyond: the next larger batch that would be an answer, run and refused; ``None`` where there is none
-            or it was not run.
-        note: why no larger batch is the answer, or what else to know.
-    """
-
-    config: StepConfig
-    split: Split
-    cost: cost.Cost
-    trial: Trial
-    beyond: Trial | None
-    note: str
-
-
-@dataclass(kw_only=True)
-class Row:
-    """What became of one variant: an answer, or why not."""
-
-    variant: StepConfig
-    runs: int = 0
-    answer: Answer | None = None
-    note: str = ""
-
-
-@dataclass(kw_only=True)
-class Advice:
-    """
-    Attributes:
-        answers: best first.
-        rows: every variant that was considered.
-        trials: every run, in the order they ended.
-        complete: not interrupted.
-        tight: the answers are inside the margin: nothing is safe.
-    """
-
-    question: Question
-    answers: list[Answer] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    trials: list[Trial] = field(default_factory=list)
-    complete: bool = False
-    tight: bool = False
 
 
 def advise(question: Question, measuring: Measuring) -> Advice:
@@ -146,6 +57,7 @@ class _Search:
             question.device.gpu,
             dtypes=question.dtypes,
             methods=question.methods,
+            modes=question.modes,
             change_script=question.change_script,
         )
         self._counted: set[str] = set()
@@ -220,9 +132,9 @@ class _Search:
         if answered and not same and variant.compile != "off":
             return f"no smaller and no faster than {axes.name(answered[0].config)}"
         if same:
-            beyond = same[0].beyond
-            if beyond is not None and self._beyond_any_allocator(beyond):
-                return f"batch {beyond.record.config.batch} asks for more than there is, however it is cut"
+            larger = self._too_large(same[0])
+            if larger and variant.compile != "off":
+                return larger
             return self._no_faster(variant, same[0])
         found = [row.answer for row in self.advice.rows if row.answer is not None]
         plain = len(axes.name(variant).split()) == len(axes.name(self._ways[0].variants[0]).split())
@@ -242,13 +154,25 @@ class _Search:
         """Predicted seconds per token with the largest batch, as if it fitted."""
         return min((self._seconds(variant, each) for each in self._worth(variant)), default=float("inf"))
 
-    def _beyond_any_allocator(self, trial: Trial) -> bool:
-        """Whether tensors alone were more than the card has when it ran out: no allocator mends that."""
-        record = trial.record
-        if record.oom is None:
-            return False
-        available = self.question.limit_bytes + self.question.margin_bytes
-        return record.peak_allocated_bytes + record.oom.requested_bytes > available
+    def _too_large(self, answer: Answer) -> str:
+        """Why no allocator would make room for the next larger batch, or nothing.
+
+        Arithmetic, and so only for what is dear to run: what tensors ask for grows with the batch along a
+        line from weights, gradients and state at none through the answer, to within the ``_SURE``.
+        """
+        batch, allocated = answer.config.batch, answer.trial.record.peak_allocated_bytes
+        following = [
+            each.batch
+            for each in self._worth(replace(answer.config, batch=1, accumulation=1))
+            if each.batch > batch
+        ]
+        if not following:
+            return "no larger batch is an answer"
+        static = footprint.static_bytes(answer.config)
+        expected = static + (allocated - static) * following[0] // batch
+        if expected < _SURE * self.question.limit_bytes:
+            return ""
+        return f"tensors of batch {following[0]} alone would be {mib(expected)} MiB (computed)"
 
     # -- runs ---------------------------------------------------------------------------------------------
 
@@ -389,20 +313,3 @@ class _Search:
         if not found.exceptions:
             return ""
         return f"not monotone: {', '.join(map(str, found.exceptions))} fits, a smaller batch does not"
-
-
-def smallest(advice: Advice) -> Trial | None:
-    """The run that came nearest to fitting where none does: the least batch, the least memory."""
-    answers = [trial for trial in advice.trials if trial.verdict.is_answer]
-    return min(
-        answers or advice.trials,
-        key=lambda each: (each.record.config.batch, each.record.peak_allocated_bytes),
-        default=None,
-    )
-
-
-def to_dict(advice: Advice) -> dict[str, Any]:
-    """Plain data for JSON."""
-    from nanocheck.advise import told
-
-    return told.advice(advice)

@@ -11,7 +11,7 @@ from typing import Any
 import nanocheck
 from nanocheck import methods
 from nanocheck.advise import axes, cost, paste
-from nanocheck.advise.search import Advice, Answer, Question, Row, Trial, smallest
+from nanocheck.advise.answers import Advice, Answer, Question, Row, Trial, smallest
 from nanocheck.config import StepConfig
 from nanocheck.device import Device
 

@@ -25,6 +25,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--tokens-per-step", type=int, required=True, metavar="N", help="batch x accumulation x block size")
     add("--margin", metavar="SIZE", help="what must stay free to be called safe (default 512MiB)")
     add("--dtype", action="append", default=[], metavar="NAME", help="search these only (default bf16, fp16)")
+    add("--compile", choices=("default", "off"), help="search steps in this mode only (default both)")
     add("--change-script", action="store_true", help="also what the training script itself has no word for")
     add("--methods", default="", metavar="WORDS", help="such as chunked-loss,8bit,checkpoint-block")
     add("--cycle", choices=("full", "train"), default="full", help="what a proof runs; train: no evaluation")
@@ -72,20 +73,21 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: an unknown card, model, dtype or method; or tokens that make no step.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
-    from nanocheck.advise import search, text, told
+    from nanocheck.advise import answers, search, text, told
     from nanocheck.errors import RequestError
     from nanocheck.units import parse_size_of
     from nanocheck.verdicts import DEFAULT_MARGIN_BYTES
 
     if arguments.top < 1:
         raise RequestError(f"--top: expected at least 1, found {arguments.top}")
-    question = search.Question(
+    question = answers.Question(
         device=device(arguments),
         base=model(arguments),
         tokens_per_step=arguments.tokens_per_step,
         margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
         dtypes=tuple(word for each in arguments.dtype for word in each.split(",")),
         methods=tuple(word for word in arguments.methods.split(",") if word),
+        modes=(arguments.compile,) if arguments.compile else ("default", "off"),
         change_script=arguments.change_script,
         cycle=arguments.cycle,
         top=arguments.top,
@@ -137,6 +139,7 @@ def model(arguments: argparse.Namespace, depth: int | None = None) -> StepConfig
 def measuring(device: Device, arguments: argparse.Namespace) -> Any:
     """A ``Measurement`` with a line of progress, to be entered."""
     import contextlib
+    import sys
 
     from nanocheck.fingerprint import fingerprint
     from nanocheck.harness.journal import Journal
@@ -151,6 +154,8 @@ def measuring(device: Device, arguments: argparse.Namespace) -> Any:
             journal = None
             if arguments.journal is not None:
                 journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
+                for note in journal.notes:
+                    print(f"nanocheck: {note}", file=sys.stderr)
             yield stack.enter_context(
                 # Eager steps come first, compiled ones are sure to follow: the server imports for both.
                 Measurement(device, journal=journal, progress=progress, preload=(*PRELOAD, *PRELOAD_COMPILED))
