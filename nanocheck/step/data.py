@@ -34,12 +34,7 @@ class Batches:
 
     def next(self, split: str = "train") -> tuple[Tensor, Tensor]:
         """Inputs and next-token targets, int64 of shape (B, T), on the device."""
-        length = self._config.block_size
-        starts = torch.randint(
-            len(self._tokens) - length, (self._config.batch,), generator=self._generator
-        ).tolist()
-        x = torch.stack([self._window(start, length) for start in starts])
-        y = torch.stack([self._window(start + 1, length) for start in starts])
+        x, y = self.windows()
         if torch.device(self._device).type == "cuda":
             x, y = (
                 x.pin_memory().to(self._device, non_blocking=True),
@@ -47,6 +42,16 @@ class Batches:
             )
         else:
             x, y = x.to(self._device), y.to(self._device)
+        return x, y
+
+    def windows(self) -> tuple[Tensor, Tensor]:
+        """Inputs and next-token targets, int64 of shape (B, T), on the host."""
+        length = self._config.block_size
+        starts = torch.randint(
+            len(self._tokens) - length, (self._config.batch,), generator=self._generator
+        ).tolist()
+        x = torch.stack([self._window(start, length) for start in starts])
+        y = torch.stack([self._window(start + 1, length) for start in starts])
         return x, y
 
     def _window(self, start: int, length: int) -> Tensor:

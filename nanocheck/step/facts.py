@@ -9,17 +9,20 @@ import torch
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
 from nanocheck.step.model import attention_inputs
+from nanocheck.step.nanochat.windows import window_lengths, window_mask
 from nanocheck.step.precision import compute_dtype
 from nanocheck.step.workspaces import cublas_workspaces
 
-_SDPA_NAMES = {0: "math", 1: "flash", 2: "efficient", 3: "cudnn"}  # torch.nn.attention.SDPBackend
+# torch.nn.attention.SDPBackend, in the order of ``nanocheck.virtual.child.attention_backend``
+_SDPA_NAMES = {1: "flash", 2: "efficient", 3: "cudnn", 0: "math"}
 
 
 def sdpa_backend(config: StepConfig, device: str) -> str:
     """The attention backend PyTorch chooses for this configuration: flash, efficient, cudnn or math.
 
-    ``unknown`` where PyTorch names none of them or the question itself runs out of memory. Allocates
-    tensors of the layer's shape and dtype on the device.
+    With two kinds of windows two may be chosen: ``flash+efficient``. ``unknown`` where PyTorch names none of
+    them or the question itself runs out of memory. Allocates tensors of the layer's shape and dtype on the
+    device.
     """
     try:
         qkv = torch.empty(
@@ -29,10 +32,16 @@ def sdpa_backend(config: StepConfig, device: str) -> str:
             requires_grad=True,
         )
         q, k, v = attention_inputs(qkv, config.n_head)
-        choice = torch._fused_sdp_choice(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=True)
+        lengths = window_lengths(config) if config.model == "nanochat-2026" else [config.block_size]
+        chosen = set()
+        for length in sorted({min(each, config.block_size) for each in lengths}):
+            mask = window_mask(config.block_size, length, q.device) if length < config.block_size else None
+            chosen.add(
+                torch._fused_sdp_choice(q, k, v, attn_mask=mask, dropout_p=0.0, is_causal=mask is None)
+            )
     except torch.OutOfMemoryError:
         return "unknown"
-    return _SDPA_NAMES.get(choice, "unknown")
+    return "+".join(name for number, name in _SDPA_NAMES.items() if number in chosen) or "unknown"
 
 
 def cublas_workspace_bytes() -> int | None:

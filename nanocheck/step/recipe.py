@@ -79,4 +79,8 @@ class Recipe:
 
 def recipe_of(config: StepConfig) -> Recipe:
     """The recipe of ``config.model``."""
-    return Recipe()
+    if config.model == "gpt2":
+        return Recipe()
+    from nanocheck.step.nanochat.recipe import Recipe2025, Recipe2026
+
+    return Recipe2025() if config.model == "nanochat-2025" else Recipe2026()
