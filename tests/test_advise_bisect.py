@@ -22,9 +22,9 @@ class Outcome:
 Ask = Callable[[int], Outcome]
 
 sizes = st.lists(st.integers(1, 2000), min_size=1, max_size=60, unique=True).map(sorted)
-#: What runs reserve: rising with the batch, or anything at all; and not known where they died.
-rising = st.tuples(st.integers(0, 500), st.integers(0, 50)).map(
-    lambda line: lambda size: line[0] + line[1] * size
+#: What runs reserve: rising with the batch, along a line or ever faster; or anything at all.
+rising = st.tuples(st.integers(0, 500), st.integers(0, 50), st.sampled_from([0, 0, 1, 5])).map(
+    lambda curve: lambda size: curve[0] + curve[1] * size + curve[2] * size**2
 )
 wild = st.integers(0, 2**30).map(lambda seed: lambda size: (size * 7919 + seed) ** 2 % 4001)
 
@@ -55,7 +55,8 @@ def two_by_two(asking: Generator[tuple[int, ...], Any, Found], ask: Ask) -> tupl
 def asker(need: Callable[[int], int], limit: int) -> Ask:
     def ask(size: int) -> Outcome:
         found = need(size)
-        return Outcome(found <= limit, found if found <= limit else None)
+        # What only just does not fit has finished, inside the margin; what died needs who knows how much.
+        return Outcome(found <= limit, found if found <= 2 * limit else None)
 
     return ask
 
@@ -127,7 +128,7 @@ def test_dear_runs_are_few_and_what_is_said_of_them_is_so(
         assert found.largest in asked
         assert found.largest in fitting
         beyond = [size for size in choice if size > found.largest]
-        # Nothing refused: a line through needs that lie on a line cannot be wrong by a size.
+        # Nothing refused: needs that rise along a line, or faster, are no less than the line says.
         assert not beyond or len(asked) < 2 or need(beyond[0]) > limit
 
 
@@ -140,6 +141,13 @@ def test_dear_runs_of_any_function_end(
     assert len(asked) == len(set(asked))
     assert found.largest == max((size for size in asked if ask(size).fits), default=0)
     assert found.refused is None or (not ask(found.refused).fits and found.refused > found.largest)
+
+
+def test_a_bad_line_is_mended_by_thirds() -> None:
+    ask = asker(lambda size: size**2, 1000)
+    found, asked = two_by_two(bisect.dearly(range(1, 513), 1000, start=2), ask)
+    assert found == Found(largest=31, refused=32, exceptions=())
+    assert len(asked) <= 16
 
 
 def test_two_dear_runs_are_enough_where_the_second_does_not_fit() -> None:

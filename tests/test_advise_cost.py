@@ -110,6 +110,17 @@ def test_a_short_window_is_cheaper() -> None:
     ]
 
 
+def test_a_token_looks_at_what_its_window_and_the_tokens_before_it_leave() -> None:
+    config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 6, "window": "SSL"})
+    seen = [
+        sum(min(at + 1, window) for at in range(config.block_size)) / config.block_size
+        for window in cost.windows(config)
+    ]
+    blocks, head = cost._products(config)
+    attention = cost.operations_per_token(config) - 3 * (blocks + head)
+    assert attention == pytest.approx(7 * 2 * config.n_embd * sum(seen), rel=2e-3)
+
+
 def test_every_optimizer_and_card_has_a_cost() -> None:
     from nanocheck.config import OPTIMIZERS
     from nanocheck.gpus import load_catalog

@@ -129,7 +129,9 @@ def dearly(sizes: Sequence[int], limit_bytes: int, *, start: int) -> AskingSome:
             smallest = min(place for place, size in enumerate(sizes) if size in seen)
             pair = tuple(sizes[max(0, smallest - 2) : smallest])
         elif above:
-            pair = tuple(sizes[low + 1 : min(above)][-2:])
+            between = sizes[low + 1 : min(above)]
+            third = len(between) // 3
+            pair = tuple(between) if len(between) < 3 else (between[third], between[2 * third])
         else:
             top = max(place for place, size in enumerate(sizes) if size in seen)
             last = max(top, _guess(sizes, seen, limit_bytes, low, len(sizes)))

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 #: As shells report Ctrl-C.
 INTERRUPTED = 130
-_SIZES = ("n_layer", "n_head", "n_embd", "block_size", "vocab_size")
+_SIZES = {
+    "n_layer": "layers",
+    "n_head": "attention heads",
+    "n_embd": "width",
+    "block_size": "tokens of a sequence",
+    "vocab_size": "rows of the embedding",
+}
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +58,10 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("--model", default="gpt2", metavar="NAME", help=", ".join(NAMES))
-    for name in _SIZES:
-        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=argparse.SUPPRESS)
+    for name, words in _SIZES.items():
+        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=words)
     add("--depth", type=int, metavar="N", help="a nanochat's layers; width and heads follow from them")
-    add("--bias", action="store_true", help=argparse.SUPPRESS)
+    add("--bias", action="store_true", help="biases in linear layers and norms (gpt2)")
     add("--window", metavar="LETTERS", help="nanochat-2026's pattern of attention windows")
 
 
