@@ -58,6 +58,18 @@ def test_a_range_holds_what_python_computes_for_any_point_of_it(text: str, point
     assert low - slack <= value <= high + slack
 
 
+@pytest.mark.parametrize("sign", sorted(OPERATIONS))
+@pytest.mark.parametrize(("left", "right"), list(itertools.product(RANGES, repeat=2)))
+def test_one_operation_gives_the_smallest_range_that_holds_all(left: str, sign: str, right: str) -> None:
+    found = worth(f"{left} {sign} {right}", ranges())
+    if sign == "/" and right == "b":
+        assert isinstance(found, Unknown)
+        return
+    corners = [OPERATIONS[sign](one, other) for one in RANGES[left] for other in RANGES[right]]
+    assert isinstance(found, Amount)
+    assert (float(found.low), float(found.high)) == pytest.approx((min(corners), max(corners)))
+
+
 @given(formulas, st.sampled_from(sorted(COMPARISONS)), formulas, points)
 def test_what_a_comparison_of_ranges_says_holds_for_every_point(
     left: str, sign: str, right: str, point: dict[str, float]

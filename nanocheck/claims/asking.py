@@ -1,9 +1,12 @@
-"""Runs the configurations that claims need, each once, one device after the other."""
+"""Runs the configurations that claims need, each once: the session's own device first, then the others."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nanocheck.choosing import choose_device
 from nanocheck.claims.quantities import Asked
@@ -12,8 +15,13 @@ from nanocheck.errors import RequestError
 from nanocheck.gpus import find_gpu
 from nanocheck.harness.measure import Measurement
 from nanocheck.harness.pool import Observer
-from nanocheck.hooks import Measuring
 from nanocheck.results import Record
+
+if TYPE_CHECKING:
+    from nanocheck.hooks import Measuring
+
+#: How often several devices are asked for news.
+_SECONDS_BETWEEN = 0.05
 
 
 class Asking:
@@ -61,22 +69,47 @@ class Asking:
                     break
             else:
                 groups.append((device, each.steps, [each]))
-        # One device after the other: nobody would read what the processes of another one say meanwhile.
         # The session's own first, since what it compiles need not be compiled again by the others.
-        for device, steps, wanted in sorted(groups, key=lambda group: self._is_other(*group[:2])):
-            if self._own is not None and not self._is_other(device, steps):
-                self._collect(self._own(), wanted)
-                continue
-            with Measurement(
-                device, workers=self._workers, progress=self._progress, steps=steps
-            ) as measurement:
-                self._collect(measurement, wanted)
+        for device, steps, wanted in groups:
+            if not self._is_other(device, steps):
+                self._on_own_device(wanted)
+        self._elsewhere([group for group in groups if self._is_other(*group[:2])])
         return {each: self.records[each] for each in asked}
 
-    def _collect(self, measuring: Measuring, wanted: Sequence[Asked]) -> None:
-        pending = [(each, measuring.submit(each.config)) for each in wanted]
-        for each, one in pending:
-            self.records[each] = one.result()
+    def _on_own_device(self, wanted: Sequence[Asked]) -> None:
+        with ExitStack() as stack:
+            measuring: Measuring = (
+                self._own()
+                if self._own is not None
+                else stack.enter_context(
+                    Measurement(self.device, workers=self._workers, progress=self._progress)
+                )
+            )
+            pending = [(each, measuring.submit(each.config)) for each in wanted]
+            for each, one in pending:
+                self.records[each] = one.result()
+
+    def _elsewhere(self, groups: Sequence[tuple[Device, int | None, list[Asked]]]) -> None:
+        """All other devices at once, a process each: most have one configuration."""
+        shown: dict[int, tuple[int, int, Sequence[tuple[str, str]]]] = {}
+        with ExitStack() as stack:
+            measurements, waiting = [], []
+            for place, (device, steps, wanted) in enumerate(groups):
+
+                def show(*state: Any, place: int = place) -> None:
+                    shown[place] = state[0], state[1], state[2]
+                    done, total, running = zip(*shown.values(), strict=True)
+                    if self._progress is not None:
+                        self._progress(sum(done), sum(total), [each for some in running for each in some])
+
+                measurement = stack.enter_context(Measurement(device, workers=1, progress=show, steps=steps))
+                measurements.append(measurement)
+                waiting += [(each, measurement.submit(each.config)) for each in wanted]
+            while any(one.record is None for _, one in waiting):
+                for measurement in measurements:
+                    measurement.poll()
+                time.sleep(_SECONDS_BETWEEN)
+            self.records.update({each: one.result() for each, one in waiting})
 
     def _is_other(self, device: Device, steps: int | None) -> bool:
         return device != self.device or steps is not None

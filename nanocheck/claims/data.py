@@ -6,14 +6,18 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from nanocheck import __version__
 from nanocheck.claims.judging import Finding
 from nanocheck.claims.quantities import VERDICTS, Ledger
 from nanocheck.device import Device
+from nanocheck.errors import StoredDataError
+from nanocheck.stored import read_json
 
 SCHEMA = 1
 
@@ -73,6 +77,27 @@ def to_plain(
     }
 
 
+def dumps(answer: Mapping[str, Any]) -> str:
+    """What is stored, ending in a newline."""
+    return json.dumps(answer, indent=1, ensure_ascii=False) + "\n"
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The answer in a JSON file, or None where it holds something else, such as a report.
+
+    Raises:
+        StoredDataError: the file is no JSON, or a ledger of another schema.
+    """
+    mend = "run the suite again: pytest suites/claims"
+    answer, _ = read_json(path, mend=mend)
+    if not isinstance(answer, dict) or "ledgers" not in answer:
+        return None
+    if answer.get("schema") != SCHEMA:
+        found = answer.get("schema")
+        raise StoredDataError(f"{path}: expected a ledger of schema {SCHEMA}, found {found!r}", mend=mend)
+    return answer
+
+
 def counts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Verdict -> how many."""
     found = Counter(claim["verdict"] for claim in claims)
@@ -87,10 +112,10 @@ def counted(answer: Mapping[str, Any]) -> str:
 
 
 def where(answer: Mapping[str, Any]) -> str:
-    """The card, and what ran there: ``NVIDIA GeForce RTX 4070, linux``."""
+    """The card, and what ran there: ``NVIDIA GeForce RTX 4070, Linux``."""
     device = answer["device"]
     held = device.get("reserve_bytes") or 0
-    return f"{device['name']}, {device['platform']}" + (
+    return f"{device['name']}, {str(device['platform']).capitalize()}" + (
         f", {held / (1 << 20):,.0f} MiB held by others" if held else ""
     )
 

@@ -148,7 +148,7 @@ def _origin(
 
 def _provenances(shown: Sequence[Shown]) -> list[str]:
     """The kinds of evidence, the strongest first; that a claim says something is none."""
-    found = {each.provenance for each in shown} - {SAID}
+    found = {each.provenance for each in shown}
     order = ("measured", "virtual", COMPUTED, PUBLISHED, ASSUMED)
     return [each for each in order if each in found]
 

@@ -156,7 +156,7 @@ class ClaimSuite:
         folder = settings.reports if whole else settings.journal / "reports"
         path = folder / f"claims-{device_name(device.to_dict())}.md"
         write_atomically(path, markdown.render(answer))
-        write_atomically(path.with_suffix(".json"), json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(path.with_suffix(".json"), data.dumps(answer))
         part = "" if whole else " (a part of the ledger)"
         self.messages.append(f"{data.counted(answer)}; ledger: {settings.relative(path)}{part}")
 

@@ -6,7 +6,6 @@ Those that come with nanocheck, or those of a file of yours: nanocheck/claims/fi
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import textwrap
 from collections.abc import Mapping
@@ -98,10 +97,11 @@ def _command(arguments: argparse.Namespace) -> str:
 
 
 def _write(answer: Mapping[str, Any], arguments: argparse.Namespace) -> None:
+    from nanocheck.claims import data
     from nanocheck.stored import write_atomically
 
     if arguments.json is not None:
-        write_atomically(arguments.json, json.dumps(answer, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(arguments.json, data.dumps(answer))
     if arguments.md is not None:
         from nanocheck.claims import markdown
 

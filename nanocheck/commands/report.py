@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nanocheck.errors import RequestError
+from nanocheck.errors import RequestError, StoredDataError
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -36,14 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
         StoredDataError: its data are damaged or of another schema.
         MachineError: the page cannot be written.
     """
-    from nanocheck.report import data, markdown
     from nanocheck.stored import write_atomically
 
     # All are rendered first: a damaged one must not leave half of the pages new.
-    pages = {
-        path.with_suffix(".md"): markdown.render(data.load(path))
-        for path in _stored(arguments.names, arguments.reports)
-    }
+    pages = {path.with_suffix(".md"): _page(path) for path in _stored(arguments.names, arguments.reports)}
     for path, page in pages.items():
         if arguments.stdout:
             sys.stdout.write(page)
@@ -53,6 +49,23 @@ def run(arguments: argparse.Namespace) -> int:
             write_atomically(path, page)
         print(f"{path}: {'unchanged' if same else 'written'}")
     return 0
+
+
+def _page(path: Path) -> str:
+    """A report, or a claims ledger."""
+    from nanocheck.claims import data as claims
+    from nanocheck.claims import markdown as ledger
+    from nanocheck.report import data, markdown
+
+    answer = claims.load(path)
+    if answer is None:
+        return markdown.render(data.load(path))
+    try:
+        return ledger.render(answer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoredDataError(
+            f"{path}: malformed ledger: {error!r}", mend="run the suite again: pytest suites/claims"
+        ) from error
 
 
 def _stored(names: list[str], folder: Path) -> list[Path]:
