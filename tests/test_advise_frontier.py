@@ -144,7 +144,9 @@ def test_the_limit_lies_between_the_cells() -> None:
     batches = sorted({run["batch"] for cell in found["cells"] for run in cell["runs"]})
     rows = [batches.index(cell["refused"]["batch"]) for cell in found["cells"]]
     levels = [float(each) for each in re.findall(r" ([\d.]+)", path[1])]
-    top = levels[0] - heat.HIGH * rows[0]
+    first = re.search(r'<rect x="[^"]+" y="([\d.]+)"', str(drawn))
+    assert first is not None
+    top = float(first[1]) - 1
     assert levels == [top + heat.HIGH * row for row in rows for _ in range(2)]
 
 

@@ -97,6 +97,7 @@ def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
     base = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 12, "batch": 1})
     advice, fake = ask(base=base)
     assert {each.compile for each in fake.ran} == {"off", "default"}
+    assert {each.cycle for each in fake.ran if each.compile == "off"} == {"train"}
     assert {each.config.compile for each in advice.answers} == {"default"}
     assert "--total-batch-size=524288" in text.text(told.advice(advice))
 

@@ -125,6 +125,8 @@ def ways(
     for changes in _choices(extra.values()):
         for mode in modes if "compile" not in changes else (changes["compile"],):
             variants = _variants(usual, {**changes, "compile": mode}, chosen)
+            if not change_script:
+                variants = tuple(filter(expressible, variants)) or variants
             if variants:
                 found.append(Way(variants, change_script or all(map(expressible, variants))))
     return found

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 #: As shells report Ctrl-C.
 INTERRUPTED = 130
+#: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
+#: up sends the search the wrong way.
+_PATIENCE_S = 1200.0
 _SIZES = {
     "n_layer": "layers",
     "n_head": "attention heads",
@@ -148,6 +151,7 @@ def measuring(device: Device, arguments: argparse.Namespace) -> Any:
     import sys
 
     from nanocheck.fingerprint import fingerprint
+    from nanocheck.harness.jobs import Deadlines
     from nanocheck.harness.journal import Journal
     from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, Measurement
     from nanocheck.harness.progress import Progress
@@ -164,7 +168,13 @@ def measuring(device: Device, arguments: argparse.Namespace) -> Any:
                     print(f"nanocheck: {note}", file=sys.stderr)
             yield stack.enter_context(
                 # Eager steps come first, compiled ones are sure to follow: the server imports for both.
-                Measurement(device, journal=journal, progress=progress, preload=(*PRELOAD, *PRELOAD_COMPILED))
+                Measurement(
+                    device,
+                    journal=journal,
+                    progress=progress,
+                    preload=(*PRELOAD, *PRELOAD_COMPILED),
+                    deadlines=Deadlines(default=_PATIENCE_S),
+                )
             )
 
     return opened()
