@@ -111,9 +111,16 @@ def test_a_wrong_request(arguments: list[str], told: str, capsys: pytest.Capture
     assert told in capsys.readouterr().err
 
 
-def test_the_exit_code_is_about_what_was_expected(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_code_is_about_what_was_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["claims", "A1", "B9", "--device", "virtual", "--check"]) == 0
     assert "2 claims: 1 refuted, 1 cannot tell" in capsys.readouterr().out
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(
+        '[ledger]\ntitle = "t"\nabout = "a"\n[claim.W1]\ntitle = "t"\nsays = "s"\nexpected = "confirmed"\n'
+        'refuted_if = "1 < 2"\n[claim.W1.quote]\nconfirmed = "c"\n'
+    )
+    arguments = ["claims", "--file", str(wrong), "--device", "virtual"]
+    assert (main(arguments), main([*arguments, "--check"])) == (0, 1)
 
 
 def test_arithmetic_needs_no_torch(tmp_path: Path) -> None:
@@ -202,6 +209,8 @@ def test_every_verdict_sentence_and_source_stands_in_it(
 ) -> None:
     text = render(answer)
     assert "18 claims: 2 confirmed, 9 refuted, 7 cannot tell" in text.replace("Claims ledger: ", "")
+    # Once among all verdicts, once with its figures.
+    assert text.count("1.648 GB, not 1.54 GB; 1.54 is its size in GiB") == 2
     for word in ("run1000.sh", "lzwjava/zz training log", "IEEE 754 binary16", "1,099,367,920", "B9"):
         assert word in text
     assert render(answer) == text
