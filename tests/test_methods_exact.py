@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch._functorch import config as functorch
+from torch.utils.flop_counter import FlopCounterMode
 
+from nanocheck import footprint
 from nanocheck.config import StepConfig
+from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.in_backward import UpdateInBackward
 from nanocheck.step.model import GPT, initialise
@@ -113,3 +117,28 @@ def plain_data(value: Any) -> Any:
     if isinstance(value, list):
         return [plain_data(each) for each in value]
     return value.tolist() if isinstance(value, torch.Tensor) else value
+
+
+def counted_flops(config: StepConfig) -> int:
+    model = built(config)
+    with FlopCounterMode(display=False) as counter:
+        backward(model, config)
+    return int(counter.get_total_flops())
+
+
+def test_counted_operations_are_the_formulas() -> None:
+    plain = counted_flops(SMALL)
+    chunked = counted_flops(replace(SMALL, loss="chunked")) - plain
+    assert chunked == footprint.head_flops(SMALL)
+    # PyTorch counts no attention kernel of the CPU.
+    attention = SMALL.n_layer * SMALL.batch * 4 * SMALL.block_size**2 * SMALL.n_embd
+    again = counted_flops(replace(SMALL, checkpointing="block")) - plain
+    assert again == footprint.recomputed_block_flops(SMALL) - attention
+    assert counted_flops(replace(SMALL, checkpointing="selective")) == plain
+
+
+def test_the_memory_budget_is_told_to_the_compiler_and_taken_back() -> None:
+    compiled = replace(SMALL, compile="default")
+    for percent, expected in ((40, 0.4), (100, 1.0)):
+        set_memory_budget(replace(compiled, memory_budget=percent))
+        assert functorch.activation_memory_budget == expected
