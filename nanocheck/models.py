@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 NAMES = ("gpt2", "nanochat-2025", "nanochat-2026")
 
 HEAD_WIDTH = 128
+#: Channels that the gates of nanochat-2026 read.
+SMEAR_CHANNELS, GATE_CHANNELS = 24, 12
 #: What a nanochat has where nothing else is said: vocabulary, context and optimizer of its releases.
 _NANOCHAT: dict[str, dict[str, Any]] = {
     "nanochat-2025": {"vocab_size": 65536, "block_size": 2048, "optimizer": "muon"},
@@ -87,6 +89,12 @@ def check(config: StepConfig) -> None:
             "n_head: expected heads of an even width for rotary embeddings, "
             f"found {config.n_embd // config.n_head}"
         )
+    if config.model == "nanochat-2026" and (config.n_embd < SMEAR_CHANNELS or config.block_size < 2):
+        raise RequestError(
+            f"{config.model}: its smear gate reads {SMEAR_CHANNELS} channels of the token before; "
+            f"found n_embd {config.n_embd}, block_size {config.block_size}",
+            mend=f"set n_embd to at least {SMEAR_CHANNELS} and block_size to at least 2",
+        )
     if config.update == "backward" and config.accumulation != 1:
         raise RequestError(
             "update: in the backward there is nothing to accumulate in, "
@@ -120,4 +128,10 @@ def parameters(config: StepConfig) -> int:
     if config.model == "nanochat-2025":
         return matrices
     with_values = (layers + 1) // 2
-    return matrices + with_values * (vocabulary * c + 12 * config.n_head) + 2 * layers + 24 + 2
+    return (
+        matrices
+        + with_values * (vocabulary * c + GATE_CHANNELS * config.n_head)
+        + 2 * layers
+        + SMEAR_CHANNELS
+        + 2
+    )

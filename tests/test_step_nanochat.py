@@ -14,11 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocheck.config import StepConfig
+from nanocheck.errors import RequestError
 from nanocheck.step.cycle import prepare_checkpoint
 from nanocheck.step.facts import sdpa_backend
 from nanocheck.step.nanochat import muon_2025, muon_2026
 from nanocheck.step.nanochat.release_2025 import Nanochat2025
 from nanocheck.step.nanochat.release_2026 import Nanochat2026
+from nanocheck.step.nanochat.schedule import prepare_update
 from nanocheck.step.nanochat.training import NanochatTraining
 from nanocheck.step.nanochat.windows import attention, window_lengths
 from nanocheck.step.recipe import recipe_of
@@ -89,6 +91,13 @@ def test_published_sizes(release: str, depth: int, count: int) -> None:
     assert sum(each.numel() for each in model.parameters()) == count
 
 
+@pytest.mark.parametrize("sizes", [{"n_embd": 16, "n_head": 1}, {"block_size": 1}])
+def test_what_the_smear_gate_cannot_read_is_refused(sizes: dict[str, int]) -> None:
+    small("nanochat-2025", **sizes)
+    with pytest.raises(RequestError, match="smear gate"):
+        small("nanochat-2026", **sizes)
+
+
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_forward_is_what_the_formulas_say(release: str, depth: int) -> None:
@@ -157,6 +166,30 @@ def test_muon_makes_matrices_nearly_orthogonal(shape: tuple[int, int]) -> None:
         # The directions are the gradient's: the rotated matrix is diagonal.
         turned = u.mT @ found @ v
         torch.testing.assert_close(turned, torch.diag(turned.diagonal()), rtol=0, atol=0.06)
+
+
+@pytest.mark.parametrize("rows", [4, 12])
+def test_muon_moves_against_the_gradient(rows: int) -> None:
+    grads = torch.empty(2, rows, 8).normal_(generator=torch.Generator().manual_seed(4))
+    params, moment, variance = torch.zeros(3, 2, rows, 8)
+    variance = variance.mean(-1 if rows >= 8 else -2, keepdim=True)
+    momentum, rate, decay, beta2 = torch.tensor([0.95, 0.02, 0.0, 0.9])
+    axis = -1 if rows >= 8 else -2
+    muon_2026.muon_update(grads.clone(), params, moment, variance, momentum, rate, decay, beta2, axis, False)
+    assert (params * grads).sum(dim=(1, 2)).max() < 0
+
+
+def test_rates_warm_up_and_a_checkpoint_knows_how_far() -> None:
+    config = small("nanochat-2026")
+    groups: list[dict[str, Any]] = [{"lr": 0.5, "momentum": 0.0}]
+    rates = []
+    for _ in range(41):
+        prepare_update(groups, config)
+        rates.append(groups[0]["lr"])
+    assert rates[:2] == pytest.approx([0.5 / 40, 1 / 40])
+    assert rates[39:] == [0.5, 0.5]
+    assert groups[0]["updates"] == 41
+    assert groups[0]["momentum"] == pytest.approx(0.85 + 0.12 * 40 / 400)
 
 
 @pytest.mark.parametrize("release", RELEASES)

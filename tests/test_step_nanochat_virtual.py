@@ -57,7 +57,10 @@ def test_it_says_where_it_died() -> None:
 
 @pytest.mark.slow
 def test_d8_needs_what_a_real_rtx_4070_was_seen_to_need() -> None:
-    """2,179.31 MiB: nanochat d8 on torch 2.9.1, log of github.com/lzwjava/nanochat (shared/published)."""
+    """2,179.31 MiB: nanochat d8 on torch 2.9.1, log of github.com/lzwjava/nanochat.
+
+    Its script asks for expandable segments by PYTORCH_ALLOC_CONF, which torch 2.9.1 does not read.
+    """
     published = {
         "model": "nanochat-2026",
         "n_layer": 8,
@@ -65,7 +68,6 @@ def test_d8_needs_what_a_real_rtx_4070_was_seen_to_need() -> None:
         "batch": 4,
         "accumulation": 8,
         "compile": "default",
-        "allocator": "expandable",
         "cycle": "full",  # evaluates first, so that the validation loader's 64 KiB are there
     }
     (record,) = records(published)

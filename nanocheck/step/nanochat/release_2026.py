@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nanocheck.config import StepConfig
+from nanocheck.models import GATE_CHANNELS, SMEAR_CHANNELS
 from nanocheck.step.loss import loss_of
 from nanocheck.step.nanochat import layers
 from nanocheck.step.nanochat.layers import MLP, SOFTCAP, Embedding, Rotary, norm, rotate
@@ -19,8 +20,6 @@ from nanocheck.step.nanochat.windows import attention, window_lengths
 from nanocheck.step.precision import compute_dtype
 
 ROTARY_BASE = 100_000.0
-GATE_CHANNELS = 12
-SMEAR_CHANNELS = 24
 #: Queries and keys are scaled by this after their norm.
 SHARPNESS = 1.2
 
