@@ -39,7 +39,7 @@ def explored(short: int = 2, long: int = 8) -> settings:
     )
 
 
-def configurations(short: int = 3, long: int = 8, **fixed: Any) -> st.SearchStrategy[list[StepConfig]]:
+def configurations(short: int = 2, long: int = 8, **fixed: Any) -> st.SearchStrategy[list[StepConfig]]:
     """Lists of small configurations of the eager step; ``fixed`` fields are the same in each of them."""
     size = long if is_long() else short
     drawn = _configurations().map(lambda config: replace(config, **fixed))

@@ -18,7 +18,7 @@ ORDER = {"oom": 0, "tight": 1, "safe": 2}
 
 @explored(long=4)
 @given(
-    configs=configurations(short=2, long=4, cycle="train"),
+    configs=configurations(long=4, cycle="train"),
     places=st.lists(st.floats(0, 1), min_size=2, max_size=4),
     margin=st.integers(0, 64).map(lambda granules: granules * GRANULE),
 )
