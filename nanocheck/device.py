@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,11 @@ from nanocheck.errors import RequestError
 from nanocheck.gpus import Gpu
 
 PLATFORMS = ("linux", "windows")
+
+
+def available_bytes(device: Mapping[str, Any]) -> int:
+    """What PyTorch may reserve on a device given as plain data (``Device.to_dict``), in bytes."""
+    return int(device["capacity_bytes"]) - int(device["context_bytes"]) - int(device["reserve_bytes"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +54,11 @@ class Device:
     def capacity_bytes(self) -> int:
         """What CUDA reports as the card's total memory on this platform."""
         return self.gpu.usable_bytes[self.platform]
+
+    @property
+    def available_bytes(self) -> int:
+        """What PyTorch may reserve: the card without the CUDA context and what others hold."""
+        return available_bytes(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data that identifies the device; stands in every record."""

@@ -11,6 +11,7 @@ exit      meaning
 3         this machine cannot do it: CPU-only torch, no C compiler, ...
 4         stored data is damaged: a corrupt baseline or journal
 124       nanocheck run: the command reached the time limit
+130       interrupted
 ========  ==============================================================
 
 ``nanocheck run`` otherwise gives the exit code of the command it ran; 0 when it stopped that itself because
@@ -18,6 +19,9 @@ the answer is known, and 1 under ``--check`` when the answer is not that it fits
 """
 
 from __future__ import annotations
+
+#: Exit code after Ctrl-C, as shells report it.
+INTERRUPTED = 130
 
 
 class NanocheckError(Exception):

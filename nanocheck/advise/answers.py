@@ -37,8 +37,7 @@ class Question:
     @property
     def limit_bytes(self) -> int:
         """What PyTorch may reserve and still be safe."""
-        device = self.device
-        return device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes - self.margin_bytes
+        return self.device.available_bytes - self.margin_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from nanocheck.advise import axes, bisect
 from nanocheck.advise.answers import Trial
 from nanocheck.advise.drive import Measuring, Search, drive
 from nanocheck.config import StepConfig
-from nanocheck.device import Device
+from nanocheck.device import Device, available_bytes
 from nanocheck.errors import RequestError
 from nanocheck.results import Record
 from nanocheck.units import mib
@@ -109,7 +109,7 @@ def _fill(charted: Charted, cell: Cell) -> Generator[Sequence[StepConfig], Seque
     chart = charted.chart
     config = chart.config(chart.models[cell.row], chart.methods[cell.column])
     device = chart.device
-    limit = device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes - chart.margin_bytes
+    limit = device.available_bytes - chart.margin_bytes
     probes = bisect.PROBES if config.compile == "off" else _COMPILED_PROBES
     asking = bisect.largest(range(1, chart.most + 1), limit, start=_start(charted, cell), probes=probes)
     batch = next(asking)
@@ -183,7 +183,7 @@ def text(chart: Mapping[str, Any], width: int = 100) -> str:
 
     device, rows = chart["device"], chart["rows"]
     model = rows[0]["model"]
-    available = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+    available = available_bytes(device)
     head = (
         f"{model['model']}, sequences of {model['block_size']:,}: the largest batch that leaves "
         f"{mib(chart['margin_bytes'])} MiB of {mib(available)} free on {device['name']}, "

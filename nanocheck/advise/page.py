@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nanocheck.advise import frontier, heat, text
+from nanocheck.device import available_bytes
 from nanocheck.page.assets import asset, source_hash
 from nanocheck.page.limits import LIMITS, PROVENANCE
 from nanocheck.page.markup import Markup, join, tag
@@ -50,7 +51,11 @@ def _head(data: Mapping[str, Any], title: str) -> Markup:
         "div",
         tag("p", *badges, tag("span", " \N{MIDDLE DOT} ".join(facts), class_="card-facts"), class_="eyebrow"),
         tag("h1", f"{title}."),
-        tag("p", f"{sentence}; PyTorch may reserve {size(_available(data))}.", class_="sentence"),
+        tag(
+            "p",
+            f"{sentence}; PyTorch may reserve {size(available_bytes(data['device']))}.",
+            class_="sentence",
+        ),
         *(tag("p", PROVENANCE.get(each, ""), class_="provenance") for each in _provenances(data)),
         "" if data["complete"] else tag("p", "Interrupted: nothing is known of what is missing."),
         class_="verdict none",
@@ -60,6 +65,7 @@ def _head(data: Mapping[str, Any], title: str) -> Markup:
 def _frontier(data: Mapping[str, Any]) -> list[Markup]:
     cells = {(each["row"], each["column"]): each for each in data["cells"]}
     names: Sequence[str] = data["columns"]
+    available = available_bytes(data["device"])
     rows = [
         tag(
             "tr",
@@ -76,7 +82,7 @@ def _frontier(data: Mapping[str, Any]) -> list[Markup]:
             "section",
             tag("h2", f"{row['model']['model']} {row['label']}: batch by method"),
             heat.key() if at == 0 else "",
-            scroll(heat.draw([cells[at, column] for column in range(len(names))], names, _available(data))),
+            scroll(heat.draw([cells[at, column] for column in range(len(names))], names, available)),
         )
         for at, row in enumerate(data["rows"])
     ]
@@ -175,8 +181,3 @@ def _provenances(data: Mapping[str, Any]) -> list[str]:
     runs = [run for each in data.get("cells", ()) for run in each["runs"]]
     runs += [each["run"] for each in data.get("answers", ())]
     return sorted({run["provenance"] for run in runs})
-
-
-def _available(data: Mapping[str, Any]) -> int:
-    device = data["device"]
-    return int(device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"])

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nanocheck.device import available_bytes
 from nanocheck.run.terminal import table
 from nanocheck.units import mib
 
@@ -22,7 +23,7 @@ PREDICTED = (
 def text(advice: Mapping[str, Any], width: int = 100) -> str:
     """The whole advice."""
     device = advice["device"]
-    available = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+    available = available_bytes(device)
     blocks = [_fill(_question(advice, available), width)]
     if not advice["answers"]:
         blocks.append(_fill(_nothing(advice), width))

@@ -136,7 +136,7 @@ def _verdict(
     exit_code: int,
     margin_bytes: int,
 ) -> dict[str, Any]:
-    available = device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes
+    available = device.available_bytes
     # Several processes share the card: each brings its own context.
     others = sum(each["peak"]["process_bytes"] for each in processes[1:])
     reserved = processes[0]["peak"]["reserved_bytes"] if processes else 0

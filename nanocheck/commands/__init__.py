@@ -15,7 +15,7 @@ from nanocheck.commands import advise, claims, doctor, frontier, gpus, report, r
 
 VERBS = (run, advise, frontier, claims, doctor, gpus, report)
 #: As shells report it: 128 and the number of the signal.
-INTERRUPTED, BROKEN_PIPE = 128 + 2, 128 + 13
+BROKEN_PIPE = 128 + 13
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         print(f"nanocheck {arguments.verb}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return errors.INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -68,4 +68,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _exit_codes() -> str:
     """The table in the docstring of ``nanocheck.errors``, so that there is one such table."""
     rows = [line for line in (errors.__doc__ or "").splitlines() if line[:1].isdigit()]
-    return "\n".join(["exit codes:", *(f"  {row}" for row in rows), f"  {INTERRUPTED}       interrupted"])
+    return "\n".join(["exit codes:", *(f"  {row}" for row in rows)])

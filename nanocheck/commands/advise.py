@@ -9,12 +9,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nanocheck.errors import INTERRUPTED
+
 if TYPE_CHECKING:
     from nanocheck.config import StepConfig
     from nanocheck.device import Device
 
-#: As shells report Ctrl-C.
-INTERRUPTED = 130
 #: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
 #: up sends the search the wrong way.
 _PATIENCE_S = 1200.0

@@ -9,6 +9,7 @@ import argparse
 from dataclasses import replace
 
 from nanocheck.commands import advise
+from nanocheck.errors import INTERRUPTED
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -56,5 +57,5 @@ def run(arguments: argparse.Namespace) -> int:
     print(frontier.text(found, advise.width()))
     advise.write(found, arguments)
     if not found["complete"]:
-        return advise.INTERRUPTED
+        return INTERRUPTED
     return 0 if any(cell["largest"] for cell in found["cells"]) else 1

@@ -9,13 +9,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nanocheck.errors import INTERRUPTED
+
 if TYPE_CHECKING:
     from nanocheck.run.batch import BatchArgument
     from nanocheck.run.launch import Ended
     from nanocheck.run.request import Request
-
-#: As shells report Ctrl-C.
-INTERRUPTED = 130
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:

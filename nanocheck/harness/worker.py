@@ -15,6 +15,7 @@ import torch
 import nanocheck
 from nanocheck import methods
 from nanocheck.config import StepConfig
+from nanocheck.device import available_bytes
 from nanocheck.errors import MachineError
 from nanocheck.harness.death import OomWatch, describe
 from nanocheck.observe import values
@@ -148,7 +149,7 @@ def _open_card(device: dict[str, Any], virtual: str | None) -> None:
         )
     if device["kind"] == "real" and (device["capped_from"] is not None or device["reserve_bytes"]):
         total = torch.cuda.get_device_properties(0).total_memory
-        allowed = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+        allowed = available_bytes(device)
         torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total))
 
 

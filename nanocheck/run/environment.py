@@ -43,7 +43,7 @@ def child_environment(
     if device.kind == "virtual":
         environment.update(_virtual(device, environment))
     elif device.capped_from is not None or device.reserve_bytes:
-        allowed = device.capacity_bytes - device.gpu.context_bytes - device.reserve_bytes
+        allowed = device.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)

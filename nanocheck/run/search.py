@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from nanocheck.device import available_bytes
 from nanocheck.run.again import Again, run_all
 from nanocheck.run.batch import BatchArgument
 from nanocheck.run.request import Request
@@ -98,7 +99,7 @@ def _largest(start: Trial, given: int, ask: Ask) -> Iterator[Trial]:
     low, high = (given, MOST * given + 1) if start.fits else (0, given)
     made = 0
     fitting = {given: start.reserved_bytes} if start.fits else {}
-    available = _available(start.answer["device"])
+    available = available_bytes(start.answer["device"])
     while high - low > max(1, low // _FINE):
         middle = (low + high) // 2
         size = _guess(fitting, available, middle) if made < _GUESSES else middle
@@ -123,10 +124,6 @@ def _guess(fitting: Mapping[int, int], available: int, middle: int) -> int:
         return last * available // fitting[last]
     slope = (fitting[last] - fitting[sizes[0]]) / (last - sizes[0])
     return last + int((available - fitting[last]) / slope) if slope > 0 else middle
-
-
-def _available(device: Mapping[str, Any]) -> int:
-    return int(device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"])
 
 
 def is_expandable(environment: Mapping[str, str]) -> bool:

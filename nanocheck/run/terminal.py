@@ -9,6 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from nanocheck.device import available_bytes
 from nanocheck.units import mib
 
 _LARGEST = 10
@@ -64,7 +65,7 @@ def _process(process: dict[str, Any], device: dict[str, Any], width: int, *, who
 
 def _figures(process: dict[str, Any], device: dict[str, Any], width: int) -> str:
     peak, at, pieces = process["peak"], process["at"], process["fragmentation"]
-    available = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+    available = available_bytes(device)
     rows = [
         ("peak allocated", mib(peak["allocated_bytes"]), _at(at)),
         ("peak reserved", mib(peak["reserved_bytes"]), f"of {mib(available)} that PyTorch may reserve"),
