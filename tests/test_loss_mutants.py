@@ -50,7 +50,7 @@ MUTANTS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     ),
     "the same batch again": (
         "training",
-        "self.x, self.y = self.batches.next()\n            self.s",
+        "self.x, self.y = self.batches.next()\n        self.s",
         "self.s",
         {},
     ),
@@ -87,7 +87,7 @@ def textbook(config: StepConfig) -> Curve:
 def mutated(name: str, there: str, instead: str) -> Iterator[Any]:
     """``run_step`` of a second copy of ``nanocheck.step`` in which one module is changed."""
     folder = Path(nanocheck.step.__file__).parent
-    names = ["model", "precision", "optimizer", "data", "training", "cycle", "facts", "run"]
+    names = ["loss", "model", "precision", "optimizer", "data", "training", "recipe", "cycle", "facts", "run"]
     originals = {f"nanocheck.step.{each}": sys.modules[f"nanocheck.step.{each}"] for each in names}
     with ExitStack() as stack:
         for full, module in originals.items():

@@ -37,9 +37,9 @@ MEMORY_MUTANTS = {
         "self.optimizer.zero_grad(set_to_none=False)",
     ),
     "an extra fp32 copy of the logits": (
-        "model.py",
-        "        loss = functional.cross_entropy(",
-        "        copy = logits.to(torch.float32, copy=True)\n        loss = functional.cross_entropy(",
+        "loss.py",
+        "    loss = functional.cross_entropy(",
+        "    copy = logits.to(torch.float32, copy=True)\n    loss = functional.cross_entropy(",
     ),
     "one tensor leaks per step": (
         "training.py",

@@ -72,11 +72,14 @@ def test_the_backward_is_found_in_the_cache_and_no_byte_moves(tmp_path: Path) ->
 def ahead() -> Iterator[Callable[..., tuple[waits._Ahead, list[str]]]]:
     """AOTAutograd's three functions, with a backward to choose; the list is what this process saw."""
 
+    forks: list[int | None] = []
+
     def make(backward: Callable[[], None]) -> tuple[waits._Ahead, list[str]]:
         seen: list[str] = []
 
         def both() -> None:
             found.forward()
+            forks.append(found._fork)
             backward_or_fail()
             seen.append("script")
 
@@ -88,8 +91,8 @@ def ahead() -> Iterator[Callable[..., tuple[waits._Ahead, list[str]]]]:
         return found, seen
 
     yield make
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    # Other tests of this process have children of their own.
+    assert not [pid for pid in forks if Path(f"/proc/{pid}").exists()]
 
 
 def fail() -> None:
@@ -120,7 +123,7 @@ def test_a_fork_that_hangs_has_its_time(
 def test_a_script_may_wait_for_any_child(ahead: Callable[..., tuple[waits._Ahead, list[str]]]) -> None:
     found, _ = ahead(fail)
     found.both()
-    assert os.wait()[0] == found._fork
+    os.waitpid(found._fork or 0, 0)  # as os.wait() might
     found.wait()
 
 
