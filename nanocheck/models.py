@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nanocheck import methods
 from nanocheck.errors import RequestError
+from nanocheck.shapes import parameter_shapes
 
 if TYPE_CHECKING:
     from nanocheck.config import StepConfig
@@ -114,24 +116,5 @@ def check(config: StepConfig) -> None:
 
 
 def parameters(config: StepConfig) -> int:
-    """Number of parameters by formula, each counted once.
-
-    gpt2: embedding tied to the head, positions. nanochat-2025: 2 V C + 12 L C^2. nanochat-2026: in addition
-    value embeddings on every other layer with their gates, two scalars a layer, smear and backout.
-    """
-    c, layers, vocabulary = config.n_embd, config.n_layer, config.vocab_size
-    if config.model == "gpt2":
-        bias = int(config.bias)
-        block = 12 * c * c + 2 * c + bias * (9 * c + 2 * c)
-        return (vocabulary + config.block_size) * c + layers * block + c + bias * c
-    matrices = 2 * vocabulary * c + 12 * layers * c * c
-    if config.model == "nanochat-2025":
-        return matrices
-    with_values = (layers + 1) // 2
-    return (
-        matrices
-        + with_values * (vocabulary * c + GATE_CHANNELS * config.n_head)
-        + 2 * layers
-        + SMEAR_CHANNELS
-        + 2
-    )
+    """Number of parameters by formula, each counted once."""
+    return sum(math.prod(shape) for shape in parameter_shapes(config))

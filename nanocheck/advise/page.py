@@ -7,7 +7,8 @@ from typing import Any
 
 from nanocheck.advise import frontier, heat, text
 from nanocheck.device import available_bytes
-from nanocheck.page.assets import asset, source_hash
+from nanocheck.page.assets import asset
+from nanocheck.page.frame import document
 from nanocheck.page.limits import LIMITS, PROVENANCE
 from nanocheck.page.markup import Markup, join, tag
 from nanocheck.page.tables import head_row, scroll
@@ -23,18 +24,9 @@ def render(data: Mapping[str, Any]) -> str:
     charted = data["kind"] == "frontier"
     title = f"{'Largest batch' if charted else 'What to train with'} on {data['device']['name']}"
     style = Markup(asset("style.css") + heat.STYLE)
-    policy = f"default-src 'none'; style-src {source_hash(style)}"
-    head = (
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", style),
-    )
     sections = _frontier(data) if charted else _advice(data)
     body = tag("body", tag("header", _head(data, title)), tag("main", *sections, _notes(data)))
-    return f"<!DOCTYPE html>\n{tag('html', tag('head', *head), body, lang='en')}\n"
+    return document(title, style, body)
 
 
 def _head(data: Mapping[str, Any], title: str) -> Markup:

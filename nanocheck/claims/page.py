@@ -7,7 +7,8 @@ from typing import Any
 
 from nanocheck.claims.data import EVIDENCE, LEGEND, counted, where
 from nanocheck.claims.quantities import VERDICTS
-from nanocheck.page.assets import asset, source_hash
+from nanocheck.page.assets import asset
+from nanocheck.page.frame import document
 from nanocheck.page.markup import Markup, join, tag
 from nanocheck.page.tables import head_row, scroll
 
@@ -19,19 +20,6 @@ def render(answer: Mapping[str, Any]) -> str:
         answer: see ``data.to_plain``.
     """
     style = Markup(asset("style.css") + asset("claims.css"))
-    head = (
-        tag("meta", charset="utf-8"),
-        # The page runs nothing and may fetch nothing at all.
-        tag(
-            "meta",
-            http_equiv="Content-Security-Policy",
-            content=f"default-src 'none'; style-src {source_hash(style)}",
-        ),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"Claims ledger: {counted(answer)}"),
-        tag("style", style),
-    )
     body = tag(
         "body",
         tag("header", _opening(answer)),
@@ -42,7 +30,7 @@ def render(answer: Mapping[str, Any]) -> str:
             _legend(answer),
         ),
     )
-    return f"<!DOCTYPE html>\n{tag('html', tag('head', *head), body, lang='en')}\n"
+    return document(f"Claims ledger: {counted(answer)}", style, body)
 
 
 def _opening(answer: Mapping[str, Any]) -> Markup:

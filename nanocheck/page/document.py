@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nanocheck.page import frame
 from nanocheck.page import palette as colours
-from nanocheck.page.assets import asset, source_hash
+from nanocheck.page.assets import asset
 from nanocheck.page.limits import LIMITS, PROVENANCE
 from nanocheck.page.markup import Markup, join, tag
 from nanocheck.page.section import section
@@ -36,16 +37,6 @@ def render(answer: Mapping[str, Any]) -> str:
     palette = colours.of(answer)
     style = Markup(asset("style.css") + colours.style())
     script = Markup(asset("readout.js"))
-    # The page may run its own few lines and nothing else, and may fetch nothing at all.
-    policy = f"default-src 'none'; style-src {source_hash(style)}; script-src {source_hash(script)}"
-    head = (
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", f"{_headline(answer)}: {_command(answer['command'])}"),
-        tag("style", style),
-    )
     processes: Sequence[Mapping[str, Any]] = answer.get("processes") or ()
     only = len(processes) == 1
     sections = [section(answer, each, palette, place, only=only) for place, each in enumerate(processes, 1)]
@@ -58,7 +49,7 @@ def render(answer: Mapping[str, Any]) -> str:
         tag("main", _contents(processes), *sections, _notes(answer), _environment(answer), _run(answer)),
         tag("script", script),
     )
-    return f"<!DOCTYPE html>\n{tag('html', tag('head', *head), body, lang='en')}\n"
+    return frame.document(f"{_headline(answer)}: {_command(answer['command'])}", style, body, script)
 
 
 def _card(answer: Mapping[str, Any]) -> str:
