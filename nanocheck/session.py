@@ -24,6 +24,7 @@ from nanocheck.hooks import Measuring
 from nanocheck.matrix import Entry, Matrix, load_matrix
 from nanocheck.report import data, summary
 from nanocheck.report.data import Report, Row
+from nanocheck.report.section import Section
 from nanocheck.results import Record
 from nanocheck.settings import Settings
 from nanocheck.stored import write_atomically
@@ -72,6 +73,7 @@ class Session:
         rows: what came out so far, by configuration id.
         messages: what the terminal shows in the end, beside the counts.
         problems: why writing in the end failed.
+        sections: what other suites of this run add to the report, by their page's name.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -79,6 +81,7 @@ class Session:
         self.rows: dict[str, Row] = {}
         self.messages: list[str] = []
         self.problems: list[str] = []
+        self.sections: dict[str, Section] = {}
         self.report: Report | None = None
         self.baselines = Baselines(settings.baselines, settings.command_options)
         self.selected: list[StepConfig] = []
@@ -178,6 +181,7 @@ class Session:
             margin_bytes=self.settings.margin_bytes,
             rows=rows,
             whole=whole,
+            sections=self._sections(rows[0].record),
         )
         self._guarded(self._write)
         if all(config.id in self.rows for config in self.selected) and isinstance(self.measuring, Harness):
@@ -223,6 +227,14 @@ class Session:
                 f"{len(unused)} unused, no longer in the matrix: {names}; "
                 f"to remove: {self.baselines.mend(records[0])}"
             )
+
+    def _sections(self, record: Record) -> tuple[Section, ...]:
+        """What other suites found in this run; what it did not ask stays as the stored report has it."""
+        stored: tuple[Section, ...] = ()
+        with contextlib.suppress(StoredDataError):  # none yet, or damaged: this run writes it anew
+            stored = data.load(self.settings.reports / f"{report_name(record)}.json").sections
+        found = {**{each.title: each for each in stored}, **self.sections}
+        return tuple(found[title] for title in sorted(found))
 
     def _write(self) -> None:
         from nanocheck.report import markdown  # pandas: only once there is something to report

@@ -11,7 +11,9 @@ from plugin_project import Project
 
 # See plugin_project: what an inner pytest imports, the next one would import anew.
 import nanocheck.claims.asking
-import nanocheck.claims.markdown  # noqa: F401
+import nanocheck.claims.files
+import nanocheck.claims.markdown
+import nanocheck.claims.section
 
 SUITE = Path(__file__).resolve().parent.parent / "suites" / "claims" / "test_claims.py"
 #: On the fake, batch b peaks at 800 b MiB, and 16 runs out of memory.
@@ -133,3 +135,20 @@ def test_side_by_side_workers_write_one_ledger(project: Project) -> None:
     result = project.pytester.runpytest_subprocess(*plugin, "-n", "2", *ONLY_MINE)
     result.assert_outcomes(passed=2)
     assert set(ledger(project)) == {"Z1", "Z2"}
+
+
+def test_the_cards_report_holds_the_ledger_and_keeps_it_until_it_is_asked_again(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nanocheck.claims.files, "BUILT_IN", tmp_path)
+    project.run("suites/", "--update-baselines")
+    report = project.path / "reports" / "rtx4070.md"
+    page = report.read_text()
+    assert "## What is true of what people say\n\n2 claims: 1 confirmed, 1 refuted" in page
+    assert "| Batch 16 runs out of memory in its backward, asking for 1,572 MiB." in page
+    assert "[claims-rtx4070.md](claims-rtx4070.md)" in page
+    project.run("suites/memory")
+    assert report.read_text().count("| Z2 ") == 1
+    (project.path / "suites" / "claims" / "mine.toml").write_text(CLAIMS.replace("Batch 16 {", "16 {"))
+    project.run("suites/")
+    assert "| 16 runs out of memory in its backward" in report.read_text()

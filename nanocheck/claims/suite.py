@@ -137,6 +137,7 @@ class ClaimSuite:
 
     def _write(self) -> None:
         from nanocheck.claims import data, markdown
+        from nanocheck.claims.section import section as claims_section
         from nanocheck.session import device_name
         from nanocheck.stored import write_atomically
 
@@ -158,6 +159,9 @@ class ClaimSuite:
         write_atomically(path, markdown.render(answer))
         write_atomically(path.with_suffix(".json"), data.dumps(answer))
         part = "" if whole else " (a part of the ledger)"
+        if whole:
+            section = claims_section(answer, path.name)
+            session.sections[section.title] = section
         self.messages.append(f"{data.counted(answer)}; ledger: {settings.relative(path)}{part}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

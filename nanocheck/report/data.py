@@ -1,7 +1,7 @@
 """A report as data: rows of records with their verdicts, and the JSON file they live in.
 
 Schema history (``SCHEMA``):
-1. first version.
+1. first version; ``sections`` may be missing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from nanocheck.comparison import Comparison
 from nanocheck.config import StepConfig
 from nanocheck.errors import StoredDataError
+from nanocheck.report.section import Section
 from nanocheck.results import Record
 from nanocheck.stored import read_json
 from nanocheck.verdicts import KINDS, Verdict
@@ -53,6 +54,7 @@ class Report:
         margin_bytes: what had to stay free for a verdict of safe.
         rows: in the matrix's order.
         whole: whether the whole matrix ran.
+        sections: what other suites found, of this session or, with its own date, of an earlier one.
     """
 
     date: str
@@ -60,6 +62,7 @@ class Report:
     margin_bytes: int
     rows: tuple[Row, ...]
     whole: bool = True
+    sections: tuple[Section, ...] = ()
 
     @property
     def provenances(self) -> tuple[str, ...]:
@@ -117,6 +120,7 @@ def dumps(report: Report) -> str:
         "whole": report.whole,
         "environments": [dict(each) for each in environments],
         "devices": [dict(each) for each in devices],
+        "sections": [each.to_dict() for each in report.sections],
     }
     lines = [f" {json.dumps(name)}: {json.dumps(value, sort_keys=True)}," for name, value in head.items()]
     body = ",\n".join(f"  {json.dumps(row, sort_keys=True)}" for row in rows)
@@ -141,8 +145,9 @@ def load(path: Path) -> Report:
             margin_bytes=data["margin_bytes"],
             whole=data["whole"],
             rows=tuple(_row(row, data["environments"], data["devices"]) for row in data["rows"]),
+            sections=tuple(Section.from_dict(each) for each in data.get("sections", ())),
         )
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise StoredDataError(f"{path}: malformed report: {error!r}", mend=mend) from error
 
 

@@ -47,6 +47,8 @@ _LEGEND = (
 def render(report: Report) -> str:
     """The whole page, ending in a newline."""
     parts = [_opening(report), *_answer(report), *_deaths(report), *_no_answers(report)]
+    for section in report.sections:
+        parts += section.render()
     parts += [*_every_row(report), *_notes(report), *_frame(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

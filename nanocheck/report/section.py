@@ -1,0 +1,57 @@
+"""What other suites add to the report of a card: a title, sentences and a table, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from nanocheck.report.cells import escape, table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One section.
+
+    Attributes:
+        title: its heading.
+        paragraphs: what stands before the table: counts, date, provenance.
+        rows: the table, column -> cell, every row with the same columns; may be empty.
+        right: columns aligned to the right.
+        more: the page with everything, beside the report; empty where there is none.
+    """
+
+    title: str
+    paragraphs: tuple[str, ...]
+    rows: tuple[Mapping[str, str], ...] = ()
+    right: tuple[str, ...] = ()
+    more: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Section:
+        """
+        Raises:
+            KeyError, TypeError: the data are no section.
+        """
+        return cls(
+            title=str(data["title"]),
+            paragraphs=tuple(map(str, data["paragraphs"])),
+            rows=tuple({str(key): str(cell) for key, cell in row.items()} for row in data["rows"]),
+            right=tuple(map(str, data["right"])),
+            more=str(data["more"]),
+        )
+
+    def render(self) -> list[str]:
+        """The section's parts as Markdown."""
+        parts = [f"## {escape(self.title)}", *map(escape, self.paragraphs)]
+        if self.rows:
+            parts.append(table(pd.DataFrame([dict(row) for row in self.rows]), right=self.right))
+        if self.more:
+            parts.append(f"Everything: [{escape(self.more)}]({self.more}).")
+        return parts
