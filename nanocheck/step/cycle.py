@@ -34,7 +34,8 @@ def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -
     Reads losses back, as the originals do: on a virtual GPU the result means nothing.
     """
     training.network.eval()
-    means = training.evaluate(eval_batches)
+    with training.batches.aside():
+        means = training.evaluate(eval_batches)
     training.network.train()
     training.observe("evaluation", index)
     return means
@@ -47,6 +48,9 @@ def save_checkpoint(training: Training, path: Path, iter_num: int) -> None:
         "optimizer": training.optimizer.state_dict(),
         "iter_num": iter_num,
         "config": training.config.to_dict(),
+        # nanoGPT saves neither: its resumed run repeats batches, and its fp16 begins at scale 65536 again.
+        "batches": training.batches.state(),
+        "scaler": training.scaler.state_dict(),
     }
     write_checkpoint(checkpoint, path)
     training.observe("checkpoint", iter_num)

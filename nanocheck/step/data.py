@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +33,8 @@ class Batches:
         self._tokens = _random_tokens(config) if tokens is None else _checked(config, np.asarray(tokens))
         # Own generator: a draw elsewhere in the process must not change the data.
         self._generator = torch.Generator().manual_seed(config.seed)
+        self._drawn: list[int] = []
+        self._pending: list[int] | None = None
 
     def next(self, split: str = "train") -> tuple[Tensor, Tensor]:
         """Inputs and next-token targets, int64 of shape (B, T), on the device."""
@@ -47,12 +51,39 @@ class Batches:
     def windows(self) -> tuple[Tensor, Tensor]:
         """Inputs and next-token targets, int64 of shape (B, T), on the host."""
         length = self._config.block_size
-        starts = torch.randint(
-            len(self._tokens) - length, (self._config.batch,), generator=self._generator
-        ).tolist()
+        starts, self._pending = self._pending or self._starts(), None
+        self._drawn = starts
         x = torch.stack([self._window(start, length) for start in starts])
         y = torch.stack([self._window(start + 1, length) for start in starts])
         return x, y
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is drawn inside, by an evaluation, is not the batch that the loop goes on with."""
+        drawn = self._drawn
+        try:
+            yield
+        finally:
+            self._drawn = drawn
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed run needs to go on with the batch that is fetched but not yet trained on.
+
+        nanoGPT saves none of it: its resumed run draws the first batches again.
+        """
+        # As text: what a checkpoint holds in tensors is moved to the device when it is loaded.
+        return {"pending": self._drawn, "generator": self._generator.get_state().numpy().tobytes().hex()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was asked for."""
+        raw = torch.frombuffer(bytearray.fromhex(state["generator"]), dtype=torch.uint8)
+        self._generator.set_state(raw)
+        self._pending = list(state["pending"])
+
+    def _starts(self) -> list[int]:
+        high = len(self._tokens) - self._config.block_size
+        starts: list[int] = torch.randint(high, (self._config.batch,), generator=self._generator).tolist()
+        return starts
 
     def _window(self, start: int, length: int) -> Tensor:
         return torch.from_numpy(self._tokens[start : start + length].astype(np.int64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -38,6 +39,10 @@ def autocast(config: StepConfig, device_type: str) -> AbstractContextManager[obj
     return torch.autocast(device_type=device_type, dtype=_AUTOCAST[config.dtype])
 
 
-def grad_scaler(config: StepConfig, device_type: str) -> torch.amp.GradScaler:
-    """A scaler that works for ``fp16`` and passes everything through otherwise."""
-    return torch.amp.GradScaler(device_type, enabled=config.dtype == "fp16")
+def grad_scaler(config: StepConfig, device_type: str, **options: Any) -> torch.amp.GradScaler:
+    """A scaler that works for ``fp16`` and passes everything through otherwise.
+
+    Args:
+        options: of ``torch.amp.GradScaler``, such as ``init_scale``; ``enabled=False`` trains without one.
+    """
+    return torch.amp.GradScaler(device_type, **{"enabled": config.dtype == "fp16", **options})

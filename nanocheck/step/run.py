@@ -27,7 +27,7 @@ from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.weights import build_with_adapters
 from nanocheck.step.precision import allow_tf32, grad_scaler
 from nanocheck.step.recipe import Recipe, recipe_of
-from nanocheck.step.training import Observe, Training
+from nanocheck.step.training import Observe, Training, Watch
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
 
@@ -60,6 +60,9 @@ def run_step(
     checkpoint: Path | None = None,
     read_losses: bool = False,
     skip_repetitions: bool = True,
+    watch: Watch | None = None,
+    save_after: int | None = None,
+    scaler: Mapping[str, Any] | None = None,
 ) -> RunOutcome:
     """Build the model, run ``steps`` optimizer steps and the rest of ``config.cycle``.
 
@@ -79,6 +82,9 @@ def run_step(
         checkpoint: for the cycle ``resume``, the file to resume from; one of zeros when not given, which
             serves to measure memory.
         read_losses: read loss and gradient norm of every step, which waits for the device.
+        watch: looks at every step, which waits for the device.
+        save_after: evaluate and write ``workdir / "checkpoint.pt"`` after so many steps, then go on.
+        scaler: options of the loss scaler, see ``precision.grad_scaler``.
 
     Raises:
         RequestError: the request makes no sense, such as losses of a virtual GPU.
@@ -88,7 +94,7 @@ def run_step(
         raise RequestError(
             f"expected at least 1 step of 1 micro-batch, found {steps} steps of {micro_batches} micro-batches"
         )
-    if read_losses:
+    if read_losses or watch is not None:
         refuse_on_virtual_gpu(device)
         if config.cycle == "resume" and checkpoint is None:
             raise RequestError(
@@ -103,12 +109,19 @@ def run_step(
             checkpoint = workdir / "resume.pt"
             prepare_checkpoint(config, checkpoint)
         asked = micro_batches or config.accumulation
-        training = _build(config, device, observe, asked, tokens, checkpoint, read_losses)
+        training = _build(config, device, observe, asked, tokens, checkpoint, scaler or {})
+        training.watch_losses(read_losses, watch)
         training.skip_repetitions = skip_repetitions and not read_losses and training.device_type == "cuda"
-        if config.cycle == "full":
+        if config.cycle == "full" and training.evaluates_first:
             evaluate(training, 0)
         for index in range(steps):
             training.step(index)
+            if index + 1 == save_after:
+                assert workdir is not None, "save_after needs workdir"
+                means = evaluate(training, save_after)
+                save_checkpoint(training, workdir / "checkpoint.pt", save_after)
+                if watch is not None:
+                    watch.saved(training, means)
         if config.cycle == "full":
             assert workdir is not None
             evaluate(training, steps)
@@ -127,7 +140,7 @@ def _build(
     micro_batches: int,
     tokens: Sequence[int] | None,
     checkpoint: Path | None,
-    read_losses: bool,
+    scaler_options: Mapping[str, Any],
 ) -> Training:
     """Everything before the first iteration, in the order of the model's original."""
     device_type = torch.device(device).type
@@ -145,13 +158,17 @@ def _build(
     checkpoint_blocks(model, config.checkpointing)
     if config.compile != "off":
         set_memory_budget(config)
-    scaler = grad_scaler(config, device_type)
+    scaler = grad_scaler(config, device_type, **scaler_options)
     optimizer = recipe.optimizer(model, config)
     observe("build", 0)
     resumed_weights = None
     if loaded is not None:
         optimizer.load_state_dict(loaded["optimizer"])
         resumed_weights = recipe.resumed_weights(loaded)
+        if "batches" in loaded:  # one of zeros has none
+            batches.restore(loaded["batches"])
+            if scaler.is_enabled() and loaded["scaler"]:
+                scaler.load_state_dict(loaded["scaler"])
         loaded = None
         observe("resume", 0)
     return recipe.training(
@@ -164,7 +181,6 @@ def _build(
         device_type=device_type,
         observe=observe,
         micro_batches=micro_batches,
-        read_losses=read_losses,
         resumed_weights=resumed_weights,
     )
 

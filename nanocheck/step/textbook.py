@@ -3,7 +3,7 @@
 It shares nothing with the reference step but the initial weights and the drawing of window starts: plain
 functions instead of modules, softmax attention with a written-out mask instead of SDPA, cross entropy
 from ``logsumexp``, ``torch.autograd.grad`` instead of ``.grad``, and AdamW (Loshchilov and Hutter 2019,
-algorithm 2) by hand. Everything in fp32.
+algorithm 2) by hand. Everything in one format, fp32 or fp64.
 """
 
 from __future__ import annotations
@@ -23,10 +23,20 @@ Weights = dict[str, Tensor]
 def textbook_curve(
     config: StepConfig, device: str, tokens: Sequence[int], steps: int
 ) -> tuple[list[float], list[float]]:
-    """Loss in nats and gradient norm before clipping, of each of ``steps`` steps."""
+    """Loss in nats and gradient norm before clipping, of each of ``steps`` steps, in fp32."""
+    losses, norms, _ = textbook_run(config, device, tokens, steps, torch.float32)
+    return losses, norms
+
+
+def textbook_run(
+    config: StepConfig, device: str, tokens: Sequence[int], steps: int, dtype: torch.dtype
+) -> tuple[list[float], list[float], Weights]:
+    """Losses, norms and the weights in the end. In fp64 it is the oracle that rounding is measured against."""
     model = GPT(config).to(device)
     initialise(model, config)
-    weights = {name: p.detach().clone().requires_grad_() for name, p in model.named_parameters()}
+    weights = {
+        name: p.detach().to(dtype, copy=True).requires_grad_() for name, p in model.named_parameters()
+    }
     first = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     second = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     draws = torch.Generator().manual_seed(config.seed)
@@ -48,7 +58,7 @@ def textbook_curve(
                 _adamw(weight, gradients[name] * clip, first[name], second[name], step)
         losses.append(total)
         norms.append(norm)
-    return losses, norms
+    return losses, norms, weights
 
 
 def _batch(config: StepConfig, tokens: Sequence[int], draws: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,23 @@ from nanocheck.step.repetition import Repetition
 
 GRAD_CLIP = 1.0
 
+
+class Watch:
+    """Looks at a run where real arithmetic is done; every call may wait for the device. Does nothing itself."""
+
+    def micro_batch(self, training: Training) -> None:
+        """After a backward."""
+
+    def before_update(self, training: Training) -> None:
+        """Gradients are complete, scaled where there is a scaler."""
+
+    def after_update(self, training: Training) -> None:
+        """The parameters have changed, the gradients are gone."""
+
+    def saved(self, training: Training, means: dict[str, float]) -> None:
+        """A checkpoint was written, after an evaluation with these means."""
+
+
 #: Called at the end of a phase with its name and the optimizer step, counted from 0.
 Observe = Callable[[str, int], None]
 
@@ -30,6 +48,9 @@ class Training:
     forward stay allocated until the next forward has returned its own, evaluation included.
     """
 
+    #: Whether the original evaluates before its first step, too.
+    evaluates_first: ClassVar[bool] = True
+
     config: StepConfig
     model: nn.Module
     network: nn.Module  # the model, or torch.compile's wrapper of it
@@ -40,6 +61,7 @@ class Training:
     observe: Observe
     micro_batches: int
     read_losses: bool = False
+    watch: Watch | None = None
     skip_repetitions: bool = False
     most_run: int = 0  # micro-batches that the longest step so far really ran
     losses: list[float] = field(default_factory=list)
@@ -52,8 +74,12 @@ class Training:
     def __post_init__(self) -> None:
         self.autocast = autocast(self.config, self.device_type)
         self.x, self.y = self.batches.next()
+
+    def watch_losses(self, read_losses: bool, watch: Watch | None) -> None:
+        """Read loss and gradient norm of every step, and show every step to ``watch``."""
+        self.read_losses, self.watch = read_losses, watch
         if isinstance(self.optimizer, UpdateInBackward):
-            self.optimizer.keep_norm = self.read_losses
+            self.optimizer.keep_norm = read_losses
 
     def step(self, index: int) -> None:
         """One optimizer step over ``micro_batches`` micro-batches; ``index`` counts from 0.
@@ -67,13 +93,19 @@ class Training:
         while done < self.micro_batches:
             done, ran = done + 1, ran + 1
             self.micro_batch(index)
+            if self.watch is not None:
+                self.watch.micro_batch(self)
             if self.read_losses:
                 assert self.loss is not None
                 total += self.loss.item()
             if repetition is not None:
                 done += repetition.skippable(done, self.micro_batches)
         self.most_run = max(self.most_run, ran)
+        if self.watch is not None:
+            self.watch.before_update(self)
         self.update()
+        if self.watch is not None:
+            self.watch.after_update(self)
         self.observe("optimizer", index)
         if self.read_losses:
             self.losses.append(total * self.config.accumulation / self.micro_batches)

@@ -1,0 +1,119 @@
+"""Figures of every step, taken where they are: what becomes a ``Trace``. Runs in the job's process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nanocheck.learning.trace import Fingerprint, Step
+from nanocheck.step.methods.in_backward import UpdateInBackward
+from nanocheck.step.training import Training, Watch
+
+BUCKETS = 16
+
+
+class Figures(Watch):
+    """Collects a run's steps and fingerprints.
+
+    Args:
+        every_step: keep the parameters' fingerprints of every step, not of the last one only.
+    """
+
+    def __init__(self, *, every_step: bool = False) -> None:
+        self.every_step = every_step
+        self.parameters: dict[int, dict[str, Fingerprint]] = {}
+        self.evaluation: dict[str, float] = {}
+        self.training: Training | None = None
+        self._marks: list[dict[str, Any]] = []
+        self._largest: float | None = None
+        self._before: list[Tensor] = []
+        self._scale = 1.0
+
+    def micro_batch(self, training: Training) -> None:
+        if training.logits is not None:
+            self._largest = training.logits.detach().abs().max().item()
+
+    def before_update(self, training: Training) -> None:
+        self._scale = training.scaler.get_scale()
+        early = isinstance(training.optimizer, UpdateInBackward)
+        self._before = [] if early else [each.detach().clone() for each in training.model.parameters()]
+
+    def after_update(self, training: Training) -> None:
+        self.training = training
+        ratio = None
+        if self._before:
+            after = list(training.model.parameters())
+            change = _norm(new.detach() - old for new, old in zip(after, self._before, strict=True))
+            ratio = change / (_norm(self._before) or 1.0)
+        mark = {"largest_logit": self._largest, "update_ratio": ratio, "scale": self._scale}
+        # A scaler that found a gradient which is not finite lowers its scale and leaves the parameters alone.
+        mark["skipped"] = training.scaler.is_enabled() and training.scaler.get_scale() < self._scale
+        self._marks.append(mark)
+        self._before = []
+        if self.every_step:
+            self.parameters[len(self._marks) - 1] = fingerprints(training.model)
+
+    def saved(self, training: Training, means: dict[str, float]) -> None:
+        self.evaluation = dict(means)
+
+    def steps(self, losses: Iterable[float], grad_norms: Iterable[float]) -> list[Step]:
+        """The steps, with what ``run_step`` read of each."""
+        return [
+            Step(loss=loss, grad_norm=norm, **mark)
+            for loss, norm, mark in zip(losses, grad_norms, self._marks, strict=True)
+        ]
+
+    def end(self) -> tuple[dict[int, dict[str, Fingerprint]], str]:
+        """The parameters kept, those of the last step among them, and a hash of the optimizer's state."""
+        assert self.training is not None, "no step ran"
+        self.parameters[len(self._marks) - 1] = fingerprints(self.training.model)
+        return self.parameters, _state_sha256(self.training.optimizer)
+
+
+def fingerprints(model: torch.nn.Module) -> dict[str, Fingerprint]:
+    """Every parameter by name, a tied one once."""
+    return {name: fingerprint(each) for name, each in model.named_parameters()}
+
+
+def fingerprint(tensor: Tensor) -> Fingerprint:
+    """See ``Fingerprint``."""
+    host = tensor.detach().cpu().contiguous()
+    flat = host.double().flatten()
+    padded = torch.nn.functional.pad(flat, (0, -len(flat) % BUCKETS))
+    index = torch.arange(len(padded), dtype=torch.int64)
+    # Knuth's multiplicative hash; the sign of an element depends on its place alone.
+    signs = 1.0 - 2.0 * ((index * 2654435761 >> 16) & 1).double()
+    sums = (padded * signs).view(-1, BUCKETS).sum(0)
+    return Fingerprint(sha256=_sha256(host), norm=flat.norm().item(), sketch=tuple(sums.tolist()))
+
+
+def _norm(tensors: Iterable[Tensor]) -> float:
+    return float(sum(each.double().square().sum().item() for each in tensors) ** 0.5)
+
+
+def _sha256(host: Tensor) -> str:
+    return hashlib.sha256(host.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+
+
+def _state_sha256(optimizer: torch.optim.Optimizer) -> str:
+    found = hashlib.sha256()
+
+    def take(value: Any) -> None:
+        if isinstance(value, Tensor):
+            found.update(_sha256(value.detach().cpu().contiguous().reshape(-1)).encode())
+        elif isinstance(value, dict):
+            for key in sorted(value, key=str):
+                found.update(str(key).encode())
+                take(value[key])
+        elif isinstance(value, (list, tuple)):
+            for each in value:
+                take(each)
+        else:
+            found.update(repr(value).encode())
+
+    take(optimizer.state_dict())
+    return found.hexdigest()[:16]

@@ -1,0 +1,85 @@
+"""Traces by plan: every plan is trained once, in a process of its own, several at a time. No torch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from nanocheck.errors import NanocheckError
+from nanocheck.harness.jobs import Deadlines, Job
+from nanocheck.harness.pool import Handle, Pool
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.trace import Trace
+
+TASK = "nanocheck.learning.job:train"
+_ENVIRONMENT = {
+    # glibc would return every tensor of logits to the system and zero its pages anew; a fifth of the time.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    # A job is one process; Inductor's own would only wait beside it.
+    "TORCHINDUCTOR_COMPILE_THREADS": "1",
+}
+_PRELOAD = ("torch", "torch._dynamo", "torch._inductor.compile_fx", "nanocheck.learning.job")
+
+
+class RunFailedError(NanocheckError):
+    """A run that gave no trace: it raised, died or hung."""
+
+
+class Runs:
+    """Trains plans and remembers their traces.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
+        workers: processes at once.
+    """
+
+    def __init__(self, device: str = "auto", workers: int = 2) -> None:
+        self._device = device
+        self._pool = Pool(workers, _ENVIRONMENT, list(_PRELOAD), Deadlines(default=600.0))
+        self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-learning-")
+        self._handles: dict[str, Handle] = {}
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+        self._folder.cleanup()
+
+    def start(self, plans: Iterable[Plan]) -> None:
+        """Begin with these, in this order; one that resumes another begins when it is asked for."""
+        for plan in plans:
+            if plan.resumes is None:
+                self._submit(plan)
+
+    def trace(self, plan: Plan) -> Trace:
+        """The plan's trace; waits for it.
+
+        Raises:
+            RunFailedError: it raised, died or hung, with what it printed.
+        """
+        if plan.resumes is not None:
+            self.trace(plan.resumes)  # its checkpoint must be there
+        result = self._submit(plan).result()
+        if result.outcome != "ok":
+            why = result.reason if result.error is None else result.error.message
+            raise RunFailedError(f"{plan.config.id} {result.outcome}: {why}\n{result.output}")
+        return Trace.from_dict(result.value)
+
+    def checkpoint(self, plan: Plan) -> Path:
+        """The file that a plan with ``save_after`` leaves behind."""
+        return Path(self._folder.name) / plan.key / "checkpoint.pt"
+
+    def _submit(self, plan: Plan) -> Handle:
+        if plan.key not in self._handles:
+            folder = self.checkpoint(plan).parent
+            folder.mkdir(exist_ok=True)
+            payload = {**plan.to_dict(), "device": self._device, "folder": str(folder)}
+            payload["checkpoint"] = None if plan.resumes is None else str(self.checkpoint(plan.resumes))
+            self._handles[plan.key] = self._pool.submit(Job(id=plan.key, task=TASK, payload=payload))
+        return self._handles[plan.key]
