@@ -20,7 +20,8 @@ class Figures(Watch):
     """Collects a run's steps and fingerprints.
 
     Args:
-        every_step: keep the parameters' fingerprints of every step, not of the last one only.
+        every_step: keep the parameters' fingerprints of every step, and (as step -1) those that the first
+            step began with, not those of the last one only.
     """
 
     def __init__(self, *, every_step: bool = False) -> None:
@@ -41,6 +42,8 @@ class Figures(Watch):
         self._scale = training.scaler.get_scale()
         early = isinstance(training.optimizer, UpdateInBackward)
         self._before = [] if early else [each.detach().clone() for each in training.model.parameters()]
+        if self.every_step and not self._marks and not early:
+            self.parameters[-1] = fingerprints(training.model)
 
     def after_update(self, training: Training) -> None:
         self.training = training

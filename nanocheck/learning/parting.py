@@ -13,7 +13,7 @@ class Parting:
     """The first difference of two runs.
 
     Attributes:
-        step: counted from 0.
+        step: counted from 0; -1 for the parameters that the first step began with.
         what: ``loss``, ``grad_norm``, ``scale``, ``skipped``, or a parameter's name.
         here, there: the values; norms for a parameter.
         magnitude: of the difference; relative to ``there``, but for a loss, which is in nats.
@@ -27,7 +27,8 @@ class Parting:
 
     def __str__(self) -> str:
         how = f"{self.magnitude:.3g} nats" if self.what == "loss" else f"{self.magnitude:.3g} of it"
-        return f"step {self.step}, {self.what}: {self.there!r} and {self.here!r}, {how} apart"
+        when = "before the first step" if self.step < 0 else f"step {self.step}"
+        return f"{when}, {self.what}: {self.there!r} and {self.here!r}, {how} apart"
 
 
 def first_parting(here: Trace, there: Trace) -> Parting | None:
@@ -35,6 +36,10 @@ def first_parting(here: Trace, there: Trace) -> Parting | None:
 
     Compares the steps that both have, and parameters after the steps for which both have them.
     """
+    if -1 in here.parameters and -1 in there.parameters:
+        parting = _first_parameter(here, there, -1)
+        if parting is not None:
+            return parting
     for index, (new, old) in enumerate(zip(here.steps, there.steps, strict=False)):
         for what in ("loss", "grad_norm", "scale"):
             a, b = float(getattr(new, what)), float(getattr(old, what))
@@ -83,7 +88,7 @@ def _ends(here: Trace, there: Trace) -> str | None:
 
 
 def largest_gaps(here: Trace, there: Trace) -> tuple[float, float]:
-    """Largest difference of a loss in nats, and of a gradient norm relative to ``there``, over common steps."""
+    """Largest gap of a loss in nats, and of a gradient norm relative to ``there``, over common steps."""
     losses = [abs(a - b) for a, b in zip(here.losses, there.losses, strict=False)]
     norms = [
         abs(a - b) / abs(b) if b else abs(a) for a, b in zip(here.grad_norms, there.grad_norms, strict=False)

@@ -21,7 +21,8 @@ class Step:
         loss: mean cross entropy in nats over the step's tokens.
         grad_norm: total norm before clipping; not finite where a loss scaler then skips the step.
         largest_logit: of the last micro-batch, by magnitude; ``None`` where the model keeps no logits.
-        update_ratio: norm of the parameters' change over their norm; ``None`` where they change in the backward.
+        update_ratio: norm of the parameters' change over their norm; ``None`` where they change in the
+            backward.
         scale: the loss scaler's, with which the step ran; 1 without one.
         skipped: the scaler found a gradient that is not finite, and left the parameters alone.
     """
@@ -42,7 +43,8 @@ class Fingerprint:
         sha256: of its bytes, the first 16 hexadecimal digits: equal if and only if it is bitwise equal.
         norm: Euclidean, in fp64.
         sketch: 16 sums of its elements under fixed signs (a count sketch, Charikar et al. 2002): the norm of
-            the difference of two sketches estimates the norm of the difference of the parameters, without bias.
+            the difference of two sketches estimates the norm of the difference of the parameters, without
+            bias.
     """
 
     sha256: str
@@ -61,7 +63,8 @@ class Trace:
     Attributes:
         config: ``StepConfig.to_dict()``.
         steps: in order.
-        parameters: after step (counted from 0) -> name -> fingerprint; the last step is always there.
+        parameters: after step (counted from 0; -1: before the first) -> name -> fingerprint; the last step is
+            always there.
         optimizer_sha256: of the optimizer's whole state after the last step.
         evaluation: split -> mean loss in nats, where one was asked for.
         environment: of ``job.environment``.
@@ -88,16 +91,16 @@ class Trace:
         return self.parameters[max(self.parameters)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, floats at full precision."""
+        """Plain data for strict JSON, floats at full precision; those that are not finite are texts."""
         return {
             "config": dict(self.config),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": [_to_plain(asdict(step)) for step in self.steps],
             "parameters": {
-                str(step): {name: asdict(each) for name, each in found.items()}
+                str(step): {name: _to_plain(asdict(each)) for name, each in found.items()}
                 for step, found in self.parameters.items()
             },
             "optimizer_sha256": self.optimizer_sha256,
-            "evaluation": dict(self.evaluation),
+            "evaluation": _to_plain(dict(self.evaluation)),
             "environment": dict(self.environment),
         }
 
@@ -111,7 +114,9 @@ class Trace:
         try:
             return cls(
                 config=dict(data["config"]),
-                steps=tuple(Step(**{key: each[key] for key in known & set(each)}) for each in data["steps"]),
+                steps=tuple(
+                    Step(**{key: _of_plain(each[key]) for key in known & set(each)}) for each in data["steps"]
+                ),
                 parameters={
                     int(step): {
                         name: Fingerprint(
@@ -129,6 +134,19 @@ class Trace:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoredDataError(f"malformed trace: {error!r}", mend="record it again") from error
+
+
+def _to_plain(value: Any) -> Any:
+    """The same with texts for what JSON has no word for, such as the infinite norm of a skipped step."""
+    if isinstance(value, dict):
+        return {key: _to_plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_plain(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _of_plain(value: Any) -> Any:
+    return float(value) if isinstance(value, str) else value
 
 
 def not_finite(trace: Trace) -> str | None:
