@@ -24,11 +24,19 @@ SCRIPT = """
     from torch._dynamo.utils import counters
 
     state = []
-    model = nn.Sequential(nn.Linear(64, 256), nn.GELU(), nn.LayerNorm(256), nn.Linear(256, 64)).cuda()
+    model = nn.Sequential(nn.Linear(64, 64), nn.GELU(), nn.LayerNorm(64)).cuda()
     optimizer = torch.optim.AdamW(model.parameters())
-    compiled = torch.compile(model)
+    def loss(x, goal):
+        # The peak: the backward writes the gradient where the saved logits are, if it knows that it may.
+        logits = head(model(x)).float()
+        return nn.functional.cross_entropy(15 * torch.tanh(logits / 15), goal)
+    head = nn.Linear(64, 8192, bias=False).cuda()
+    goal = torch.ones(4096, device="cuda", dtype=torch.long)
+    compiled = torch.compile(loss)
     for _ in range(3):
-        compiled(torch.ones(512, 64, device="cuda")).square().mean().backward()
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            found = compiled(torch.ones(4096, 64, device="cuda"), goal)
+        found.backward()
         optimizer.step()
         optimizer.zero_grad()
     print("hits", counters["inductor"]["fxgraph_cache_hit"])

@@ -65,7 +65,8 @@ def prepare() -> VirtualGpu:
 @functools.cache
 def _installation() -> str:
     """What compiled code depends on beside the card; read once, not for every configuration."""
-    return source_hash() + find_wheels().version
+    own = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("kernels.py", "waits.py"))
+    return source_hash() + find_wheels().version + hashlib.sha256(own).hexdigest()
 
 
 def card_environment(device: Device) -> dict[str, str]:

@@ -100,6 +100,7 @@ class _Ahead:
         self.wait()
         self._fork = _fork()
         if self._fork == 0:
+            _tell_what_is_saved(*args, *kwargs.values())
             return None, None  # "no strides are known", and a forward that nobody will call
         return self._forward(*args, **kwargs)
 
@@ -129,6 +130,23 @@ class _Ahead:
                     os.waitpid(pid, 0)
                     return
                 time.sleep(0.02)
+
+
+def _tell_what_is_saved(*arguments: Any) -> None:
+    """What the forward tells the compiler on its way: which saved activations the backward may overwrite.
+
+    Inductor's cache does not tell a backward that knows from one that does not, and only the first is right.
+
+    Raises:
+        StopIteration: AOTAutograd calls it otherwise now; then nothing must be compiled ahead.
+    """
+    from torch._guards import TracingContext
+
+    context = TracingContext.try_get()
+    if context is not None:
+        told = next(each for each in arguments if type(each).__name__ == "ViewAndMutationMeta")
+        inner = [each for each in arguments if type(each).__name__ == "SubclassMeta"]
+        context.fw_metadata = inner[0].fw_metadata if inner else told
 
 
 def _decides_while_compiling() -> bool:
