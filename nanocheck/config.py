@@ -48,8 +48,9 @@ class StepConfig:
     """One configuration of the reference GPT training step.
 
     Attributes:
-        model: ``gpt2``, ``nanochat-2025`` (the release of October 2025) or ``nanochat-2026`` (its state of
-            mid-2026). In plain data a nanochat's depth decides its width and heads: see ``models.nanochat``.
+        model: ``gpt2``, ``nanochat-2025`` (the release of October 2025), ``nanochat-2026`` (its state of
+            mid-2026) or ``autoresearch`` (the script that was made of nanochat). In plain data the depth of
+            the last three decides width and heads: see ``models.nanochat``.
         n_layer, n_head, n_embd: transformer blocks, attention heads, width (``n_embd % n_head == 0``).
         block_size: tokens per sequence, T.
         vocab_size: rows of the embedding, V (50304 is GPT-2's 50257 padded, as nanoGPT does).

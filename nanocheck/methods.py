@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: Command that installs the libraries of all methods.
 INSTALL = 'pip install "pytest-nanocheck[methods]"'
 
+#: Models whose own scripts do not clip gradients.
+_NEVER_CLIPPED = ("nanochat-2026", "autoresearch")
+
 #: How far the trained weights are from those of plain AdamW on the same data.
 SAME, CLOSE, OTHER = "same", "close", "other"
 
@@ -238,7 +241,7 @@ def used(config: StepConfig) -> tuple[Method, ...]:
 
 def clips(config: StepConfig) -> bool:
     """Whether clipping gradients before the step can have an effect."""
-    if config.model == "nanochat-2026":  # its script does not clip
+    if config.model in _NEVER_CLIPPED:
         return False
     return config.update == "step" and config.optimizer != "adamw-offload"
 
@@ -260,7 +263,7 @@ def notes(config: StepConfig) -> tuple[str, ...]:
         found.append(
             "fine-tuning, not pretraining: 4-bit weights stay as they are, only adapters are trained"
         )
-    if not clips(config) and config.model != "nanochat-2026":
+    if not clips(config) and config.model not in _NEVER_CLIPPED:
         found.append("gradients are not clipped: none of them waits for the others")
     if config.optimizer == "adamw-offload":
         host = footprint.host_bytes(config)

@@ -13,27 +13,31 @@ from nanocheck.shapes import parameter_shapes
 if TYPE_CHECKING:
     from nanocheck.config import StepConfig
 
-NAMES = ("gpt2", "nanochat-2025", "nanochat-2026")
+NAMES = ("gpt2", "nanochat-2025", "nanochat-2026", "autoresearch")
 
 HEAD_WIDTH = 128
 #: Channels that the gates of nanochat-2026 read.
 SMEAR_CHANNELS, GATE_CHANNELS = 24, 12
-#: What a nanochat has where nothing else is said: vocabulary, context and optimizer of its releases.
+#: Channels that the gates of autoresearch read.
+AUTORESEARCH_GATE_CHANNELS = 32
+#: What a nanochat has where nothing else is said: vocabulary, context and optimizer of its releases. Windows
+#: of autoresearch are FlashAttention 3's alone: with PyTorch's attention every layer looks at all before.
 _NANOCHAT: dict[str, dict[str, Any]] = {
     "nanochat-2025": {"vocab_size": 65536, "block_size": 2048, "optimizer": "muon"},
     "nanochat-2026": {"vocab_size": 32768, "block_size": 2048, "optimizer": "muon", "window": "SSSL"},
+    "autoresearch": {"vocab_size": 8192, "block_size": 2048, "optimizer": "muon"},
 }
 
 
 def nanochat(depth: int, release: str) -> dict[str, int]:
     """Layers, heads and width of a nanochat of some depth, as its ``base_train.py`` derives them.
 
-    October 2025: width 64 x depth, one head for each begun 128 of it. Mid-2026: the width is rounded up to a
-    multiple of the head's 128. Source: github.com/karpathy/nanochat, releases named in ``step/nanochat``.
+    October 2025: width 64 x depth, one head for each begun 128 of it. Mid-2026 and autoresearch: the width is
+    rounded up to a multiple of the head's 128. Sources: named in ``step/nanochat``.
     """
     width = 64 * depth
     heads = -(-width // HEAD_WIDTH)
-    if release == "nanochat-2026":
+    if release != "nanochat-2025":
         width = heads * HEAD_WIDTH
     return {"n_layer": depth, "n_head": heads, "n_embd": width}
 
@@ -96,6 +100,12 @@ def check(config: StepConfig) -> None:
             f"{config.model}: its smear gate reads {SMEAR_CHANNELS} channels of the token before; "
             f"found n_embd {config.n_embd}, block_size {config.block_size}",
             mend=f"set n_embd to at least {SMEAR_CHANNELS} and block_size to at least 2",
+        )
+    if config.model == "autoresearch" and config.n_embd < AUTORESEARCH_GATE_CHANNELS:
+        raise RequestError(
+            f"{config.model}: its gates read {AUTORESEARCH_GATE_CHANNELS} channels; "
+            f"found n_embd {config.n_embd}",
+            mend=f"set n_embd to at least {AUTORESEARCH_GATE_CHANNELS}",
         )
     if config.update == "backward" and config.accumulation != 1:
         raise RequestError(

@@ -20,11 +20,11 @@ def block_linears(config: StepConfig) -> tuple[Shape, ...]:
 def bf16_embeddings(config: StepConfig) -> tuple[Shape, ...]:
     """Shapes of the embeddings that nanochat keeps in bf16 while all else is fp32."""
     table = (config.vocab_size, config.n_embd)
+    if config.model == "gpt2" or config.dtype != "bf16":
+        return ()
     if config.model == "nanochat-2025":
         return (table,)
-    if config.model == "nanochat-2026" and config.dtype == "bf16":
-        return (table,) * (1 + (config.n_layer + 1) // 2)
-    return ()
+    return (table,) * (1 + (config.n_layer + 1) // 2)
 
 
 def parameter_shapes(config: StepConfig) -> tuple[Shape, ...]:
@@ -44,7 +44,8 @@ def outer_shapes(config: StepConfig) -> tuple[Shape, ...]:
     if config.model == "nanochat-2025":
         return head
     values = ((vocabulary, c),) * ((layers + 1) // 2)
-    return (*head, *values, (layers,), (layers,), (1, 24), (1,), (1,))
+    smear = ((1, 24), (1,), (1,)) if config.model == "nanochat-2026" else ()
+    return (*head, *values, (layers,), (layers,), *smear)
 
 
 def _block(config: StepConfig, layer: int) -> tuple[Shape, ...]:
@@ -54,6 +55,6 @@ def _block(config: StepConfig, layer: int) -> tuple[Shape, ...]:
         biases = [shape[:1] for shape in shapes] if config.bias else []
         return (*shapes, *norms, *biases)
     # Value embeddings are on every other layer, the last one among them; each has a gate per head.
-    if config.model == "nanochat-2026" and layer % 2 == (config.n_layer - 1) % 2:
-        shapes.append((config.n_head, 12))
+    if config.model != "nanochat-2025" and layer % 2 == (config.n_layer - 1) % 2:
+        shapes.append((config.n_head, 12 if config.model == "nanochat-2026" else 32))
     return tuple(shapes)

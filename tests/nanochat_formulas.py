@@ -1,4 +1,4 @@
-"""nanochat's two models once more, from their formulas: plain functions, written-out softmax, fp32."""
+"""nanochat's two models and autoresearch's once more, from formulas: plain functions, in fp32."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ Weights = Mapping[str, Tensor]
 
 def loss(config: StepConfig, w: Weights, idx: Tensor, targets: Tensor) -> Tensor:
     """Mean cross entropy in nats."""
-    forward = _forward_2025 if config.model == "nanochat-2025" else _forward_2026
+    forward = {"nanochat-2025": _forward_2025, "nanochat-2026": _forward_2026}.get(
+        config.model, _forward_autoresearch
+    )
     logits = forward(config, w, idx) @ w["lm_head.weight"].T
     logits = 15 * torch.tanh(logits / 15)
     right = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
@@ -55,6 +57,22 @@ def _forward_2026(config: StepConfig, w: Weights, idx: Tensor) -> Tensor:
         if layer == depth // 2:
             middle = x
     return _norm(x - w["backout_lambda"] * middle)
+
+
+def _forward_autoresearch(config: StepConfig, w: Weights, idx: Tensor) -> Tensor:
+    first = x = _norm(w["transformer.wte.weight"][idx])
+    for layer in range(config.n_layer):
+        p = f"transformer.h.{layer}."
+        x = w["resid_lambdas"][layer] * x + w["x0_lambdas"][layer] * first
+        h = _norm(x)
+        values = h @ w[p + "attn.c_v.weight"].T
+        if (config.n_layer - 1 - layer) % 2 == 0:
+            gate = 2 * torch.sigmoid(h[..., :32] @ w[p + "attn.ve_gate.weight"].T)
+            added = w[f"value_embeds.{layer}.weight"][idx]
+            values = values + gate.repeat_interleave(config.n_embd // config.n_head, -1) * added
+        x = x + _attention(config, w, p, h, values, 1e4, 1.0, idx.shape[1])
+        x = x + _mlp(w, p, _norm(x))
+    return _norm(x)
 
 
 def _attention(

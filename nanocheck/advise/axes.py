@@ -133,8 +133,8 @@ def ways(
 
 
 def script(base: StepConfig) -> StepConfig:
-    """The model as its own script trains it: nanochat's ``base_train.py`` compiles, and asks for expandable
-    segments itself."""
+    """The model as its own script trains it: nanochat's ``base_train.py`` and autoresearch's ``train.py``
+    compile, and ask for expandable segments themselves."""
     return base if base.model == "gpt2" else replace(base, compile="default", allocator="expandable")
 
 
@@ -142,14 +142,14 @@ def expressible(config: StepConfig) -> bool:
     """Whether the model's own script can be told so by its settings and the environment.
 
     nanoGPT's ``train.py`` takes dtype and compile, and the allocator listens to the environment. nanochat
-    always compiles; that of October 2025 always runs in bf16. Neither has a word for another optimizer, for
-    checkpointing or for the loss.
+    and autoresearch always compile; autoresearch and the nanochat of October 2025 always run in bf16. None
+    has a word for another optimizer, for checkpointing or for the loss.
     """
     free: dict[str, Any] = {"dtype": config.dtype}
     if config.model == "gpt2":
         free["allocator"] = config.allocator
         free["compile"] = config.compile if config.compile in ("off", "default") else "off"
-    elif config.model == "nanochat-2025":
+    elif config.model != "nanochat-2026":
         free["dtype"] = "bf16"
     own = StepConfig.from_dict(
         {**config.to_dict(), **{each: models.usual(config.model, each) for each in _METHODS}}

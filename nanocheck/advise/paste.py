@@ -15,10 +15,12 @@ def lines(config: StepConfig) -> dict[str, Any]:
     """What to paste where.
 
     Returns:
-        script: which one. lines: assignments for nanoGPT's configuration file, or one line of flags for
-        nanochat's ``base_train``. environment: variables. changes: what must be edited in the script.
+        script: which one. lines: assignments for nanoGPT's configuration file or for those in autoresearch's
+        ``train.py``, or one line of flags for nanochat's ``base_train``. environment: variables. changes:
+        what must be edited in the script.
     """
-    found = _nanogpt(config) if config.model == "gpt2" else _nanochat(config)
+    told = {"gpt2": _nanogpt, "autoresearch": _autoresearch}.get(config.model, _nanochat)
+    found = told(config)
     changes = [f"{each.title}; costs: {each.costs}" for each in _changes(config)]
     return {**found, "changes": changes}
 
@@ -58,21 +60,44 @@ def _nanochat(config: StepConfig) -> dict[str, Any]:
         "device-batch-size": config.batch,
         "total-batch-size": config.batch * config.accumulation * config.block_size,
     }
-    environment, notes = {}, []
+    environment = {}
     if config.model == "nanochat-2025":
         settings = {name.replace("-", "_"): value for name, value in settings.items()}
     else:
         settings["window-pattern"] = config.window
         environment["NANOCHAT_DTYPE"] = _NANOGPT_DTYPES[config.dtype]
-    own = models.nanochat(config.n_layer, config.model)
-    if any(getattr(config, name) != value for name, value in own.items()):
-        notes.append(f"the script derives {own} from the depth; this run had other sizes")
     return {
         "script": "nanochat scripts.base_train",
         "lines": [" ".join(f"--{name}={value}" for name, value in settings.items())],
         "environment": environment,
-        "notes": notes,
+        "notes": _other_sizes(config),
     }
+
+
+def _autoresearch(config: StepConfig) -> dict[str, Any]:
+    settings = {
+        "DEPTH": config.n_layer,
+        "DEVICE_BATCH_SIZE": config.batch,
+        "TOTAL_BATCH_SIZE": config.batch * config.accumulation * config.block_size,
+    }
+    notes = ["this run had PyTorch's causal attention in the place of FlashAttention 3"]
+    for name, field in (("MAX_SEQ_LEN", "block_size"), ("VOCAB_SIZE", "vocab_size")):
+        value = getattr(config, field)
+        if value != models.usual(config.model, field):
+            notes.append(f"this run had {name} = {value}, which is prepare.py's")
+    return {
+        "script": "autoresearch train.py",
+        "lines": [f"{name} = {value}" for name, value in settings.items()],
+        "environment": {},
+        "notes": [*notes, *_other_sizes(config)],
+    }
+
+
+def _other_sizes(config: StepConfig) -> list[str]:
+    own = models.nanochat(config.n_layer, config.model)
+    if all(getattr(config, name) == value for name, value in own.items()):
+        return []
+    return [f"the script derives {own} from the depth; this run had other sizes"]
 
 
 def _changes(config: StepConfig) -> tuple[methods.Method, ...]:

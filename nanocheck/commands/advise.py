@@ -63,7 +63,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     add("--model", default="gpt2", metavar="NAME", help=", ".join(NAMES))
     for name, words in _SIZES.items():
         add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=words)
-    add("--depth", type=int, metavar="N", help="a nanochat's layers; width and heads follow from them")
+    add("--depth", type=int, metavar="N", help="layers of a nanochat or autoresearch; width and heads follow")
     add("--bias", action="store_true", help="biases in linear layers and norms (gpt2)")
     add("--window", metavar="LETTERS", help="nanochat-2026's pattern of attention windows")
 

@@ -81,6 +81,6 @@ def recipe_of(config: StepConfig) -> Recipe:
     """The recipe of ``config.model``."""
     if config.model == "gpt2":
         return Recipe()
-    from nanocheck.step.nanochat.recipe import Recipe2025, Recipe2026
+    from nanocheck.step.nanochat.recipe import RECIPES
 
-    return Recipe2025() if config.model == "nanochat-2025" else Recipe2026()
+    return RECIPES[config.model]()

@@ -67,8 +67,8 @@ def add_adapters(model: nn.Module, config: StepConfig) -> None:
     """Freeze a model on the host and put ``LoraLinear`` in the place of its blocks' linear layers.
 
     Everything frozen is cast to the type that matrix products run in, as such a base is usually loaded.
-    What is smaller than the adapter's rank in one direction is only frozen. The 4-bit form comes into being
-    when the model moves to its device, layer by layer.
+    Gates and what is smaller than the adapter's rank in one direction are only frozen. The 4-bit form comes
+    into being when the model moves to its device, layer by layer.
     """
     # Values come first: bitsandbytes quantises what it is given.
     model.to(compute_dtype(config))
@@ -77,6 +77,8 @@ def add_adapters(model: nn.Module, config: StepConfig) -> None:
     for block in model.get_submodule("transformer.h").children():
         for owner in list(block.modules()):
             for name, child in list(owner.named_children()):
+                if name == "ve_gate":
+                    continue
                 if isinstance(child, nn.Linear) and min(child.weight.shape) >= LORA_RANK:
                     setattr(owner, name, LoraLinear(child, draws))
 

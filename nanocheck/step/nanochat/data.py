@@ -1,4 +1,4 @@
-"""Batches as nanochat's data loaders hand them over: on the device they look different in each release."""
+"""Batches as the data loaders of nanochat and autoresearch hand them over: each has a way of its own."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ class Batches2025(NanochatBatches):
         return host.to(self._device, non_blocking=True)
 
 
-class Batches2026(NanochatBatches):
+class BufferedBatches(Batches):
     """Inputs and targets are views of one int64 buffer, which every batch overwrites.
 
-    Each split has a loader of its own, so a buffer of its own.
+    Each split has a loader of its own, so a buffer of its own, from its first batch on. autoresearch's loader
+    is this and nothing else.
     """
 
     def __init__(self, config: StepConfig, device: str, tokens: Sequence[int] | None = None) -> None:
@@ -64,3 +65,11 @@ class Batches2026(NanochatBatches):
             host = host.pin_memory()
         buffer = self._buffers[split].copy_(host, non_blocking=True)
         return buffer[0], buffer[1]
+
+    def end(self, split: str) -> None:
+        """Let go of a loader; the next batch of its split comes from a new one."""
+        self._buffers.pop(split, None)
+
+
+class Batches2026(BufferedBatches, NanochatBatches):
+    """Buffers, and the table of bytes per token."""

@@ -1,4 +1,4 @@
-"""What both releases of nanochat are made of."""
+"""What both releases of nanochat and autoresearch are made of."""
 
 from __future__ import annotations
 

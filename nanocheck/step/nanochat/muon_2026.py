@@ -21,6 +21,8 @@ POLAR_EXPRESS = (
     (3.285753657755655, -2.3681294933425376, 0.46449024233003106),
     (2.3465413258596377, -1.7097828382687081, 0.42323551169305323),
 )
+#: As nanochat has it.
+SLACK = 1.01
 _ADAMW_SCALARS = ("step", "lr", "beta1", "beta2", "eps", "weight_decay")
 _MUON_SCALARS = ("momentum", "lr", "weight_decay", "beta2")
 
@@ -48,9 +50,12 @@ def adamw_update(
     p.add_(first / denominator, alpha=-size)  # type: ignore[arg-type]
 
 
-def orthogonalised(g: Tensor) -> Tensor:
-    """Polar Express of each matrix of (N, R, C): singular values near 1, in the dtype of ``g``."""
-    x: Tensor = g / (g.norm(dim=(-2, -1), keepdim=True) * 1.01 + 1e-6)
+def orthogonalised(g: Tensor, slack: float = SLACK) -> Tensor:
+    """Polar Express of each matrix of (N, R, C): singular values near 1, in the dtype of ``g``.
+
+    ``slack`` divides further than the norm does, so that rounding brings no singular value above 1.
+    """
+    x: Tensor = g / (g.norm(dim=(-2, -1), keepdim=True) * slack + 1e-6)
     if g.size(-2) > g.size(-1):
         for a, b, c in POLAR_EXPRESS:
             square = x.mT @ x
@@ -75,6 +80,7 @@ def muon_update(
     beta2: Tensor,
     axis: int,
     in_bf16: bool,
+    slack: float = SLACK,
 ) -> None:
     """Muon in place on ``params`` (N, R, C) and its moments; ``grads`` is overwritten.
 
@@ -82,11 +88,12 @@ def muon_update(
         variance: (N, R, 1) or (N, 1, C), averaged over ``axis``.
         momentum, lr, weight_decay, beta2: CPU scalars.
         in_bf16: orthogonalise in bf16; in the dtype of the gradients otherwise.
+        slack: see ``orthogonalised``.
     """
     pull = momentum.to(grads.dtype)
     moment.lerp_(grads, 1 - pull)
     g = grads.lerp_(moment, pull)
-    g = orthogonalised(g.bfloat16() if in_bf16 else g)
+    g = orthogonalised(g.bfloat16() if in_bf16 else g, slack)
 
     decay = beta2.to(g.dtype)
     mean = g.float().square().mean(dim=axis, keepdim=True)
@@ -112,12 +119,15 @@ class MuonAdamW(torch.optim.Optimizer):
         groups: each with ``kind``, ``params`` and its numbers; the parameters of a Muon group have one
             shape, and its state belongs to the first of them.
         compiled: whether the two updates go through ``torch.compile``, as in the original.
-        in_bf16: see ``muon_update``.
+        in_bf16, slack: see ``muon_update``.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], *, compiled: bool, in_bf16: bool) -> None:
+    def __init__(
+        self, groups: list[dict[str, Any]], *, compiled: bool, in_bf16: bool, slack: float = SLACK
+    ) -> None:
         super().__init__(groups, defaults={})
         self._in_bf16 = in_bf16
+        self._slack = slack
         self._adamw_update: Any = adamw_update
         self._muon_update: Any = muon_update
         if compiled:
@@ -171,6 +181,7 @@ class MuonAdamW(torch.optim.Optimizer):
             *self._muon_scalars.values(),
             -1 if rows >= columns else -2,
             self._in_bf16,
+            self._slack,
         )
         torch._foreach_copy_(params, list(stacked.unbind(0)))
 

@@ -1,4 +1,4 @@
-"""nanochat's recipes: how its scripts build, train and resume each release."""
+"""Recipes of nanochat and autoresearch: how their scripts build, train and resume each model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from torch import Tensor
 from nanocheck.config import StepConfig
 from nanocheck.step.data import Batches
 from nanocheck.step.methods.weights import cast_weights
-from nanocheck.step.nanochat.data import Batches2025, Batches2026
-from nanocheck.step.nanochat.groups import build_muon_adamw
+from nanocheck.step.nanochat.autoresearch import Autoresearch
+from nanocheck.step.nanochat.data import Batches2025, Batches2026, BufferedBatches
+from nanocheck.step.nanochat.groups import build_autoresearch_optimizer, build_muon_adamw
 from nanocheck.step.nanochat.muon_2025 import Pair, build_pair
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW
 from nanocheck.step.nanochat.release_2025 import Nanochat2025
 from nanocheck.step.nanochat.release_2026 import Nanochat2026
-from nanocheck.step.nanochat.training import NanochatTraining
+from nanocheck.step.nanochat.training import AutoresearchTraining, NanochatTraining
 from nanocheck.step.recipe import Load, Recipe
 from nanocheck.step.training import Observe, Training
 
-Model = Nanochat2025 | Nanochat2026
+Model = Nanochat2025 | Nanochat2026 | Autoresearch
 
 
 class NanochatRecipe(Recipe):
-    """What both releases share: built on the meta device, compiled for fixed shapes."""
+    """What all share: built on the meta device, compiled for fixed shapes."""
 
     training: ClassVar[type[Training]] = NanochatTraining
     compile_options: ClassVar[Mapping[str, Any]] = {"dynamic": False}
@@ -43,7 +44,7 @@ class NanochatRecipe(Recipe):
     ) -> tuple[Model, dict[str, Any] | None]:
         """First without memory, then with it, then with values; a checkpoint's tensors take their place.
 
-        The release of 2025 could not resume; it does here as that of 2026.
+        The release of 2025 and autoresearch could not resume; they do here as that of 2026.
         """
         with torch.device("meta"):
             model = self.model(config)
@@ -98,3 +99,27 @@ class Recipe2026(NanochatRecipe):
         if config.optimizer != "muon":
             return super().optimizer(model, config)
         return build_muon_adamw(cast(Nanochat2026, model), config)
+
+
+class RecipeAutoresearch(NanochatRecipe):
+    """autoresearch: bf16 autocast as in 2025, value embeddings and one optimizer as in 2026, no clipping."""
+
+    model = Autoresearch
+    training = AutoresearchTraining
+
+    def batches(self, config: StepConfig, device: str, tokens: Sequence[int] | None) -> Batches:
+        """See ``BufferedBatches``."""
+        return BufferedBatches(config, device, tokens)
+
+    def optimizer(self, model: torch.nn.Module, config: StepConfig) -> torch.optim.Optimizer:
+        """Muon and AdamW in one, or nanoGPT's AdamW over all."""
+        if config.optimizer != "muon":
+            return super().optimizer(model, config)
+        return build_autoresearch_optimizer(cast(Autoresearch, model), config)
+
+
+RECIPES: Mapping[str, type[NanochatRecipe]] = {
+    "nanochat-2025": Recipe2025,
+    "nanochat-2026": Recipe2026,
+    "autoresearch": RecipeAutoresearch,
+}

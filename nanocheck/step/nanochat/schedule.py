@@ -24,10 +24,11 @@ class Schedule:
     momentum: tuple[float, float]
 
 
-#: As ``base_train.py`` of each release has them.
+#: As ``base_train.py`` of each release and autoresearch's ``train.py`` have them.
 SCHEDULES = {
     "nanochat-2025": Schedule(0, 300, (0.85, 0.95)),
     "nanochat-2026": Schedule(40, 400, (0.85, 0.97)),
+    "autoresearch": Schedule(0, 300, (0.85, 0.95)),
 }
 
 

@@ -1,13 +1,13 @@
-"""The loops of nanochat's ``base_train.py``: the same operations in the same order, the same names kept."""
+"""The loops of nanochat's ``base_train.py`` and of autoresearch: their operations, order and names."""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from nanocheck.step.nanochat.data import NanochatBatches
+from nanocheck.step.nanochat.data import BufferedBatches, NanochatBatches
 from nanocheck.step.nanochat.schedule import prepare_update
 from nanocheck.step.training import Training
 
@@ -67,3 +67,29 @@ class NanochatTraining(Training):
                 total_bytes += count.sum()
         nats, counted = total_nats.item(), total_bytes.item()
         return {"val": nats / counted if counted else float("inf")}
+
+
+class AutoresearchTraining(NanochatTraining):
+    """nanochat's steps without clipping; evaluation is once, at the end, and leaves nothing behind."""
+
+    evaluates_first: ClassVar[bool] = False
+
+    def evaluate(self, eval_batches: int) -> dict[str, float]:
+        """Mean loss in nats per byte: autoresearch's ``evaluate_bpb``, which adds up on the host.
+
+        Every token counts as one byte here. The table of bytes and the loader live as long as the evaluation.
+        """
+        batches = cast(BufferedBatches, self.batches)
+        with self.autocast:
+            token_bytes = torch.ones(self.config.vocab_size, dtype=torch.int32).to(self.x.device)
+            total_nats, total_bytes = 0.0, 0
+            for _ in range(eval_batches):
+                x, y = batches.next("val")
+                losses = self.network(x, y, reduction="none").view(-1)
+                y = y.view(-1)
+                count = token_bytes[y]
+                counted = count > 0
+                total_nats += (losses * counted).sum().item()
+                total_bytes += int(count.sum().item())
+        batches.end("val")
+        return {"val": total_nats / total_bytes if total_bytes else float("inf")}
