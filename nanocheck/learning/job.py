@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nanocheck.config import StepConfig
 from nanocheck.learning.figures import Figures, fingerprint
+from nanocheck.learning.held_out import evaluate_held_out
 from nanocheck.learning.text import tokens_of
 from nanocheck.learning.trace import Step, Trace
 from nanocheck.step.facts import refuse_on_virtual_gpu
@@ -71,13 +72,14 @@ def _step(
             save_after=payload["save_after"],
             scaler=payload["scaler"],
         )
+        held_out = evaluate_held_out(figures, payload["text"], payload["held_out"])
     parameters, optimizer = figures.end()
     return Trace(
         config=config.to_dict(),
         steps=tuple(figures.steps(outcome.losses, outcome.grad_norms)),
         parameters=parameters,
         optimizer_sha256=optimizer,
-        evaluation=figures.evaluation,
+        evaluation={**figures.evaluation, **held_out},
         environment=where,
     )
 

@@ -28,6 +28,7 @@ class Plan:
         save_after: evaluate and save a checkpoint after so many steps, then go on.
         resumes: the run to resume from its checkpoint, in another process.
         repeat: how often to run in one process; the trace is the last one's.
+        held_out: batches of fresh text on which the model is evaluated in the end; of the language only.
         again: tells apart runs that are otherwise the same.
         attention: the backend that PyTorch is held to, ``math`` or ``flash``; empty for its own choice.
         threads: of the CPU.
@@ -42,6 +43,7 @@ class Plan:
     save_after: int | None = None
     resumes: Plan | None = None
     repeat: int = 1
+    held_out: int = 0
     again: int = 0
     attention: str = ""
     threads: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from nanocheck.config import StepConfig
@@ -21,7 +22,8 @@ def tokens_of(text: str, config: StepConfig) -> tuple[Sequence[int], str]:
     if text == "language":
         from nanocheck.learning.language import language_tokens
 
-        return language_tokens(config), "synthetic"
+        found = language_tokens(config)
+        return found, hashlib.sha256(bytes(found)).hexdigest()
     corpus = python_help()
     if text == "bytes":
         return list(corpus.text[:PART].encode()), corpus.sha256
