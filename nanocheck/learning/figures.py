@@ -22,24 +22,32 @@ class Figures(Watch):
     Args:
         every_step: keep the parameters' fingerprints of every step, and (as step -1) those that the first
             step began with, not those of the last one only.
+        poison: value and step: see ``Plan.poison``.
     """
 
-    def __init__(self, *, every_step: bool = False) -> None:
+    def __init__(self, *, every_step: bool = False, poison: tuple[str, int] | None = None) -> None:
         self.every_step = every_step
+        self.poison = poison
         self.parameters: dict[int, dict[str, Fingerprint]] = {}
         self.evaluation: dict[str, float] = {}
         self.training: Training | None = None
+        self.facts: dict[str, str] = {}
         self._marks: list[dict[str, Any]] = []
         self._largest: float | None = None
         self._before: list[Tensor] = []
         self._scale = 1.0
 
     def micro_batch(self, training: Training) -> None:
+        if not self.facts:
+            self.facts = facts_of(training)
         if training.logits is not None:
             self._largest = training.logits.detach().abs().max().item()
 
     def before_update(self, training: Training) -> None:
         self._scale = training.scaler.get_scale()
+        if self.poison is not None and self.poison[1] == len(self._marks):
+            gradient = next(each.grad for each in training.model.parameters() if each.grad is not None)
+            gradient.view(-1)[0] = float(self.poison[0])
         early = isinstance(training.optimizer, UpdateInBackward)
         self._before = [] if early else [each.detach().clone() for each in training.model.parameters()]
         if self.every_step and not self._marks and not early:
@@ -53,12 +61,16 @@ class Figures(Watch):
             change = _norm(new.detach() - old for new, old in zip(after, self._before, strict=True))
             ratio = change / (_norm(self._before) or 1.0)
         mark = {"largest_logit": self._largest, "update_ratio": ratio, "scale": self._scale}
+        mark["updates"] = _updates(training.optimizer)
         # A scaler that found a gradient which is not finite lowers its scale and leaves the parameters alone.
         mark["skipped"] = training.scaler.is_enabled() and training.scaler.get_scale() < self._scale
         self._marks.append(mark)
         self._before = []
         if self.every_step:
             self.parameters[len(self._marks) - 1] = fingerprints(training.model)
+
+    def evaluating(self, training: Training) -> None:
+        self.facts["evaluation_mode"] = _mode(training)
 
     def saved(self, training: Training, means: dict[str, float]) -> None:
         self.evaluation = dict(means)
@@ -77,6 +89,37 @@ class Figures(Watch):
         return self.parameters, _state_sha256(self.training.optimizer)
 
 
+def facts_of(training: Training) -> dict[str, str]:
+    """How the last micro-batch was computed; see ``Trace.facts``."""
+    assert training.loss is not None
+    nodes = _nodes(training.loss.grad_fn)
+    attention = next((each for each in nodes if each.startswith("ScaledDotProduct")), "")
+    compiled = any(each.startswith("CompiledFunction") for each in nodes)
+    return {
+        "attention": "flash" if "Flash" in attention else attention or ("compiled" if compiled else "math"),
+        "tf32": "on" if torch.backends.cuda.matmul.allow_tf32 else "off",
+        "training_mode": _mode(training),
+    }
+
+
+def _mode(training: Training) -> str:
+    modes = {module.training for module in training.network.modules()}
+    return "mixed" if len(modes) > 1 else "train" if modes == {True} else "eval"
+
+
+def _nodes(root: Any) -> list[str]:
+    """Names of the autograd graph's nodes; it outlives its backward, only what it saved is gone."""
+    seen, open_ends, names = {root}, [root], []
+    while open_ends:
+        node = open_ends.pop()
+        names.append(type(node).__name__)
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                open_ends.append(following)
+    return names
+
+
 def fingerprints(model: torch.nn.Module) -> dict[str, Fingerprint]:
     """Every parameter by name, a tied one once."""
     return {name: fingerprint(each) for name, each in model.named_parameters()}
@@ -92,6 +135,11 @@ def fingerprint(tensor: Tensor) -> Fingerprint:
     signs = 1.0 - 2.0 * ((index * 2654435761 >> 16) & 1).double()
     sums = (padded * signs).view(-1, BUCKETS).sum(0)
     return Fingerprint(sha256=_sha256(host), norm=flat.norm().item(), sketch=tuple(sums.tolist()))
+
+
+def _updates(optimizer: torch.optim.Optimizer) -> int | None:
+    steps = [int(state["step"]) for state in getattr(optimizer, "state", {}).values() if "step" in state]
+    return max(steps, default=None)
 
 
 def _norm(tensors: Iterable[Tensor]) -> float:

@@ -14,9 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from nanocheck.config import StepConfig
 from nanocheck.learning.figures import Figures, fingerprint
 from nanocheck.learning.held_out import evaluate_held_out
-from nanocheck.learning.text import tokens_of
 from nanocheck.learning.trace import Step, Trace
-from nanocheck.step.facts import refuse_on_virtual_gpu
+from nanocheck.step.facts import refuse_on_virtual_gpu, sdpa_backend
 from nanocheck.step.run import run_step
 from nanocheck.step.textbook import textbook_run
 
@@ -27,8 +26,9 @@ def train(payload: Mapping[str, Any], emit: Callable[[str, Any], None]) -> dict[
     """The plan's ``Trace`` as plain data.
 
     Args:
-        payload: of ``Plan.to_dict``, and device (``cpu``, ``cuda``, or ``auto`` for a GPU where there is one),
-            folder (for the checkpoint), checkpoint (the file to resume from, or None).
+        payload: of ``Plan.to_dict``, and device (``cpu``, ``cuda``, or ``auto`` for a GPU where there is
+            one), folder (for the checkpoint), checkpoint (the file to resume from, or None), tokens and
+            text_sha256 (of ``tokens_of``).
 
     Raises:
         RequestError: the device is virtual.
@@ -39,8 +39,7 @@ def train(payload: Mapping[str, Any], emit: Callable[[str, Any], None]) -> dict[
     refuse_on_virtual_gpu(device)
     # Sums are added in one order, whatever else the machine is doing.
     torch.set_num_threads(payload["threads"])
-    emit("stage", "text")
-    tokens, sha256 = tokens_of(payload["text"], config)
+    tokens, sha256 = payload["tokens"], payload["text_sha256"]
     emit("stage", "train")
     make = _oracle if payload["oracle"] else _step
     for _ in range(payload["repeat"]):
@@ -55,15 +54,18 @@ def _step(
     payload: Mapping[str, Any],
     where: Mapping[str, str],
 ) -> Trace:
-    figures = Figures(every_step=payload["every_step"])
+    poison = payload["poison"]
+    figures = Figures(every_step=payload["every_step"], poison=poison and (poison[0], poison[1]))
     if payload["checkpoint"] is not None:
         config = StepConfig.from_dict({**config.to_dict(), "cycle": "resume"})
     with _attention(payload["attention"]):
+        choice = sdpa_backend(config, device)
         outcome = run_step(
             config,
             device,
             observe=lambda phase, step: None,
             steps=payload["steps"],
+            micro_batches=payload["micro_batches"],
             tokens=tokens,
             workdir=Path(payload["folder"]),
             checkpoint=None if payload["checkpoint"] is None else Path(payload["checkpoint"]),
@@ -81,6 +83,7 @@ def _step(
         optimizer_sha256=optimizer,
         evaluation={**figures.evaluation, **held_out},
         environment=where,
+        facts={**figures.facts, "attention_choice": choice},
     )
 
 

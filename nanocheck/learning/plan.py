@@ -10,9 +10,10 @@ from typing import Any
 
 from nanocheck.config import StepConfig
 
-#: ``gpt2``: GPT-2's own ids. ``compact``: the same tokens, numbered in the order in which they first occur, as
-#: far as the vocabulary goes. ``bytes``: the text's bytes. ``language``: see ``nanocheck.learning.language``.
-TEXTS = ("gpt2", "compact", "bytes", "language")
+#: ``gpt2``: GPT-2's own ids. ``compact``: the same tokens, numbered in the order in which they first occur,
+#: as far as the vocabulary goes. ``one``: a single window of ``compact``, again and again. ``bytes``: those of
+#: the text. ``language``: see ``nanocheck.learning.language``.
+TEXTS = ("gpt2", "compact", "one", "bytes", "language")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Plan:
         attention: the backend that PyTorch is held to, ``math`` or ``flash``; empty for its own choice.
         threads: of the CPU.
         scaler: options of the loss scaler; see ``step.precision.grad_scaler``.
+        poison: ``("nan", 3)``: one element of a gradient of step 3 is that, before anybody looks.
+        micro_batches: of a step, where they are not ``config.accumulation``, by which the loss is divided.
     """
 
     config: StepConfig
@@ -48,6 +51,11 @@ class Plan:
     attention: str = ""
     threads: int = 1
     scaler: Mapping[str, Any] = field(default_factory=dict)
+    poison: tuple[str, int] | None = None
+    micro_batches: int | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def key(self) -> str:

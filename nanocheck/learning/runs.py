@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from nanocheck.errors import NanocheckError
 from nanocheck.harness.jobs import Deadlines, Job
 from nanocheck.harness.pool import Handle, Pool
 from nanocheck.learning.plan import Plan
+from nanocheck.learning.text import tokens_of
 from nanocheck.learning.trace import Trace
 
 TASK = "nanocheck.learning.job:train"
@@ -21,11 +23,20 @@ _ENVIRONMENT = {
     # A job is one process; Inductor's own would only wait beside it.
     "TORCHINDUCTOR_COMPILE_THREADS": "1",
 }
-_PRELOAD = ("torch", "torch._dynamo", "torch._inductor.compile_fx", "nanocheck.learning.job")
+_PRELOAD = ("torch", "torch._dynamo", "nanocheck.learning.job")
+_PRELOAD_COMPILED = ("torch._inductor.compile_fx",)
 
 
 class RunFailedError(NanocheckError):
     """A run that gave no trace: it raised, died or hung."""
+
+
+def _answer(handle: Handle) -> Any:
+    result = handle.result()
+    if result.outcome != "ok":
+        why = result.reason if result.error is None else result.error.message
+        raise RunFailedError(f"{handle.job.id} {result.outcome}: {why}\n{result.output}")
+    return result.value
 
 
 class Runs:
@@ -34,13 +45,16 @@ class Runs:
     Args:
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
         workers: processes at once.
+        compiled: whether there are compiled steps among the plans, for which more is imported beforehand.
     """
 
-    def __init__(self, device: str = "auto", workers: int = 2) -> None:
+    def __init__(self, device: str = "auto", workers: int = 2, *, compiled: bool = True) -> None:
         self._device = device
-        self._pool = Pool(workers, _ENVIRONMENT, list(_PRELOAD), Deadlines(default=600.0))
+        preload = [*_PRELOAD, *(_PRELOAD_COMPILED if compiled else ())]
+        self._pool = Pool(workers, _ENVIRONMENT, preload, Deadlines(default=600.0))
         self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-learning-")
         self._handles: dict[str, Handle] = {}
+        self._texts: dict[tuple[str, int, int], tuple[list[int], str]] = {}
 
     def __enter__(self) -> Runs:
         return self
@@ -65,11 +79,16 @@ class Runs:
         """
         if plan.resumes is not None:
             self.trace(plan.resumes)  # its checkpoint must be there
-        result = self._submit(plan).result()
-        if result.outcome != "ok":
-            why = result.reason if result.error is None else result.error.message
-            raise RunFailedError(f"{plan.config.id} {result.outcome}: {why}\n{result.output}")
-        return Trace.from_dict(result.value)
+        return Trace.from_dict(_answer(self._submit(plan)))
+
+    def ask(self, task: str, payload: Mapping[str, Any]) -> Any:
+        """What another job answers; ``folder`` is added to its payload.
+
+        Raises:
+            RunFailedError: see ``trace``.
+        """
+        folder = tempfile.mkdtemp(dir=self._folder.name)
+        return _answer(self._pool.submit(Job(id=task, task=task, payload={**payload, "folder": folder})))
 
     def checkpoint(self, plan: Plan) -> Path:
         """The file that a plan with ``save_after`` leaves behind."""
@@ -80,6 +99,15 @@ class Runs:
             folder = self.checkpoint(plan).parent
             folder.mkdir(exist_ok=True)
             payload = {**plan.to_dict(), "device": self._device, "folder": str(folder)}
+            payload["tokens"], payload["text_sha256"] = self._tokens(plan)
             payload["checkpoint"] = None if plan.resumes is None else str(self.checkpoint(plan.resumes))
             self._handles[plan.key] = self._pool.submit(Job(id=plan.key, task=TASK, payload=payload))
         return self._handles[plan.key]
+
+    def _tokens(self, plan: Plan) -> tuple[list[int], str]:
+        """Encoded here, once: tiktoken takes longer than a run."""
+        key = (plan.text, plan.config.vocab_size, plan.config.block_size)
+        if key not in self._texts:
+            tokens, sha256 = tokens_of(plan.text, plan.config)
+            self._texts[key] = (list(map(int, tokens)), sha256)
+        return self._texts[key]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError
+from nanocheck.learning.plan import TEXTS
 from nanocheck.step.text import gpt2_encoding, python_help
 
 #: Characters of the corpus that the small vocabularies take: some ten thousand tokens.
@@ -31,7 +32,10 @@ def tokens_of(text: str, config: StepConfig) -> tuple[Sequence[int], str]:
         return gpt2_encoding().encode_ordinary(corpus.text[:PART]), corpus.sha256
     if text == "compact":
         return compact(gpt2_encoding().encode_ordinary(corpus.text[:PART]), config.vocab_size), corpus.sha256
-    raise RequestError(f"text: expected gpt2, compact, bytes or language, found {text!r}")
+    if text == "one":
+        encoded = gpt2_encoding().encode_ordinary(corpus.text[:PART])
+        return compact(encoded, config.vocab_size)[: config.block_size + 1], corpus.sha256
+    raise RequestError(f"text: expected one of {', '.join(TEXTS)}, found {text!r}")
 
 
 def compact(tokens: Sequence[int], vocabulary: int) -> list[int]:

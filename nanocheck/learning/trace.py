@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nanocheck.errors import StoredDataError
@@ -25,6 +25,7 @@ class Step:
             backward.
         scale: the loss scaler's, with which the step ran; 1 without one.
         skipped: the scaler found a gradient that is not finite, and left the parameters alone.
+        updates: that the optimizer counts so far, for its bias correction; ``None`` where it does not count.
     """
 
     loss: float
@@ -33,6 +34,7 @@ class Step:
     update_ratio: float | None = None
     scale: float = 1.0
     skipped: bool = False
+    updates: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,9 @@ class Trace:
             always there.
         optimizer_sha256: of the optimizer's whole state after the last step.
         evaluation: split -> mean loss in nats, where one was asked for.
+        facts: how it was computed, seen while it was: ``attention`` (``flash``, ``math``, ``compiled``) and
+            ``attention_choice`` (what PyTorch chooses for these shapes), ``tf32``, ``training_mode`` and
+            ``evaluation_mode`` (``train`` or ``eval``).
         environment: of ``job.environment``.
     """
 
@@ -76,6 +81,7 @@ class Trace:
     optimizer_sha256: str
     evaluation: Mapping[str, float]
     environment: Mapping[str, str]
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def losses(self) -> tuple[float, ...]:
@@ -102,6 +108,7 @@ class Trace:
             "optimizer_sha256": self.optimizer_sha256,
             "evaluation": _to_plain(dict(self.evaluation)),
             "environment": dict(self.environment),
+            "facts": dict(self.facts),
         }
 
     @classmethod
@@ -110,7 +117,7 @@ class Trace:
         Raises:
             StoredDataError: a field is missing or of another type.
         """
-        known = {field.name for field in fields(Step)}
+        known = {each.name for each in fields(Step)}
         try:
             return cls(
                 config=dict(data["config"]),
@@ -131,6 +138,7 @@ class Trace:
                 optimizer_sha256=str(data["optimizer_sha256"]),
                 evaluation={str(key): float(value) for key, value in data["evaluation"].items()},
                 environment={str(key): str(value) for key, value in data["environment"].items()},
+                facts={str(key): str(value) for key, value in data.get("facts", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoredDataError(f"malformed trace: {error!r}", mend="record it again") from error

@@ -1,9 +1,12 @@
-"""Does the reference step learn? Real arithmetic on real text: what loss means, no virtual GPU can tell."""
+"""Does the reference step learn? Real arithmetic on real text: what loss means, no virtual GPU can tell.
+
+The configurations are those of the memory suite, scaled down (``cases.scaled_down``).
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,26 +15,37 @@ import pytest
 
 from nanocheck.config import StepConfig
 from nanocheck.errors import StoredDataError
-from nanocheck.matrix import load_matrix
-from nanocheck.step.curves import (
-    SAME,
+from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, oracle, scaled_down
+from nanocheck.learning.golden import (
     UPDATE,
-    LossBaseline,
-    baseline_path,
-    decrease_problem,
-    difference,
-    load_baseline,
-    save_baseline,
-    start_problem,
+    Curves,
+    Expected,
+    Golden,
+    curve_problem,
+    golden_path,
+    load_golden,
+    save_golden,
 )
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.properties import decrease_problem, overfit_problem, start_problem
+from nanocheck.learning.tiers import SEEDS, close_problem
+from nanocheck.learning.trace import not_finite
+from nanocheck.matrix import load_matrix
 
 if TYPE_CHECKING:
-    from conftest import Curves
+    from conftest import Asking
 
-CONFIGS = load_matrix(Path(__file__).parent / "matrix.toml").configs
-BASELINES = Path(__file__).parents[2] / "baselines" / "loss"
+SUITES = Path(__file__).parents[1]
+STORED = SUITES.parent / "baselines" / "loss"
+STEPS = 24
+CONFIGS = list(dict.fromkeys(map(scaled_down, load_matrix(SUITES / "memory" / "matrix.toml").configs)))
+#: GPT-2's whole vocabulary, once.
+WHOLE = Plan(config=replace(SMALL, vocab_size=50304), text="gpt2", steps=16)
+PLANS = [*(Plan(config=config, text=TEXT, steps=STEPS) for config in CONFIGS), WHOLE]
 
-each_config = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.id)
+each_run = pytest.mark.parametrize(
+    "case", [Case(id=plan.config.id, plans=(plan, oracle(plan))) for plan in PLANS], ids=lambda case: case.id
+)
 
 
 def judge(problem: str | None, mend: str) -> None:
@@ -39,72 +53,99 @@ def judge(problem: str | None, mend: str) -> None:
         pytest.fail(f"{problem}\n  mend: {mend}", pytrace=False)
 
 
-def readable_baseline(path: Path, config: StepConfig) -> LossBaseline:
-    """What is stored, or an empty baseline: a damaged file is exactly what an update mends."""
+def stored(config: StepConfig, environment: Mapping[str, str]) -> Expected:
+    path = golden_path(STORED, config)
+    curves = load_golden(path, config)
+    if curves is None:
+        pytest.fail(f"expected a stored curve at {path.name}, found none\n  mend: {UPDATE}", pytrace=False)
+    return curves.expected(environment)
+
+
+@each_run
+def test_every_figure_is_finite(case: Case, runs: Asking) -> None:
+    judge(not_finite(runs[case.plans[0]]), "look for a batch without a target, and at the loss scaler")
+
+
+@each_run
+def test_starts_at_ln_v(case: Case, runs: Asking) -> None:
+    plan = case.plans[0]
+    judge(start_problem(runs[plan], plan.config), "look at the weights' scale and the loss's divisor")
+
+
+@each_run
+def test_decreases(case: Case, runs: Asking) -> None:
+    judge(decrease_problem(runs[case.plans[0]]), "look at the sign and size of the updates")
+
+
+@each_run
+def test_equals_its_stored_curve(
+    case: Case, runs: Asking, updating: bool, record_property: Callable[[str, object], None]
+) -> None:
+    plan = case.plans[0]
+    if updating:
+        update(plan, runs)
+        record_property("baseline", "updated")
+        return
+    trace = runs[plan]
+    expected = stored(plan.config, trace.environment)
+    record_property("baseline", "stale" if expected.stale else "current")
+    record_property("provenance", "measured")
+    record_property("final_loss", trace.losses[-1])
+    if expected.stale:
+        warnings.warn(
+            f"{case.id}: no stored curve of this environment ({expected.stale}); to store one: {UPDATE}",
+            stacklevel=1,
+        )
+    found = curve_problem(trace, expected.golden, expected.loss, expected.grad_norm)
+    judge(found, f"if it is meant: {UPDATE}")
+
+
+def update(plan: Plan, runs: Asking) -> None:
+    path = golden_path(STORED, plan.config)
+    others = [replace(plan, config=replace(plan.config, seed=seed)) for seed in SEEDS]
+    runs.start([each for one in others for each in (one, oracle(one))])
+    golden = Golden.measured(runs[plan], [(runs[each], runs[oracle(each)]) for each in others])
     try:
-        stored = load_baseline(path, config)
-    except StoredDataError:
-        stored = None
-    return stored or LossBaseline(config=config, curves=())
+        known = load_golden(path, plan.config)
+    except StoredDataError:  # a damaged file is exactly what an update mends
+        known = None
+    save_golden(path, (known or Curves(config=plan.config, curves=())).with_curve(golden))
 
 
-@each_config
-def test_starts_at_ln_v(config: StepConfig, curves: Curves) -> None:
-    judge(start_problem(curves[config].curve, config), "look at the weights' scale and the loss's divisor")
-
-
-@each_config
-def test_decreases(config: StepConfig, curves: Curves) -> None:
-    judge(decrease_problem(curves[config].curve), "look at the sign and size of the updates")
-
-
-@each_config
-def test_equals_the_formulas(config: StepConfig, curves: Curves) -> None:
-    measured = curves[config]
-    found = difference(measured.curve, measured.textbook, SAME[config.dtype])
+@each_run
+def test_equals_the_formulas(case: Case, runs: Asking) -> None:
+    plan, formulas = case.plans
+    spread = stored(plan.config, runs[plan].environment).golden.rounding
+    found = close_problem(runs[plan], runs[formulas], spread, "the formulas in fp64")
     judge(found, "compare nanocheck/step with nanocheck/step/textbook.py")
 
 
+@each_run
+def test_falls_as_steeply_as_stored(case: Case, runs: Asking) -> None:
+    trace = runs[case.plans[0]]
+    judge(stored(case.plans[0].config, trace.environment).golden.slope_problem(trace), UPDATE)
+
+
+@each_run
+def test_canaries(case: Case, runs: Asking) -> None:
+    trace = runs[case.plans[0]]
+    judge(stored(case.plans[0].config, trace.environment).golden.canary_problem(trace), UPDATE)
+
+
 @pytest.mark.parametrize(
-    "config", [each for each in CONFIGS if each.accumulation > 1], ids=lambda config: config.id
+    "case",
+    [
+        Case(id=dtype, plans=(Plan(config=replace(SMALL, dtype=dtype), text="one", steps=240),))
+        for dtype in DTYPES
+    ],
+    ids=lambda case: case.id,
 )
-def test_accumulation_equals_one_large_batch(config: StepConfig, curves: Curves) -> None:
-    whole = replace(config, batch=config.batch * config.accumulation, accumulation=1)
-    found = difference(curves[config].curve, curves[whole].curve, SAME[config.dtype])
-    judge(found, "look at the division of the loss by the accumulation")
-
-
-@each_config
-def test_equals_its_stored_curve(
-    config: StepConfig,
-    curves: Curves,
-    pytestconfig: pytest.Config,
-    record_property: Callable[[str, object], None],
-) -> None:
-    curve = curves[config].curve
-    path = baseline_path(BASELINES, config)
-    if pytestconfig.getoption("--update-baselines", default=False):
-        save_baseline(path, readable_baseline(path, config).with_curve(curve))
-        record_property("baseline", "updated")
-        return
-    stored = load_baseline(path, config)
-    if stored is None:
-        record_property("baseline", "missing")
-        pytest.fail(f"expected a stored curve at {path.name}, found none\n  mend: {UPDATE}", pytrace=False)
-    expected = stored.expected(curve.environment)
-    record_property("baseline", "stale" if expected.stale else "current")
-    record_property("final_loss", curve.losses[-1])
-    if expected.stale:
-        warnings.warn(
-            f"{config.id}: no stored curve of this environment ({expected.stale}); compared loosely. "
-            f"To store one: {UPDATE}",
-            stacklevel=1,
-        )
-    judge(difference(curve, expected.curve, expected.tolerance), f"if it is meant: {UPDATE}")
+def test_learns_one_batch_by_heart(case: Case, runs: Asking) -> None:
+    judge(overfit_problem(runs[case.plans[0]]), "look at which parameters get a gradient, and at the targets")
 
 
 def test_every_stored_curve_is_used() -> None:
-    unused = {path.name for path in BASELINES.glob("*.json")} - {f"{config.id}.json" for config in CONFIGS}
+    unused = {path.name for path in STORED.glob("*.json")} - {f"{plan.config.id}.json" for plan in PLANS}
     judge(
         f"stored curves of no configuration: {', '.join(sorted(unused))}" if unused else None,
         f"git rm {' '.join(f'baselines/loss/{name}' for name in sorted(unused))}",

@@ -1,0 +1,67 @@
+"""Runs for the suites that compute: each plan is trained once, in a process of its own, two at a time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from nanocheck.errors import NanocheckError
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.runs import Runs
+from nanocheck.learning.section import section
+from nanocheck.learning.trace import Trace
+
+
+class Asking:
+    """``Runs`` for tests: what gives no trace fails the test with its reason."""
+
+    def __init__(self, runs: Runs) -> None:
+        self.runs = runs
+        self.seen: dict[Plan, Trace] = {}
+
+    def start(self, plans: Iterable[Plan]) -> None:
+        """Begin with these beside each other, before the first one is waited for."""
+        self.runs.start(plans)
+
+    def __getitem__(self, plan: Plan) -> Trace:
+        trace: Trace = self._told(lambda: self.runs.trace(plan))
+        self.seen[plan] = trace
+        return trace
+
+    def ask(self, task: str, payload: Mapping[str, Any]) -> Any:
+        """See ``Runs.ask``."""
+        return self._told(lambda: self.runs.ask(task, payload))
+
+    def _told(self, ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except NanocheckError as error:
+            pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
+    # A virtual GPU computes nothing, so a loss never comes from one: the CPU stands in, and says so.
+    virtual = request.config.getoption("--device", default=None) == "virtual"
+    wanted: dict[str, Plan] = {}
+    for item in request.session.items:
+        if "runs" in getattr(item, "fixturenames", ()):
+            for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+                wanted.update({plan.key: plan for plan in getattr(value, "plans", ())})
+    with Runs("cpu" if virtual else "auto") as started:
+        started.start(wanted.values())
+        asking = Asking(started)
+        yield asking
+    found = section(asking.seen, datetime.date.today().isoformat())
+    plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
+    if found is not None and plugin is not None:
+        plugin.session.sections[found.title] = found
+
+
+@pytest.fixture(scope="session")
+def updating(request: pytest.FixtureRequest) -> bool:
+    """Whether this run accepts what it finds."""
+    return bool(request.config.getoption("--update-baselines", default=False))

@@ -1,0 +1,67 @@
+"""The exact tier: what must be the same to the last bit, because nothing was computed in another order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nanocheck.learning.cases import DTYPES, TEXT, Case, exact_cases, exact_config, resumed
+from nanocheck.learning.parting import first_parting, same_end
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.tiers import exact_problem
+from nanocheck.learning.trace import Trace
+
+
+def each(cases: list[Case]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
+
+
+def judge(problem: str | None, mend: str) -> None:
+    if problem is not None:
+        pytest.fail(f"not bitwise the same: {problem}\n  mend: {mend}", pytrace=False)
+
+
+@each(exact_cases(lambda plan: (plan, replace(plan, again=1))))
+def test_two_processes(case: Case, runs: dict[Plan, Trace]) -> None:
+    first, second = (runs[plan] for plan in case.plans)
+    judge(
+        exact_problem(second, first), "look for a draw without a generator, or for state left by the machine"
+    )
+
+
+@each(exact_cases(lambda plan: (plan, replace(plan, repeat=2))))
+def test_twice_in_one_process(case: Case, runs: dict[Plan, Trace]) -> None:
+    once, twice = (runs[plan] for plan in case.plans)
+    judge(exact_problem(twice, once), "look for state that one run leaves to the next in the process")
+
+
+@each(exact_cases(lambda plan: (plan, resumed(plan))))
+def test_resumed_equals_uninterrupted(case: Case, runs: dict[Plan, Trace]) -> None:
+    whole, half = (runs[plan] for plan in case.plans)
+    start = len(whole.steps) - len(half.steps)
+    tail = replace(
+        whole, steps=whole.steps[start:], parameters={len(half.steps) - 1: whole.final}, evaluation={}
+    )
+    mend = "look at what the checkpoint holds: model, optimizer, data's generator, fetched batch, loss scaler"
+    judge(first_parting(half, tail) and str(first_parting(half, tail)), mend)
+    judge(same_end(half, tail), mend)
+
+
+@pytest.mark.parametrize("checkpointing", ["block", "selective"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activation_checkpointing(dtype: str, checkpointing: str, runs: dict[Plan, Trace]) -> None:
+    plain = Plan(config=exact_config(dtype, "off"), text=TEXT, save_after=8)
+    computed_again = replace(plain, config=replace(plain.config, checkpointing=checkpointing))
+    judge(
+        exact_problem(runs[computed_again], runs[plain]),
+        "the second forward must repeat the first: see autocast",
+    )
+
+
+@each(exact_cases(lambda plan: (plan,))[:1])
+def test_another_seed_is_another_run(case: Case, runs: dict[Plan, Trace]) -> None:
+    """The comparison can fail: it sees a single other seed."""
+    plan = case.plans[0]
+    other = replace(plan, config=replace(plan.config, seed=plan.config.seed + 1))
+    assert exact_problem(runs[other], runs[plan]) is not None

@@ -1,0 +1,47 @@
+"""Settings that change what is computed without a word: each run says which it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, exact_config
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.trace import Trace
+
+Runs = Mapping[Plan, Trace]
+
+each_dtype = pytest.mark.parametrize(
+    "case",
+    [
+        Case(id=dtype, plans=(Plan(config=exact_config(dtype, "off"), text=TEXT, save_after=8),))
+        for dtype in DTYPES
+    ],
+    ids=lambda case: case.id,
+)
+
+
+@each_dtype
+def test_attention_is_the_backend_that_pytorch_chooses(case: Case, runs: Runs) -> None:
+    facts = runs[case.plans[0]].facts
+    assert facts["attention"] == facts["attention_choice"], "the step silently fell back to another backend"
+
+
+def test_the_backend_asked_for_is_the_one_that_ran(runs: Runs) -> None:
+    """What the test above looks at does change with the backend."""
+    assert runs[Plan(config=SMALL, text=TEXT, steps=6, attention="math")].facts["attention"] == "math"
+    assert runs[Plan(config=SMALL, text=TEXT, steps=6, attention="flash")].facts["attention"] == "flash"
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("fp32", "off"), ("tf32", "on"), ("bf16", "on")])
+def test_tf32_is_on_only_where_it_is_asked_for(dtype: str, expected: str, runs: Runs) -> None:
+    plan = Plan(config=replace(SMALL, dtype=dtype), text=TEXT, save_after=8)
+    assert runs[plan].facts["tf32"] == expected
+
+
+@each_dtype
+def test_evaluation_is_in_evaluation_mode_and_training_is_not(case: Case, runs: Runs) -> None:
+    facts = runs[case.plans[0]].facts
+    assert (facts["training_mode"], facts["evaluation_mode"]) == ("train", "eval")

@@ -1,0 +1,68 @@
+"""Mutants of the training step: a copy of the project with one line changed, and the suites run on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUITES = ("suites/loss", "suites/reproducibility")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mutant:
+    """One line of ``nanocheck/`` changed; ``caught_by`` are tests below ``suites/``."""
+
+    name: str
+    file: str
+    there: str
+    instead: str
+    caught_by: tuple[str, ...]
+
+
+def mutants() -> list[Mutant]:
+    """All of them, from ``tests/mutants.toml``."""
+    data = tomllib.loads((ROOT / "tests" / "mutants.toml").read_text())
+    return [Mutant(**{**each, "caught_by": tuple(each["caught_by"])}) for each in data["mutant"]]
+
+
+def copy_project(folder: Path, mutant: Mutant | None) -> Path:
+    """The project's suites and code in ``folder``, with the mutant's line changed."""
+    for name in ("nanocheck", "suites", "baselines"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, folder / name)
+    if mutant is not None:
+        path = folder / "nanocheck" / mutant.file
+        text = path.read_text()
+        assert text.count(mutant.there) == 1, (
+            f"{mutant.file} has changed: write the mutant {mutant.name!r} anew"
+        )
+        path.write_text(text.replace(mutant.there, mutant.instead))
+    return folder
+
+
+def run_suites(
+    folder: Path, tests: Sequence[str] = SUITES, *options: str
+) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    """The suites as a user runs them, on the CPU, and the ids of the tests that failed."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "GITHUB_"))}
+    environment["PYTHONPATH"] = str(folder)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=line"]
+    done = subprocess.run(
+        [*command, "--device=virtual", *options, *tests],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return done, re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
