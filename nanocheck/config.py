@@ -16,7 +16,7 @@ ADAMWS = ("adamw-fused", "adamw-foreach", "adamw-loop")
 SMALL_OPTIMIZERS = ("adamw-8bit", "adamw-8bit-paged", "adamw-4bit", "adamw-offload")
 OPTIMIZERS = (*ADAMWS, *SMALL_OPTIMIZERS, "muon")
 ALLOCATORS = ("default", "expandable")
-CYCLES = ("train", "full", "resume")
+CYCLES = ("train", "full", "whole", "resume")
 CHECKPOINTING = ("none", "block", "selective")
 WEIGHTS = ("fp32", "bf16", "nf4-lora")
 LOSSES = ("full", "chunked")
@@ -65,7 +65,8 @@ class StepConfig:
             offload torchao's), or ``muon``: nanochat's pair of Muon for matrices and AdamW for the rest.
         allocator: ``default``, or ``expandable`` for ``expandable_segments:True``.
         cycle: ``train``: optimizer steps only. ``full``: evaluation first, as nanoGPT does, then
-            steps, evaluation and a checkpoint save. ``resume``: starts by loading a checkpoint.
+            steps, evaluation and a checkpoint save. ``whole``: the same with sampling before the save.
+            ``resume``: starts by loading a checkpoint.
         seed: of the weights and of the data.
         window: nanochat-2026's pattern of attention windows, tiled over the layers: L full, S short.
         checkpointing: activations that the backward computes again: ``none``, whole blocks (``block``), or

@@ -107,6 +107,11 @@ def check(config: StepConfig) -> None:
             f"found n_embd {config.n_embd}",
             mend=f"set n_embd to at least {AUTORESEARCH_GATE_CHANNELS}",
         )
+    if config.cycle == "whole" and config.model != "gpt2":
+        raise RequestError(
+            f"cycle: sampling of {config.model} is not written here",
+            mend="set cycle to full, or model to gpt2",
+        )
     if config.update == "backward" and config.accumulation != 1:
         raise RequestError(
             "update: in the backward there is nothing to accumulate in, "

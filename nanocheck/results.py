@@ -25,7 +25,8 @@ OUTCOMES = ("completed", "oom", "crashed", "timeout", "unsupported")
 class Peak:
     """Peaks of one phase of one optimizer step, in bytes, as ``torch.cuda.memory_stats`` counts them.
 
-    ``phase`` is one of build, resume, evaluation, forward, backward, optimizer, checkpoint;
+    ``phase`` is one of build, resume, evaluation, forward, backward, optimizer, sample,
+    checkpoint;
     ``step`` counts optimizer steps from 0.
     """
 

@@ -12,6 +12,7 @@ from nanocheck.report.data import Row, model_name
 NONE = "-"
 CYCLE_WORDS = {
     "train": "training steps",
+    "whole": "with evaluation, sampling and checkpoint",
     "full": "with evaluation and checkpoint",
     "resume": "resumed from a checkpoint",
 }

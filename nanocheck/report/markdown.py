@@ -23,6 +23,7 @@ _PROVENANCE = {
     "measured": "a real GPU ran it",
     "computed": "arithmetic only, nothing ran",
 }
+_STAGES = ("build", "resume", "evaluation", "forward", "backward", "optimizer", "sample", "checkpoint")
 _LIMITS = (
     "Peaks are PyTorch's own (`max_memory_allocated`, `max_memory_reserved`). The CUDA context and loaded "
     "modules are outside of them: they are a figure of the card's profile, known to about 60 MiB.",
@@ -46,7 +47,7 @@ _LEGEND = (
 
 def render(report: Report) -> str:
     """The whole page, ending in a newline."""
-    parts = [_opening(report), *_answer(report), *_deaths(report), *_no_answers(report)]
+    parts = [_opening(report), *_answer(report), *_stages(report), *_deaths(report), *_no_answers(report)]
     for section in report.sections:
         parts += section.render()
     parts += [*_every_row(report), *_notes(report), *_frame(report)]
@@ -79,6 +80,22 @@ def _answer(report: Report) -> list[str]:
         parts += [f"### {escape(model)}", f"**{escape(best_sentence(own))}**"]
         parts.append(table(lines.drop(columns="model")))
     return parts
+
+
+def _stages(report: Report) -> list[str]:
+    """Peak of each stage of the runs that do more than train: late out-of-memory errors come from there."""
+    rows = []
+    for row in report.rows:
+        stages: dict[str, int] = {}
+        for peak in row.record.peaks:
+            stages[peak.phase] = max(stages.get(peak.phase, 0), peak.allocated_bytes)
+        if row.config.cycle != "train" and stages:
+            cells = {name: mib(stages[name]) if name in stages else NONE for name in _STAGES}
+            rows.append({"configuration": row.record.id, **cells, "provenance": row.provenance})
+    if not rows:
+        return []
+    told = "Peak allocated in each stage, in MiB, until the end or until it died."
+    return ["## Stage by stage", told, table(pd.DataFrame(rows), right=_STAGES)]
 
 
 def _deaths(report: Report) -> list[str]:

@@ -34,6 +34,8 @@ def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -
     Reads losses back, as the originals do: on a virtual GPU the result means nothing.
     """
     training.network.eval()
+    if training.watch is not None:
+        training.watch.evaluating(training)
     with training.batches.aside():
         means = training.evaluate(eval_batches)
     training.network.train()

@@ -109,6 +109,7 @@ class GPT(nn.Module):
 
     def __init__(self, config: StepConfig) -> None:
         super().__init__()
+        self.block_size = config.block_size
         self.transformer = nn.ModuleDict(
             {
                 "wte": _Embedding(config.vocab_size, config.n_embd),
@@ -132,6 +133,17 @@ class GPT(nn.Module):
             x = block(x)
         x = self.transformer["ln_f"](x)
         return self.loss(self.lm_head, x, targets)
+
+    def next_logits(self, idx: Tensor) -> Tensor:
+        """Logits (B, 1, V) of the token that follows ``idx`` (B, T): nanoGPT's forward without targets."""
+        pos = torch.arange(0, idx.size(1), dtype=torch.long, device=idx.device)
+        tok_emb = self.transformer["wte"](idx)
+        pos_emb = self.transformer["wpe"](pos)
+        x = tok_emb + pos_emb
+        for block in cast(nn.ModuleList, self.transformer["h"]):
+            x = block(x)
+        x = self.transformer["ln_f"](x)
+        return self.lm_head(x[:, [-1], :])  # type: ignore[no-any-return]
 
 
 @torch.no_grad()

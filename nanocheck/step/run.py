@@ -27,6 +27,7 @@ from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.weights import build_with_adapters
 from nanocheck.step.precision import allow_tf32, grad_scaler
 from nanocheck.step.recipe import Recipe, recipe_of
+from nanocheck.step.sampling import sample
 from nanocheck.step.training import Observe, Training, Watch
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
@@ -70,7 +71,7 @@ def run_step(
         config: what to run.
         device: ``cpu`` or ``cuda``.
         observe: called as ``observe(phase, step)`` at the end of every phase (build, resume,
-            evaluation, forward, backward, optimizer, checkpoint), once per micro-batch for forward
+            evaluation, forward, backward, optimizer, sample, checkpoint), once per micro-batch for forward
             and backward, and more than once for build and resume; it must not allocate on the device.
         steps: optimizer steps.
         micro_batches: micro-batches per step, by default ``config.accumulation``, by which the loss
@@ -112,7 +113,7 @@ def run_step(
         training = _build(config, device, observe, asked, tokens, checkpoint, scaler or {})
         training.watch_losses(read_losses, watch)
         training.skip_repetitions = skip_repetitions and not read_losses and training.device_type == "cuda"
-        if config.cycle == "full" and training.evaluates_first:
+        if config.cycle in ("full", "whole") and training.evaluates_first:
             evaluate(training, 0)
         for index in range(steps):
             training.step(index)
@@ -122,9 +123,11 @@ def run_step(
                 save_checkpoint(training, workdir / "checkpoint.pt", save_after)
                 if watch is not None:
                     watch.saved(training, means)
-        if config.cycle == "full":
+        if config.cycle in ("full", "whole"):
             assert workdir is not None
             evaluate(training, steps)
+            if config.cycle == "whole":
+                sample(training, steps)
             save_checkpoint(training, workdir / "checkpoint.pt", steps)
     return RunOutcome(
         micro_batches=training.most_run,

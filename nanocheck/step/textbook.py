@@ -31,12 +31,10 @@ def textbook_curve(
 def textbook_run(
     config: StepConfig, device: str, tokens: Sequence[int], steps: int, dtype: torch.dtype
 ) -> tuple[list[float], list[float], Weights]:
-    """Losses, norms and the weights in the end. In fp64 it is the oracle that rounding is measured against."""
+    """Losses, norms and the weights in the end. In fp64: the oracle that rounding is measured against."""
     model = GPT(config).to(device)
     initialise(model, config)
-    weights = {
-        name: p.detach().to(dtype, copy=True).requires_grad_() for name, p in model.named_parameters()
-    }
+    weights = {name: p.detach().to(dtype, copy=True).requires_grad_() for name, p in model.named_parameters()}
     first = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     second = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     draws = torch.Generator().manual_seed(config.seed)

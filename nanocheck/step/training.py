@@ -21,7 +21,7 @@ GRAD_CLIP = 1.0
 
 
 class Watch:
-    """Looks at a run where real arithmetic is done; every call may wait for the device. Does nothing itself."""
+    """Looks at a run of real arithmetic; every call may wait for the device. Does nothing itself."""
 
     def micro_batch(self, training: Training) -> None:
         """After a backward."""
@@ -31,6 +31,9 @@ class Watch:
 
     def after_update(self, training: Training) -> None:
         """The parameters have changed, the gradients are gone."""
+
+    def evaluating(self, training: Training) -> None:
+        """The network is ready to be evaluated."""
 
     def saved(self, training: Training, means: dict[str, float]) -> None:
         """A checkpoint was written, after an evaluation with these means."""
