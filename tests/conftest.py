@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,26 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 #: Runs a task of tests/virtual_tasks.py in a child on the virtual GPU and gives back how it ended.
 OnVirtual = Callable[..., JobResult]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """What a background job or nohup ignores is heard by the tests and by their children.
+
+    Children inherit what is ignored, but not handlers: with one that does nothing, pytest itself still
+    outlives the hangup that nohup was asked to keep from it.
+    """
+    wanted = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: lambda *_: None,
+        signal.SIGQUIT: lambda *_: None,
+    }
+    ignored = [number for number in wanted if signal.getsignal(number) == signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, wanted[number])
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session")

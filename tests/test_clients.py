@@ -21,7 +21,8 @@ def test_an_unmodified_transformers_trainer(gpu: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "length", "allocated_mib", "reserved_mib"), [(4, 128, 2107.37, 2368), (8, 256, 3037.84, 3330)]
+    ("batch", "length", "allocated_mib", "reserved_mib"),
+    [pytest.param(4, 128, 2107.37, 2368, marks=pytest.mark.slow), (8, 256, 3037.84, 3330)],
 )
 def test_bert_against_a_real_t4(batch: int, length: int, allocated_mib: float, reserved_mib: float) -> None:
     """Measured on a real Tesla T4 with torch 2.11: highwaterlabs/torch-preflight, measured_peaks.json."""

@@ -6,7 +6,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from observing import observe
+from observing import Seen, observe
 
 #: A small honest training script; prints PyTorch's own peaks, as many scripts do.
 TRAIN = """
@@ -29,8 +29,16 @@ TRAIN = """
 """
 
 
-def test_it_ends_when_the_peak_rests_and_lets_the_script_clean_up(tmp_path: Path) -> None:
-    seen = observe(TRAIN, tmp_path, "1000")
+@pytest.fixture(scope="module")
+def rested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Path]:
+    """The script when its peak rested, and PyTorch's own snapshot that was asked for."""
+    folder = tmp_path_factory.mktemp("rested")
+    target = folder / "snapshot.pickle"
+    return observe(TRAIN, folder, "1000", environment={"NANOCHECK_RUN_SNAPSHOT": str(target)}), target
+
+
+def test_it_ends_when_the_peak_rests_and_lets_the_script_clean_up(rested: tuple[Seen, Path]) -> None:
+    seen, _ = rested
     assert seen.ended.exit_code == 0, seen.stderr
     assert "finally ran" in seen.stdout
     assert "handlers ran" in seen.stdout
@@ -146,17 +154,18 @@ def test_phases_of_a_whole_cycle(tmp_path: Path) -> None:
     assert peaks["evaluation"] > 2 * 4096 * 1024 * 4 > peaks["forward"] - peaks["build"]
 
 
-def test_a_hundred_thousand_small_tensors(tmp_path: Path) -> None:
-    script = """
+@pytest.mark.parametrize("count", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_small_tensors(count: int, tmp_path: Path) -> None:
+    script = f"""
         import torch
-        kept = [torch.empty(100 + n % 900, dtype=torch.uint8, device="cuda") for n in range(100_000)]
+        kept = [torch.empty(100 + n % 900, dtype=torch.uint8, device="cuda") for n in range({count})]
         print("peak", torch.cuda.max_memory_allocated())
     """
     seen = observe(script, tmp_path)
     (process,) = seen.answer()["processes"]
     assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
     (row,) = [row for row in process["groups"] if row["count"]]
-    assert row["count"] == 100_000
+    assert row["count"] == count
     assert len(process["timeline"]["points"]) <= 1500
 
 
@@ -179,10 +188,8 @@ def test_a_script_that_records_memory_itself(tmp_path: Path) -> None:
     assert sum(row["count"] for row in process["groups"]) == 6
 
 
-def test_pytorchs_own_snapshot(tmp_path: Path) -> None:
-    target = tmp_path / "snapshot.pickle"
-    observe(TRAIN, tmp_path, "9", environment={"NANOCHECK_RUN_SNAPSHOT": str(target)})
-    snapshot = pickle.loads(target.read_bytes())
+def test_pytorchs_own_snapshot(rested: tuple[Seen, Path]) -> None:
+    snapshot = pickle.loads(rested[1].read_bytes())
     assert {"segments", "device_traces"} <= set(snapshot)
     made = [event for event in snapshot["device_traces"][0] if event["action"] == "alloc"]
     assert len(made) > 50

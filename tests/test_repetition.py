@@ -66,6 +66,7 @@ def test_leaving_out_changes_no_byte_of_any_phase(pool: Pool, config: StepConfig
     assert every.result().value["micro_batches"] == config.accumulation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("allocator", ["default", "expandable"])
 def test_a_real_size_too_and_it_saves_most_of_the_work(pool: Pool, allocator: str) -> None:
     config = StepConfig(n_embd=576, batch=6, accumulation=40, allocator=allocator)
@@ -83,6 +84,7 @@ def test_two_micro_batches_do_not_stand_for_all(pool: Pool) -> None:
         ).result()
         for k in (40, 2)
     )
+    assert forty.value["micro_batches"] <= 20  # the rest was left out
     reserved = [max(peak["reserved_bytes"] for peak in each.value["peaks"]) for each in (forty, two)]
     requested = [max(peak["requested_bytes"] for peak in each.value["peaks"]) for each in (forty, two)]
     assert reserved[0] != reserved[1]

@@ -148,7 +148,7 @@ def test_a_signal_to_us_alone_is_passed_on_once(tmp_path: Path, number: signal.S
         print(len(seen))
         raise SystemExit(3)
     """
-    run = Launched(tmp_path, script)
+    run = Launched(tmp_path, script, limit=60)
     run.wait_for("ready")
     run.process.send_signal(number)
     out, _ = run.process.communicate()

@@ -56,7 +56,8 @@ def groups(process: dict[str, Any]) -> dict[str, int]:
         ("bnb_qlora.py", (), ()),
         ("lightning_gpt.py", ("out",), ()),
         ("ddp.py", (), TORCHRUN),
-        ("cs336.py", ("--warmup", "1", "--steps", "2"), ()),
+        # test_client_libraries.py runs it against a real card's figure.
+        pytest.param("cs336.py", ("--warmup", "1", "--steps", "2"), (), marks=pytest.mark.slow),
     ],
 )
 def test_a_program_that_measures_itself_finds_the_same_peak(

@@ -97,7 +97,10 @@ def test_other_tensors_behave_as_before(run: Run) -> None:
     }
 
 
-@pytest.mark.parametrize(("compiled", "fused"), [(False, False), (False, True), (True, True)])
+@pytest.mark.parametrize(
+    ("compiled", "fused"),
+    [(False, False), (False, True), pytest.param(True, True, marks=pytest.mark.slow)],
+)
 def test_no_allocation_of_a_training_step_changes(run: Run, compiled: bool, fused: bool) -> None:
     payload = {"compiled": compiled, "fused": fused}
     if compiled:  # Inductor allocates a little more while its cache is cold

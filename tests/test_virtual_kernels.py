@@ -41,24 +41,34 @@ def run(pool: Pool, folder: Path, **switches: bool) -> dict[str, Any]:
     return value
 
 
-def test_peaks_equal_those_of_a_fully_compiled_run(pool: Pool, tmp_path: Path) -> None:
-    compiled = run(pool, tmp_path / "compiled", compile_kernels=True)
-    left_out = run(pool, tmp_path / "left out")
-    assert list((tmp_path / "compiled" / "triton").rglob("*.cubin"))
-    assert not list((tmp_path / "left out" / "triton").rglob("*.cubin"))
+@pytest.fixture(scope="module")
+def cold(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run that finds its caches empty, and the folder of these caches."""
+    folder = tmp_path_factory.mktemp("cold")
+    return folder, run(pool, folder)
+
+
+@pytest.mark.slow
+def test_peaks_equal_those_of_a_fully_compiled_run(
+    pool: Pool, cold: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    _, left_out = cold
+    compiled = run(pool, tmp_path, compile_kernels=True)
+    assert list((tmp_path / "triton").rglob("*.cubin"))
     assert left_out["peaks"] == compiled["peaks"]
 
 
-def test_a_warm_cache_changes_nothing(pool: Pool, tmp_path: Path) -> None:
-    cold, warm = (run(pool, tmp_path) for _ in range(2))
-    assert warm["peaks"] == cold["peaks"]
+def test_a_warm_cache_changes_nothing(pool: Pool, cold: tuple[Path, dict[str, Any]]) -> None:
+    folder, record = cold
+    assert run(pool, folder)["peaks"] == record["peaks"]
+    assert not list((folder / "triton").rglob("*.cubin"))  # left out in both
 
 
-def test_what_autotuning_allocates_is_there(pool: Pool, tmp_path: Path) -> None:
+def test_what_autotuning_allocates_is_there(cold: tuple[Path, dict[str, Any]]) -> None:
     """The buffer that flushes the L2 cache, 36 MiB on this card, is what a naive shortcut would miss."""
-    record = run(pool, tmp_path)
-    first = [peak for peak in record["peaks"] if peak["step"] == 0 and peak["phase"] != "build"]
-    later = [peak for peak in record["peaks"] if peak["step"] == 2]
+    peaks = cold[1]["peaks"]
+    first = [peak for peak in peaks if peak["step"] == 0 and peak["phase"] != "build"]
+    later = [peak for peak in peaks if peak["step"] == 2]
     kept = max(peak["reserved_bytes"] for peak in later)
     assert kept >= max(peak["requested_bytes"] for peak in later) + 36 * MIB
     assert first

@@ -18,6 +18,7 @@ def test_one_process_exchanges_true_values_with_itself(tmp_path: Path) -> None:
     assert found["done"] == "False"
 
 
+@pytest.mark.slow  # test_run_clients.py runs the same script under torchrun
 def test_ddp_under_torchrun() -> None:
     found = told(run_client("ddp.py", "--steps", "4", launcher=TORCHRUN))
     assert found["done"] == "4"
