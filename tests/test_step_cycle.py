@@ -16,15 +16,17 @@ import torch
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
 from nanocheck.step.cycle import prepare_checkpoint, read_checkpoint, write_checkpoint
+from nanocheck.step.model import GPT, initialise
 from nanocheck.step.run import run_step
+from nanocheck.step.sampling import sample
 from nanocheck.step.training import Training
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other longer than they compute
 
 SMALL = StepConfig(n_layer=2, n_head=2, n_embd=32, block_size=16, vocab_size=256, batch=4, dtype="fp32")
-#: One window: every batch is the same, so a run continues with the data of an uninterrupted one.
-#: nanoGPT does not save the position in the data either.
+#: One window: every batch is the same.
 ONE_WINDOW = np.random.default_rng(5).integers(0, 256, size=17)
+MANY = np.random.default_rng(6).integers(0, 256, size=2000)
 
 
 def quiet(phase: str, step: int) -> None:
@@ -43,6 +45,55 @@ def test_resuming_equals_never_having_stopped(dtype: str, optimizer: str, tmp_pa
     )
     assert first.losses + second.losses == whole.losses
     assert first.grad_norms + second.grad_norms == whole.grad_norms
+
+
+@pytest.mark.parametrize("model", ["gpt2", "nanochat-2025", "nanochat-2026", "autoresearch"])
+def test_a_resumed_run_goes_on_with_the_next_batch(model: str, tmp_path: Path) -> None:
+    config = replace(SMALL, model=model) if model == "gpt2" else _nanochat(model)
+    options: dict[str, Any] = {"observe": quiet, "tokens": MANY, "read_losses": True}
+    whole = run_step(config, "cpu", steps=4, save_after=2, workdir=tmp_path, **options)
+    half = replace(config, cycle="resume")
+    second = run_step(half, "cpu", steps=2, checkpoint=tmp_path / "checkpoint.pt", **options)
+    assert second.losses == whole.losses[2:]
+
+
+def _nanochat(model: str) -> StepConfig:
+    sizes = {"n_layer": 2, "n_head": 1, "n_embd": 128, "block_size": 16, "vocab_size": 256, "batch": 4}
+    return StepConfig(model=model, dtype="bf16", optimizer="muon", **sizes)
+
+
+def test_the_whole_cycle_samples_known_tokens_before_it_saves(tmp_path: Path) -> None:
+    seen: list[str] = []
+    config = replace(SMALL, cycle="whole")
+    run_step(config, "cpu", observe=lambda phase, _: seen.append(phase), steps=1, workdir=tmp_path)
+    assert seen[-4:] == ["optimizer", "evaluation", "sample", "checkpoint"]
+    with pytest.raises(RequestError, match="sampling of nanochat-2026"):
+        replace(_nanochat("nanochat-2026"), cycle="whole")
+
+
+def test_sampling_follows_the_logits_and_leaves_the_model_in_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[Training] = []
+    plain = Training.__post_init__
+    monkeypatch.setattr(Training, "__post_init__", lambda self: (made.append(self), plain(self))[1])
+    run_step(SMALL, "cpu", observe=quiet, steps=1, tokens=ONE_WINDOW)
+    (training,) = made
+    only = torch.zeros(SMALL.vocab_size)
+    only[42] = 1e4
+    monkeypatch.setattr(training.model, "next_logits", lambda idx: only.expand(len(idx), 1, -1).clone())
+    found = sample(training, 0, new_tokens=5)
+    assert found.shape == (1, SMALL.block_size + 5)
+    assert found[0, -5:].tolist() == [42] * 5
+    assert training.model.training
+
+
+def test_the_logits_to_sample_from_are_those_of_the_last_position() -> None:
+    model = GPT(SMALL)
+    initialise(model, SMALL)
+    idx = torch.from_numpy(MANY[:16]).view(1, 16)
+    logits, _ = model(idx, idx)
+    assert torch.allclose(model.next_logits(idx)[:, 0], logits[:, -1], atol=1e-6)
 
 
 def test_the_full_cycle_observes_its_phases(tmp_path: Path) -> None:
