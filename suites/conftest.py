@@ -51,7 +51,8 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
         if "runs" in getattr(item, "fixturenames", ()):
             for value in getattr(getattr(item, "callspec", None), "params", {}).values():
                 wanted.update({plan.key: plan for plan in getattr(value, "plans", ())})
-    with Runs("cpu" if virtual else "auto") as started:
+    compiled = any(plan.config.compile != "off" for plan in wanted.values())
+    with Runs("cpu" if virtual else "auto", compiled=compiled) as started:
         started.start(wanted.values())
         asking = Asking(started)
         yield asking
