@@ -2,17 +2,17 @@
 
 Every message says what was expected, what was found, and (``mend``) which command or edit mends it.
 
-========  ==============================================================
+========  ==================================================================
 exit      meaning
-========  ==============================================================
+========  ==================================================================
 0         everything asked for was done and is well
-1         a check failed: a regression, an out-of-memory, a loss property
+1         a check failed: a regression, an out-of-memory, a loss, a moved training
 2         the request was wrong: unknown GPU, malformed matrix, bad option
 3         this machine cannot do it: CPU-only torch, no C compiler, ...
 4         stored data is damaged: a corrupt baseline or journal
 124       nanocheck run: the command reached the time limit
 130       interrupted
-========  ==============================================================
+========  ==================================================================
 
 ``nanocheck run`` otherwise gives the exit code of the command it ran; 0 when it stopped that itself because
 the answer is known, and 1 under ``--check`` when the answer is not that it fits.

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Sequence
 
 from nanocheck import __version__, errors
-from nanocheck.commands import advise, claims, doctor, frontier, gpus, report, run
+from nanocheck.commands import advise, claims, compare, doctor, frontier, gpus, record, report, run
 
-VERBS = (run, advise, frontier, claims, doctor, gpus, report)
+VERBS = (run, advise, frontier, claims, record, compare, doctor, gpus, report)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

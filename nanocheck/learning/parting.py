@@ -56,9 +56,12 @@ def first_parting(here: Trace, there: Trace) -> Parting | None:
 
 def _first_parameter(here: Trace, there: Trace, step: int) -> Parting | None:
     ours, theirs = here.parameters[step], there.parameters[step]
-    for name in theirs:
-        if name not in ours:
-            return Parting(step=step, what=name, here=math.nan, there=theirs[name].norm, magnitude=math.inf)
+    for name in [*theirs, *(each for each in ours if each not in theirs)]:
+        if name not in ours or name not in theirs:
+            here_norm, there_norm = (
+                found[name].norm if name in found else math.nan for found in (ours, theirs)
+            )
+            return Parting(step=step, what=name, here=here_norm, there=there_norm, magnitude=math.inf)
         if ours[name].sha256 != theirs[name].sha256:
             gap = ours[name].distance(theirs[name]) / (theirs[name].norm or 1.0)
             return Parting(step=step, what=name, here=ours[name].norm, there=theirs[name].norm, magnitude=gap)
