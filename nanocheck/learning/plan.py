@@ -11,7 +11,7 @@ from typing import Any
 from nanocheck.config import StepConfig
 
 #: ``gpt2``: GPT-2's own ids. ``compact``: the same tokens, numbered in the order in which they first occur,
-#: as far as the vocabulary goes. ``one``: a single window of ``compact``, again and again. ``bytes``: those of
+#: as far as the vocabulary goes. ``one``: a single window of it, again and again. ``bytes``: those of
 #: the text. ``language``: see ``nanocheck.learning.language``.
 TEXTS = ("gpt2", "compact", "one", "bytes", "language")
 
