@@ -16,9 +16,12 @@ def main() -> None:
         plans = {(dtype, batch): table_plan(batch, dtype) for dtype in DTYPES for batch in FACTORS}
         runs.start([table_oracle(), table_oracle(sequences=fewer), *plans.values()])
         whole = runs.trace(table_oracle())
-        print(f"measured, real arithmetic: {len(whole.steps)} steps of {SEQUENCES} sequences, largest distance from")
-        print("fp64 over the steps; parameters: fraction of their norm, after the last step.\n")
-        print("| batch x accumulation | format | loss (nats) | gradient norm | parameters |\n|---|---|---|---|---|")
+        print(
+            f"measured, real arithmetic: {len(whole.steps)} steps of {SEQUENCES} sequences, largest distance"
+        )
+        print("from fp64 over the steps; parameters: fraction of their norm, after the last step.\n")
+        print("| batch x accumulation | format | loss (nats) | gradient norm | parameters |")
+        print("|---|---|---|---|---|")
         for (dtype, batch), plan in plans.items():
             print(_row(f"{batch} x {SEQUENCES // batch}", dtype, distance(runs.trace(plan), whole)))
         other = distance(runs.trace(table_oracle(sequences=fewer)), whole)
