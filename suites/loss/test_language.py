@@ -1,0 +1,90 @@
+"""A language with a known entropy: every optimizer comes near to that floor, and none below it.
+
+The floor is a closed form (``nanocheck.learning.language``), the loss is that of fresh text. How near a run
+must come was measured over other seeds and is stored in ``baselines/language/distances.json``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nanocheck.learning.approach import NOT_ASKED, Approach, plans, why_not, with_seed
+from nanocheck.learning.cases import Case
+from nanocheck.learning.distances import UPDATE, Distances, load_distances, save_distances
+from nanocheck.learning.plan import Plan
+from nanocheck.learning.tiers import SEEDS
+
+if TYPE_CHECKING:
+    from conftest import Asking
+
+STORED = Path(__file__).parents[2] / "baselines" / "language" / "distances.json"
+
+
+def _case(plan: Plan) -> object:
+    reason = why_not(plan)
+    marks = [] if reason is None else [pytest.mark.skip(reason=reason)]
+    return pytest.param(Case(id=plan.config.id, plans=(plan,)), marks=marks, id=plan.config.id)
+
+
+each_run = pytest.mark.parametrize("case", [_case(plan) for plan in plans()])
+
+
+def judge(problem: str | None, mend: str) -> None:
+    if problem is not None:
+        pytest.fail(f"{problem}\n  mend: {mend}", pytrace=False)
+
+
+def approach(case: Case, runs: Asking) -> Approach:
+    return Approach.of(case.plans[0], runs[case.plans[0]])
+
+
+@each_run
+def test_never_crosses_the_floor(case: Case, runs: Asking) -> None:
+    judge(
+        approach(case, runs).crossing_problem(), "look for a token that sees what it predicts: mask, targets"
+    )
+
+
+@each_run
+def test_uses_its_context(case: Case, runs: Asking) -> None:
+    judge(approach(case, runs).context_problem(), "look at attention and positions")
+
+
+@each_run
+def test_comes_as_near_as_stored(
+    case: Case, runs: Asking, updating: bool, record_property: Callable[[str, object], None]
+) -> None:
+    (plan,) = case.plans
+    if updating:
+        update(plan, runs)
+    trace = runs[plan]
+    found = Approach.of(plan, trace)
+    record_property("provenance", "measured")
+    record_property("distance_nats", found.distance)
+    stored = load_distances(STORED).get(plan.config.id)
+    if stored is None:
+        pytest.fail(f"expected stored distances of {case.id}, found none\n  mend: {UPDATE}", pytrace=False)
+    judge(stored.problem(found, trace.environment["text_sha256"]), f"if it is meant: {UPDATE}")
+
+
+def update(plan: Plan, runs: Asking) -> None:
+    others = [with_seed(plan, seed) for seed in SEEDS]
+    runs.start(others)
+    measured = Distances.measured(others, [runs[each] for each in others])
+    save_distances(STORED, {**load_distances(STORED), plan.config.id: measured})
+
+
+@pytest.mark.parametrize("optimizer", NOT_ASKED)
+def test_an_optimizer_that_is_not_asked(optimizer: str) -> None:
+    pytest.skip(NOT_ASKED[optimizer])
+
+
+def test_every_stored_distance_is_used() -> None:
+    unused = set(load_distances(STORED)) - {plan.config.id for plan in plans()}
+    judge(
+        f"stored distances of no run: {', '.join(sorted(unused))}" if unused else None, f"edit {STORED.name}"
+    )
