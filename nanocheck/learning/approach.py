@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from importlib import metadata
 from statistics import fmean, stdev
@@ -71,10 +72,11 @@ def why_not(plan: Plan) -> str | None:
         return None
     needed = "pip install 'bitsandbytes>=0.50', the first with optimizers on the CPU (its pull request 1901)"
     try:
-        major, minor = metadata.version("bitsandbytes").split(".")[:2]
+        found = metadata.version("bitsandbytes")
     except metadata.PackageNotFoundError:
         return f"bitsandbytes is not installed: {needed}"
-    return None if (int(major), int(minor)) >= (0, 50) else f"bitsandbytes is {major}.{minor}: {needed}"
+    release = tuple(map(int, re.findall(r"\d+", found)[:2]))
+    return None if release >= (0, 50) else f"bitsandbytes is {found}: {needed}"
 
 
 def with_seed(plan: Plan, seed: int) -> Plan:
@@ -91,7 +93,7 @@ class Approach:
         steps: optimizer steps.
         held_out: mean loss on ``tokens`` targets of fresh text.
         source: what the source itself loses on the same.
-        error: standard error of their difference.
+        error: standard error of their difference, from the sample.
         tail, tail_error: mean training loss of the last ``TAIL`` steps, and its standard error.
         floor: the closed form for windows of this length, whose first position sees one token only.
         unigram, bigram: closed forms of the lowest loss with no context, and with the last token alone.
