@@ -42,6 +42,18 @@ class Asking:
             pytest.fail(str(error), pytrace=False)
 
 
+def _plans(item: pytest.Item) -> list[Plan]:
+    """Every run that a test names among its parameters."""
+    values = getattr(getattr(item, "callspec", None), "params", {}).values()
+    return [plan for value in values for plan in getattr(value, "plans", ())]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(plan.config.compile != "off" for plan in _plans(item)):
+            item.add_marker("compiled_arithmetic")
+
+
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
     # A virtual GPU computes nothing, so a loss never comes from one: the CPU stands in, and says so.
@@ -49,8 +61,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
     wanted: dict[str, Plan] = {}
     for item in request.session.items:
         if "runs" in getattr(item, "fixturenames", ()):
-            for value in getattr(getattr(item, "callspec", None), "params", {}).values():
-                wanted.update({plan.key: plan for plan in getattr(value, "plans", ())})
+            wanted.update({plan.key: plan for plan in _plans(item)})
     compiled = any(plan.config.compile != "off" for plan in wanted.values())
     with Runs("cpu" if virtual else "auto", compiled=compiled) as started:
         started.start(wanted.values())
