@@ -157,7 +157,13 @@ def test_runs_on_the_card_itself_are_those_of_the_memory_suite() -> None:
         if asked.gpu is None and not asked.reserve_bytes and asked.steps is None
         if asked.config not in matrix
     }
-    assert others <= {"gpt2-576-b16-a32-bf16-compile-resume"}
+    note_b = "nanochat-2025-d32-b1-a1-bf16-eager"
+    ways = "checkpoint-block-weights-bf16-loss-chunked-update-in-backward"
+    assert others == {
+        "gpt2-576-b16-a32-bf16-compile-resume",
+        f"{note_b}-fused-{ways}",
+        f"{note_b}-8bit-{ways}",
+    }
 
 
 @pytest.mark.parametrize("name", CLAIMS)
