@@ -18,13 +18,14 @@ SUITES = ("suites/loss", "suites/reproducibility")
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One line of ``nanocheck/`` changed; ``caught_by`` are tests below ``suites/``."""
+    """One line of ``nanocheck/`` changed; ``caught_by`` are below ``suites/``; ``slow``: for releases."""
 
     name: str
     file: str
     there: str
     instead: str
     caught_by: tuple[str, ...]
+    slow: bool = False
 
 
 def mutants() -> list[Mutant]:

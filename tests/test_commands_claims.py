@@ -208,7 +208,7 @@ def test_every_verdict_sentence_and_source_stands_in_it(
     answer: dict[str, Any], render: Callable[[Any], str]
 ) -> None:
     text = render(answer)
-    assert "18 claims: 2 confirmed, 9 refuted, 7 cannot tell" in text.replace("Claims ledger: ", "")
+    assert "18 claims: 1 confirmed, 9 refuted, 8 cannot tell" in text.replace("Claims ledger: ", "")
     # Once among all verdicts, once with its figures.
     assert text.count("1.648 GB, not 1.54 GB; 1.54 is its size in GiB") == 2
     for word in ("run1000.sh", "lzwjava/zz training log", "IEEE 754 binary16", "1,099,367,920", "B9"):

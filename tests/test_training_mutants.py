@@ -17,7 +17,10 @@ def test_the_unchanged_step_passes_every_test_that_a_mutant_fails(tmp_path: Path
     assert f"{len(tests)} passed" in done.stdout
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(each, id=each.name, marks=[pytest.mark.slow] if each.slow else []) for each in MUTANTS],
+)
 def test_caught(mutant: Mutant, tmp_path: Path) -> None:
     wanted = [f"suites/{each}" for each in mutant.caught_by]
     done, failed = run_suites(copy_project(tmp_path, mutant), wanted)

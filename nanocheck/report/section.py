@@ -6,10 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import pandas as pd
-
-from nanocheck.report.cells import escape, table
-
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
@@ -49,6 +45,10 @@ class Section:
 
     def render(self) -> list[str]:
         """The section's parts as Markdown."""
+        import pandas as pd  # only once there is something to render: collecting tests must stay quick
+
+        from nanocheck.report.cells import escape, table
+
         parts = [f"## {escape(self.title)}", *map(escape, self.paragraphs)]
         if self.rows:
             parts.append(table(pd.DataFrame([dict(row) for row in self.rows]), right=self.right))
