@@ -18,6 +18,7 @@ from nanocheck.config import StepConfig
 from nanocheck.errors import StoredDataError
 from nanocheck.report import cells, data, markdown
 from nanocheck.report.data import Report, Row
+from nanocheck.report.section import Section
 from nanocheck.results import Record
 from nanocheck.units import MIB
 from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, judge
@@ -235,4 +236,17 @@ def test_a_damaged_report_is_refused(tmp_path: Path, old: str, new: str, said: s
     path = tmp_path / "report.json"
     path.write_text(data.dumps(report_of(*ladder())).replace(old, new, 1))
     with pytest.raises(StoredDataError, match=said):
+        data.load(path)
+
+
+def test_a_section_is_the_same_page_after_it_was_stored(tmp_path: Path) -> None:
+    rows = ({"zebra": "1", "ant": "2"}, {"zebra": "3", "ant": "4"})
+    section = Section(title="Animals", paragraphs=("two", "of them"), rows=rows, right=("ant",), more="a.md")
+    report = report_of(*ladder(), sections=(section, Section(title="None", paragraphs=())))
+    path = tmp_path / "report.json"
+    path.write_text(data.dumps(report))
+    assert markdown.render(data.load(path)) == markdown.render(report)
+    assert table_rows(markdown.render(report), "## Animals")[0] == ["zebra", "ant"]
+    path.write_text(path.read_text().replace('["1", "2"]', '["1"]'))
+    with pytest.raises(StoredDataError, match="malformed report"):
         data.load(path)

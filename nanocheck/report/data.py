@@ -147,7 +147,7 @@ def load(path: Path) -> Report:
             rows=tuple(_row(row, data["environments"], data["devices"]) for row in data["rows"]),
             sections=tuple(Section.from_dict(each) for each in data.get("sections", ())),
         )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StoredDataError(f"{path}: malformed report: {error!r}", mend=mend) from error
 
 

@@ -26,19 +26,23 @@ class Section:
     more: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON; the table as lists, whose order survives sorted keys."""
+        columns = list(self.rows[0]) if self.rows else []
+        rows = [[row[name] for name in columns] for row in self.rows]
+        return {**asdict(self), "columns": columns, "rows": rows}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Section:
         """
         Raises:
-            KeyError, TypeError: the data are no section.
+            KeyError, TypeError, ValueError: the data are no section.
         """
         return cls(
             title=str(data["title"]),
             paragraphs=tuple(map(str, data["paragraphs"])),
-            rows=tuple({str(key): str(cell) for key, cell in row.items()} for row in data["rows"]),
+            rows=tuple(
+                dict(zip(map(str, data["columns"]), map(str, row), strict=True)) for row in data["rows"]
+            ),
             right=tuple(map(str, data["right"])),
             more=str(data["more"]),
         )
