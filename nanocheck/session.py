@@ -73,7 +73,7 @@ class Session:
         rows: what came out so far, by configuration id.
         messages: what the terminal shows in the end, beside the counts.
         problems: why writing in the end failed.
-        sections: what other suites of this run add to the report, by their page's name.
+        sections: what other suites of this run add to the report, by title.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -1,8 +1,9 @@
-"""Bytes in, words out. Inside nanocheck a size is always an ``int`` of bytes; MiB and GiB are binary."""
+"""Bytes and counts in, words out. In nanocheck a size is an ``int`` of bytes; MiB and GiB are binary."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from nanocheck.errors import RequestError
 
@@ -51,3 +52,10 @@ def mib(size_bytes: int) -> str:
 def gib(size_bytes: int) -> str:
     """``11.60 GiB``."""
     return f"{size_bytes / GIB:.2f} GiB"
+
+
+def counted(noun: str, counts: Mapping[str, int]) -> str:
+    """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``, without zeros."""
+    number = sum(counts.values())
+    parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{number} {noun if number == 1 else noun + 's'}" + (f": {parts}" if parts else "")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanocheck import __version__
+from nanocheck import __version__, units
 from nanocheck.claims.judging import Finding
 from nanocheck.claims.quantities import VERDICTS, Ledger
 from nanocheck.device import Device
@@ -104,11 +104,20 @@ def counts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return {verdict: found[verdict] for verdict in VERDICTS}
 
 
+def overview(claim: Mapping[str, Any]) -> dict[str, str]:
+    """A claim's row in a table of all of them, column -> cell."""
+    return {
+        "claim": claim["id"],
+        "says": claim["says"],
+        "verdict": claim["verdict"] + ("" if claim["same"] is not False else " (not as expected)"),
+        "in one sentence": claim["sentence"],
+        "evidence": claim["provenance"],
+    }
+
+
 def counted(answer: Mapping[str, Any]) -> str:
     """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``."""
-    number = sum(answer["counts"].values())
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in answer["counts"].items() if count)
-    return f"{number} {'claim' if number == 1 else 'claims'}" + (f": {parts}" if parts else "")
+    return units.counted("claim", answer["counts"])
 
 
 def where(answer: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nanocheck.claims.data import EVIDENCE, LEGEND, counted, where
+from nanocheck.claims.data import EVIDENCE, LEGEND, counted, overview, where
 from nanocheck.report.cells import escape, table
 
 
@@ -23,17 +23,7 @@ def render(answer: Mapping[str, Any]) -> str:
     ]
     for ledger in answer["ledgers"]:
         parts += [f"## {escape(ledger['title'])}", escape(ledger["about"])]
-        rows = [
-            {
-                "claim": each["id"],
-                "says": each["says"],
-                "verdict": each["verdict"] + ("" if each["same"] is not False else " (not as expected)"),
-                "in one sentence": each["sentence"],
-                "evidence": each["provenance"],
-            }
-            for each in ledger["claims"]
-        ]
-        parts.append(table(pd.DataFrame(rows)))
+        parts.append(table(pd.DataFrame([overview(each) for each in ledger["claims"]])))
     for ledger in answer["ledgers"]:
         for each in ledger["claims"]:
             parts += _details(each)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from nanocheck.config import StepConfig
 from nanocheck.learning.plan import Plan
@@ -35,17 +34,16 @@ def exact_config(dtype: str, compiled: str) -> StepConfig:
     return replace(SMALL, dtype=dtype, compile=compiled)
 
 
-def exact_cases(make: Callable[[Plan], tuple[Plan, ...]], **changes: Any) -> list[Case]:
+def exact_cases(make: Callable[[Plan], tuple[Plan, ...]]) -> list[Case]:
     """One case for every number format and compile setting that the CPU offers.
 
     Args:
         make: the plans of a case, from the uninterrupted run, which saves after half of its steps.
-        changes: of that run.
     """
     found = []
     for dtype in DTYPES:
         for compiled in COMPILED:
-            plan = Plan(config=exact_config(dtype, compiled), text=TEXT, save_after=8, **changes)
+            plan = Plan(config=exact_config(dtype, compiled), text=TEXT, save_after=8)
             found.append(Case(id=f"{dtype}-{'eager' if compiled == 'off' else 'compile'}", plans=make(plan)))
     return found
 

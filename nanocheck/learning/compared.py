@@ -12,6 +12,7 @@ import pandas as pd
 
 from nanocheck.learning.comparing import VERDICTS, Compared, K, Row
 from nanocheck.report.cells import escape, table
+from nanocheck.units import counted
 
 SCHEMA = 1
 _LEGEND = (
@@ -34,7 +35,7 @@ def text(compared: Compared, width: int) -> str:
     lines += [f"{'':{wide}}  {name}: only in the {which}" for which, name in _lonely(compared)]
     if any(row.error is not None for row in compared.rows):
         lines += ["", textwrap.fill(_LEGEND, width)]
-    return "\n".join([*lines, "", counted(compared)])
+    return "\n".join([*lines, "", _counted(compared)])
 
 
 def markdown(compared: Compared, names: tuple[str, str]) -> str:
@@ -63,7 +64,7 @@ def markdown(compared: Compared, names: tuple[str, str]) -> str:
     ]
     parts = [
         "# Did the training change?",
-        f"{counted(compared)}. Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
+        f"{_counted(compared)}. Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
         f"real arithmetic on {escape(compared.before.get('device', '?'))} and "
         f"{escape(compared.after.get('device', '?'))}.",
         table(pd.DataFrame(environment)),
@@ -91,13 +92,6 @@ def to_dict(compared: Compared, names: tuple[str, str]) -> dict[str, Any]:
         "only_before": list(compared.only_before),
         "only_after": list(compared.only_after),
     }
-
-
-def counted(compared: Compared) -> str:
-    """``15 configurations: 13 equal, 2 moved``."""
-    number = len(compared.rows)
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in compared.counts.items())
-    return f"{number} {'configuration' if number == 1 else 'configurations'}: {parts}"
 
 
 def _told(row: Row) -> list[str]:
@@ -131,3 +125,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(each) for key, each in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _counted(compared: Compared) -> str:
+    return counted("configuration", compared.counts)

@@ -6,7 +6,6 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,13 +13,11 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from nanocheck.comparison import refuse_update_in_ci
 from nanocheck.errors import StoredDataError
 from nanocheck.learning.approach import Approach
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.tiers import SEEDS
+from nanocheck.learning.store import load_named, save_named
 from nanocheck.learning.trace import Trace
-from nanocheck.stored import read_json, write_atomically
 
 SCHEMA = 1
 UPDATE = "pytest suites/loss/test_language.py --update-baselines"
@@ -92,17 +89,9 @@ def load_distances(path: Path) -> dict[str, Distances]:
     Raises:
         StoredDataError: damaged, or of another schema.
     """
-    if not path.exists():
-        return {}
-    data, _ = read_json(path, mend=UPDATE)
-    try:
-        if data["schema"] != SCHEMA:
-            raise StoredDataError(
-                f"{path}: expected distances of schema {SCHEMA}, found {data['schema']!r}", mend=UPDATE
-            )
-        return {str(name): Distances.from_dict(each) for name, each in data["runs"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoredDataError(f"{path}: malformed distances: {error!r}", mend=UPDATE) from error
+    return load_named(
+        path, schema=SCHEMA, words="distances", key="runs", mend=UPDATE, read=Distances.from_dict
+    )
 
 
 def save_distances(path: Path, distances: Mapping[str, Distances]) -> None:
@@ -111,15 +100,11 @@ def save_distances(path: Path, distances: Mapping[str, Distances]) -> None:
     Raises:
         RequestError: this is CI, which judges and never writes.
     """
-    refuse_update_in_ci()
-    head: dict[str, Any] = {
-        "schema": SCHEMA,
-        "provenance": "measured, real arithmetic: held-out loss less that of the source itself, nats a token",
-        "seeds": list(SEEDS),
-        "k": K_SEEDS,
-    }
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    runs = ",\n".join(
-        f"  {json.dumps(name)}: {json.dumps(asdict(each))}" for name, each in sorted(distances.items())
+    save_named(
+        path,
+        {name: asdict(each) for name, each in distances.items()},
+        schema=SCHEMA,
+        provenance="measured, real arithmetic: held-out loss less that of the source itself, nats a token",
+        k=K_SEEDS,
+        key="runs",
     )
-    write_atomically(path, "\n".join(["{", *lines, ' "runs": {', runs, " }", "}", ""]))

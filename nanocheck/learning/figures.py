@@ -85,7 +85,8 @@ class Figures(Watch):
     def end(self) -> tuple[dict[int, dict[str, Fingerprint]], str]:
         """The parameters kept, those of the last step among them, and a hash of the optimizer's state."""
         assert self.training is not None, "no step ran"
-        self.parameters[len(self._marks) - 1] = fingerprints(self.training.model)
+        if not self.every_step:
+            self.parameters[len(self._marks) - 1] = fingerprints(self.training.model)
         return self.parameters, _state_sha256(self.training.optimizer)
 
 

@@ -6,16 +6,13 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocheck.comparison import refuse_update_in_ci
-from nanocheck.errors import StoredDataError
-from nanocheck.learning.tiers import SEEDS, K, Spread
-from nanocheck.stored import read_json, write_atomically
+from nanocheck.learning.store import load_named, save_named
+from nanocheck.learning.tiers import K, Spread
 
 SCHEMA = 1
 UPDATE = "pytest suites/loss suites/reproducibility --update-baselines"
@@ -28,6 +25,18 @@ class Measured:
     spread: Spread
     environment: Mapping[str, str]
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measured:
+        """
+        Raises:
+            KeyError, TypeError, ValueError: the data are no spread.
+        """
+        return cls(spread=Spread.from_dict(data["spread"]), environment=dict(data["environment"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"spread": self.spread.to_dict(), "environment": dict(self.environment)}
+
 
 def load_spreads(path: Path) -> dict[str, Measured]:
     """Family -> its spread; nothing where there is no file.
@@ -35,20 +44,9 @@ def load_spreads(path: Path) -> dict[str, Measured]:
     Raises:
         StoredDataError: damaged, or of another schema.
     """
-    if not path.exists():
-        return {}
-    data, _ = read_json(path, mend=UPDATE)
-    try:
-        if data["schema"] != SCHEMA:
-            raise StoredDataError(
-                f"{path}: expected spreads of schema {SCHEMA}, found {data['schema']!r}", mend=UPDATE
-            )
-        return {
-            name: Measured(spread=Spread.from_dict(each["spread"]), environment=dict(each["environment"]))
-            for name, each in data["families"].items()
-        }
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoredDataError(f"{path}: malformed spreads: {error!r}", mend=UPDATE) from error
+    return load_named(
+        path, schema=SCHEMA, words="spreads", key="families", mend=UPDATE, read=Measured.from_dict
+    )
 
 
 def save_spreads(path: Path, spreads: Mapping[str, Measured]) -> None:
@@ -57,17 +55,11 @@ def save_spreads(path: Path, spreads: Mapping[str, Measured]) -> None:
     Raises:
         RequestError: this is CI, which judges and never writes.
     """
-    refuse_update_in_ci()
-    head: dict[str, Any] = {
-        "schema": SCHEMA,
-        "provenance": "measured, real arithmetic: largest distance from fp64 over the seeds and all steps",
-        "seeds": list(SEEDS),
-        "k": K,
-    }
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    families = ",\n".join(
-        f"  {json.dumps(name)}: "
-        + json.dumps({"spread": each.spread.to_dict(), "environment": dict(each.environment)})
-        for name, each in sorted(spreads.items())
+    save_named(
+        path,
+        {name: each.to_dict() for name, each in spreads.items()},
+        schema=SCHEMA,
+        provenance="measured, real arithmetic: largest distance from fp64 over the seeds and all steps",
+        k=K,
+        key="families",
     )
-    write_atomically(path, "\n".join(["{", *lines, ' "families": {', families, " }", "}", ""]))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nanocheck.report.cells import escape, table
 from nanocheck.report.comparing import VERDICTS, Change, Compared, Moved
-from nanocheck.units import mib
+from nanocheck.units import counted, mib
 
 SCHEMA = 1
 #: Phases of one configuration that a terminal shows.
@@ -32,7 +32,7 @@ def text(compared: Compared, width: int) -> str:
         for part in [*row.notes, *parts]:
             lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
     lines += [f"{indent}{name}: only in the {which}" for which, name in _lonely(compared)]
-    return "\n".join([*lines, "", counted(compared)])
+    return "\n".join([*lines, "", _counted(compared)])
 
 
 def markdown(compared: Compared, names: tuple[str, str]) -> str:
@@ -46,7 +46,7 @@ def markdown(compared: Compared, names: tuple[str, str]) -> str:
     ]
     parts = [
         "# What moved in memory?",
-        f"{counted(compared)}. Before: {escape(names[0])}; after: {escape(names[1])}.",
+        f"{_counted(compared)}. Before: {escape(names[0])}; after: {escape(names[1])}.",
         table(pd.DataFrame(around)),
     ]
     rows = [
@@ -87,13 +87,6 @@ def to_dict(compared: Compared, names: tuple[str, str]) -> dict[str, Any]:
     }
 
 
-def counted(compared: Compared) -> str:
-    """``111 configurations: 109 equal, 2 moved``."""
-    number = len(compared.rows)
-    parts = ", ".join(f"{count} {verdict}" for verdict, count in compared.counts.items())
-    return f"{number} {'configuration' if number == 1 else 'configurations'}: {parts}"
-
-
 def _kinds(row: Moved) -> str:
     return row.kinds[0] if row.kinds[0] == row.kinds[1] else f"{row.kinds[0]} -> {row.kinds[1]}"
 
@@ -106,3 +99,7 @@ def _change(change: Change) -> str:
 def _lonely(compared: Compared) -> list[tuple[str, str]]:
     before = [("first report", name) for name in compared.only_before]
     return before + [("second report", name) for name in compared.only_after]
+
+
+def _counted(compared: Compared) -> str:
+    return counted("configuration", compared.counts)

@@ -135,7 +135,10 @@ class GPT(nn.Module):
         return self.loss(self.lm_head, x, targets)
 
     def next_logits(self, idx: Tensor) -> Tensor:
-        """Logits (B, 1, V) of the token that follows ``idx`` (B, T): nanoGPT's forward without targets."""
+        """Logits (B, 1, V) of the token that follows ``idx`` (B, T): nanoGPT's forward without targets.
+
+        Not shared with ``forward``, whose names must live until it returns: its peak hangs on them.
+        """
         pos = torch.arange(0, idx.size(1), dtype=torch.long, device=idx.device)
         tok_emb = self.transformer["wte"](idx)
         pos_emb = self.transformer["wpe"](pos)

@@ -20,14 +20,6 @@ from nanocheck.step.model import GPT, initialise
 Weights = dict[str, Tensor]
 
 
-def textbook_curve(
-    config: StepConfig, device: str, tokens: Sequence[int], steps: int
-) -> tuple[list[float], list[float]]:
-    """Loss in nats and gradient norm before clipping, of each of ``steps`` steps, in fp32."""
-    losses, norms, _ = textbook_run(config, device, tokens, steps, torch.float32)
-    return losses, norms
-
-
 def textbook_run(
     config: StepConfig, device: str, tokens: Sequence[int], steps: int, dtype: torch.dtype
 ) -> tuple[list[float], list[float], Weights]:
