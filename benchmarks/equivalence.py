@@ -6,8 +6,8 @@ python benchmarks/equivalence.py
 from __future__ import annotations
 
 from nanocheck.learning.cases import DTYPES, FACTORS, SEQUENCES, table_oracle, table_plan
-from nanocheck.learning.runs import Runs
 from nanocheck.learning.tiers import Spread, distance
+from nanocheck.learning.training.runs import Runs
 
 
 def main() -> None:

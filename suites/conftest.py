@@ -10,9 +10,9 @@ import pytest
 
 from nanocheck.errors import NanocheckError
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.runs import Runs
 from nanocheck.learning.section import section
 from nanocheck.learning.trace import Trace
+from nanocheck.learning.training.runs import Runs
 
 
 class Asking:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nanocheck.config import StepConfig
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.recording import Recorded, Recording
+from nanocheck.learning.recording.file import Recorded, Recording
 from nanocheck.learning.tiers import Spread
 from nanocheck.learning.trace import Fingerprint, Step, Trace
 

@@ -11,11 +11,11 @@ from made_up import oom_record, peaks, record
 from made_up_recordings import CONFIG, NAMES, recorded, recording, trace, with_loss, with_parameter
 
 from nanocheck.commands import main
+from nanocheck.comparing.memory import compare
 from nanocheck.config import StepConfig
-from nanocheck.learning.recording import dumps, load
+from nanocheck.learning.recording.file import dumps, load
 from nanocheck.learning.trace import Step, Trace
 from nanocheck.report import data
-from nanocheck.report.comparing import compare
 from nanocheck.report.data import Report, Row
 from nanocheck.results import Record
 from nanocheck.units import MIB
@@ -205,7 +205,7 @@ class Unequal:
 def test_what_cannot_run_is_told_and_the_rest_recorded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nanocheck.learning.runs.Runs", Unequal)
+    monkeypatch.setattr("nanocheck.learning.training.runs.Runs", Unequal)
     matrix = '[[group]]\nname = "mine"\nbatch = 1\ndtype = ["fp32", "fp16"]\n'
     Path("mine.toml").write_text(matrix)
     options = ["--matrix", "mine.toml", "--device", "cpu", "--workers", "2"]

@@ -22,14 +22,14 @@ from made_up_recordings import (
     with_parameter,
 )
 
+from nanocheck.comparing.training import FP32, VERDICTS, K, compare, judge
+from nanocheck.comparing.training_told import told
 from nanocheck.config import StepConfig
 from nanocheck.errors import NanocheckError, RequestError, StoredDataError
-from nanocheck.learning import compared
-from nanocheck.learning.comparing import FP32, VERDICTS, K, apart, compare, judge
 from nanocheck.learning.parting import first_parting
-from nanocheck.learning.recorder import default_configs, plan_of, reference_of
-from nanocheck.learning.recording import dumps, load, save
-from nanocheck.learning.tiers import Spread
+from nanocheck.learning.recording.file import dumps, load, save
+from nanocheck.learning.recording.recorder import default_configs, plan_of, reference_of
+from nanocheck.learning.tiers import Spread, apart
 from nanocheck.learning.trace import Step, Trace
 
 #: Changes of a trace of three steps: of a loss by so much, or of a parameter's bytes and where it lies.
@@ -176,7 +176,7 @@ def test_configurations_of_one_side_are_named() -> None:
     assert [row.name for row in found.rows] == ["b"]
     assert found.only_before == ("a",)
     assert found.differences == [("torch", "2.14.1+cu130", "2.9.1")]
-    assert "a: only in the first file" in compared.text(found, 100)
+    assert "a: only in the first file" in told(found, ("a.json", "b.json"), 100).text
     with pytest.raises(RequestError, match="no configuration stands in both"):
         compare(recording(recorded(name="a")), recording(recorded(name="b")))
 
@@ -184,15 +184,15 @@ def test_configurations_of_one_side_are_named() -> None:
 def test_pages_name_what_moved() -> None:
     moved = recorded(with_parameter(trace(), 1, NAMES[1], 5.0), name="a|b")
     found = compare(recording(recorded(name="a|b")), recording(moved, torch="2.9.1"))
-    text = compared.text(found, 100)
+    text = told(found, ("a.json", "b.json"), 100).text
     assert "torch: 2.14.1+cu130 -> 2.9.1" in text
     assert f"first difference: step 1, {NAMES[1]}: 10.0 and 10.0, 0.5 of it apart" in " ".join(text.split())
     assert text.endswith("1 configuration: 1 moved")
-    page = compared.markdown(found, ("a.json", "b.json"))
+    page = told(found, ("a.json", "b.json"), 100).markdown
     assert "| a&#124;b" in page
     assert f"step 1, {NAMES[1]}" in page
     assert all(f"**{verdict}**" in page for verdict in VERDICTS)
-    plain = json.loads(json.dumps(compared.to_dict(found, ("a.json", "b.json")), allow_nan=False))
+    plain = json.loads(json.dumps(told(found, ("a.json", "b.json"), 100).plain, allow_nan=False))
     assert plain["moved"] is True
     assert plain["rows"][0]["parting"]["what"] == NAMES[1]
 

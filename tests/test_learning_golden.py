@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from made_up_traces import CONFIG, HERE, trace
 
 from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.learning.golden import (
+from nanocheck.learning.kept.golden import (
     K_DRAWS,
     Curves,
     Golden,

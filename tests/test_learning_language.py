@@ -18,13 +18,13 @@ from torch.nn import functional
 from nanocheck import models
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.learning.approach import LUCK, Approach, plans, why_not, with_seed
-from nanocheck.learning.distances import Distances, load_distances, save_distances
-from nanocheck.learning.job import train
-from nanocheck.learning.language import SYMBOLS, Source, fresh_windows, language, language_tokens
+from nanocheck.learning.language.approach import LUCK, Approach, plans, why_not, with_seed
+from nanocheck.learning.language.distances import Distances, load_distances, save_distances
+from nanocheck.learning.language.source import SYMBOLS, Source, fresh_windows, language, language_tokens
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.text import tokens_of
 from nanocheck.learning.trace import Trace
+from nanocheck.learning.training.job import train
+from nanocheck.learning.training.text import tokens_of
 from nanocheck.step import model
 from nanocheck.step.data import Batches
 

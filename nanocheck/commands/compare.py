@@ -10,7 +10,10 @@ import argparse
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nanocheck.comparing.sides import Told
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -41,18 +44,18 @@ def run(arguments: argparse.Namespace) -> int:
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
     # Reading twice is cheap, and keeps the two kinds apart.
     answer = _recordings if kinds[0] == "recording" else _reports
-    moved, text, page, plain = answer(arguments.before, arguments.after, names, width)
+    told = answer(arguments.before, arguments.after, names, width)
     if arguments.json is not None:
-        write_atomically(arguments.json, json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        write_atomically(arguments.json, json.dumps(told.plain, indent=1, allow_nan=False) + "\n")
     if arguments.md is not None:
-        write_atomically(arguments.md, page)
-    print(text)
-    return 1 if moved else 0
+        write_atomically(arguments.md, told.markdown)
+    print(told.text)
+    return 1 if told.moved else 0
 
 
 def _kind(path: Path) -> str:
     from nanocheck.errors import StoredDataError
-    from nanocheck.learning.recording import KIND
+    from nanocheck.learning.recording.file import KIND
     from nanocheck.stored import read_json
 
     mend = "compare what `nanocheck record` or `pytest suites/` wrote"
@@ -64,29 +67,15 @@ def _kind(path: Path) -> str:
     raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", mend=mend)
 
 
-def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> tuple[bool, str, str, Any]:
-    from nanocheck.learning import compared
-    from nanocheck.learning.comparing import compare
-    from nanocheck.learning.recording import load
+def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+    from nanocheck.comparing import training, training_told
+    from nanocheck.learning.recording.file import load
 
-    found = compare(load(before), load(after))
-    return (
-        found.moved,
-        compared.text(found, width),
-        compared.markdown(found, names),
-        compared.to_dict(found, names),
-    )
+    return training_told.told(training.compare(load(before), load(after)), names, width)
 
 
-def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> tuple[bool, str, str, Any]:
-    from nanocheck.report import compared
-    from nanocheck.report.comparing import compare
+def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+    from nanocheck.comparing import memory, memory_told
     from nanocheck.report.data import load
 
-    found = compare(load(before), load(after))
-    return (
-        found.moved,
-        compared.text(found, width),
-        compared.markdown(found, names),
-        compared.to_dict(found, names),
-    )
+    return memory_told.told(memory.compare(load(before), load(after)), names, width)

@@ -44,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.errors import RequestError
     from nanocheck.harness.progress import Progress
-    from nanocheck.learning import recorder
-    from nanocheck.learning.recording import save
-    from nanocheck.learning.runs import Runs
+    from nanocheck.learning.recording import recorder
+    from nanocheck.learning.recording.file import save
+    from nanocheck.learning.training.runs import Runs
 
     if arguments.file.exists() and not arguments.force:
         raise RequestError(
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _configs(arguments: argparse.Namespace) -> list[StepConfig]:
     from nanocheck.errors import RequestError
-    from nanocheck.learning import recorder
+    from nanocheck.learning.recording import recorder
     from nanocheck.matrix import load_matrix
 
     if bool(arguments.matrix) + bool(arguments.set) + arguments.compile > 1:

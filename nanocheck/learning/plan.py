@@ -12,7 +12,7 @@ from nanocheck.config import StepConfig
 
 #: ``gpt2``: GPT-2's own ids. ``compact``: the same tokens, numbered in the order in which they first occur,
 #: as far as the vocabulary goes. ``one``: a single window of it, again and again. ``bytes``: those of
-#: the text. ``language``: see ``nanocheck.learning.language``.
+#: the text. ``language``: see ``nanocheck.learning.language.source``.
 TEXTS = ("gpt2", "compact", "one", "bytes", "language")
 
 

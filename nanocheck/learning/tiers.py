@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nanocheck.learning.parting import first_parting, largest_gaps, same_end
@@ -57,10 +57,26 @@ class Spread:
 def distance(here: Trace, there: Trace) -> Spread:
     """How far two runs are apart: losses and norms over all steps, parameters in the end."""
     loss, grad_norm = largest_gaps(here, there)
-    return Spread(loss=loss, grad_norm=grad_norm, parameters=_apart(here.final, there.final))
+    return Spread(loss=loss, grad_norm=grad_norm, parameters=_parameters_apart(here.final, there.final))
 
 
-def _apart(here: Mapping[str, Fingerprint], there: Mapping[str, Fingerprint]) -> float:
+def apart(here: Trace, there: Trace) -> Spread:
+    """How far two runs are apart, the same both ways.
+
+    Losses and norms over the steps that neither skipped, parameters after every step that both have kept.
+    """
+    steps = list(zip(here.steps, there.steps, strict=False))
+    kept = [each for each in steps if not (each[0].skipped or each[1].skipped)]
+    ours = replace(here, steps=tuple(each for each, _ in kept))
+    theirs = replace(there, steps=tuple(each for _, each in kept))
+    found = distance(ours, theirs).union(distance(theirs, ours))
+    for step in set(here.parameters) & set(there.parameters):
+        one, other = (replace(each, parameters={step: each.parameters[step]}) for each in (ours, theirs))
+        found = found.union(distance(one, other)).union(distance(other, one))
+    return found
+
+
+def _parameters_apart(here: Mapping[str, Fingerprint], there: Mapping[str, Fingerprint]) -> float:
     names = set(here) & set(there)
     gap = sum(here[name].distance(there[name]) ** 2 for name in names)
     whole = sum(there[name].norm ** 2 for name in names)
@@ -94,7 +110,7 @@ def close_problem(here: Trace, there: Trace, spread: Spread, what: str) -> str |
                 f"gradient norm of step {index}: expected {old.grad_norm!r} of {what} within "
                 f"{K * spread.grad_norm:.3g} of it, found {new.grad_norm!r}"
             )
-    apart = _apart(here.final, there.final)
+    apart = _parameters_apart(here.final, there.final)
     if not apart <= K * spread.parameters:
         return (
             f"parameters after step {len(here.steps) - 1}: expected those of {what} within "

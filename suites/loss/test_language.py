@@ -1,7 +1,7 @@
 """A language with a known entropy: every optimizer comes near to that floor, and none below it.
 
-The floor is a closed form (``nanocheck.learning.language``), the loss is that of fresh text. How near a run
-must come was measured over other seeds and is stored in ``baselines/language/distances.json``.
+The floor is a closed form (``nanocheck.learning.language.source``), the loss is that of fresh text. How near
+a run must come was measured over other seeds and is stored in ``baselines/language/distances.json``.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nanocheck.learning.approach import NOT_ASKED, Approach, plans, why_not, with_seed
 from nanocheck.learning.cases import Case
-from nanocheck.learning.distances import UPDATE, Distances, load_distances, save_distances
+from nanocheck.learning.language.approach import NOT_ASKED, Approach, plans, why_not, with_seed
+from nanocheck.learning.language.distances import UPDATE, Distances, load_distances, save_distances
 from nanocheck.learning.plan import Plan
 from nanocheck.learning.tiers import SEEDS
 

@@ -16,7 +16,7 @@ import pytest
 from nanocheck.config import StepConfig
 from nanocheck.errors import StoredDataError
 from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, oracle, scaled_down
-from nanocheck.learning.golden import (
+from nanocheck.learning.kept.golden import (
     UPDATE,
     Curves,
     Expected,

@@ -26,8 +26,8 @@ from nanocheck.learning.cases import (
     table_oracle,
     table_plan,
 )
+from nanocheck.learning.kept.spreads import UPDATE, Measured, load_spreads, save_spreads
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.spreads import UPDATE, Measured, load_spreads, save_spreads
 from nanocheck.learning.tiers import SEEDS, Spread, close_problem, distance
 from nanocheck.learning.trace import Trace
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocheck.learning.store import load_named, save_named
+from nanocheck.learning.kept.store import load_named, save_named
 from nanocheck.learning.tiers import K, Spread
 
 SCHEMA = 1

@@ -12,9 +12,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nanocheck.config import StepConfig
-from nanocheck.learning.figures import Figures, fingerprint
-from nanocheck.learning.held_out import evaluate_held_out
+from nanocheck.learning.language.held_out import evaluate_held_out
 from nanocheck.learning.trace import Step, Trace
+from nanocheck.learning.training.figures import Figures, fingerprint
 from nanocheck.step.facts import refuse_on_virtual_gpu, sdpa_backend
 from nanocheck.step.run import run_step
 from nanocheck.step.textbook import textbook_run

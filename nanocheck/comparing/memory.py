@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nanocheck.baselines import MEASURED_TOLERANCE, Expected
+from nanocheck.comparing.sides import Compared, pair
 from nanocheck.errors import RequestError
 from nanocheck.report.data import Report, Row
 
@@ -55,47 +55,12 @@ class Moved:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """Two reports.
-
-    Attributes:
-        rows: of the configurations that both have, in the order of the first.
-        only_before, only_after: names of the others.
-        before, after: environment and card; several values of one name joined by ``or``.
-    """
-
-    rows: tuple[Moved, ...]
-    only_before: tuple[str, ...]
-    only_after: tuple[str, ...]
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-
-    @property
-    def moved(self) -> bool:
-        return any(row.verdict == "moved" for row in self.rows)
-
-    @property
-    def differences(self) -> list[tuple[str, str, str]]:
-        """What differs in environment and card: name, before, after."""
-        pairs = ((name, self.before[name], self.after[name]) for name in self.before)
-        return [each for each in pairs if each[1] != each[2]]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Verdict -> how many, without zeros."""
-        found = Counter(row.verdict for row in self.rows)
-        return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
-
-
-def compare(before: Report, after: Report) -> Compared:
+def compare(before: Report, after: Report) -> Compared[Moved]:
     """
     Raises:
         RequestError: they have no configuration in common.
     """
-    old = {row.record.id: row for row in before.rows}
-    new = {row.record.id: row for row in after.rows}
-    rows = tuple(judge(row, new[name]) for name, row in old.items() if name in new)
+    rows, only_before, only_after = pair(_named(before), _named(after), judge)
     if not rows:
         raise RequestError(
             "expected two reports with configurations in common, found none",
@@ -103,11 +68,17 @@ def compare(before: Report, after: Report) -> Compared:
         )
     return Compared(
         rows=rows,
-        only_before=tuple(name for name in old if name not in new),
-        only_after=tuple(name for name in new if name not in old),
+        only_before=only_before,
+        only_after=only_after,
         before=_around(before),
         after=_around(after),
+        verdicts=VERDICTS,
+        moving=("moved",),
     )
+
+
+def _named(report: Report) -> dict[str, Row]:
+    return {row.record.id: row for row in report.rows}
 
 
 def judge(before: Row, after: Row) -> Moved:

@@ -13,9 +13,9 @@ from nanocheck import __version__
 from nanocheck.config import StepConfig
 from nanocheck.errors import MachineError, NanocheckError, RequestError
 from nanocheck.harness.progress import Progress
-from nanocheck.learning.comparing import apart
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.recording import Recorded, Recording
+from nanocheck.learning.recording.file import Recorded, Recording
+from nanocheck.learning.tiers import apart
 from nanocheck.learning.trace import Trace
 from nanocheck.step.text import GPT2_VOCAB
 from nanocheck.virtual.wheels import find_wheels

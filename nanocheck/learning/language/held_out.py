@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from nanocheck.errors import RequestError
-from nanocheck.learning.figures import Figures
-from nanocheck.learning.language import fresh_windows, language
+from nanocheck.learning.language.source import fresh_windows, language
+from nanocheck.learning.training.figures import Figures
 from nanocheck.step.training import Training
 
 

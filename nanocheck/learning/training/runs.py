@@ -12,10 +12,10 @@ from nanocheck.errors import NanocheckError
 from nanocheck.harness.jobs import Deadlines, Job
 from nanocheck.harness.pool import Handle, Pool
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.text import tokens_of
 from nanocheck.learning.trace import Trace
+from nanocheck.learning.training.text import tokens_of
 
-TASK = "nanocheck.learning.job:train"
+TASK = "nanocheck.learning.training.job:train"
 _ENVIRONMENT = {
     # glibc would return every tensor of logits to the system and zero its pages anew; a fifth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -23,7 +23,7 @@ _ENVIRONMENT = {
     # A job is one process; Inductor's own would only wait beside it.
     "TORCHINDUCTOR_COMPILE_THREADS": "1",
 }
-_PRELOAD = ("torch", "torch._dynamo", "nanocheck.learning.job")
+_PRELOAD = ("torch", "torch._dynamo", "nanocheck.learning.training.job")
 _PRELOAD_COMPILED = ("torch._inductor.compile_fx",)
 
 

@@ -14,9 +14,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from nanocheck.errors import StoredDataError
-from nanocheck.learning.approach import Approach
+from nanocheck.learning.kept.store import load_named, save_named
+from nanocheck.learning.language.approach import Approach
 from nanocheck.learning.plan import Plan
-from nanocheck.learning.store import load_named, save_named
 from nanocheck.learning.trace import Trace
 
 SCHEMA = 1

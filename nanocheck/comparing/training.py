@@ -8,14 +8,14 @@ also held against something finer, the formulas in fp64 or the same step in fp32
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from nanocheck.comparing.sides import Compared, pair
 from nanocheck.errors import RequestError
 from nanocheck.learning.parting import Parting, first_parting
-from nanocheck.learning.recording import Recorded, Recording
-from nanocheck.learning.tiers import Spread, distance
+from nanocheck.learning.recording.file import Recorded, Recording
+from nanocheck.learning.tiers import Spread, apart
 from nanocheck.learning.trace import Trace
 
 #: What each verdict says, and whether something moved.
@@ -62,47 +62,12 @@ class Row:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compared:
-    """Two recordings.
-
-    Attributes:
-        rows: of the configurations that both have, in the order of the first.
-        only_before, only_after: names of the others.
-        before, after: the environments.
-    """
-
-    rows: tuple[Row, ...]
-    only_before: tuple[str, ...]
-    only_after: tuple[str, ...]
-    before: Mapping[str, str]
-    after: Mapping[str, str]
-
-    @property
-    def moved(self) -> bool:
-        return any(row.verdict in MOVED for row in self.rows)
-
-    @property
-    def differences(self) -> list[tuple[str, str, str]]:
-        """What differs in the environment: name, before, after."""
-        names = sorted({*self.before, *self.after})
-        pairs = ((name, self.before.get(name, "-"), self.after.get(name, "-")) for name in names)
-        return [each for each in pairs if each[1] != each[2]]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Verdict -> how many, without zeros."""
-        found = Counter(row.verdict for row in self.rows)
-        return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
-
-
-def compare(before: Recording, after: Recording) -> Compared:
+def compare(before: Recording, after: Recording) -> Compared[Row]:
     """
     Raises:
         RequestError: they have no training in common.
     """
-    old, new = before.named, after.named
-    rows = tuple(judge(run, new[name]) for name, run in old.items() if name in new)
+    rows, only_before, only_after = pair(before.named, after.named, judge)
     if all(row.verdict == "other" for row in rows):
         why = rows[0].note if rows else "no configuration stands in both"
         raise RequestError(
@@ -111,10 +76,12 @@ def compare(before: Recording, after: Recording) -> Compared:
         )
     return Compared(
         rows=rows,
-        only_before=tuple(name for name in old if name not in new),
-        only_after=tuple(name for name in new if name not in old),
-        before=before.environment,
-        after=after.environment,
+        only_before=only_before,
+        only_after=only_after,
+        before=dict(sorted(before.environment.items())),
+        after=dict(sorted(after.environment.items())),
+        verdicts=VERDICTS,
+        moving=MOVED,
     )
 
 
@@ -149,22 +116,6 @@ def judge(before: Recorded, after: Recorded) -> Row:
         reference=before.reference or after.reference,
         note="; ".join(_notes(before, after, parting, error)),
     )
-
-
-def apart(here: Trace, there: Trace) -> Spread:
-    """How far two runs are apart, the same both ways.
-
-    Losses and norms over the steps that neither skipped, parameters after every step that both have kept.
-    """
-    steps = list(zip(here.steps, there.steps, strict=False))
-    kept = [each for each in steps if not (each[0].skipped or each[1].skipped)]
-    ours = replace(here, steps=tuple(each for each, _ in kept))
-    theirs = replace(there, steps=tuple(each for _, each in kept))
-    found = distance(ours, theirs).union(distance(theirs, ours))
-    for step in set(here.parameters) & set(there.parameters):
-        one, other = (replace(each, parameters={step: each.parameters[step]}) for each in (ours, theirs))
-        found = found.union(distance(one, other)).union(distance(other, one))
-    return found
 
 
 def _rounding(before: Recorded, after: Recorded) -> Spread | None:

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from nanocheck.config import OPTIMIZERS, StepConfig
-from nanocheck.learning.language import SYMBOLS, language
+from nanocheck.learning.language.source import SYMBOLS, language
 from nanocheck.learning.plan import Plan
 from nanocheck.learning.trace import Trace
 

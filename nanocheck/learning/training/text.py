@@ -21,7 +21,7 @@ def tokens_of(text: str, config: StepConfig) -> tuple[Sequence[int], str]:
         RequestError: no such text.
     """
     if text == "language":
-        from nanocheck.learning.language import language_tokens
+        from nanocheck.learning.language.source import language_tokens
 
         found = language_tokens(config)
         return found, hashlib.sha256(bytes(found)).hexdigest()

@@ -1,0 +1,86 @@
+"""Two compared memory reports as text, as a page of Markdown and as plain data."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import asdict
+
+import pandas as pd
+
+from nanocheck.comparing.memory import VERDICTS, Change, Moved
+from nanocheck.comparing.sides import Compared, Told, plain
+from nanocheck.report.cells import escape, table
+from nanocheck.units import mib
+
+#: Phases of one configuration that a terminal shows.
+_SHOWN = 3
+
+
+def told(compared: Compared[Moved], names: tuple[str, str], width: int) -> Told:
+    """The comparison in words.
+
+    Args:
+        names: of the two files.
+        width: of the terminal, in characters.
+    """
+    return Told(
+        moved=compared.moved,
+        text=_text(compared, width),
+        markdown=_markdown(compared, names),
+        plain=plain(compared, names, "compared reports") | {"rows": [asdict(row) for row in compared.rows]},
+    )
+
+
+def _text(compared: Compared[Moved], width: int) -> str:
+    """What differs around it, a block for each configuration that changed, and the count."""
+    lines = [f"{name}: {old} -> {new}" for name, old, new in compared.differences]
+    lines = lines or ["the same environment"]
+    wide = max(len(verdict) for verdict in VERDICTS)
+    indent = " " * (wide + 2)
+    for row in compared.rows:
+        if row.verdict == "equal":
+            continue
+        lines.append(f"{row.verdict:{wide}}  {row.name}: {_kinds(row)}")
+        parts = [_change(each) for each in row.changes[:_SHOWN]]
+        hidden = len(row.changes) - len(parts)
+        parts += [f"and {hidden} smaller {'change' if hidden == 1 else 'changes'}"] if hidden else []
+        for part in [*row.notes, *parts]:
+            lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
+    lines += [indent + each for each in compared.lonely("report")]
+    return "\n".join([*lines, "", compared.counted])
+
+
+def _markdown(compared: Compared[Moved], names: tuple[str, str]) -> str:
+    rows = [
+        {
+            "configuration": row.name,
+            "verdict": _kinds(row),
+            "phase": each.phase if each else "",
+            "peak": each.what if each else "",
+            "before (MiB)": mib(each.before) if each else "",
+            "after (MiB)": mib(each.after) if each else "",
+            "bytes": f"{each.bytes:+,}" if each else "",
+            "notes": "; ".join(row.notes),
+        }
+        for row in compared.rows
+        if row.verdict != "equal"
+        for each in (row.changes or (None,))
+    ]
+    parts = [
+        "# What moved in memory?",
+        f"{compared.counted}. Before: {escape(names[0])}; after: {escape(names[1])}.",
+        table(pd.DataFrame(compared.environments, columns=["", "before", "after"])),
+        table(pd.DataFrame(rows), right=["before (MiB)", "after (MiB)", "bytes"]) if rows else "",
+        "\n".join(f"- {escape(each)}" for each in compared.lonely("report")),
+        "\n".join(f"- **{verdict}**: {meaning}" for verdict, meaning in VERDICTS.items()),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _kinds(row: Moved) -> str:
+    return row.kinds[0] if row.kinds[0] == row.kinds[1] else f"{row.kinds[0]} -> {row.kinds[1]}"
+
+
+def _change(change: Change) -> str:
+    moved = f"{mib(change.before)} -> {mib(change.after)} MiB ({change.bytes:+,} bytes)"
+    return f"{change.phase} {change.what}: {moved}"

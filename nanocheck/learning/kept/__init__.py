@@ -1,0 +1,1 @@
+"""What was measured over seeds and is kept in ``baselines/``: spreads, golden curves. No torch."""

@@ -1,0 +1,1 @@
+"""What small trainings computed, for `nanocheck compare`: ``recorder`` asks, ``file`` keeps. No torch."""
