@@ -34,20 +34,22 @@ def mutants() -> list[Mutant]:
     return [Mutant(**{**each, "caught_by": tuple(each["caught_by"])}) for each in data["mutant"]]
 
 
-def copy_project(folder: Path, mutant: Mutant | None) -> Path:
-    """The project's suites and code in ``folder``, with the mutant's line changed."""
+def copy_project(folder: Path, mutant: Mutant | None = None, origin: Path = ROOT) -> Path:
+    """The suites and code of a project in ``folder``, with the mutant's line changed."""
     for name in ("nanocheck", "suites", "baselines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(origin / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "conftest.py"):
-        shutil.copy(ROOT / name, folder / name)
+        shutil.copy(origin / name, folder / name)
     if mutant is not None:
-        path = folder / "nanocheck" / mutant.file
-        text = path.read_text()
-        assert text.count(mutant.there) == 1, (
-            f"{mutant.file} has changed: write the mutant {mutant.name!r} anew"
-        )
-        path.write_text(text.replace(mutant.there, mutant.instead))
+        change(folder / "nanocheck" / mutant.file, mutant.there, mutant.instead)
     return folder
+
+
+def change(path: Path, there: str, instead: str) -> None:
+    """Put something else in the one place of a file where ``there`` stands."""
+    text = path.read_text()
+    assert text.count(there) == 1, f"{path.name} has changed: write the mutant of {there!r} anew"
+    path.write_text(text.replace(there, instead))
 
 
 def run_suites(
@@ -56,7 +58,7 @@ def run_suites(
     """The suites as a user runs them, on the CPU, and the ids of the tests that failed."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "GITHUB_"))}
     environment["PYTHONPATH"] = str(folder)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE", "--tb=line"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE"]
     done = subprocess.run(
         [*command, "--device=virtual", *options, *tests],
         cwd=folder,

@@ -5,15 +5,13 @@ The suite runs as a user runs it, from a copy of the project whose step was chan
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from mutating import change, copy_project, run_suites
 
-ROOT = Path(__file__).parent.parent
+SUITE = ("suites/memory",)
 #: Small models: what a mutant does to memory does not depend on the size.
 MATRIX = """
 [[group]]
@@ -55,46 +53,18 @@ ALWAYS = "one tensor leaks per step"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy whose baselines say what the unbroken step needs."""
-    copy = tmp_path_factory.mktemp("project")
-    for name in ("nanocheck", "suites", "baselines"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "conftest.py"):
-        shutil.copy(ROOT / name, copy / name)
+    copy = copy_project(tmp_path_factory.mktemp("project"))
     (copy / "suites" / "memory" / "matrix.toml").write_text(MATRIX)
     shutil.rmtree(copy / "baselines" / "rtx4070")
-    updated = suite(copy, "suites/memory", "--update-baselines")
+    updated, _ = run_suites(copy, SUITE, "--update-baselines")
     assert updated.returncode == 0, updated.stdout + updated.stderr
     return copy
 
 
-def suite(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "GITHUB_"))}
-    environment["PYTHONPATH"] = str(copy)
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--device=virtual", *arguments],
-        cwd=copy,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
-def broken(project: Path, tmp_path: Path, file: str, old: str, new: str) -> Path:
-    copy = tmp_path / "broken"
-    shutil.copytree(project, copy)
-    path = copy / "nanocheck" / "step" / file
-    text = path.read_text()
-    assert text.count(old) == 1, f"{file} has changed: write the mutant anew"
-    path.write_text(text.replace(old, new))
-    return copy
-
-
 def test_the_unbroken_step_passes(project: Path) -> None:
-    done = suite(project, "suites/memory")
+    done, _ = run_suites(project, SUITE)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert f"{len(IDS)} passed" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -102,10 +72,12 @@ def test_the_unbroken_step_passes(project: Path) -> None:
     [name if name == ALWAYS else pytest.param(name, marks=pytest.mark.slow) for name in MEMORY_MUTANTS],
 )
 def test_the_memory_suite_fails_on(mutant: str, project: Path, tmp_path: Path) -> None:
-    done = suite(broken(project, tmp_path, *MEMORY_MUTANTS[mutant]), "suites/memory")
+    file, there, instead = MEMORY_MUTANTS[mutant]
+    broken = copy_project(tmp_path, origin=project)
+    change(broken / "nanocheck" / "step" / file, there, instead)
+    done, failed = run_suites(broken, SUITE)
     assert done.returncode == 1, done.stdout + done.stderr
     # With accumulation, gradients are there in the next forward anyway: kept ones change no peak.
     seen = [test for test in IDS if mutant != "gradients are kept" or "-a1-" in test]
-    for test in seen:
-        assert f"FAILED suites/memory/test_memory.py::test_memory[{test}]" in done.stdout
+    assert {f"suites/memory/test_memory.py::test_memory[{test}]" for test in seen} <= set(failed)
     assert "mend: " in done.stdout or "no steady state" in done.stdout

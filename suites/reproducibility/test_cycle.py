@@ -19,7 +19,7 @@ KILLS = 24
 
 def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(runs: Asking) -> None:
     payload = {"config": SMALL.to_dict(), "text": TEXT, "kills": KILLS}
-    found = runs.ask("nanocheck.learning.killing:kill_saves", payload)
+    found = runs.ask("nanocheck.learning.training.killing:kill_saves", payload)
     assert len(found) == KILLS
     assert [each["refused"] for each in found] == [""] * KILLS
     assert any(each["left"] for each in found), (
@@ -27,6 +27,7 @@ def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(runs: Asking) 
     )
     saved = [each["saved"] for each in found]
     assert None not in saved
+    assert [each["changed"] for each in found] == [[]] * KILLS
 
 
 @pytest.mark.parametrize(
