@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from tabulate import tabulate
 
-from nanocheck.learning.language.approach import NOT_ASKED, Approach, plans, why_not
+from nanocheck.learning.language.approach import ON_A_GPU, Approach, plans, why_not
 from nanocheck.learning.training.runs import Runs
 
 #: Batches of fresh text: 65,536 targets.
@@ -39,7 +39,7 @@ def main() -> None:
         runs.start(wanted)
         found = [Approach.of(plan, runs.trace(plan)) for plan in wanted]
     print(tabulate([each.row() for each in found], headers="keys", tablefmt="github", disable_numparse=True))
-    reasons = {plan.config.optimizer: why_not(plan) for plan in plans() if why_not(plan)} | NOT_ASKED
+    reasons = {plan.config.optimizer: why_not(plan) for plan in plans() if why_not(plan)} | ON_A_GPU
     print()
     for optimizer, reason in reasons.items():
         print(f"- {optimizer} is not there: {reason}.")

@@ -35,6 +35,11 @@ class Asking:
         """See ``Runs.ask``."""
         return self._told(lambda: self.runs.ask(task, payload))
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether these runs are on a GPU."""
+        return bool(self._told(lambda: self.runs.on_gpu))
+
     def _told(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()

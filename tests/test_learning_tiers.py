@@ -17,6 +17,7 @@ from nanocheck.errors import RequestError, StoredDataError
 from nanocheck.learning.kept.spreads import Measured, load_spreads, save_spreads
 from nanocheck.learning.tiers import K, Spread, close_problem, distance, exact_problem
 from nanocheck.learning.training.figures import fingerprint as taken
+from nanocheck.learning.training.figures import state_sha256
 
 SPREAD = Spread(loss=1e-3, grad_norm=1e-2, parameters=1e-4)
 factor = st.floats(0.0, 3.0).filter(lambda value: abs(value - 1) > 0.01)
@@ -99,3 +100,18 @@ def test_spreads_are_kept_and_damage_is_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("CI", "1")
     with pytest.raises(RequestError, match="CI"):
         save_spreads(path, stored)
+
+
+def test_a_state_made_of_other_tensors_is_hashed_by_their_bits() -> None:
+    """torchao's optimizers keep such states; their one tensor has no bytes of its own."""
+    state = pytest.importorskip("torchao.optim.subclass_4bit").OptimState4bit.zeros((256,), signed=True)
+
+    def sha256() -> str:
+        found = torch.optim.AdamW([torch.zeros(256)])
+        found.state[found.param_groups[0]["params"][0]] = {"exp_avg": state}
+        return state_sha256(found)
+
+    before = sha256()
+    assert sha256() == before
+    state.codes[7] = 3
+    assert sha256() != before

@@ -70,7 +70,8 @@ STATIC = [
     {"optimizer": "adamw-8bit", "update": "backward"},
     # 1,600 rows of 64 are 102,400 numbers: enough to be paged, the other tensors are not.
     {"optimizer": "adamw-8bit-paged", "vocab_size": 1600},
-    pytest.param({"optimizer": "adamw-4bit"}, marks=needs_torchao),
+    # torchao compiles this one's step, a graph for each shape.
+    pytest.param({"optimizer": "adamw-4bit"}, marks=[needs_torchao, pytest.mark.slow]),
     pytest.param({"optimizer": "adamw-offload"}, marks=needs_torchao),
     {"update": "backward"},
 ]

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nanocheck.learning.cases import Case
-from nanocheck.learning.language.approach import NOT_ASKED, Approach, plans, why_not, with_seed
+from nanocheck.learning.language.approach import (
+    ON_A_GPU,
+    Approach,
+    gpu_plans,
+    plans,
+    why_not,
+    with_seed,
+)
 from nanocheck.learning.language.distances import UPDATE, Distances, load_distances, save_distances
 from nanocheck.learning.plan import Plan
 from nanocheck.learning.tiers import SEEDS
@@ -78,9 +85,17 @@ def update(plan: Plan, runs: Asking) -> None:
     save_distances(STORED, {**load_distances(STORED), plan.config.id: measured})
 
 
-@pytest.mark.parametrize("optimizer", NOT_ASKED)
-def test_an_optimizer_that_is_not_asked(optimizer: str) -> None:
-    pytest.skip(NOT_ASKED[optimizer])
+@pytest.mark.parametrize("plan", gpu_plans(), ids=lambda plan: plan.config.id)
+def test_an_optimizer_that_needs_a_gpu(plan: Plan, runs: Asking) -> None:
+    """How near it must come is not stored: no GPU has run it yet."""
+    if not runs.on_gpu:
+        pytest.skip(ON_A_GPU[plan.config.optimizer])
+    missing = why_not(plan)
+    if missing is not None:
+        pytest.skip(missing)
+    found = Approach.of(plan, runs[plan])
+    judge(found.crossing_problem(), "look for a token that sees what it predicts: mask, targets")
+    judge(found.context_problem(), "look at attention and positions")
 
 
 def test_every_stored_distance_is_used() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from statistics import fmean, stdev
@@ -42,41 +43,58 @@ _SIZES = {
 #: Sequences of fresh text.
 _FRESH = 256
 _ASKED: tuple[dict[str, Any], ...] = (
-    *({"optimizer": name} for name in ("adamw-fused", "adamw-foreach", "adamw-loop", "adamw-8bit")),
+    *(
+        {"optimizer": name}
+        for name in ("adamw-fused", "adamw-foreach", "adamw-loop", "adamw-8bit", "adamw-4bit")
+    ),
     *({"model": name} for name in ("nanochat-2025", "nanochat-2026", "autoresearch")),
 )
-#: Optimizers that no run here asks for, and why.
-NOT_ASKED = {
-    "adamw-8bit-paged": "bitsandbytes pages to the host from a GPU; on the CPU it is adamw-8bit",
-    "adamw-4bit": "torchao compiles its step once per shape, which takes a CPU longer than the whole suite",
-    "adamw-offload": "torchao's moves the state from a GPU to the host; there is nothing to move on the CPU",
+#: Optimizers that only a GPU can be asked for, and why.
+ON_A_GPU = {
+    "adamw-8bit-paged": "needs a GPU: bitsandbytes pages to the host from one; on the CPU it is adamw-8bit",
+    "adamw-offload": "needs a GPU: torchao moves the state from one to the host",
+}
+#: Optimizer -> its package, the first release that computes on a CPU, and what is known of it.
+_PACKAGES = {
+    "adamw-8bit": ("bitsandbytes", (0, 50), "the first with optimizers on the CPU (its pull request 1901)"),
+    "adamw-8bit-paged": ("bitsandbytes", (0, 45), "the oldest that nanocheck was tried with"),
+    "adamw-4bit": ("torchao", (0, 13), "the oldest that nanocheck was tried with"),
+    "adamw-offload": ("torchao", (0, 13), "the oldest that nanocheck was tried with"),
 }
 
 
 def plans() -> list[Plan]:
     """A run for each optimizer that a CPU can run: GPT-2's AdamWs, and Muon in its three models."""
-    found = []
-    for fields in _ASKED:
-        steps, width, batch = _SIZES[fields.get("model", "gpt2")]
-        config = StepConfig.from_dict({**_SHAPE, "n_embd": width, "batch": batch, **fields})
-        found.append(Plan(config=config, text="language", steps=steps, held_out=_FRESH // batch))
+    found = [_plan(fields) for fields in _ASKED]
     asked = {plan.config.optimizer for plan in found}
-    assert asked.isdisjoint(NOT_ASKED)
-    assert asked.union(NOT_ASKED) == set(OPTIMIZERS), "an optimizer that is neither asked nor explained"
+    assert asked.isdisjoint(ON_A_GPU)
+    assert asked.union(ON_A_GPU) == set(OPTIMIZERS), "an optimizer that is neither asked nor explained"
     return found
+
+
+def gpu_plans() -> list[Plan]:
+    """A run for each optimizer that needs a GPU."""
+    return [_plan({"optimizer": name}) for name in ON_A_GPU]
+
+
+def _plan(fields: Mapping[str, Any]) -> Plan:
+    steps, width, batch = _SIZES[fields.get("model", "gpt2")]
+    config = StepConfig.from_dict({**_SHAPE, "n_embd": width, "batch": batch, **fields})
+    return Plan(config=config, text="language", steps=steps, held_out=_FRESH // batch)
 
 
 def why_not(plan: Plan) -> str | None:
     """Why this machine cannot be asked for a run; ``None`` where it can."""
-    if plan.config.optimizer != "adamw-8bit":
+    if plan.config.optimizer not in _PACKAGES:
         return None
-    needed = "pip install 'bitsandbytes>=0.50', the first with optimizers on the CPU (its pull request 1901)"
+    package, oldest, why = _PACKAGES[plan.config.optimizer]
+    needed = f"pip install '{package}>={'.'.join(map(str, oldest))}', {why}"
     try:
-        found = metadata.version("bitsandbytes")
+        found = metadata.version(package)
     except metadata.PackageNotFoundError:
-        return f"bitsandbytes is not installed: {needed}"
+        return f"{package} is not installed: {needed}"
     release = tuple(map(int, re.findall(r"\d+", found)[:2]))
-    return None if release >= (0, 50) else f"bitsandbytes is {found}: {needed}"
+    return None if release >= oldest else f"{package} is {found}: {needed}"
 
 
 def with_seed(plan: Plan, seed: int) -> Plan:

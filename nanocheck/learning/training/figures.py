@@ -87,7 +87,7 @@ class Figures(Watch):
         assert self.training is not None, "no step ran"
         if not self.every_step:
             self.parameters[len(self._marks) - 1] = fingerprints(self.training.model)
-        return self.parameters, _state_sha256(self.training.optimizer)
+        return self.parameters, state_sha256(self.training.optimizer)
 
 
 def facts_of(training: Training) -> dict[str, str]:
@@ -151,11 +151,16 @@ def _sha256(host: Tensor) -> str:
     return hashlib.sha256(host.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
-def _state_sha256(optimizer: torch.optim.Optimizer) -> str:
+def state_sha256(optimizer: torch.optim.Optimizer) -> str:
+    """Of every tensor's bits and every number in the optimizer's state."""
     found = hashlib.sha256()
 
     def take(value: Any) -> None:
-        if isinstance(value, Tensor):
+        if hasattr(value, "__tensor_flatten__"):
+            # torchao's state: a tensor made of others, which has no bytes of its own.
+            names, rest = value.__tensor_flatten__()
+            take({**{name: getattr(value, name) for name in names}, "": rest})
+        elif isinstance(value, Tensor):
             found.update(_sha256(value.detach().cpu().contiguous().reshape(-1)).encode())
         elif isinstance(value, dict):
             for key in sorted(value, key=str):

@@ -58,7 +58,7 @@ def _step(
     figures = Figures(every_step=payload["every_step"], poison=poison and (poison[0], poison[1]))
     if payload["checkpoint"] is not None:
         config = StepConfig.from_dict({**config.to_dict(), "cycle": "resume"})
-    with _attention(payload["attention"]):
+    with _attention(payload["attention"]), _without_graphs(config, device):
         choice = sdpa_backend(config, device)
         outcome = run_step(
             config,
@@ -87,6 +87,11 @@ def _step(
     )
 
 
+def on_gpu(payload: Mapping[str, Any], emit: Callable[[str, Any], None]) -> bool:
+    """Whether ``auto`` means a GPU here: another job, which needs nothing and trains nothing."""
+    return torch.cuda.is_available()
+
+
 def _oracle(
     config: StepConfig,
     device: str,
@@ -111,6 +116,16 @@ def _attention(name: str) -> Iterator[None]:
         yield
         return
     with sdpa_kernel([_BACKENDS[name]]):
+        yield
+
+
+@contextmanager
+def _without_graphs(config: StepConfig, device: str) -> Iterator[None]:
+    """torchao compiles its own update, a graph for each shape: minutes of g++ for the same arithmetic."""
+    if config.optimizer != "adamw-4bit" or torch.device(device).type != "cpu":
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,6 +17,7 @@ from nanocheck.learning.trace import Trace
 from nanocheck.learning.training.text import tokens_of
 
 TASK = "nanocheck.learning.training.job:train"
+_ON_GPU = "nanocheck.learning.training.job:on_gpu"
 _ENVIRONMENT = {
     # glibc would return every tensor of logits to the system and zero its pages anew; a fifth of the time.
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
@@ -89,6 +91,15 @@ class Runs:
         """
         folder = tempfile.mkdtemp(dir=self._folder.name)
         return _answer(self._pool.submit(Job(id=task, task=task, payload={**payload, "folder": folder})))
+
+    @cached_property
+    def on_gpu(self) -> bool:
+        """Whether these runs are on a GPU.
+
+        Raises:
+            RunFailedError: see ``trace``.
+        """
+        return self._device == "cuda" or (self._device == "auto" and bool(self.ask(_ON_GPU, {})))
 
     def checkpoint(self, plan: Plan) -> Path:
         """The file that a plan with ``save_after`` leaves behind."""
