@@ -184,11 +184,22 @@ class _Plugin:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self._session is None:
             return
-        if not self.is_worker:
+        if self.is_worker:
+            plain = [each.to_dict() for each in self._session.sections.values()]
+            self.config.workeroutput["nanocheck_sections"] = plain  # type: ignore[attr-defined]
+        else:
             self._session.finish()
             if self._session.problems and session.exitstatus == pytest.ExitCode.OK:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
         self._session.close()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """xdist: a worker has ended, before the session does."""
+        from nanocheck.report.section import Section
+
+        for plain in getattr(node, "workeroutput", {}).get("nanocheck_sections", ()):
+            self.session.add_section(Section.from_dict(plain))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._session is None:

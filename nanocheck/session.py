@@ -228,6 +228,11 @@ class Session:
                 f"to remove: {self.baselines.mend(records[0])}"
             )
 
+    def add_section(self, section: Section) -> None:
+        """What another suite of this run has for the report; its parts from several processes are joined."""
+        known = self.sections.get(section.title)
+        self.sections[section.title] = section if known is None else known.joined(section)
+
     def _sections(self, record: Record) -> tuple[Section, ...]:
         """What other suites found in this run; what it did not ask stays as the stored report has it."""
         stored: tuple[Section, ...] = ()

@@ -75,7 +75,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
     found = section(asking.seen, datetime.date.today().isoformat())
     plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
     if found is not None and plugin is not None:
-        plugin.session.sections[found.title] = found
+        plugin.session.add_section(found)
 
 
 @pytest.fixture(scope="session")

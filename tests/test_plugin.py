@@ -11,6 +11,24 @@ from pathlib import Path
 import pytest
 from plugin_project import IDS, MATRIX, Project
 
+#: A suite beside the memory suite that adds what its process ran to the report.
+OTHER_SUITE = """
+import pytest
+from nanocheck.report.section import Section
+
+@pytest.fixture(scope="session")
+def seen(request):
+    seen = []
+    yield seen
+    rows = tuple({"name": each} for each in (*seen, "a"))
+    plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
+    plugin.session.add_section(Section(title="Other", paragraphs=(), rows=rows))
+
+@pytest.mark.parametrize("name", "abcd")
+def test_other(name, seen):
+    seen.append(name)
+"""
+
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -274,6 +292,18 @@ def test_workers_of_xdist_share_one_report(settled: Project) -> None:
     )
     assert sorted(settled.lines("submitted")) == sorted(IDS), "nothing is computed twice"
     assert len(json.loads(settled.report.with_suffix(".json").read_text())["rows"]) == 4
+
+
+def test_workers_of_xdist_join_their_parts_of_a_section(settled: Project) -> None:
+    (settled.path / "suites" / "test_other.py").write_text(OTHER_SUITE)
+    result = settled.pytester.runpytest_subprocess(
+        "-p", "nanocheck.plugin", "--device", "virtual", "-n", "2", "suites/", "-p", "no:cacheprovider"
+    )
+    result.assert_outcomes(passed=8)
+    (section,) = json.loads(settled.report.with_suffix(".json").read_text())["sections"]
+    assert section["title"] == "Other"
+    assert section["rows"] == [["a"], ["b"], ["c"], ["d"]], "each row once, whichever workers had it"
+    assert "## Other" in settled.report.read_text()
 
 
 # --- settings ---------------------------------------------------------------------------------------------

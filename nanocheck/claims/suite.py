@@ -161,7 +161,7 @@ class ClaimSuite:
         part = "" if whole else " (a part of the ledger)"
         if whole:
             section = claims_section(answer, path.name)
-            session.sections[section.title] = section
+            session.add_section(section)
         self.messages.append(f"{data.counted(answer)}; ledger: {settings.relative(path)}{part}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

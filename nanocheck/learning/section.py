@@ -38,7 +38,7 @@ def section(seen: Mapping[Plan, Trace], date: str) -> Section | None:
         return None
     where = f"{environment['device']}, torch {environment['torch']}"
     told = (
-        f"measured, real arithmetic on {where}, {date}: {len(rows)} runs of a small GPT-2 beside the "
+        f"measured, real arithmetic on {where}, {date}: runs of a small GPT-2 beside the "
         "formulas in fp64 (never on the virtual GPU, which computes nothing). Tiers: "
     ) + "; ".join(f"{name}: {promise}" for name, promise in TIERS.items())
     right = tuple(name for name in rows[0] if name not in ("configuration", "attention"))

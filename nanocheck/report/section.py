@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -46,6 +46,11 @@ class Section:
             right=tuple(map(str, data["right"])),
             more=str(data["more"]),
         )
+
+    def joined(self, other: Section) -> Section:
+        """The same section with the other's rows, too, each once and in the order of their cells."""
+        rows = {tuple(row.items()): row for row in (*self.rows, *other.rows)}
+        return replace(self, rows=tuple(rows[cells] for cells in sorted(rows)))
 
     def render(self) -> list[str]:
         """The section's parts as Markdown."""
