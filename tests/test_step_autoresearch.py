@@ -22,7 +22,7 @@ from nanocheck.harness.measure import Measurement
 from nanocheck.methods import clips
 from nanocheck.shapes import parameter_shapes
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW
-from nanocheck.step.recipe import recipe_of
+from nanocheck.step.recipes import recipe_of
 from nanocheck.step.run import RunOutcome, run_step
 from nanocheck.virtual.wheels import find_wheels
 

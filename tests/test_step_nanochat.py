@@ -23,7 +23,7 @@ from nanocheck.step.nanochat.release_2026 import Nanochat2026
 from nanocheck.step.nanochat.schedule import prepare_update
 from nanocheck.step.nanochat.training import NanochatTraining
 from nanocheck.step.nanochat.windows import attention, window_lengths
-from nanocheck.step.recipe import recipe_of
+from nanocheck.step.recipes import recipe_of
 from nanocheck.step.run import RunOutcome, run_step
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other longer than they compute

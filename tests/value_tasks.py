@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from nanocheck.observe import values
-from nanocheck.virtual import child
+from nanocheck.virtual import child, kernels
 
 Emit = Callable[[str, Any], None]
 
@@ -178,7 +178,7 @@ def training(payload: dict[str, Any], emit: Emit) -> Any:
     if payload["policy"]:
         values.install()
     torch.manual_seed(0)
-    child.skip_kernel_compilation()
+    kernels.install()
     model: Any = torch.nn.Sequential(
         torch.nn.Linear(64, 256), torch.nn.GELU(), torch.nn.Linear(256, 64)
     ).cuda()
@@ -217,7 +217,7 @@ def captured(payload: Any, emit: Emit) -> Any:
 
 def compiled_kernels(payload: Any, emit: Emit) -> Any:
     """Kernels that Inductor never compiles overwrite, too."""
-    child.skip_kernel_compilation()
+    kernels.install()
     values.install()
 
     def step(x: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -162,7 +162,7 @@ def check(claim: Claim) -> None:
             _check_unit(claim, name, quantity, evaluation)
     quotes = {f"quote.{name.replace(' ', '_')}": text for name, text in claim.quotes.items()}
     for key, text in {**quotes, "note": claim.note, "because": claim.because}.items():
-        _guarded(claim, key, lambda text=text: fill(text, claim.quantities, evaluation))
+        _guarded(claim, key, lambda text=text: fill(text, claim.quantities, evaluation.value))
 
 
 def _check_unit(claim: Claim, name: str, formula: Formula, evaluation: Evaluation) -> None:

@@ -65,8 +65,8 @@ def find(ledger: Ledger, claim: Claim, records: Records, device: Device) -> Find
         kind, why = verdict(claim, evaluation)
         quote = claim.quotes.get(kind)
         sentence = _generic(claim, kind, why) if quote is None else quote
-        sentence, note = (fill(text, claim.quantities, evaluation) for text in (sentence, claim.note))
-        why = fill(why, claim.quantities, evaluation) if why == claim.because else why
+        sentence, note = (fill(text, claim.quantities, evaluation.value) for text in (sentence, claim.note))
+        why = fill(why, claim.quantities, evaluation.value) if why == claim.because else why
         shown = tuple(_shown(claim, name, evaluation) for name in used(claim))
     except AmountError as error:
         raise RequestError(f"{claim.where}: {error}", mend=f"mend {claim.where}") from error

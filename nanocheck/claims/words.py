@@ -7,18 +7,14 @@ the point, ``{name:.0}`` with none. A range shows as ``239 to 292 days``; what n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from string import Formatter
-from typing import TYPE_CHECKING
 
 from nanocheck.claims import figures
 from nanocheck.claims.amounts import Amount, AmountError, Unknown, Value, describe, kind_of
 from nanocheck.claims.language import parsed_unit
 from nanocheck.claims.quantities import Card, Formula, Given, Quantity, Run
-
-if TYPE_CHECKING:
-    from nanocheck.claims.evaluation import Evaluation
 
 _SPEC = re.compile(r"(?P<unit>[A-Za-z][A-Za-z/ ]*)?(?:\.(?P<digits>[0-9]))?")
 #: Units that are counts of something: the number says enough beside them, or they are its word.
@@ -37,8 +33,11 @@ def fields_of(text: str) -> list[tuple[str, str]]:
         raise AmountError(f"expected names in braces such as {{fix.allocated:GiB}}, found {error}") from error
 
 
-def fill(text: str, quantities: Mapping[str, Quantity], evaluation: Evaluation) -> str:
+def fill(text: str, quantities: Mapping[str, Quantity], value_of: Callable[[str], Value | None]) -> str:
     """The sentence with its values.
+
+    Args:
+        value_of: a name's value; ``None`` where there is no such name.
 
     Raises:
         AmountError: an unknown name, or a unit that is not the quantity's.
@@ -49,7 +48,7 @@ def fill(text: str, quantities: Mapping[str, Quantity], evaluation: Evaluation) 
         parts.append(literal)
         if name is None:
             continue
-        value = evaluation.value(name)
+        value = value_of(name)
         if value is None or conversion:
             raise AmountError(f"expected the name of a quantity in braces, found {{{name}}}")
         parts.append(show(value, unit_of(quantities, name), spec or ""))

@@ -22,7 +22,7 @@ from nanocheck.observe import values
 from nanocheck.results import OutOfMemory, Peak, Record
 from nanocheck.step.facts import cublas_workspace_bytes, sdpa_backend
 from nanocheck.step.run import run_step
-from nanocheck.virtual import child
+from nanocheck.virtual import child, kernels
 
 Emit = Callable[[str, Any], None]
 
@@ -80,7 +80,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     virtual = child.version()
     _open_card(device, virtual)
     if virtual is not None and methods.compiles(config) and not payload.get("compile_kernels"):
-        child.skip_kernel_compilation()
+        kernels.install()
     if config.cycle == "resume":
         # An AdamW that is not fused reads its loaded step counters back, and divides by what they say.
         values.install()

@@ -14,7 +14,7 @@ import torch
 from nanocheck.config import StepConfig
 from nanocheck.errors import RequestError, StoredDataError
 from nanocheck.step.methods.weights import add_adapters, weights_to_save
-from nanocheck.step.recipe import recipe_of
+from nanocheck.step.recipes import recipe_of
 from nanocheck.step.training import Training
 
 #: nanoGPT evaluates 200 batches a split; memory repeats itself from the second on.

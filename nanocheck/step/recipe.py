@@ -75,12 +75,3 @@ class Recipe:
         """The checkpoint's weights, where the original keeps a name on them."""
         weights: dict[str, Tensor] | None = loaded.get("model")
         return weights
-
-
-def recipe_of(config: StepConfig) -> Recipe:
-    """The recipe of ``config.model``."""
-    if config.model == "gpt2":
-        return Recipe()
-    from nanocheck.step.nanochat.recipe import RECIPES
-
-    return RECIPES[config.model]()

@@ -26,7 +26,8 @@ from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.weights import build_with_adapters
 from nanocheck.step.precision import allow_tf32, grad_scaler
-from nanocheck.step.recipe import Recipe, recipe_of
+from nanocheck.step.recipe import Recipe
+from nanocheck.step.recipes import recipe_of
 from nanocheck.step.sampling import sample
 from nanocheck.step.training import Observe, Training, Watch
 

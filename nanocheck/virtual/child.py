@@ -67,10 +67,3 @@ def wrote(address: int) -> None:
 @functools.cache
 def _library_function(name: str) -> Any:
     return getattr(ctypes.CDLL(None), name, None)
-
-
-def skip_kernel_compilation() -> None:
-    """Compile steps without compiling Triton kernels that will never execute; imports Inductor."""
-    from nanocheck.virtual import kernels
-
-    kernels.install()
