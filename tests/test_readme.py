@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mutating import mutants
 
 from nanocheck.report.answer import answer_frame
 from nanocheck.report.cells import table
@@ -44,6 +45,14 @@ def test_the_readme_shows_the_reports_answer(model: str) -> None:
         )
     assert model in readme
     assert answer(model) in readme
+
+
+def test_the_readme_lists_every_mutant_with_a_test_that_catches_it() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for mutant in mutants():
+        (row,) = [line for line in readme.splitlines() if line.startswith(f"| {mutant.name} |")]
+        caught_by = [each.replace("gpt2-64-l2-h4-t32-v1024-b4-", "") for each in mutant.caught_by]
+        assert any(f"| `{each}` |" in row for each in caught_by), row
 
 
 def test_every_command_of_the_readme_exists() -> None:
