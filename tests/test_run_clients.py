@@ -50,10 +50,12 @@ def groups(process: dict[str, Any]) -> dict[str, int]:
     ("name", "arguments", "launcher"),
     [
         ("measures.py", (), ()),
-        ("workers.py", ("--start", "spawn"), ()),
+        # test_processes_are_kept_apart spawns, too.
+        pytest.param("workers.py", ("--start", "spawn"), (), marks=pytest.mark.slow),
         ("graphs.py", ("--way", "hand"), ()),
         ("bnb_adam8bit.py", ("--optimizer", "paged"), ()),
-        ("bnb_qlora.py", (), ()),
+        # test_methods_footprint.py has the same layers, without the program around them.
+        pytest.param("bnb_qlora.py", (), (), marks=pytest.mark.slow),
         ("lightning_gpt.py", ("out",), ()),
         ("ddp.py", (), TORCHRUN),
         # test_client_libraries.py runs it against a real card's figure.
