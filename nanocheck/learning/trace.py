@@ -71,7 +71,7 @@ class Trace:
         evaluation: split -> mean loss in nats, where one was asked for.
         facts: how it was computed, seen while it was: ``attention`` (``flash``, ``math``, ``compiled``) and
             ``attention_choice`` (what PyTorch chooses for these shapes), ``tf32``, ``training_mode`` and
-            ``evaluation_mode`` (``train`` or ``eval``).
+            ``evaluation_mode`` (``train`` or ``eval``), ``logits`` (their dtype, where they are kept).
         environment: of ``job.environment``.
     """
 

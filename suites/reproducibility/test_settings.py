@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, exact_config
+from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, exact_cases, exact_config
 from nanocheck.learning.plan import Plan
 from nanocheck.learning.trace import Trace
 
@@ -39,6 +39,14 @@ def test_the_backend_asked_for_is_the_one_that_ran(runs: Runs) -> None:
 def test_tf32_is_on_only_where_it_is_asked_for(dtype: str, expected: str, runs: Runs) -> None:
     plan = Plan(config=replace(SMALL, dtype=dtype), text=TEXT, save_after=8)
     assert runs[plan].facts["tf32"] == expected
+
+
+@pytest.mark.parametrize("case", exact_cases(lambda plan: (plan,)), ids=lambda case: case.id)
+def test_logits_have_the_number_format_that_was_asked_for(case: Case, runs: Runs) -> None:
+    """What autocast decides: torch 2.9.1 runs a cached bf16 graph for fp16 (benchmarks/autocast_cache.py)."""
+    (plan,) = case.plans
+    expected = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[plan.config.dtype]
+    assert runs[plan].facts["logits"] == expected, "the step silently ran in another number format"
 
 
 @each_dtype

@@ -100,6 +100,7 @@ def facts_of(training: Training) -> dict[str, str]:
         "attention": "flash" if "Flash" in attention else attention or ("compiled" if compiled else "math"),
         "tf32": "on" if torch.backends.cuda.matmul.allow_tf32 else "off",
         "training_mode": _mode(training),
+        "logits": "" if training.logits is None else str(training.logits.dtype).removeprefix("torch."),
     }
 
 
