@@ -11,24 +11,6 @@ from pathlib import Path
 import pytest
 from plugin_project import IDS, MATRIX, Project
 
-#: A suite beside the memory suite that adds what its process ran to the report.
-OTHER_SUITE = """
-import pytest
-from nanocheck.report.section import Section
-
-@pytest.fixture(scope="session")
-def seen(request):
-    seen = []
-    yield seen
-    rows = tuple({"name": each} for each in (*seen, "a"))
-    plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
-    plugin.session.add_section(Section(title="Other", paragraphs=(), rows=rows))
-
-@pytest.mark.parametrize("name", "abcd")
-def test_other(name, seen):
-    seen.append(name)
-"""
-
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -37,11 +19,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 @pytest.fixture
 def settled(project: Project) -> Project:
-    """With baselines of what the fake answers."""
-    assert project.run("suites/", "--update-baselines").ret == 0
-    for name in ("submitted", "waited", "closed"):
-        (project.path / f"{name}.txt").unlink()
-    return project
+    return project.settle()
 
 
 # --- baselines through the suite --------------------------------------------------------------------------
@@ -279,31 +257,6 @@ def test_last_failed_runs_only_what_failed(settled: Project) -> None:
     result = settled.pytester.runpytest_inprocess(*cached, "--lf")
     result.assert_outcomes(failed=1)
     assert settled.lines("submitted") == [IDS[1]]
-
-
-def test_workers_of_xdist_share_one_report(settled: Project) -> None:
-    settled.report.unlink()
-    result = settled.pytester.runpytest_subprocess(
-        "-p", "nanocheck.plugin", "--device", "virtual", "-n", "2", "suites/", "-p", "no:cacheprovider"
-    )
-    result.assert_outcomes(passed=4)
-    result.stdout.fnmatch_lines(
-        ["4 configurations on * (VIRTUAL): *; baselines: 4 equal.", "report: reports/rtx4070.md"]
-    )
-    assert sorted(settled.lines("submitted")) == sorted(IDS), "nothing is computed twice"
-    assert len(json.loads(settled.report.with_suffix(".json").read_text())["rows"]) == 4
-
-
-def test_workers_of_xdist_join_their_parts_of_a_section(settled: Project) -> None:
-    (settled.path / "suites" / "test_other.py").write_text(OTHER_SUITE)
-    result = settled.pytester.runpytest_subprocess(
-        "-p", "nanocheck.plugin", "--device", "virtual", "-n", "2", "suites/", "-p", "no:cacheprovider"
-    )
-    result.assert_outcomes(passed=8)
-    (section,) = json.loads(settled.report.with_suffix(".json").read_text())["sections"]
-    assert section["title"] == "Other"
-    assert section["rows"] == [["a"], ["b"], ["c"], ["d"]], "each row once, whichever workers had it"
-    assert "## Other" in settled.report.read_text()
 
 
 # --- settings ---------------------------------------------------------------------------------------------

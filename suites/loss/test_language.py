@@ -45,20 +45,26 @@ def judge(problem: str | None, mend: str) -> None:
         pytest.fail(f"{problem}\n  mend: {mend}", pytrace=False)
 
 
+def crosses_nothing(found: Approach) -> None:
+    judge(found.crossing_problem(), "look for a token that sees what it predicts: mask, targets")
+
+
+def uses_its_context(found: Approach) -> None:
+    judge(found.context_problem(), "look at attention and positions")
+
+
 def approach(case: Case, runs: Asking) -> Approach:
     return Approach.of(case.plans[0], runs[case.plans[0]])
 
 
 @each_run
 def test_never_crosses_the_floor(case: Case, runs: Asking) -> None:
-    judge(
-        approach(case, runs).crossing_problem(), "look for a token that sees what it predicts: mask, targets"
-    )
+    crosses_nothing(approach(case, runs))
 
 
 @each_run
 def test_uses_its_context(case: Case, runs: Asking) -> None:
-    judge(approach(case, runs).context_problem(), "look at attention and positions")
+    uses_its_context(approach(case, runs))
 
 
 @each_run
@@ -94,8 +100,8 @@ def test_an_optimizer_that_needs_a_gpu(plan: Plan, runs: Asking) -> None:
     if missing is not None:
         pytest.skip(missing)
     found = Approach.of(plan, runs[plan])
-    judge(found.crossing_problem(), "look for a token that sees what it predicts: mask, targets")
-    judge(found.context_problem(), "look at attention and positions")
+    crosses_nothing(found)
+    uses_its_context(found)
 
 
 def test_every_stored_distance_is_used() -> None:

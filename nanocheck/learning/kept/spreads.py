@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from nanocheck.learning.kept.store import load_named, save_named
+from nanocheck.learning.kept.store import Store
 from nanocheck.learning.tiers import K, Spread
 
 SCHEMA = 1
@@ -38,28 +37,15 @@ class Measured:
         return {"spread": self.spread.to_dict(), "environment": dict(self.environment)}
 
 
-def load_spreads(path: Path) -> dict[str, Measured]:
-    """Family -> its spread; nothing where there is no file.
-
-    Raises:
-        StoredDataError: damaged, or of another schema.
-    """
-    return load_named(
-        path, schema=SCHEMA, words="spreads", key="families", mend=UPDATE, read=Measured.from_dict
-    )
-
-
-def save_spreads(path: Path, spreads: Mapping[str, Measured]) -> None:
-    """Write the file, one family a line, in one piece.
-
-    Raises:
-        RequestError: this is CI, which judges and never writes.
-    """
-    save_named(
-        path,
-        {name: each.to_dict() for name, each in spreads.items()},
-        schema=SCHEMA,
-        provenance="measured, real arithmetic: largest distance from fp64 over the seeds and all steps",
-        k=K,
-        key="families",
-    )
+#: By family.
+_STORE = Store(
+    schema=SCHEMA,
+    words="spreads",
+    key="families",
+    mend=UPDATE,
+    provenance="measured, real arithmetic: largest distance from fp64 over the seeds and all steps",
+    k=K,
+    read=Measured.from_dict,
+    write=Measured.to_dict,
+)
+load_spreads, save_spreads = _STORE.load, _STORE.save

@@ -54,7 +54,7 @@ ON_A_GPU = {
     "adamw-8bit-paged": "needs a GPU: bitsandbytes pages to the host from one; on the CPU it is adamw-8bit",
     "adamw-offload": "needs a GPU: torchao moves the state from one to the host",
 }
-#: Optimizer -> its package, the first release that computes on a CPU, and what is known of it.
+#: Optimizer -> its package, the oldest release that will do, and why that one.
 _PACKAGES = {
     "adamw-8bit": ("bitsandbytes", (0, 50), "the first with optimizers on the CPU (its pull request 1901)"),
     "adamw-8bit-paged": ("bitsandbytes", (0, 45), "the oldest that nanocheck was tried with"),

@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from nanocheck.errors import StoredDataError
-from nanocheck.learning.kept.store import load_named, save_named
+from nanocheck.learning.kept.store import Store
 from nanocheck.learning.language.approach import Approach
 from nanocheck.learning.plan import Plan
 from nanocheck.learning.trace import Trace
@@ -83,28 +82,15 @@ class Distances:
         )
 
 
-def load_distances(path: Path) -> dict[str, Distances]:
-    """Configuration id -> its distances; nothing where there is no file.
-
-    Raises:
-        StoredDataError: damaged, or of another schema.
-    """
-    return load_named(
-        path, schema=SCHEMA, words="distances", key="runs", mend=UPDATE, read=Distances.from_dict
-    )
-
-
-def save_distances(path: Path, distances: Mapping[str, Distances]) -> None:
-    """Write the file, one run a line, in one piece.
-
-    Raises:
-        RequestError: this is CI, which judges and never writes.
-    """
-    save_named(
-        path,
-        {name: asdict(each) for name, each in distances.items()},
-        schema=SCHEMA,
-        provenance="measured, real arithmetic: held-out loss less that of the source itself, nats a token",
-        k=K_SEEDS,
-        key="runs",
-    )
+#: By configuration id.
+_STORE = Store(
+    schema=SCHEMA,
+    words="distances",
+    key="runs",
+    mend=UPDATE,
+    provenance="measured, real arithmetic: held-out loss less that of the source itself, nats a token",
+    k=K_SEEDS,
+    read=Distances.from_dict,
+    write=asdict,
+)
+load_distances, save_distances = _STORE.load, _STORE.save

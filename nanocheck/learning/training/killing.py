@@ -70,10 +70,10 @@ def _one(training: Training, config: StepConfig, path: Path, seconds: float) -> 
         checkpoint = read_checkpoint(config, path, "cpu")
     except StoredDataError as error:
         return {"saved": None, "left": left, "changed": [], "refused": str(error)}
-    weights = training.model.state_dict()
+    weights, saved = training.model.state_dict(), checkpoint["model"]
     changed = [
         name
-        for name in {*weights, *checkpoint["model"]}
-        if not torch.equal(weights[name], checkpoint["model"][name])
+        for name in sorted({*weights, *saved})
+        if name not in weights or name not in saved or not torch.equal(weights[name], saved[name])
     ]
     return {"saved": checkpoint["iter_num"], "left": left, "changed": changed, "refused": ""}
