@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import asdict
 
 import pandas as pd
 
-from nanocheck.comparing.memory import VERDICTS, Change, Moved
+from nanocheck.comparing import words
+from nanocheck.comparing.memory import Change, Moved
 from nanocheck.comparing.sides import Compared, Told, plain
 from nanocheck.report.cells import escape, table
 from nanocheck.units import mib
@@ -32,22 +32,17 @@ def told(compared: Compared[Moved], names: tuple[str, str], width: int) -> Told:
 
 
 def _text(compared: Compared[Moved], width: int) -> str:
-    """What differs around it, a block for each configuration that changed, and the count."""
-    lines = [f"{name}: {old} -> {new}" for name, old, new in compared.differences]
-    lines = lines or ["the same environment"]
-    wide = max(len(verdict) for verdict in VERDICTS)
-    indent = " " * (wide + 2)
-    for row in compared.rows:
-        if row.verdict == "equal":
-            continue
-        lines.append(f"{row.verdict:{wide}}  {row.name}: {_kinds(row)}")
-        parts = [_change(each) for each in row.changes[:_SHOWN]]
-        hidden = len(row.changes) - len(parts)
-        parts += [f"and {hidden} smaller {'change' if hidden == 1 else 'changes'}"] if hidden else []
-        for part in [*row.notes, *parts]:
-            lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
-    lines += [indent + each for each in compared.lonely("report")]
-    return "\n".join([*lines, "", compared.counted])
+    """What is equal is only counted."""
+    moved = [row for row in compared.rows if row.verdict != "equal"]
+    blocks = ((row.verdict, f"{row.name}: {_kinds(row)}", _parts(row)) for row in moved)
+    return "\n".join([*words.text(compared, blocks, "report", width), "", compared.counted])
+
+
+def _parts(row: Moved) -> list[str]:
+    parts = [_change(each) for each in row.changes[:_SHOWN]]
+    hidden = len(row.changes) - len(parts)
+    parts += [f"and {hidden} smaller {'change' if hidden == 1 else 'changes'}"] if hidden else []
+    return [*row.notes, *parts]
 
 
 def _markdown(compared: Compared[Moved], names: tuple[str, str]) -> str:
@@ -66,15 +61,13 @@ def _markdown(compared: Compared[Moved], names: tuple[str, str]) -> str:
         if row.verdict != "equal"
         for each in (row.changes or (None,))
     ]
-    parts = [
-        "# What moved in memory?",
-        f"{compared.counted}. Before: {escape(names[0])}; after: {escape(names[1])}.",
-        table(pd.DataFrame(compared.environments, columns=["", "before", "after"])),
-        table(pd.DataFrame(rows), right=["before (MiB)", "after (MiB)", "bytes"]) if rows else "",
-        "\n".join(f"- {escape(each)}" for each in compared.lonely("report")),
-        "\n".join(f"- **{verdict}**: {meaning}" for verdict, meaning in VERDICTS.items()),
-    ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    return words.page(
+        compared,
+        title="What moved in memory?",
+        about=f"Before: {escape(names[0])}; after: {escape(names[1])}.",
+        rows=table(pd.DataFrame(rows), right=["before (MiB)", "after (MiB)", "bytes"]) if rows else "",
+        thing="report",
+    )
 
 
 def _kinds(row: Moved) -> str:

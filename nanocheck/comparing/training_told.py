@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from nanocheck.comparing import words
 from nanocheck.comparing.sides import Compared, Told, plain
-from nanocheck.comparing.training import VERDICTS, K, Row
+from nanocheck.comparing.training import K, Row
 from nanocheck.report.cells import escape, table
 
 _LEGEND = (
@@ -38,16 +39,8 @@ def told(compared: Compared[Row], names: tuple[str, str], width: int) -> Told:
 
 
 def _text(compared: Compared[Row], width: int) -> str:
-    """What differs around it, a block for each configuration, and the count."""
-    lines = [f"{name}: {old} -> {new}" for name, old, new in compared.differences]
-    lines = lines or ["the same environment"]
-    wide = max(len(verdict) for verdict in VERDICTS)
-    indent = " " * (wide + 2)
-    for row in compared.rows:
-        lines.append(f"{row.verdict:{wide}}  {row.name}")
-        for part in _parts(row):
-            lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
-    lines += [indent + each for each in compared.lonely("file")]
+    blocks = ((row.verdict, row.name, _parts(row)) for row in compared.rows)
+    lines = words.text(compared, blocks, "file", width)
     if any(row.error is not None for row in compared.rows):
         lines += ["", textwrap.fill(_LEGEND, width)]
     return "\n".join([*lines, "", compared.counted])
@@ -64,18 +57,16 @@ def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
         }
         for row in compared.rows
     ]
-    parts = [
-        "# Did the training change?",
-        f"{compared.counted}. Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
+    return words.page(
+        compared,
+        title="Did the training change?",
+        about=f"Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
         f"real arithmetic on {escape(compared.before.get('device', '?'))} and "
         f"{escape(compared.after.get('device', '?'))}.",
-        table(pd.DataFrame(compared.environments, columns=["", "before", "after"])),
-        table(pd.DataFrame(rows), right=list(_WORDS.values())),
-        "\n".join(f"- {escape(each)}" for each in compared.lonely("file")),
-        f"Figures: the largest difference of any step. {_LEGEND}",
-        "\n".join(f"- **{verdict}**: {meaning}" for verdict, meaning in VERDICTS.items()),
-    ]
-    return "\n\n".join(filter(None, parts)) + "\n"
+        rows=table(pd.DataFrame(rows), right=list(_WORDS.values())),
+        thing="file",
+        note=f"Figures: the largest difference of any step. {_LEGEND}",
+    )
 
 
 def _parts(row: Row) -> list[str]:
