@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from made_up import oom_record, peaks, record
-from made_up_recordings import CONFIG, NAMES, recorded, recording, trace, with_loss, with_parameter
+from made_up_recordings import CONFIG, NAMES, recorded, recording, trace, weight, with_loss, with_parameter
 
 from nanocheck.commands import main
 from nanocheck.comparing.memory import compare
@@ -235,3 +238,19 @@ def test_a_real_recording_equals_the_next_one(capsys: pytest.CaptureFixture[str]
     assert 0 < run.error.parameters < 1e-5
     assert run.trace.steps[0] != Step(loss=0.0, grad_norm=0.0)
     assert main(["compare", "a.json", "a.json"]) == 0
+
+
+def test_the_same_comparison_is_the_same_to_the_last_byte() -> None:
+    """In every process, whatever order its sets have: sums are taken in one order."""
+    layers = range(40)
+    here = {f"layer{index}": weight(0.1 * (index + 1)) for index in layers}
+    there = {f"layer{index}": weight(0.1 * (index + 1), sha256="01", moved=0.07 * index) for index in layers}
+    for name, parameters in (("a.json", here), ("b.json", there)):
+        keep(name, replace(trace(), parameters={2: parameters}))
+    command = [sys.executable, "-m", "nanocheck", "compare", "a.json", "b.json", "--json", "c.json"]
+    found = set()
+    for seed in range(5):
+        done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": str(seed)}, capture_output=True)
+        assert done.returncode == 1, done.stderr
+        found.add(Path("c.json").read_bytes())
+    assert len(found) == 1

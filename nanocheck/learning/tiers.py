@@ -77,7 +77,8 @@ def apart(here: Trace, there: Trace) -> Spread:
 
 
 def _parameters_apart(here: Mapping[str, Fingerprint], there: Mapping[str, Fingerprint]) -> float:
-    names = set(here) & set(there)
+    # Sorted: a set's order is another one in each process, and so would be the last bit of the sums.
+    names = sorted(set(here) & set(there))
     gap = sum(here[name].distance(there[name]) ** 2 for name in names)
     whole = sum(there[name].norm ** 2 for name in names)
     return float((gap / whole) ** 0.5) if whole else 0.0
