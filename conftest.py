@@ -1,3 +1,3 @@
-"""Makes ``pytest suites/`` work from a checkout; the plugin itself is ``nanocheck/plugin.py``."""
+"""Makes ``pytest suites/`` work from a checkout; the plugin is ``nanocheck/pytest_plugin/plugin.py``."""
 
-pytest_plugins = ["nanocheck.plugin", "pytester"]
+pytest_plugins = ["nanocheck.pytest_plugin.plugin", "pytester"]

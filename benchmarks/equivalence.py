@@ -5,9 +5,9 @@ python benchmarks/equivalence.py
 
 from __future__ import annotations
 
-from nanocheck.learning.cases import DTYPES, FACTORS, SEQUENCES, table_oracle, table_plan
-from nanocheck.learning.tiers import Spread, distance
-from nanocheck.learning.training.runs import Runs
+from nanocheck.numerics.cases import DTYPES, FACTORS, SEQUENCES, table_oracle, table_plan
+from nanocheck.numerics.tiers import Spread, distance
+from nanocheck.numerics.training.runs import Runs
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from tabulate import tabulate
 
-from nanocheck.learning.language.approach import ON_A_GPU, Approach, plans, why_not
-from nanocheck.learning.training.runs import Runs
+from nanocheck.numerics.language.approach import ON_A_GPU, Approach, plans, why_not
+from nanocheck.numerics.training.runs import Runs
 
 #: Batches of fresh text: 65,536 targets.
 HELD_OUT = 512

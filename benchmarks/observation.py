@@ -23,9 +23,9 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.run.environment import child_environment
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.measure.command_environment import child_environment
 from nanocheck.virtual.build import cache_folder
 
 SCRIPT = Path(__file__).with_name("train_gpt2.py")

@@ -32,13 +32,13 @@ from typing import Any
 
 from tabulate import tabulate
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.errors import NanocheckError
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.measure import measure
-from nanocheck.harness.pool import Pool
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.errors import NanocheckError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.measure.configurations import measure
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import prepare
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +100,7 @@ def suites(workers: int) -> Part:
 
 def fork(workers: int) -> Part:
     launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
-    with Pool(1, launch, ("torch", "torch._dynamo", "nanocheck.harness.worker")) as pool:
+    with Pool(1, launch, ("torch", "torch._dynamo", "nanocheck.measure.step_worker")) as pool:
         pool.submit(Job(id="first", task="speed:nothing")).result()  # the server starts
         while True:
             seconds = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanocheck.commands import main
+from nanocheck.cli import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

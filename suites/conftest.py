@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nanocheck.errors import NanocheckError
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.section import section
-from nanocheck.learning.trace import Trace
-from nanocheck.learning.training.runs import Runs
+from nanocheck.core.errors import NanocheckError
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.trace import Trace
+from nanocheck.numerics.training.runs import Runs
+from nanocheck.report.training_section import section
 
 
 class Asking:

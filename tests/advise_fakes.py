@@ -7,11 +7,11 @@ from typing import Any
 
 from made_up import ENVIRONMENT, peaks
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.results import OutOfMemory, Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import OutOfMemory, Record
+from nanocheck.core.units import MIB
 
 #: MiB that a configuration reserves.
 Need = Callable[[StepConfig], float]

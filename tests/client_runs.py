@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
 from nanocheck.virtual import card_environment, prepare
 
 CLIENTS = Path(__file__).parent / "clients"

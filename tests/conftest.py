@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job, JobResult
-from nanocheck.harness.pool import Pool
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.process.jobs import Job, JobResult
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)

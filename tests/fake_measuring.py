@@ -12,11 +12,11 @@ from typing import Any
 
 from made_up import oom_record, peaks, record
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.errors import MachineError
-from nanocheck.results import Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.errors import MachineError
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
 
 
 class Pending:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nanocheck.errors import MachineError, RequestError
+from nanocheck.core.errors import MachineError, RequestError
 
 Emit = Callable[[str, Any], None]
 
@@ -240,7 +240,7 @@ def big(payload: Any, emit: Emit) -> Any:
 
 
 def record(payload: Any, emit: Emit) -> Any:
-    """Stands for ``nanocheck.harness.worker:run``; the seed says how to misbehave."""
+    """Stands for ``nanocheck.measure.step_worker:run``; the seed says how to misbehave."""
     config = payload["config"]
     if config["seed"] == 1:
         peak = {"phase": "build", "step": 0, "allocated_bytes": 1, "reserved_bytes": 2, "requested_bytes": 1}
@@ -293,7 +293,7 @@ def interrupt(payload: Any, emit: Emit) -> Any:
 
 def open_pool(**options: Any) -> Any:
     """A pool whose children find this module."""
-    from nanocheck.harness.pool import Pool
+    from nanocheck.process.pool import Pool
 
     here = str(Path(__file__).parent)
     options["launch_environment"] = {"PYTHONPATH": here, **options.get("launch_environment", {})}

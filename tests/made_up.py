@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanocheck.config import StepConfig
-from nanocheck.results import OutOfMemory, Peak, Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.result import OutOfMemory, Peak, Record
+from nanocheck.core.units import MIB
 
 DEVICE = {
     "gpu": "rtx4070",

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from nanocheck.config import StepConfig
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.recording.file import Recorded, Recording
-from nanocheck.learning.tiers import Spread
-from nanocheck.learning.trace import Fingerprint, Step, Trace
+from nanocheck.core.config import StepConfig
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.recording import Recorded, Recording
+from nanocheck.numerics.tiers import Spread
+from nanocheck.numerics.trace import Fingerprint, Step, Trace
 
 NAMES = ("transformer.wte.weight", "transformer.h.0.attn.c_attn.weight", "transformer.ln_f.weight")
 CONFIG = StepConfig(n_layer=2, n_head=2, n_embd=32, block_size=32, vocab_size=256, batch=4)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nanocheck.config import StepConfig
-from nanocheck.learning.trace import Fingerprint, Step, Trace
+from nanocheck.core.config import StepConfig
+from nanocheck.numerics.trace import Fingerprint, Step, Trace
 
 CONFIG = StepConfig(n_layer=1, n_head=1, n_embd=8, dtype="fp32")
 HERE = {

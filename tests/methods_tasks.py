@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from nanocheck import methods
-from nanocheck.config import StepConfig
+from nanocheck.core import methods
+from nanocheck.core.config import StepConfig
+from nanocheck.observe import uncompiled_kernels
+from nanocheck.observe.workspaces import cublas_workspaces
 from nanocheck.step.run import run_step
-from nanocheck.step.workspaces import cublas_workspaces
-from nanocheck.virtual import kernels
 
 
 def held(payload: dict[str, Any], emit: Callable[[str, Any], None]) -> dict[str, int]:
@@ -21,7 +21,7 @@ def held(payload: dict[str, Any], emit: Callable[[str, Any], None]) -> dict[str,
     """
     config = StepConfig.from_dict(payload)
     if methods.compiles(config):
-        kernels.install()
+        uncompiled_kernels.install()
     found: dict[str, int] = {}
 
     def observe(phase: str, step: int) -> None:

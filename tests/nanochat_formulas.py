@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 Weights = Mapping[str, Tensor]
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocheck.attribution import answer
-from nanocheck.attribution.reading import Observation, read
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.run.environment import child_environment
+from nanocheck.attribution.command_result import answer
+from nanocheck.attribution.event_reader import Observation, read
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.measure.command_environment import child_environment
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.units import MIB
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import MIB
 
 GROUPS = (
     "parameters",

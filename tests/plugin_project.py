@@ -10,8 +10,8 @@ import pytest
 
 # pytester forgets what an inner pytest imported: numpy cannot be imported twice, and a module that a test
 # has patched must be the one that the inner pytest uses.
-import nanocheck.report.markdown
-import nanocheck.session  # noqa: F401
+import nanocheck.pytest_plugin.session
+import nanocheck.report.memory_report  # noqa: F401
 
 HERE = Path(__file__).resolve().parent
 SUITE = HERE.parent / "suites" / "memory" / "test_memory.py"
@@ -49,7 +49,7 @@ class Project:
         forced = ["--device", device] if device else []
         return self.pytester.runpytest_inprocess(
             "-p",
-            "nanocheck.plugin",
+            "nanocheck.pytest_plugin.plugin",
             "-p",
             "no:cacheprovider",
             "-p",

@@ -12,7 +12,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from nanocheck.run.launch import launch
+from nanocheck.process.launch import launch
 
 
 def main() -> int:

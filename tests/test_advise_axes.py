@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.advise import axes, paste
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
-from nanocheck.gpus import find_gpu
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.report import script_settings
+from nanocheck.search import training_variants
 
 CARD = find_gpu("rtx4070")
 GPT2 = StepConfig(batch=1)
@@ -20,12 +21,12 @@ CHAT = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 12, "batch": 1
 OLD_CHAT = StepConfig.from_dict({"model": "nanochat-2025", "n_layer": 12, "batch": 1})
 
 
-def names(found: list[axes.Way]) -> list[str]:
-    return [axes.name(variant) for way in found for variant in way.variants]
+def names(found: list[training_variants.Way]) -> list[str]:
+    return [training_variants.name(variant) for way in found for variant in way.variants]
 
 
 def test_without_a_change_only_what_the_script_can_be_told() -> None:
-    found = axes.ways(GPT2, CARD)
+    found = training_variants.ways(GPT2, CARD)
     assert all(way.told for way in found)
     assert names(found) == [
         f"{dtype} {mode}{allocator}"
@@ -36,42 +37,49 @@ def test_without_a_change_only_what_the_script_can_be_told() -> None:
 
 
 def test_nanochat_is_always_compiled_with_expandable_segments() -> None:
-    told = [axes.name(each) for way in axes.ways(CHAT, CARD) if way.told for each in way.variants]
+    told = [
+        training_variants.name(each)
+        for way in training_variants.ways(CHAT, CARD)
+        if way.told
+        for each in way.variants
+    ]
     assert told == ["bf16 compile expandable", "fp16 compile expandable"]
-    old = [way for way in axes.ways(OLD_CHAT, CARD) if way.told]
+    old = [way for way in training_variants.ways(OLD_CHAT, CARD) if way.told]
     assert names(old) == ["bf16 compile expandable"]
 
 
 def test_with_a_change_every_combination_of_methods_is_there() -> None:
-    found = axes.ways(GPT2, CARD, dtypes=["bf16"], change_script=True)
+    found = training_variants.ways(GPT2, CARD, dtypes=["bf16"], change_script=True)
     # Losses x optimizers x (none, selective, block), compiled and not, two allocators.
     assert len(found) == 2 * 2 * 3 * 2
     assert len(set(names(found))) == len(names(found)) == 2 * len(found)
-    assert sum(axes.expressible(way.variants[0]) for way in found) == 2
+    assert sum(training_variants.expressible(way.variants[0]) for way in found) == 2
 
 
 def test_a_card_without_bf16_is_asked_for_fp16() -> None:
-    assert {each.dtype for way in axes.ways(GPT2, find_gpu("t4")) for each in way.variants} == {"fp16"}
+    assert {each.dtype for way in training_variants.ways(GPT2, find_gpu("t4")) for each in way.variants} == {
+        "fp16"
+    }
 
 
 def test_what_the_script_has_no_word_for_is_refused() -> None:
     with pytest.raises(RequestError, match=r"8bit needs an edit(.|\n)*--change-script"):
-        axes.ways(GPT2, CARD, methods=["8bit"])
+        training_variants.ways(GPT2, CARD, methods=["8bit"])
     with pytest.raises(RequestError, match="expected words joined by"):
-        axes.ways(GPT2, CARD, methods=["9bit"])
+        training_variants.ways(GPT2, CARD, methods=["9bit"])
     with pytest.raises(RequestError, match="expected one compile"):
-        axes.method("eager+compile")
+        training_variants.method("eager+compile")
     with pytest.raises(RequestError, match="--dtype: expected one of"):
-        axes.ways(GPT2, CARD, dtypes=["int8"])
+        training_variants.ways(GPT2, CARD, dtypes=["int8"])
 
 
-@given(st.lists(st.sampled_from(sorted(axes.WORDS)), min_size=1, max_size=4, unique=True))
+@given(st.lists(st.sampled_from(sorted(training_variants.WORDS)), min_size=1, max_size=4, unique=True))
 def test_a_method_is_named_by_the_words_that_made_it(words: list[str]) -> None:
     try:
-        config = StepConfig.from_dict({"batch": 1, **axes.method("+".join(words))})
+        config = StepConfig.from_dict({"batch": 1, **training_variants.method("+".join(words))})
     except RequestError:
         return
-    back = axes.method("+".join(axes.name(config).split()))
+    back = training_variants.method("+".join(training_variants.name(config).split()))
     assert StepConfig.from_dict({"batch": 1, **back}) == config
 
 
@@ -86,7 +94,7 @@ def test_a_method_is_named_by_the_words_that_made_it(words: list[str]) -> None:
 def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fields: Any) -> None:
     fields["compile"] = fields.pop("mode")
     config = StepConfig(n_head=heads, n_embd=heads * 48, **fields)
-    told = paste.lines(config)
+    told = script_settings.lines(config)
     values = {}
     for line in told["lines"]:
         (statement,) = ast.parse(line).body
@@ -111,18 +119,18 @@ def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fi
 
 def test_flags_for_nanochat() -> None:
     config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 20, "batch": 8, "accumulation": 32})
-    assert paste.lines(config)["lines"] == [
+    assert script_settings.lines(config)["lines"] == [
         "--depth=20 --max-seq-len=2048 --device-batch-size=8 --total-batch-size=524288 --window-pattern=SSSL"
     ]
-    assert paste.lines(config)["environment"] == {"NANOCHAT_DTYPE": "bfloat16"}
+    assert script_settings.lines(config)["environment"] == {"NANOCHAT_DTYPE": "bfloat16"}
     old = StepConfig.from_dict({"model": "nanochat-2025", "n_layer": 20, "batch": 8, "accumulation": 32})
-    assert paste.lines(old)["lines"] == [
+    assert script_settings.lines(old)["lines"] == [
         "--depth=20 --max_seq_len=2048 --device_batch_size=8 --total_batch_size=524288"
     ]
 
 
 def test_what_must_be_edited_is_said_with_its_cost() -> None:
     config = StepConfig(checkpointing="block", optimizer="adamw-8bit", allocator="expandable")
-    changes = paste.lines(config)["changes"]
+    changes = script_settings.lines(config)["changes"]
     assert len(changes) == 2
     assert any("activation checkpointing" in each and "once more" in each for each in changes)

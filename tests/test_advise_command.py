@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nanocheck.commands import main
+from nanocheck.cli import main
 
 CLIENT = Path(__file__).parent / "clients" / "configured_gpt.py"
 SMALL = ["--n-layer", "2", "--n-head", "2", "--n-embd", "128", "--block-size", "256", "--vocab-size", "50304"]
@@ -73,7 +73,9 @@ def test_a_script_with_the_lines_has_the_promised_peak(advice: dict[str, Any], t
 
 
 def test_what_is_in_the_journal_is_not_run_again(advice: dict[str, Any], monkeypatch: Any) -> None:
-    monkeypatch.setattr("nanocheck.harness.measure.Measurement._open", lambda self: pytest.fail("a run"))
+    monkeypatch.setattr(
+        "nanocheck.measure.configurations.Measurement._open", lambda self: pytest.fail("a run")
+    )
     words = ["advise", *FULL, *SMALL, "--compile", "off", "--tokens-per-step", "16384"]
     assert main([*words, "--journal", str(advice["folder"] / "journal")]) == 0
 

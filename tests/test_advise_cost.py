@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nanocheck.advise import cost
-from nanocheck.config import StepConfig
-from nanocheck.gpus import find_gpu
+from nanocheck.core.config import StepConfig
+from nanocheck.core.gpus import find_gpu
+from nanocheck.search import step_cost
 from nanocheck.step.model import GPT
 
 #: The counter sees the products alone, as the formula does: what differs is rounding of nothing.
@@ -42,23 +42,23 @@ def test_products_and_attention_are_what_pytorch_counts(sizes: dict[str, int]) -
     found = counted(config)
     tokens = config.batch * config.block_size
     attention = sum(flops for name, flops in found.items() if "attention" in name or "bmm" in name)
-    blocks, head = cost._products(config)
+    blocks, head = step_cost._products(config)
     assert sum(found.values()) - attention == pytest.approx(tokens * 3 * (blocks + head), rel=TOLERANCE)
     # Two products in the forward; in the backward four, or five where the scores are computed again.
     square = 2 * config.n_embd * config.block_size * config.n_layer * tokens
     assert attention in (6 * square, 7 * square)
     if attention == 6 * square:
-        usual = cost.usual_operations_per_token(config)
+        usual = step_cost.usual_operations_per_token(config)
         assert sum(found.values()) == pytest.approx(tokens * usual, rel=TOLERANCE)
     # Ours halves it for the causal mask and computes the scores again.
-    ours = cost.operations_per_token(config) * tokens
+    ours = step_cost.operations_per_token(config) * tokens
     assert ours == pytest.approx(sum(found.values()) - attention + 7 * square / 2, rel=TOLERANCE)
 
 
 def test_nanochats_own_figure_is_met() -> None:
     """d12 of mid-2026 trains with 8.871e8 operations per token, as its log says."""
     config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 12, "window": "L"})
-    assert cost.usual_operations_per_token(config) == pytest.approx(8.871e8, rel=1e-3)
+    assert step_cost.usual_operations_per_token(config) == pytest.approx(8.871e8, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_published_steps_are_met_within_5_percent(
     gpu: str, config: dict[str, object], seconds: float
 ) -> None:
     """Sources: the docstring of ``cost``. Nothing there was fitted to them."""
-    found = cost.cost(StepConfig.from_dict({"compile": "default", **config}), find_gpu(gpu))
+    found = step_cost.cost(StepConfig.from_dict({"compile": "default", **config}), find_gpu(gpu))
     assert found.seconds == pytest.approx(seconds, rel=0.05)
 
 
@@ -85,7 +85,7 @@ def test_what_is_computed_again_costs_time_and_bigger_batches_save_some() -> Non
     gpu, plain = find_gpu("rtx4070"), StepConfig(batch=8, accumulation=8, compile="default")
 
     def seconds(**changes: object) -> float:
-        return cost.cost(replace(plain, **changes), gpu).seconds  # type: ignore[arg-type]
+        return step_cost.cost(replace(plain, **changes), gpu).seconds  # type: ignore[arg-type]
 
     assert seconds(compile="off") > seconds()
     assert seconds(checkpointing="block") > seconds(checkpointing="selective") > seconds()
@@ -99,10 +99,10 @@ def test_what_is_computed_again_costs_time_and_bigger_batches_save_some() -> Non
 def test_a_short_window_is_cheaper() -> None:
     def operations(window: str) -> float:
         config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 12, "window": window})
-        return cost.operations_per_token(config)
+        return step_cost.operations_per_token(config)
 
     assert operations("S") < operations("SSSL") < operations("L")
-    assert cost.windows(StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 4})) == [
+    assert step_cost.windows(StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 4})) == [
         512,
         512,
         512,
@@ -114,20 +114,20 @@ def test_a_token_looks_at_what_its_window_and_the_tokens_before_it_leave() -> No
     config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 6, "window": "SSL"})
     seen = [
         sum(min(at + 1, window) for at in range(config.block_size)) / config.block_size
-        for window in cost.windows(config)
+        for window in step_cost.windows(config)
     ]
-    blocks, head = cost._products(config)
-    attention = cost.operations_per_token(config) - 3 * (blocks + head)
+    blocks, head = step_cost._products(config)
+    attention = step_cost.operations_per_token(config) - 3 * (blocks + head)
     assert attention == pytest.approx(7 * 2 * config.n_embd * sum(seen), rel=2e-3)
 
 
 def test_every_optimizer_and_card_has_a_cost() -> None:
-    from nanocheck.config import OPTIMIZERS
-    from nanocheck.gpus import load_catalog
+    from nanocheck.core.config import OPTIMIZERS
+    from nanocheck.core.gpus import load_catalog
 
-    assert set(cost._OPTIMIZER_BYTES) == set(OPTIMIZERS)
+    assert set(step_cost._OPTIMIZER_BYTES) == set(OPTIMIZERS)
     for gpu in load_catalog().values():
         for dtype in ("fp32", "tf32", "bf16", "fp16"):
-            found = cost.cost(StepConfig(dtype=dtype), gpu)
+            found = step_cost.cost(StepConfig(dtype=dtype), gpu)
             assert math.isfinite(found.seconds)
             assert found.seconds > 0

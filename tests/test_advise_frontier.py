@@ -11,9 +11,10 @@ import chromium
 import pytest
 from advise_fakes import Fake, Need, card, line
 
-from nanocheck.advise import answers, frontier, heat, page, search, told
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
+from nanocheck.report import advice_data, advice_page, frontier_picture
+from nanocheck.search import advice, advisor, frontier
 
 GPT2 = StepConfig(n_embd=576, batch=1, accumulation=8)
 CHATS = tuple(
@@ -85,7 +86,7 @@ def test_ctrl_c_keeps_the_cells_that_are_known() -> None:
     known = [cell["known"] for cell in found["cells"]]
     assert not all(known)
     assert "interrupted" in frontier.text(found)
-    assert page.render(found)
+    assert advice_page.render(found)
 
 
 # -- the page ---------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ def outline(html: str) -> Outline:
 
 def test_the_picture_shows_every_run_and_the_limit() -> None:
     found, fake = chart()
-    html = page.render(found)
+    html = advice_page.render(found)
     shown = outline(html)
     assert html.count("<title>batch ") == len(fake.ran)
     for cell in found["cells"]:
@@ -138,7 +139,7 @@ def test_the_picture_shows_every_run_and_the_limit() -> None:
 
 def test_the_limit_lies_between_the_cells() -> None:
     found, _ = chart(methods=("eager", "compile"))
-    drawn = heat.draw(found["cells"], found["columns"], 10**10)
+    drawn = frontier_picture.draw(found["cells"], found["columns"], 10**10)
     path = re.search(r'<path d="([^"]+)"', str(drawn))
     assert path is not None
     batches = sorted({run["batch"] for cell in found["cells"] for run in cell["runs"]})
@@ -147,15 +148,15 @@ def test_the_limit_lies_between_the_cells() -> None:
     first = re.search(r'<rect x="[^"]+" y="([\d.]+)"', str(drawn))
     assert first is not None
     top = float(first[1]) - 1
-    assert levels == [top + heat.HIGH * row for row in rows for _ in range(2)]
+    assert levels == [top + frontier_picture.HIGH * row for row in rows for _ in range(2)]
 
 
 def test_the_advice_is_a_page_too() -> None:
     base = StepConfig(n_embd=576, batch=1)
     for need in (line, lambda config: 30_000):
-        asked = answers.Question(device=card(), base=base, tokens_per_step=524_288)
-        found = told.advice(search.advise(asked, Fake(asked.device, need)))
-        shown = " ".join(outline(page.render(found)).words)
+        asked = advice.Question(device=card(), base=base, tokens_per_step=524_288)
+        found = advice_data.advice(advisor.advise(asked, Fake(asked.device, need)))
+        shown = " ".join(outline(advice_page.render(found)).words)
         if found["answers"]:
             assert "batch_size = 16\ngradient_accumulation_steps = 32" in shown
             assert "there is no model of time yet" in shown
@@ -166,7 +167,7 @@ def test_the_advice_is_a_page_too() -> None:
 @pytest.mark.skipif(chromium.find() is None, reason=f"no Chromium here; to install it: {chromium.INSTALL}")
 def test_the_page_is_seen_whole_on_a_phone_and_on_a_desk(tmp_path: Path) -> None:
     found, _ = chart()
-    (tmp_path / "page.html").write_text(page.render(found), encoding="utf-8")
+    (tmp_path / "page.html").write_text(advice_page.render(found), encoding="utf-8")
     program = chromium.find()
     assert program is not None
     browser = chromium.Chromium(program, tmp_path / "home")
@@ -175,7 +176,7 @@ def test_the_page_is_seen_whole_on_a_phone_and_on_a_desk(tmp_path: Path) -> None
             browser.open(tmp_path / "page.html", width=width, dark=dark)
             assert browser.evaluate("document.documentElement.scrollWidth") <= width
             image = chromium.pixels(browser.screenshot("svg.heat[role=img]"))
-            assert image.shape[1] == heat.LEFT + heat.WIDE * len(METHODS) + 2
+            assert image.shape[1] == frontier_picture.LEFT + frontier_picture.WIDE * len(METHODS) + 2
             bright = float(image.mean())
             assert bright < 90 if dark else bright > 180
             # Words lie inside their cells.
@@ -191,6 +192,6 @@ def test_the_page_is_seen_whole_on_a_phone_and_on_a_desk(tmp_path: Path) -> None
                 "Math.max(...[...document.querySelectorAll('.heat .name')]"
                 ".map(e => e.getBoundingClientRect().width))"
             )
-            assert widest <= heat.WIDE
+            assert widest <= frontier_picture.WIDE
     finally:
         browser.close()

@@ -10,27 +10,32 @@ from advise_fakes import Fake, Need, card, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.advise import answers, axes, search, text, told
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
+from nanocheck.core.units import MIB
+from nanocheck.report import advice_data, advice_text
+from nanocheck.search import advice, advisor, training_variants
+from nanocheck.search.advice import smallest as nearest_to_fitting
 
 BASE = StepConfig(n_embd=576, batch=1)
 
 
-def question(**fields: Any) -> answers.Question:
-    return answers.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
+def question(**fields: Any) -> advice.Question:
+    return advice.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
 
 
-def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[answers.Advice, Fake]:
+def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[advice.Advice, Fake]:
     asked = question(**fields)
     fake = Fake(asked.device, need, interrupt_after)
-    return search.advise(asked, fake), fake
+    return advisor.advise(asked, fake), fake
 
 
 def test_note_a_is_answered_with_two_compiled_runs() -> None:
     advice, fake = ask()
-    found = [(axes.name(each.config), each.split.batch, each.split.accumulation) for each in advice.answers]
+    found = [
+        (training_variants.name(each.config), each.split.batch, each.split.accumulation)
+        for each in advice.answers
+    ]
     assert found == [("bf16 compile", 16, 32), ("bf16 eager", 8, 64), ("fp16 eager", 8, 64)]
     assert [each.batch for each in fake.ran if each.compile != "off"] == [16, 32]
     assert advice.complete
@@ -71,17 +76,19 @@ def test_nothing_that_needs_an_edit_is_advised_unasked() -> None:
     advice, _ = ask(need, change_script=True)
     assert advice.answers
     assert all(each.config.checkpointing == "block" for each in advice.answers)
-    assert all("the script must change" in text.text(told.advice(advice)) for _ in advice.answers)
+    assert all(
+        "the script must change" in advice_text.text(advice_data.advice(advice)) for _ in advice.answers
+    )
 
 
 def test_methods_that_cannot_be_noticeably_faster_are_not_run() -> None:
     advice, fake = ask(change_script=True)
-    assert axes.name(advice.answers[0].config) == "bf16 compile"
+    assert training_variants.name(advice.answers[0].config) == "bf16 compile"
     assert not any(each.checkpointing != "none" for each in fake.ran)
-    left_out = [row for row in advice.rows if "checkpoint-block" in axes.name(row.variant)]
+    left_out = [row for row in advice.rows if "checkpoint-block" in training_variants.name(row.variant)]
     assert left_out
     assert all("faster than" in row.note for row in left_out)
-    shown = text.text(told.advice(advice))
+    shown = advice_text.text(advice_data.advice(advice))
     assert "checkpoint-block" not in shown
     assert f"{len([row for row in advice.rows if not row.runs])} further ways were not run" in shown
 
@@ -99,7 +106,7 @@ def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
     assert {each.compile for each in fake.ran} == {"off", "default"}
     assert {each.cycle for each in fake.ran if each.compile == "off"} == {"train"}
     assert {each.config.compile for each in advice.answers} == {"default"}
-    assert "--total-batch-size=524288" in text.text(told.advice(advice))
+    assert "--total-batch-size=524288" in advice_text.text(advice_data.advice(advice))
 
 
 def test_one_mode_is_searched_where_one_is_asked_for() -> None:
@@ -115,16 +122,16 @@ def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
     assert advice.tight
     assert advice.answers
     assert all(each.trial.verdict.kind == "tight" for each in advice.answers)
-    assert "Nothing is safe" in text.text(told.advice(advice))
+    assert "Nothing is safe" in advice_text.text(advice_data.advice(advice))
 
 
 def test_where_nothing_fits_the_smallest_run_is_told() -> None:
     advice, _ = ask(lambda config: 30_000)
     assert advice.answers == []
-    smallest = answers.smallest(advice)
+    smallest = nearest_to_fitting(advice)
     assert smallest is not None
     assert smallest.record.config.batch == 1
-    words = " ".join(text.text(told.advice(advice)).split())
+    words = " ".join(advice_text.text(advice_data.advice(advice)).split())
     assert f"The smallest that was run, {smallest.record.id}: oom: backward of step 0" in words
 
 
@@ -134,11 +141,11 @@ def test_ctrl_c_keeps_what_was_found(runs: int) -> None:
     assert not advice.complete
     assert len(fake.ran) == runs
     assert len(advice.trials) <= runs
-    shown = text.text(told.advice(advice))
+    shown = advice_text.text(advice_data.advice(advice))
     assert shown.endswith("nothing is known of what is missing")
     whole = ask()[0]
     if runs == 8:
-        assert [axes.name(each.config) for each in advice.answers] == ["bf16 eager"]
+        assert [training_variants.name(each.config) for each in advice.answers] == ["bf16 eager"]
     assert len(advice.answers) <= len(whole.answers)
 
 
@@ -149,9 +156,9 @@ def test_a_run_that_gives_no_answer_is_not_counted_as_fitting() -> None:
             return replace(record, outcome="crashed", peaks=(), detail="no such kernel")
 
     asked = question()
-    advice = search.advise(asked, Broken(asked.device))
+    advice = advisor.advise(asked, Broken(asked.device))
     assert advice.answers == []
-    assert "crashed: no such kernel" in text.text(told.advice(advice))
+    assert "crashed: no such kernel" in advice_text.text(advice_data.advice(advice))
 
 
 def test_two_searches_go_on_at_once() -> None:
@@ -171,10 +178,10 @@ def test_the_first_answer_is_the_fastest_that_fits_of_all_there_are(
 
     asked = question(device=card(reserve_bytes=held * MIB), tokens_per_step=1024 * tokens)
     fake = Fake(asked.device, need)
-    advice = search.advise(asked, fake)
+    advice = advisor.advise(asked, fake)
     best = min(
         (
-            search.cost.cost(config, asked.device.gpu).seconds_per_token
+            advisor.step_cost.cost(config, asked.device.gpu).seconds_per_token
             for mode in ("off", "default")
             for batch in range(1, tokens + 1)
             if tokens % batch == 0
@@ -189,7 +196,7 @@ def test_the_first_answer_is_the_fastest_that_fits_of_all_there_are(
         assert best is None
         return
     assert best is not None
-    assert advice.answers[0].cost.seconds_per_token <= best * search.ENOUGH
+    assert advice.answers[0].cost.seconds_per_token <= best * advisor.ENOUGH
 
 
 def test_a_wrong_request_is_refused_before_anything_runs() -> None:

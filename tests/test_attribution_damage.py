@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from observing import Ended, observe
 
-from nanocheck.attribution import answer
+from nanocheck.attribution.command_result import answer
 from nanocheck.attribution.replay import Replay
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
 
 SCRIPT = """
     import torch

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanocheck.attribution.event_reader import Mark, Observation
 from nanocheck.attribution.phases import PHASES, find_bands
-from nanocheck.attribution.reading import Mark, Observation
 
 MODULE, SCRIPT, NONE = 0, 1, -1
 STACKS = [(("torch/nn/modules/module.py", 1, "_call_impl"),), (("train.py", 3, "<module>"),)]

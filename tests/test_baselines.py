@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up import DEVICE, ENVIRONMENT, oom_record, peaks, record
 
-from nanocheck import stored
-from nanocheck.baselines import Baseline, Expected, baseline_path, dumps, load
-from nanocheck.comparison import Baselines, compare
-from nanocheck.config import StepConfig
-from nanocheck.errors import MachineError, RequestError, StoredDataError
-from nanocheck.results import Record
-from nanocheck.units import MIB
+from nanocheck.core import files
+from nanocheck.core.baselines import Baseline, Expected, baseline_path, dumps, load
+from nanocheck.core.comparison import Baselines, compare
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import MachineError, RequestError, StoredDataError
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
 
 COMMAND = "pytest suites/ --gpu rtx4070 --update-baselines"
 
@@ -383,7 +383,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(stored.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(MachineError, match="No space left on device"):
         Baselines(tmp_path).update([record(StepConfig(batch=8), peaks=peaks(1, 1))])
     assert path.read_bytes() == before

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nanocheck.choosing import RealCard, choose_device, find_real_card
-from nanocheck.errors import MachineError, RequestError
-from nanocheck.gpus import find_gpu
-from nanocheck.units import GIB
+from nanocheck.core.device_selection import RealCard, choose_device, find_real_card
+from nanocheck.core.errors import MachineError, RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import GIB
 
 GPU = find_gpu("rtx4070")
 
@@ -62,5 +62,5 @@ def test_reserve_and_platform_reach_the_device() -> None:
     "answer", ["raise SystemExit(3)", "print('garbage')", "print('{}')", "import os; os.abort()"]
 )
 def test_a_driver_that_answers_nonsense_is_no_card(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanocheck.choosing._ASK", answer)
+    monkeypatch.setattr("nanocheck.core.device_selection._ASK", answer)
     assert "the NVIDIA driver did not answer" in str(find_real_card())

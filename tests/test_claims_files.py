@@ -11,12 +11,12 @@ from nanocheck.claims.evaluation import needed
 from nanocheck.claims.files import chosen, load_ledger, load_ledgers
 from nanocheck.claims.judging import Finding, find
 from nanocheck.claims.quantities import Asked
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.errors import RequestError
-from nanocheck.gpus import find_gpu
-from nanocheck.results import Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
 
 HEAD = '[ledger]\ntitle = "A note"\nabout = "somebody wrote it"\ngpu = "rtx4070"\n'
 CLAIM = """

@@ -15,8 +15,8 @@ from nanocheck.claims.evaluation import Evaluation, needed, verdict
 from nanocheck.claims.files import BUILT_IN, load_ledgers
 from nanocheck.claims.quantities import Claim
 from nanocheck.claims.words import fields_of
-from nanocheck.config import StepConfig
-from nanocheck.matrix import load_matrix
+from nanocheck.core.config import StepConfig
+from nanocheck.core.matrix import load_matrix
 
 CLAIMS = {claim.id: claim for ledger in load_ledgers() for claim in ledger.claims}
 COMPUTED = [name for name, claim in CLAIMS.items() if not needed(claim)]

@@ -131,7 +131,7 @@ def test_claims_elsewhere(project: Project) -> None:
 
 
 def test_side_by_side_workers_write_one_ledger(project: Project) -> None:
-    plugin = ("-p", "nanocheck.plugin", "-p", "no:cacheprovider", "--device", "virtual")
+    plugin = ("-p", "nanocheck.pytest_plugin.plugin", "-p", "no:cacheprovider", "--device", "virtual")
     result = project.pytester.runpytest_subprocess(*plugin, "-n", "2", *ONLY_MINE)
     result.assert_outcomes(passed=2)
     assert set(ledger(project)) == {"Z1", "Z2"}

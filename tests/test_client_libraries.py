@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from client_runs import run_client, told
 
-from nanocheck.units import GIB, MIB
+from nanocheck.core.units import GIB, MIB
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from client_runs import run_client, told
 
-from nanocheck.units import GIB, MIB
+from nanocheck.core.units import GIB, MIB
 
 
 @pytest.mark.parametrize("gpu", ["h100"])  # an RTX 4070 has a Trainer in test_run_clients.py

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck import errors
-from nanocheck.commands import VERBS, main
+from nanocheck.cli import VERBS, main
+from nanocheck.core import errors
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,7 +30,7 @@ def nanocheck(*arguments: str, **environment: str) -> subprocess.CompletedProces
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["gpus"]])
 def test_answers_without_importing_torch_pandas_or_pytest(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom nanocheck.commands import main\n"
+        "import sys\nfrom nanocheck.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
         "print({'torch', 'pandas', 'numpy', 'pytest'} & set(sys.modules), file=sys.stderr)"
     )
@@ -74,7 +74,7 @@ def test_an_error_is_told_on_stderr_and_gives_its_exit_code(
     def fail(*_: object) -> None:
         raise error("expected one, found another", mend="do this")
 
-    monkeypatch.setattr("nanocheck.gpus.load_catalog", fail)
+    monkeypatch.setattr("nanocheck.core.gpus.load_catalog", fail)
     assert main(["gpus"]) == error.exit_code
     said = capsys.readouterr()
     assert said.out == ""
@@ -85,7 +85,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nanocheck.gpus.load_catalog", interrupt)
+    monkeypatch.setattr("nanocheck.core.gpus.load_catalog", interrupt)
     assert main(["gpus"]) == 130
     assert capsys.readouterr().err == "nanocheck gpus: interrupted\n"
 

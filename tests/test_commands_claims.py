@@ -16,9 +16,9 @@ import pytest
 from nanocheck.claims import data, markdown, page
 from nanocheck.claims.files import load_ledgers
 from nanocheck.claims.judging import find_all
-from nanocheck.commands import main
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from nanocheck.cli import main
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
 
 #: A model so small that a step takes no time, and still too large for the few MiB that are left.
 SMALL = "n_layer = 1\nn_head = 2\nn_embd = 64\nblock_size = 128\nvocab_size = 512\nbatch = 4\n"
@@ -125,7 +125,7 @@ def test_the_exit_code_is_about_what_was_expected(tmp_path: Path, capsys: pytest
 
 def test_arithmetic_needs_no_torch(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom nanocheck.commands import main\n"
+        "import sys\nfrom nanocheck.cli import main\n"
         "code = main(['claims', 'A1', 'A8', 'B3', 'B9', '--device', 'virtual', '--html', 'out.html'])\n"
         "print(code, {'torch', 'pandas', 'pytest'} & set(sys.modules))"
     )

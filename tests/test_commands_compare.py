@@ -13,16 +13,16 @@ import pytest
 from made_up import oom_record, peaks, record
 from made_up_recordings import CONFIG, NAMES, recorded, recording, trace, weight, with_loss, with_parameter
 
-from nanocheck.commands import main
-from nanocheck.comparing.memory import compare
-from nanocheck.config import StepConfig
-from nanocheck.learning.recording.file import dumps, load
-from nanocheck.learning.trace import Step, Trace
-from nanocheck.report import data
-from nanocheck.report.data import Report, Row
-from nanocheck.results import Record
-from nanocheck.units import MIB
-from nanocheck.verdicts import judge
+from nanocheck.cli import main
+from nanocheck.core.config import StepConfig
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.core.verdict import judge
+from nanocheck.numerics.recording import dumps, load
+from nanocheck.numerics.trace import Step, Trace
+from nanocheck.report import report_file
+from nanocheck.report.diff import compare
+from nanocheck.report.report_file import Report, Row
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,7 @@ def report(*records: Record) -> Report:
 
 
 def written(name: str, *records: Record) -> str:
-    Path(name).write_text(data.dumps(report(*records)))
+    Path(name).write_text(report_file.dumps(report(*records)))
     return name
 
 
@@ -194,8 +194,8 @@ class Unequal:
         pass
 
     def trace(self, plan: object) -> Trace:
-        from nanocheck.errors import NanocheckError
-        from nanocheck.learning.plan import Plan
+        from nanocheck.core.errors import NanocheckError
+        from nanocheck.numerics.plan import Plan
 
         assert isinstance(plan, Plan)
         if plan.config.dtype == "fp16":
@@ -208,7 +208,7 @@ class Unequal:
 def test_what_cannot_run_is_told_and_the_rest_recorded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("nanocheck.learning.training.runs.Runs", Unequal)
+    monkeypatch.setattr("nanocheck.numerics.training.runs.Runs", Unequal)
     matrix = '[[group]]\nname = "mine"\nbatch = 1\ndtype = ["fp32", "fp16"]\n'
     Path("mine.toml").write_text(matrix)
     options = ["--matrix", "mine.toml", "--device", "cpu", "--workers", "2"]

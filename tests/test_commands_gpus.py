@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.commands import main
-from nanocheck.commands.gpus import figures
-from nanocheck.gpus import CAPABILITY_FIGURES, FIGURES, load_catalog
+from nanocheck.cli import main
+from nanocheck.cli.gpus import figures
+from nanocheck.core.gpus import CAPABILITY_FIGURES, FIGURES, load_catalog
 
 CARD = """
 [gpu.rtx4070-modded]

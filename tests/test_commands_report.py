@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from made_up import record
 
-from nanocheck.commands import main
-from nanocheck.config import StepConfig
-from nanocheck.report import data, markdown
-from nanocheck.report.data import Report, Row
-from nanocheck.verdicts import judge
+from nanocheck.cli import main
+from nanocheck.core.config import StepConfig
+from nanocheck.core.verdict import judge
+from nanocheck.report import memory_report, report_file
+from nanocheck.report.report_file import Report, Row
 
 
 def made_up_report(batch: int) -> Report:
@@ -26,15 +26,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     reports = tmp_path / "reports"
     reports.mkdir()
     for name, batch in (("rtx4070", 4), ("t4", 8)):
-        (reports / f"{name}.json").write_text(data.dumps(made_up_report(batch)))
+        (reports / f"{name}.json").write_text(report_file.dumps(made_up_report(batch)))
     return reports
 
 
 def test_every_page_is_written_again(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "t4.md").write_text("an old page")
     assert main(["report"]) == 0
-    assert (folder / "rtx4070.md").read_text() == markdown.render(made_up_report(4))
-    assert (folder / "t4.md").read_text() == markdown.render(made_up_report(8))
+    assert (folder / "rtx4070.md").read_text() == memory_report.render(made_up_report(4))
+    assert (folder / "t4.md").read_text() == memory_report.render(made_up_report(8))
     assert capsys.readouterr().out == "reports/rtx4070.md: written\nreports/t4.md: written\n"
     assert main(["report"]) == 0
     assert capsys.readouterr().out == "reports/rtx4070.md: unchanged\nreports/t4.md: unchanged\n"
@@ -49,7 +49,7 @@ def test_one_page_by_name_or_by_file(folder: Path) -> None:
 
 def test_printed_instead_of_written(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "t4", "--stdout"]) == 0
-    assert capsys.readouterr().out == markdown.render(made_up_report(8))
+    assert capsys.readouterr().out == memory_report.render(made_up_report(8))
     assert not list(folder.glob("*.md"))
 
 

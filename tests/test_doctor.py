@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from nanocheck.choosing import RealCard
-from nanocheck.commands import checks, doctor, main
-from nanocheck.errors import NanocheckError
+from nanocheck.cli import doctor, doctor_checks, main
+from nanocheck.core.device_selection import RealCard
+from nanocheck.core.errors import NanocheckError
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = """
@@ -124,11 +124,11 @@ def test_no_compiler_and_nothing_compiled_yet(tmp_path: Path) -> None:
 
 
 def test_a_compiler_is_not_missed_where_the_virtual_gpu_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    checks.virtual_gpu()
+    doctor_checks.virtual_gpu()
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(checks.PartialError, match="found none; the virtual GPU is compiled already"):
-        checks.compiler()
+    with pytest.raises(doctor_checks.PartialError, match="found none; the virtual GPU is compiled already"):
+        doctor_checks.compiler()
 
 
 def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_a_compiler_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     broken.chmod(0o755)
     monkeypatch.setenv("CC", str(broken))
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
-    finding = doctor._finding("virtual GPU", checks.virtual_gpu)
+    finding = doctor._finding("virtual GPU", doctor_checks.virtual_gpu)
     assert finding.status == "fail"
     assert "the C compiler failed on the virtual GPU (exit 7):\ncc1: no such luck" in finding.detail
 
@@ -188,38 +188,42 @@ def finding_of(check: Any) -> tuple[str, str]:
 
 def test_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: namedtuple("Usage", "free")(1 << 30))
-    monkeypatch.setattr(checks, "_available_bytes", lambda: 3 << 30)
+    monkeypatch.setattr(doctor_checks, "_available_bytes", lambda: 3 << 30)
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/somewhere")
-    assert finding_of(checks.disk) == (
+    assert finding_of(doctor_checks.disk) == (
         "warning",
         "expected 4.00 GiB free in /somewhere, found 1.00 GiB: "
         "the whole-run configurations save checkpoints there",
     )
-    assert finding_of(checks.memory) == (
+    assert finding_of(doctor_checks.memory) == (
         "warning",
         "expected 4.00 GiB of memory available for two workers, found 3.00 GiB",
     )
 
 
 def test_old_torch_and_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "OLDEST_TORCH", (99, 1))
-    monkeypatch.setattr(checks, "OLDEST_PYTHON", (9, 9))
-    status, detail = finding_of(checks.torch)
+    monkeypatch.setattr(doctor_checks, "OLDEST_TORCH", (99, 1))
+    monkeypatch.setattr(doctor_checks, "OLDEST_PYTHON", (9, 9))
+    status, detail = finding_of(doctor_checks.torch)
     assert status == "warning"
     assert detail.startswith("expected PyTorch 99.1 or newer, found ")
-    status, detail = finding_of(checks.python)
+    status, detail = finding_of(doctor_checks.python)
     assert status == "fail"
     assert detail.startswith("expected Python 9.9 or newer, found ")
 
 
 def test_a_real_gpu_is_named_with_the_command_that_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     card = RealCard("NVIDIA L40S", 45 << 30)
-    monkeypatch.setattr("nanocheck.choosing.find_real_card", lambda: card)
-    assert checks.real_gpu() == "NVIDIA L40S, 46,080.00 MiB: pytest suites/ --gpu l40s measures on it"
-    monkeypatch.setattr("nanocheck.choosing.find_real_card", lambda: RealCard("NVIDIA Next", 1 << 30))
-    assert checks.real_gpu() == "NVIDIA Next, 1,024.00 MiB: not in the catalog: see nanocheck gpus"
-    monkeypatch.setattr("nanocheck.choosing.find_real_card", lambda: "no NVIDIA driver was found")
-    assert checks.real_gpu() == "none (no NVIDIA driver was found): every run is virtual"
+    monkeypatch.setattr("nanocheck.core.device_selection.find_real_card", lambda: card)
+    assert doctor_checks.real_gpu() == "NVIDIA L40S, 46,080.00 MiB: pytest suites/ --gpu l40s measures on it"
+    monkeypatch.setattr(
+        "nanocheck.core.device_selection.find_real_card", lambda: RealCard("NVIDIA Next", 1 << 30)
+    )
+    assert doctor_checks.real_gpu() == "NVIDIA Next, 1,024.00 MiB: not in the catalog: see nanocheck gpus"
+    monkeypatch.setattr(
+        "nanocheck.core.device_selection.find_real_card", lambda: "no NVIDIA driver was found"
+    )
+    assert doctor_checks.real_gpu() == "none (no NVIDIA driver was found): every run is virtual"
 
 
 @pytest.mark.parametrize(
@@ -241,9 +245,9 @@ def test_a_child_that_sees_something_else(change: dict[str, Any], message: str, 
         "refused": "CUDA out of memory.",
     }
     answer_with(monkeypatch, outcome="ok", value=seen)
-    assert finding_of(checks.trial)[0] == "ok"
+    assert finding_of(doctor_checks.trial)[0] == "ok"
     answer_with(monkeypatch, outcome="ok", value={**seen, **change})
-    status, detail = finding_of(checks.trial)
+    status, detail = finding_of(doctor_checks.trial)
     assert status == "fail"
     assert detail == f"expected NVIDIA GeForce RTX 4070 on the virtual GPU, found {message}"
 
@@ -256,7 +260,7 @@ def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
         stage="allocate",
         output="does not answer cuX\n",
     )
-    assert finding_of(checks.trial) == (
+    assert finding_of(doctor_checks.trial) == (
         "fail",
         "expected a child on the virtual GPU, found: killed by SIGABRT (in stage 'allocate')\n"
         "does not answer cuX",
@@ -265,7 +269,7 @@ def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def answer_with(monkeypatch: pytest.MonkeyPatch, **result: Any) -> None:
     """A pool whose only job ends like that."""
-    from nanocheck.harness.jobs import JobResult
+    from nanocheck.process.jobs import JobResult
 
     class Pool:
         def __init__(self, *arguments: Any) -> None: ...
@@ -281,23 +285,27 @@ def answer_with(monkeypatch: pytest.MonkeyPatch, **result: Any) -> None:
         def result(self) -> JobResult:
             return JobResult(id="trial", **result)
 
-    monkeypatch.setattr("nanocheck.harness.pool.Pool", Pool)
+    monkeypatch.setattr("nanocheck.process.pool.Pool", Pool)
 
 
 def test_the_packages_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = {text.split(">")[0] for text in project["dependencies"]}
-    assert named == {*checks.PACKAGES.values(), "torch"}
-    assert project["requires-python"] == f">={checks.OLDEST_PYTHON[0]}.{checks.OLDEST_PYTHON[1]}"
-    assert f"torch>={checks.OLDEST_TORCH[0]}.{checks.OLDEST_TORCH[1]}" in project["dependencies"]
+    assert named == {*doctor_checks.PACKAGES.values(), "torch"}
+    assert (
+        project["requires-python"] == f">={doctor_checks.OLDEST_PYTHON[0]}.{doctor_checks.OLDEST_PYTHON[1]}"
+    )
+    assert (
+        f"torch>={doctor_checks.OLDEST_TORCH[0]}.{doctor_checks.OLDEST_TORCH[1]}" in project["dependencies"]
+    )
 
 
 def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def doubtful() -> str:
-        raise checks.PartialError("expected more, found less", mend="add some")
+        raise doctor_checks.PartialError("expected more, found less", mend="add some")
 
     for name in ("virtual_gpu", "trial", "memory", "tokens", "real_gpu"):
-        monkeypatch.setattr(checks, name, doubtful)
+        monkeypatch.setattr(doctor_checks, name, doubtful)
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "warning  memory         expected more, found less\n" + " " * 24 + "mend: add some\n" in said

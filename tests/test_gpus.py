@@ -13,9 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.errors import RequestError
-from nanocheck.gpus import CAPABILITY_FIGURES, FIGURES, PLATFORMS, SPECIFICATION, Gpu, find_gpu, load_catalog
-from nanocheck.units import GIB, KIB, MIB
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import (
+    CAPABILITY_FIGURES,
+    FIGURES,
+    PLATFORMS,
+    SPECIFICATION,
+    Gpu,
+    find_gpu,
+    load_catalog,
+)
+from nanocheck.core.units import GIB, KIB, MIB
 
 CATALOG = load_catalog()
 CARDS = pytest.mark.parametrize("gpu", CATALOG.values(), ids=CATALOG.keys())
@@ -315,5 +323,5 @@ def test_unreadable_files_are_request_errors(tmp_path: Path) -> None:
 
 
 def test_the_catalog_needs_no_torch() -> None:
-    code = "import sys, nanocheck.gpus as g; g.load_catalog(); sys.exit('torch' in sys.modules)"
+    code = "import sys, nanocheck.core.gpus as g; g.load_catalog(); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from harness_tasks import open_pool, wait_until_gone
 
-from nanocheck.errors import RequestError
-from nanocheck.harness.child import Reporter
-from nanocheck.harness.jobs import Deadlines, Job, JobResult
+from nanocheck.core.errors import RequestError
+from nanocheck.process.child import Reporter
+from nanocheck.process.jobs import Deadlines, Job, JobResult
 
 SHORT = Deadlines(stages={"hanging": 0.3, "quick": 0.3}, default=60, grace=0.3)
 

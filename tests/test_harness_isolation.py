@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from harness_tasks import descriptors, open_pool, wait_until_gone
 
-from nanocheck.harness.jobs import Deadlines, Job
+from nanocheck.process.jobs import Deadlines, Job
 
 
 def look(pool: Any, **environment: str | None) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def test_the_servers_memory_does_not_grow_with_its_jobs() -> None:
 
 def test_the_parents_side_imports_no_torch() -> None:
     code = (
-        "import sys, nanocheck.harness.measure, nanocheck.harness.pool, nanocheck.harness.progress\n"
+        "import sys, nanocheck.measure.configurations, nanocheck.process.pool, nanocheck.report.progress\n"
         "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.errors import MachineError, StoredDataError
-from nanocheck.harness.journal import Journal
+from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.process.journal import Journal
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,7 +25,7 @@ def synced() -> Iterator[list[int]]:
     """Waiting for the disk thousands of times shows nothing; that it is waited for is counted."""
     sizes: list[int] = []
     patch = pytest.MonkeyPatch()
-    patch.setattr("nanocheck.harness.journal.os.fsync", lambda fd: sizes.append(os.fstat(fd).st_size))
+    patch.setattr("nanocheck.process.journal.os.fsync", lambda fd: sizes.append(os.fstat(fd).st_size))
     yield sizes
     patch.undo()
 
@@ -184,8 +184,8 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     code = (
         "import sys, pathlib\n"
-        "from nanocheck.harness.journal import Journal\n"
-        "from nanocheck.errors import MachineError\n"
+        "from nanocheck.process.journal import Journal\n"
+        "from nanocheck.core.errors import MachineError\n"
         "try:\n"
         "    Journal(pathlib.Path(sys.argv[1]), {})\n"
         "except MachineError as error:\n"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from nanocheck.config import StepConfig
-from nanocheck.harness.jobs import Deadlines
-from nanocheck.harness.journal import Journal
-from nanocheck.harness.measure import Measurement, measure
-from nanocheck.results import Record
+from nanocheck.core.config import StepConfig
+from nanocheck.core.result import Record
+from nanocheck.measure.configurations import Measurement, measure
+from nanocheck.process.jobs import Deadlines
+from nanocheck.process.journal import Journal
 
 
 class Device:
@@ -187,7 +187,7 @@ def test_without_anything_to_run_no_process_starts(
 ) -> None:
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
         list(measure(configs(1), Device(), journal=journal, **options))
-        monkeypatch.setattr("nanocheck.harness.pool.Link", None)
+        monkeypatch.setattr("nanocheck.process.pool.Link", None)
         assert len(list(measure(configs(1), Device(), journal=journal, **options))) == 1
 
 

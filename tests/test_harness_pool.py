@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from harness_tasks import descriptors, open_pool, wait_until_gone
 
-from nanocheck.errors import MachineError, RequestError
-from nanocheck.harness.jobs import Deadlines, Job
-from nanocheck.harness.pool import MAX_SERVER_DEATHS
+from nanocheck.core.errors import MachineError, RequestError
+from nanocheck.process.jobs import Deadlines, Job
+from nanocheck.process.pool import MAX_SERVER_DEATHS
 
 
 def echo(value: Any) -> Job:
@@ -272,7 +272,7 @@ def test_when_the_parent_is_killed_nothing_survives(tmp_path: Path) -> None:
     code = (
         "import os, sys, tempfile\n"
         "from harness_tasks import open_pool\n"
-        "from nanocheck.harness.jobs import Job\n"
+        "from nanocheck.process.jobs import Job\n"
         "pool = open_pool(workers=2)\n"
         "one = pool.submit(Job(id='g', task='harness_tasks:grandchild', payload={'then': 'hang'}))\n"
         "def report(*_):\n"

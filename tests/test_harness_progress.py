@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from nanocheck.harness import progress
-from nanocheck.harness.progress import Progress
+from nanocheck.report import progress
+from nanocheck.report.progress import Progress
 
 
 class Terminal(io.StringIO):

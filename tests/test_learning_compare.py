@@ -22,15 +22,15 @@ from made_up_recordings import (
     with_parameter,
 )
 
-from nanocheck.comparing.training import FP32, VERDICTS, K, compare, judge
-from nanocheck.comparing.training_told import told
-from nanocheck.config import StepConfig
-from nanocheck.errors import NanocheckError, RequestError, StoredDataError
-from nanocheck.learning.parting import first_parting
-from nanocheck.learning.recording.file import dumps, load, save
-from nanocheck.learning.recording.recorder import default_configs, plan_of, reference_of
-from nanocheck.learning.tiers import Spread, apart
-from nanocheck.learning.trace import Step, Trace
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import NanocheckError, RequestError, StoredDataError
+from nanocheck.numerics.compare import FP32, VERDICTS, K, compare, judge
+from nanocheck.numerics.divergence import first_parting
+from nanocheck.numerics.recorder import default_configs, plan_of, reference_of
+from nanocheck.numerics.recording import dumps, load, save
+from nanocheck.numerics.tiers import Spread, apart
+from nanocheck.numerics.trace import Step, Trace
+from nanocheck.report.numerics_text import told
 
 #: Changes of a trace of three steps: of a loss by so much, or of a parameter's bytes and where it lies.
 CHANGES = st.one_of(

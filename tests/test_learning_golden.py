@@ -13,16 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_traces import CONFIG, HERE, trace
 
-from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.learning.kept.golden import (
-    K_DRAWS,
-    Curves,
-    Golden,
-    curve_problem,
-    load_golden,
-    save_golden,
-)
-from nanocheck.learning.properties import (
+from nanocheck.core.errors import RequestError, StoredDataError
+from nanocheck.numerics.golden import K_DRAWS, Curves, Golden, curve_problem, load_golden, save_golden
+from nanocheck.numerics.properties import (
     START_BAND,
     decrease_problem,
     overfit_problem,
@@ -30,8 +23,8 @@ from nanocheck.learning.properties import (
     start_problem,
     window_means,
 )
-from nanocheck.learning.tiers import K, Spread
-from nanocheck.learning.trace import Step, Trace, not_finite
+from nanocheck.numerics.tiers import K, Spread
+from nanocheck.numerics.trace import Step, Trace, not_finite
 
 finite = st.floats(min_value=-1e6, max_value=1e6)
 FALLING = tuple(10 - 0.1 * step for step in range(16))

@@ -15,16 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from nanocheck import models
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.learning.language.approach import LUCK, Approach, plans, why_not, with_seed
-from nanocheck.learning.language.distances import Distances, load_distances, save_distances
-from nanocheck.learning.language.source import SYMBOLS, Source, fresh_windows, language, language_tokens
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.trace import Trace
-from nanocheck.learning.training.job import train
-from nanocheck.learning.training.text import tokens_of
+from nanocheck.core import architectures
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError, StoredDataError
+from nanocheck.numerics.language.approach import LUCK, Approach, plans, why_not, with_seed
+from nanocheck.numerics.language.distances import Distances, load_distances, save_distances
+from nanocheck.numerics.language.source import SYMBOLS, Source, fresh_windows, language, language_tokens
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.trace import Trace
+from nanocheck.numerics.training.job import train
+from nanocheck.numerics.training.text import tokens_of
 from nanocheck.step import model
 from nanocheck.step.data import Batches
 
@@ -222,7 +222,7 @@ def test_lost_positions_do_not_approach_the_floor(monkeypatch: pytest.MonkeyPatc
     assert "distance from the floor" in (distance_problem(PLAN, trace) or "")
 
 
-@pytest.mark.parametrize("name", models.NAMES)
+@pytest.mark.parametrize("name", architectures.NAMES)
 def test_every_model_is_evaluated_on_fresh_text(name: str) -> None:
     config = StepConfig.from_dict(
         {

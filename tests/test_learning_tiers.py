@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_traces import HERE, fingerprint, trace
 
-from nanocheck.errors import RequestError, StoredDataError
-from nanocheck.learning.kept.spreads import Measured, load_spreads, save_spreads
-from nanocheck.learning.tiers import K, Spread, close_problem, distance, exact_problem
-from nanocheck.learning.training.figures import fingerprint as taken
-from nanocheck.learning.training.figures import state_sha256
+from nanocheck.core.errors import RequestError, StoredDataError
+from nanocheck.numerics.spreads import Measured, load_spreads, save_spreads
+from nanocheck.numerics.tiers import K, Spread, close_problem, distance, exact_problem
+from nanocheck.numerics.training.step_figures import fingerprint as taken
+from nanocheck.numerics.training.step_figures import state_sha256
 
 SPREAD = Spread(loss=1e-3, grad_norm=1e-2, parameters=1e-4)
 factor = st.floats(0.0, 3.0).filter(lambda value: abs(value - 1) > 0.01)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.config import DTYPES, StepConfig
-from nanocheck.errors import RequestError
-from nanocheck.matrix import load_matrix
+from nanocheck.core.config import DTYPES, StepConfig
+from nanocheck.core.errors import RequestError
+from nanocheck.core.matrix import load_matrix
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.report.data import load
-from nanocheck.results import Record
-from nanocheck.units import GIB, MIB
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Record
+from nanocheck.core.units import GIB, MIB
+from nanocheck.report.report_file import load
 from nanocheck.virtual import card_environment, prepare
 
 ROOT = Path(__file__).parent.parent

@@ -11,8 +11,8 @@ from torch import nn
 from torch._functorch import config as functorch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nanocheck import footprint
-from nanocheck.config import StepConfig
+from nanocheck.core import memory_formulas
+from nanocheck.core.config import StepConfig
 from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.in_backward import UpdateInBackward
@@ -129,11 +129,11 @@ def counted_flops(config: StepConfig) -> int:
 def test_counted_operations_are_the_formulas() -> None:
     plain = counted_flops(SMALL)
     chunked = counted_flops(replace(SMALL, loss="chunked")) - plain
-    assert chunked == footprint.head_flops(SMALL)
+    assert chunked == memory_formulas.head_flops(SMALL)
     # PyTorch counts no attention kernel of the CPU.
     attention = SMALL.n_layer * SMALL.batch * 4 * SMALL.block_size**2 * SMALL.n_embd
     again = counted_flops(replace(SMALL, checkpointing="block")) - plain
-    assert again == footprint.recomputed_block_flops(SMALL) - attention
+    assert again == memory_formulas.recomputed_block_flops(SMALL) - attention
     assert counted_flops(replace(SMALL, checkpointing="selective")) == plain
 
 

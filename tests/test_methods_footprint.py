@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck import footprint
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.pool import Pool
-from nanocheck.shapes import parameter_shapes
+from nanocheck.core import memory_formulas
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.shapes import parameter_shapes
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
 Held = Callable[..., dict[str, int]]
@@ -80,11 +80,13 @@ STATIC = [
 @pytest.mark.parametrize("fields", STATIC, ids=str)
 def test_weights_gradients_and_state_are_the_closed_forms(fields: dict[str, Any], held: Held) -> None:
     each, found = config(**fields), held(**fields)
-    assert found["build 0"] == footprint.weight_bytes(each)
+    assert found["build 0"] == memory_formulas.weight_bytes(each)
     logits = each.batch * each.block_size * each.vocab_size * 2
     rest = found["workspaces"] + batches_bytes(each) + logits + FP32_LOSS
-    assert found["optimizer 1"] - rest == footprint.weight_bytes(each) + footprint.state_bytes(each)
-    gradients = 0 if each.update == "backward" else footprint.gradient_bytes(each)
+    assert found["optimizer 1"] - rest == memory_formulas.weight_bytes(each) + memory_formulas.state_bytes(
+        each
+    )
+    gradients = 0 if each.update == "backward" else memory_formulas.gradient_bytes(each)
     assert found["backward 1"] - found["optimizer 1"] == gradients
 
 
@@ -99,15 +101,17 @@ def test_the_forms_hold_for_nanochat(model: str, held: Held) -> None:
     buffers, rest = set(), set()
     for fields in asked:
         each, found = config(model=model, n_head=2, **fields), held(model=model, n_head=2, **fields)
-        assert found["backward 1"] - found["optimizer 1"] == footprint.gradient_bytes(each)
-        buffers.add(found["build 0"] - footprint.weight_bytes(each))
-        rest.add(found["optimizer 1"] - found["build 0"] - footprint.state_bytes(each))
+        assert found["backward 1"] - found["optimizer 1"] == memory_formulas.gradient_bytes(each)
+        buffers.add(found["build 0"] - memory_formulas.weight_bytes(each))
+        rest.add(found["optimizer 1"] - found["build 0"] - memory_formulas.state_bytes(each))
     assert len(buffers) == len(rest) == 1
 
 
 def test_a_checkpointed_block_keeps_its_input_and_nothing_else(held: Held) -> None:
     two, three = (held(n_layer=layers, checkpointing="block")["forward 0"] for layers in (2, 3))
-    weights = footprint.weight_bytes(config(n_layer=3)) - footprint.weight_bytes(config(n_layer=2))
+    weights = memory_formulas.weight_bytes(config(n_layer=3)) - memory_formulas.weight_bytes(
+        config(n_layer=2)
+    )
     assert three - two - weights == 2 * 64 * 64 * 4
 
 
@@ -124,7 +128,7 @@ def test_a_chunked_loss_saves_about_its_formula(dtype: str, held: Held) -> None:
     # Many tokens and a narrow head: the head's gradient, which only the chunked loss adds up, is small.
     fields = {"vocab_size": 32768, "dtype": dtype, "n_embd": 16, "batch": 8}
     full, chunked = (held(**fields, loss=kind)["backward 1 peak"] for kind in ("full", "chunked"))
-    expected = footprint.chunked_loss_saving(config(**fields))
+    expected = memory_formulas.chunked_loss_saving(config(**fields))
     # The formula is about logits only; gradients of other things are alive at the other peak.
     assert full - chunked == pytest.approx(expected, rel=0.1)
 
@@ -134,7 +138,7 @@ def test_the_backward_update_keeps_a_few_gradients_at_a_time(held: Held) -> None
     # In fp32, for autocast's copies of the weights are alive until their blocks' backward.
     fields = {"vocab_size": 16, "n_layer": 8, "batch": 1, "block_size": 8, "n_embd": 128, "dtype": "fp32"}
     step, backward = (held(**fields, update=kind)["backward 1 peak"] for kind in ("step", "backward"))
-    all_gradients = footprint.gradient_bytes(config(**fields))
+    all_gradients = memory_formulas.gradient_bytes(config(**fields))
     assert step - backward > 0.7 * all_gradients
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from nanocheck import methods
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError, StoredDataError
+from nanocheck.core import methods
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.step.cycle import prepare_checkpoint, read_checkpoint
 from nanocheck.step.loss import chunked_next_token_loss, next_token_loss
 from nanocheck.step.methods.weights import LoraLinear, add_adapters

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.observe import smi
-from nanocheck.units import MIB
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import MIB
+from nanocheck.observe import nvidia_smi
 from nanocheck.virtual import card_environment, prepare
 
-BIN = Path(smi.__file__).parent / "bin"
+BIN = Path(nvidia_smi.__file__).parent / "bin"
 
 _SCRIPT = """
 import ctypes, json, os, subprocess, torch
@@ -60,7 +60,7 @@ def test_a_script_asks_nvidia_smi_and_nvml(tmp_path: Path) -> None:
     told = json.loads(ran.stdout)
     used = (card.context_bytes + (1 << 30)) // MIB
     total = card.usable_bytes["linux"] // MIB
-    assert told["list"] == f"GPU 0: {card.name} (UUID: {smi.UUID})"
+    assert told["list"] == f"GPU 0: {card.name} (UUID: {nvidia_smi.UUID})"
     assert told["csv"].splitlines() == [
         "name, memory.total [MiB], memory.used [MiB], no.such, utilization.gpu [%]",
         f"{card.name}, {total} MiB, {used} MiB, [N/A], 0 %",
@@ -82,7 +82,7 @@ def test_without_a_card_it_fails_as_without_a_driver(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NANOCHECK_CARD", "pending")
-    assert smi.main(["-L"]) == 9
+    assert nvidia_smi.main(["-L"]) == 9
     assert "couldn't communicate" in capsys.readouterr().out
 
 
@@ -94,4 +94,4 @@ def test_exit_codes_are_those_of_nvidia_smi(
 ) -> None:
     device = Device(kind="virtual", gpu=find_gpu("h100"))
     monkeypatch.setenv("NANOCHECK_CARD", card_environment(device)["NANOCHECK_CARD"])
-    assert smi.main(arguments) == code
+    assert nvidia_smi.main(arguments) == code

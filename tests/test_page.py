@@ -15,10 +15,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nanocheck.page import palette, render, timeline
-from nanocheck.page.markup import Markup, join, tag, text
-from nanocheck.page.scale import HEIGHT, WIDTH, event_ticks, memory_ticks
-from nanocheck.units import MIB
+from nanocheck.core.units import MIB
+from nanocheck.report.html import palette, render, timeline
+from nanocheck.report.html.markup import Markup, join, tag, text
+from nanocheck.report.html.scale import HEIGHT, WIDTH, event_ticks, memory_ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "br"}

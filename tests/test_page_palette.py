@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from nanocheck.page import palette
+from nanocheck.report.html import palette
 
 Floats = npt.NDArray[np.float64]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import page_sample
 import pytest
 
-from nanocheck.page import palette, render
+from nanocheck.report.html import palette, render
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason=f"no Chromium on this machine; to install it: {chromium.INSTALL}"

@@ -234,7 +234,9 @@ def test_a_stop_at_the_first_failure_ends_what_runs_and_keeps_the_report(settled
 
 def test_an_interruption_ends_what_runs_and_tells_what_is_known(settled: Project) -> None:
     settled.script(b14={"interrupt": True})
-    result = settled.pytester.runpytest_subprocess("-p", "nanocheck.plugin", "--device", "virtual", "suites/")
+    result = settled.pytester.runpytest_subprocess(
+        "-p", "nanocheck.pytest_plugin.plugin", "--device", "virtual", "suites/"
+    )
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["2 configurations on *", "report on a part of the matrix*"])
     assert settled.lines("closed")
@@ -251,7 +253,7 @@ def test_a_machine_that_cannot_run_anything_stops_the_session_with_its_exit_code
 
 def test_last_failed_runs_only_what_failed(settled: Project) -> None:
     settled.script(b8={"mib": 1})
-    cached = ("-p", "nanocheck.plugin", "--device", "virtual", "suites/")
+    cached = ("-p", "nanocheck.pytest_plugin.plugin", "--device", "virtual", "suites/")
     settled.pytester.runpytest_inprocess(*cached)
     (settled.path / "submitted.txt").unlink()
     result = settled.pytester.runpytest_inprocess(*cached, "--lf")
@@ -311,7 +313,9 @@ def test_an_ini_value_is_the_default_and_an_option_overrules_it(project: Project
 
 
 def test_real_without_a_card_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanocheck.choosing._ASK", 'print(\'{"why": "no NVIDIA driver was found"}\')')
+    monkeypatch.setattr(
+        "nanocheck.core.device_selection._ASK", 'print(\'{"why": "no NVIDIA driver was found"}\')'
+    )
     result = project.run("suites/", device="real")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "--device real: expected NVIDIA GeForce RTX 4070, found none" in result.stderr.str()
@@ -338,7 +342,16 @@ def test_neither_help_nor_collection_imports_torch_or_pandas(project: Project, a
     )
     code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
     result = subprocess.run(
-        [sys.executable, "-c", code, "-p", "nanocheck.plugin", "-p", "no:hypothesispytest", *arguments],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "-p",
+            "nanocheck.pytest_plugin.plugin",
+            "-p",
+            "no:hypothesispytest",
+            *arguments,
+        ],
         cwd=project.path,
         capture_output=True,
         text=True,
@@ -357,4 +370,7 @@ def test_every_option_is_listed_in_the_help(project: Project) -> None:
 
 def test_the_entry_point_has_the_name_that_does_not_clash_with_pytest_plugins() -> None:
     text = (Path(__file__).resolve().parent.parent / "pyproject.toml").read_text()
-    assert '[project.entry-points.pytest11]\n"nanocheck.plugin" = "nanocheck.plugin"' in text
+    assert (
+        '[project.entry-points.pytest11]\n"nanocheck.pytest_plugin.plugin" = "nanocheck.pytest_plugin.plugin"'
+        in text
+    )

@@ -32,7 +32,16 @@ def settled(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
 
 
 def on_two_workers(project: Project) -> pytest.RunResult:
-    options = ("-p", "nanocheck.plugin", "--device", "virtual", "-n", "2", "-p", "no:cacheprovider")
+    options = (
+        "-p",
+        "nanocheck.pytest_plugin.plugin",
+        "--device",
+        "virtual",
+        "-n",
+        "2",
+        "-p",
+        "no:cacheprovider",
+    )
     return project.pytester.runpytest_subprocess(*options, "suites/")
 
 

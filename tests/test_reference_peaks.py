@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.measure import Measurement
-from nanocheck.results import Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.measure.configurations import Measurement
 from nanocheck.virtual.wheels import find_wheels
 
 NOTE_A = {"n_embd": 576, "batch": 16, "accumulation": 32, "dtype": "bf16", "compile": "default"}
@@ -74,7 +74,7 @@ def test_note_a_dies_where_its_author_saw_it_die() -> None:
 
 
 def test_the_buffer_is_read_from_a_line_of_generated_code() -> None:
-    from nanocheck.harness.death import _generated_tensor
+    from nanocheck.measure.step_oom import _generated_tensor
 
     shape = (16384, 50304)
     for line, found in (

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.measure import PRELOAD, TASK
-from nanocheck.harness.pool import Pool
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.measure.configurations import PRELOAD, TASK
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.step.repetition import Repetition
 from nanocheck.virtual import card_environment, prepare
 

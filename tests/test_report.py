@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import DEVICE, ENVIRONMENT, oom_record, peaks, record
 
-from nanocheck.comparison import Comparison
-from nanocheck.config import StepConfig
-from nanocheck.errors import StoredDataError
-from nanocheck.report import cells, data, markdown
-from nanocheck.report.data import Report, Row
+from nanocheck.core.comparison import Comparison
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import StoredDataError
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge
+from nanocheck.report import markdown_cells, memory_report, report_file
+from nanocheck.report.report_file import Report, Row
 from nanocheck.report.section import Section
-from nanocheck.results import Record
-from nanocheck.units import MIB
-from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, judge
 
 EQUAL = Comparison(kind="equal", sentence="equal")
 
@@ -59,7 +59,7 @@ def table_rows(page: str, heading: str) -> list[list[str]]:
 
 
 def test_the_answer_comes_first_and_is_the_largest_safe_batch() -> None:
-    page = markdown.render(report_of(*ladder()))
+    page = memory_report.render(report_of(*ladder()))
     header, line = table_rows(page, "## In ten seconds")
     answer = dict(zip(header, line, strict=True))
     assert answer["largest safe batch"] == "8"
@@ -76,18 +76,18 @@ def test_the_answer_comes_first_and_is_the_largest_safe_batch() -> None:
 
 def test_a_hole_below_the_largest_safe_batch_is_told() -> None:
     batch_6 = record(StepConfig(batch=6), retries=1)
-    header, line = table_rows(markdown.render(report_of(*ladder(), batch_6)), "## In ten seconds")
+    header, line = table_rows(memory_report.render(report_of(*ladder(), batch_6)), "## In ten seconds")
     assert dict(zip(header, line, strict=True))["largest safe batch"] == "8 (but not 6)"
 
 
 def test_nothing_safe_is_said() -> None:
-    page = markdown.render(report_of(oom_record()))
+    page = memory_report.render(report_of(oom_record()))
     assert "No configuration that ran is safe." in page
     assert "none of those run" in page
 
 
 def test_what_died_where_names_request_phase_line_and_shape() -> None:
-    page = markdown.render(report_of(*ladder()))
+    page = memory_report.render(report_of(*ladder()))
     header, line = table_rows(page, "## What died where")
     death = dict(zip(header, line, strict=True))
     assert death["bytes"] == "1,648,361,472"
@@ -97,7 +97,7 @@ def test_what_died_where_names_request_phase_line_and_shape() -> None:
 
 
 def test_every_row_has_its_peaks_headroom_backend_and_provenance() -> None:
-    page = markdown.render(report_of(*ladder()))
+    page = memory_report.render(report_of(*ladder()))
     header, *lines = table_rows(page, "## Every configuration")
     row = dict(zip(header, lines[1], strict=True))
     assert row["peak allocated (MiB)"] == row["peak reserved (MiB)"] == "9,000.00"
@@ -114,7 +114,7 @@ def test_rows_are_grouped_by_model_precision_and_compile() -> None:
         for dtype in ("bf16", "fp16")
         for mode in ("off", "default")
     ]
-    page = markdown.render(report_of(*records))
+    page = memory_report.render(report_of(*records))
     for heading in (
         "### GPT-2 124M (12 layers, 12 heads, 768 wide), bf16, eager",
         "### GPT-2, 12 layers, 12 heads, 576 wide (77 M parameters), fp16, compiled",
@@ -123,10 +123,10 @@ def test_rows_are_grouped_by_model_precision_and_compile() -> None:
 
 
 def test_provenance_is_never_mixed_silently() -> None:
-    pure = markdown.render(report_of(*ladder()))
+    pure = memory_report.render(report_of(*ladder()))
     assert "Numbers of different provenance" not in pure
     capped = {**DEVICE, "capped_from": "NVIDIA L40S"}
-    mixed = markdown.render(
+    mixed = memory_report.render(
         report_of(*ladder(), record(StepConfig(batch=8), provenance="measured", device=capped))
     )
     assert "**Numbers of different provenance stand in this report: look at the column.**" in mixed
@@ -136,7 +136,7 @@ def test_provenance_is_never_mixed_silently() -> None:
 
 
 def test_a_crash_is_no_answer_and_says_why() -> None:
-    page = markdown.render(
+    page = memory_report.render(
         report_of(*ladder(), record(StepConfig(batch=2), outcome="crashed", detail="boom | <b>\n"))
     )
     header, line = table_rows(page, "## No answer")
@@ -144,7 +144,7 @@ def test_a_crash_is_no_answer_and_says_why() -> None:
 
 
 def test_a_part_and_notes_and_environment_and_limits_are_told() -> None:
-    page = markdown.render(
+    page = memory_report.render(
         report_of(*[replace(each, notes=("attention fell back",)) for each in ladder()], whole=False)
     )
     assert "**Only a part of the matrix ran.**" in page
@@ -161,13 +161,13 @@ def test_a_part_and_notes_and_environment_and_limits_are_told() -> None:
 
 
 def test_an_empty_report_is_a_page() -> None:
-    assert "nothing ran" in markdown.render(report_of())
+    assert "nothing ran" in memory_report.render(report_of())
 
 
 def test_the_report_is_a_pure_function(tmp_path: Path) -> None:
     report = report_of(*ladder())
-    assert markdown.render(report) == markdown.render(report_of(*ladder()))
-    assert data.dumps(report) == data.dumps(report_of(*ladder()))
+    assert memory_report.render(report) == memory_report.render(report_of(*ladder()))
+    assert report_file.dumps(report) == report_file.dumps(report_of(*ladder()))
 
 
 # --- nothing breaks out of a table ------------------------------------------------------------------------
@@ -175,21 +175,21 @@ def test_the_report_is_a_pure_function(tmp_path: Path) -> None:
 
 @given(st.text())
 def test_a_cell_is_one_line_without_markup_or_control_bytes(text: str) -> None:
-    cell = cells.escape(text)
+    cell = markdown_cells.escape(text)
     assert not set(cell) & set("|<>\n\r\t`*[]~\\$\x00\x1b\x7f\u2028\u202e")
     assert cell.isprintable() or cell == ""
 
 
 @given(st.lists(st.text(), min_size=3, max_size=3))
 def test_a_table_keeps_its_shape_whatever_it_holds(texts: list[str]) -> None:
-    lines = cells.table(pd.DataFrame([dict(zip("abc", texts, strict=True))])).splitlines()
+    lines = markdown_cells.table(pd.DataFrame([dict(zip("abc", texts, strict=True))])).splitlines()
     assert len(lines) == 3
     assert len({line.count("|") for line in lines}) == 1
 
 
 @pytest.mark.parametrize("text", ["1e5", "007", "nan", "inf", "1_000", "-0"])
 def test_numbers_stay_as_they_were_written(text: str) -> None:
-    assert f" {text} " in cells.table(pd.DataFrame([{"x": text}]))
+    assert f" {text} " in markdown_cells.table(pd.DataFrame([{"x": text}]))
 
 
 def test_hostile_output_of_a_child_stays_text() -> None:
@@ -198,7 +198,7 @@ def test_hostile_output_of_a_child_stays_text() -> None:
     hostile = replace(
         hostile, oom=replace(hostile.oom, line="a | <script>alert(1)</script>\n# heading\x1b[31m`")
     )
-    page = markdown.render(report_of(hostile))
+    page = memory_report.render(report_of(hostile))
     assert "<script>" not in page
     assert "\x1b" not in page
     assert "\n# heading" not in page
@@ -210,15 +210,15 @@ def test_hostile_output_of_a_child_stays_text() -> None:
 def test_the_json_holds_everything_but_wall_times_and_comes_back(tmp_path: Path) -> None:
     report = report_of(*ladder())
     path = tmp_path / "rtx4070.json"
-    path.write_text(data.dumps(report))
+    path.write_text(report_file.dumps(report))
     stored = json.loads(path.read_text())
     assert (stored["schema"], stored["date"], len(stored["environments"])) == (1, "2026-11-22", 1)
     assert stored["environments"][0] == ENVIRONMENT
-    back = data.load(path)
+    back = report_file.load(path)
     assert back == replace(
         report, rows=tuple(replace(row, record=replace(row.record, seconds={})) for row in report.rows)
     )
-    assert markdown.render(back) == markdown.render(report)
+    assert memory_report.render(back) == memory_report.render(report)
     assert sum('"verdict"' in line for line in path.read_text().splitlines()) == 4
 
 
@@ -234,9 +234,9 @@ def test_the_json_holds_everything_but_wall_times_and_comes_back(tmp_path: Path)
 )
 def test_a_damaged_report_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
     path = tmp_path / "report.json"
-    path.write_text(data.dumps(report_of(*ladder())).replace(old, new, 1))
+    path.write_text(report_file.dumps(report_of(*ladder())).replace(old, new, 1))
     with pytest.raises(StoredDataError, match=said):
-        data.load(path)
+        report_file.load(path)
 
 
 def test_a_section_is_the_same_page_after_it_was_stored(tmp_path: Path) -> None:
@@ -244,9 +244,9 @@ def test_a_section_is_the_same_page_after_it_was_stored(tmp_path: Path) -> None:
     section = Section(title="Animals", paragraphs=("two", "of them"), rows=rows, right=("ant",), more="a.md")
     report = report_of(*ladder(), sections=(section, Section(title="None", paragraphs=())))
     path = tmp_path / "report.json"
-    path.write_text(data.dumps(report))
-    assert markdown.render(data.load(path)) == markdown.render(report)
-    assert table_rows(markdown.render(report), "## Animals")[0] == ["zebra", "ant"]
+    path.write_text(report_file.dumps(report))
+    assert memory_report.render(report_file.load(path)) == memory_report.render(report)
+    assert table_rows(memory_report.render(report), "## Animals")[0] == ["zebra", "ant"]
     path.write_text(path.read_text().replace('["1", "2"]', '["1"]'))
     with pytest.raises(StoredDataError, match="malformed report"):
-        data.load(path)
+        report_file.load(path)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import oom_record, record
 
-from nanocheck.comparison import Comparison
-from nanocheck.config import StepConfig
-from nanocheck.report import summary
-from nanocheck.report.data import Report, Row
-from nanocheck.verdicts import judge
+from nanocheck.core.comparison import Comparison
+from nanocheck.core.config import StepConfig
+from nanocheck.core.verdict import judge
+from nanocheck.report import ci_summary
+from nanocheck.report.report_file import Report, Row
 
 REGRESSED = Comparison(kind="regressed", sentence="worse: 50%\nby far", mend="pytest --update-baselines")
 
@@ -27,11 +27,11 @@ def report(each: list[Row]) -> Report:
 def test_one_counted_sentence() -> None:
     died = oom_record()
     both = [*rows(2), Row(record=died, verdict=judge(died), comparison=Comparison(kind="equal", sentence=""))]
-    assert summary.sentence(report(both)) == (
+    assert ci_summary.sentence(report(both)) == (
         "3 configurations on NVIDIA GeForce RTX 4070 (VIRTUAL): 2 safe, 1 oom; "
         "baselines: 1 equal, 2 regressed"
     )
-    assert summary.sentence(report(rows(1))).startswith("1 configuration on ")
+    assert ci_summary.sentence(report(rows(1))).startswith("1 configuration on ")
 
 
 def test_failures_are_what_fails_a_suite() -> None:
@@ -40,12 +40,12 @@ def test_failures_are_what_fails_a_suite() -> None:
     crashed = record(StepConfig(batch=9), outcome="crashed")
     died = oom_record()
     bad = [Row(record=crashed, verdict=judge(crashed)), *rows(1)]
-    assert summary.failures(report([*good, *stale, Row(record=died, verdict=judge(died)), *bad])) == bad
+    assert ci_summary.failures(report([*good, *stale, Row(record=died, verdict=judge(died)), *bad])) == bad
 
 
 @given(count=st.integers(0, 40))
 def test_at_most_ten_annotations_and_none_is_forgotten(count: int) -> None:
-    lines = summary.annotate(rows(count), file="reports/a,b.md")
+    lines = ci_summary.annotate(rows(count), file="reports/a,b.md")
     assert len(lines) == min(count, 10)
     assert all(
         line.startswith("::error file=reports/a%2Cb.md,title=nanocheck") and "\n" not in line
@@ -56,7 +56,7 @@ def test_at_most_ten_annotations_and_none_is_forgotten(count: int) -> None:
 
 
 def test_an_annotation_is_escaped_and_carries_the_command() -> None:
-    (line,) = summary.annotate(rows(1))
+    (line,) = ci_summary.annotate(rows(1))
     assert line == (
         "::error title=nanocheck%3A gpt2-768-b1-a1-bf16-eager::"
         "worse: 50%25%0Aby far (pytest --update-baselines)"
@@ -72,8 +72,8 @@ def test_the_job_summary_never_passes_the_limit_and_is_cut_at_a_line(
     lines: int, text: str, room: int
 ) -> None:
     page = f"{text}\n" * lines
-    short = summary.job_summary(report(rows(1)), page, room_bytes=room)
-    whole = f"{summary.sentence(report(rows(1)))}.\n\n{page}"
+    short = ci_summary.job_summary(report(rows(1)), page, room_bytes=room)
+    whole = f"{ci_summary.sentence(report(rows(1)))}.\n\n{page}"
     assert len(short.encode()) <= room
     if len(whole.encode()) <= room:
         assert short == whole
@@ -84,5 +84,5 @@ def test_the_job_summary_never_passes_the_limit_and_is_cut_at_a_line(
 
 def test_the_limit_is_githubs() -> None:
     page = "x" * 99 + "\n"
-    short = summary.job_summary(report(rows(1)), page * 20_000)
+    short = ci_summary.job_summary(report(rows(1)), page * 20_000)
     assert 1024 * 1024 - 200 < len(short.encode()) < 1024 * 1024

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from observing import Seen, observe
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
 from nanocheck.virtual import card_environment, prepare
 
 CLIENTS = Path(__file__).parent / "clients"

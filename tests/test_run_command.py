@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from nanocheck.commands import run as verb
-from nanocheck.device import Device
-from nanocheck.errors import RequestError
-from nanocheck.gpus import find_gpu
-from nanocheck.run import stacks
-from nanocheck.run.environment import child_environment
-from nanocheck.run.launch import Ended
-from nanocheck.run.request import Request, parse_duration
-from nanocheck.units import GIB, MIB
+from nanocheck.cli import run as verb
+from nanocheck.core.device import Device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import GIB, MIB
+from nanocheck.measure.command_environment import child_environment
+from nanocheck.measure.request import Request, parse_duration
+from nanocheck.process import stack_dump
+from nanocheck.process.launch import Ended
 
 #: 64 MiB of weights, as much again for gradients, twice as much for AdamW, and activations by the batch.
 TRAIN = """
@@ -124,20 +124,20 @@ def test_the_batch_that_fits_is_found_by_running_it(train: Path) -> None:
 
 
 def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
-    from nanocheck.gpus import load_catalog
-    from nanocheck.run import cards
+    from nanocheck.core.gpus import load_catalog
+    from nanocheck.search import every_card
 
     catalog = load_catalog()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            cards, "load_catalog", lambda _: {name: catalog[name] for name in ("rtx4090", "rtx4070")}
+            every_card, "load_catalog", lambda _: {name: catalog[name] for name in ("rtx4090", "rtx4070")}
         )
         patch.chdir(train)
         command = [sys.executable, "train.py", "--batch_size=300000"]
-        found = cards.on_every_card(request(command=command), lambda *_: None)
+        found = every_card.on_every_card(request(command=command), lambda *_: None)
     assert (found["fits"], found["oom"], found["no_answer"]) == (["rtx4090"], ["rtx4070"], [])
     assert [row["provenance"] for row in found["cards"]] == ["virtual", "virtual"]
-    shown = cards.text(found)
+    shown = every_card.text(found)
     assert "fits on: rtx4090\nout of memory on: rtx4070\n" in shown
 
 
@@ -284,7 +284,7 @@ def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
     assert found["PATH"].endswith("observe/bin:/bin")
     assert found["NANOCHECK_RUN"] == str(tmp_path)
     assert found["NANOCHECK_RUN_STEPS"] == "7"
-    assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stacks.SIGNAL)
+    assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stack_dump.SIGNAL)
     assert found["CUDA_VISIBLE_DEVICES"] == "0"
     assert "libcuda.so.1" in found["LD_PRELOAD"]
     assert "RTX 4070" in found["NANOCHECK_CARD"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.errors import RequestError
-from nanocheck.run.interpreter import check_interpreter, interpreter_of
+from nanocheck.core.errors import RequestError
+from nanocheck.measure.interpreter import check_interpreter, interpreter_of
 
 HERE = Path(sys.executable)
 

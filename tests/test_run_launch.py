@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from launching import Launched
 
-from nanocheck.errors import RequestError
-from nanocheck.run import stacks
-from nanocheck.run.start import find_program
+from nanocheck.core.errors import RequestError
+from nanocheck.process import stack_dump
+from nanocheck.process.spawn import find_program
 
 
 def test_an_exit_code_is_kept(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_broken_pipe_ends_it_quietly(tmp_path: Path) -> None:
 def test_a_hang_is_interrupted_and_says_where(tmp_path: Path) -> None:
     script = f"""
         import faulthandler, os, time
-        faulthandler.register({stacks.SIGNAL}, file=open(f"stack-{{os.getpid()}}.txt", "w"))
+        faulthandler.register({stack_dump.SIGNAL}, file=open(f"stack-{{os.getpid()}}.txt", "w"))
         def wait_for_the_loss():
             try:
                 while True:
@@ -89,9 +89,9 @@ def test_a_hang_is_interrupted_and_says_where(tmp_path: Path) -> None:
 
 def test_a_process_that_does_not_catch_the_stack_signal_is_not_killed_by_it(tmp_path: Path) -> None:
     (tmp_path / f"stack-{os.getpid()}.txt").touch()
-    from nanocheck.run.tree import Process
+    from nanocheck.process.process_tree import Process
 
-    stacks.ask(tmp_path, [Process(os.getpid(), 0, 0, "R")])  # this very test would die
+    stack_dump.ask(tmp_path, [Process(os.getpid(), 0, 0, "R")])  # this very test would die
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_process_that_does_not_catch_the_stack_signal_is_not_killed_by_it(tmp_
     ],
 )
 def test_the_innermost_line_of_the_scripts_own(text: str, place: str | None) -> None:
-    assert stacks.innermost(text) == place
+    assert stack_dump.innermost(text) == place
 
 
 def test_an_answered_process_gets_time_to_end_itself(tmp_path: Path) -> None:

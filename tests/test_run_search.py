@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.errors import RequestError
-from nanocheck.run.batch import find_batch
-from nanocheck.run.search import is_expandable, search, with_expandable
-from nanocheck.run.trials import MOST, Trial, conclusions, text
-from nanocheck.units import MIB
+from nanocheck.core.errors import RequestError
+from nanocheck.core.units import MIB
+from nanocheck.search.batch_argument import find_batch
+from nanocheck.search.candidates import MOST, Trial, conclusions, text
+from nanocheck.search.suggest import is_expandable, search, with_expandable
 
 CAPACITY, CONTEXT = 1000 * MIB, 100 * MIB
 

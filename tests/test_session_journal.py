@@ -10,8 +10,8 @@ import pytest
 from fake_measuring import Fake
 from plugin_project import IDS, Project
 
-from nanocheck import fingerprint as fingerprints
-from nanocheck.harness.journal import Journal
+from nanocheck.core import fingerprint as fingerprints
+from nanocheck.process.journal import Journal
 
 
 class Journaled(Fake):
@@ -28,7 +28,7 @@ class Journaled(Fake):
 
         class Kept:
             def result(self) -> Any:
-                from nanocheck.results import Record
+                from nanocheck.core.result import Record
 
                 if config.id in journal:
                     return Record.from_dict(journal.get(config.id))
@@ -42,7 +42,7 @@ class Journaled(Fake):
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(pytester, monkeypatch)
-    monkeypatch.setattr("nanocheck.session.Measurement", Journaled)
+    monkeypatch.setattr("nanocheck.pytest_plugin.session.Measurement", Journaled)
     (made.path / "conftest.py").write_text("")
     return made
 
@@ -102,7 +102,7 @@ def test_any_change_of_nanochecks_own_sources_changes_the_fingerprint(
     (tmp_path / "step").mkdir()
     source = tmp_path / "step" / "model.py"
     source.write_text("loss / accumulation\n")
-    monkeypatch.setattr(fingerprints, "__file__", str(tmp_path / "fingerprint.py"))
+    monkeypatch.setattr(fingerprints, "__file__", str(tmp_path / "core" / "fingerprint.py"))
     before = fingerprints.fingerprint()
     assert before == fingerprints.fingerprint()
     assert json.loads(json.dumps(before)) == before

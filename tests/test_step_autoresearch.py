@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 import torch
 
-from nanocheck import footprint
-from nanocheck.advise import axes, paste
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.errors import RequestError
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.measure import Measurement
-from nanocheck.methods import clips
-from nanocheck.shapes import parameter_shapes
+from nanocheck.core import memory_formulas
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.methods import clips
+from nanocheck.core.shapes import parameter_shapes
+from nanocheck.measure.configurations import Measurement
+from nanocheck.report import script_settings
+from nanocheck.search import training_variants
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW
 from nanocheck.step.recipes import recipe_of
 from nanocheck.step.run import RunOutcome, run_step
@@ -61,7 +62,7 @@ def test_shapes_and_bytes_are_the_closed_forms(depth: int, dtype: str) -> None:
     weights = list(recipe_of(config).blank(config).parameters())
     assert sorted(tuple(each.shape) for each in weights) == sorted(parameter_shapes(config))
     assert sum(each.numel() for each in weights) == config.parameters
-    assert sum(each.nbytes for each in weights) == footprint.weight_bytes(config)
+    assert sum(each.nbytes for each in weights) == memory_formulas.weight_bytes(config)
 
 
 @pytest.mark.parametrize("depth", [1, 4])
@@ -120,12 +121,16 @@ def test_it_learns_and_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_told_as_lines_of_train_py() -> None:
-    told = paste.lines(axes.script(D8))
+    told = script_settings.lines(training_variants.script(D8))
     assert told["lines"] == ["DEPTH = 8", "DEVICE_BATCH_SIZE = 64", "TOTAL_BATCH_SIZE = 524288"]
     assert told["changes"] == []
-    assert axes.expressible(axes.script(D8))
-    assert not axes.expressible(replace(axes.script(D8), dtype="fp16", optimizer="adamw-8bit"))
-    assert any("MAX_SEQ_LEN = 1024" in each for each in paste.lines(replace(D8, block_size=1024))["notes"])
+    assert training_variants.expressible(training_variants.script(D8))
+    assert not training_variants.expressible(
+        replace(training_variants.script(D8), dtype="fp16", optimizer="adamw-8bit")
+    )
+    assert any(
+        "MAX_SEQ_LEN = 1024" in each for each in script_settings.lines(replace(D8, block_size=1024))["notes"]
+    )
 
 
 def peaks(*configs: StepConfig) -> list[tuple[int, int]]:

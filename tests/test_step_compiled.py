@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch._inductor import config as inductor
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.run import RunOutcome, run_step
 
 SMALL = StepConfig(n_layer=1, n_head=2, n_embd=32, block_size=16, vocab_size=256, batch=4, dtype="fp32")

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError, StoredDataError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.step.cycle import prepare_checkpoint, read_checkpoint, write_checkpoint
 from nanocheck.step.model import GPT, initialise
 from nanocheck.step.run import run_step

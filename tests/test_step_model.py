@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.model import GPT, initialise
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other longer than they compute

@@ -13,10 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
 from nanocheck.step.cycle import prepare_checkpoint
-from nanocheck.step.facts import sdpa_backend
 from nanocheck.step.nanochat import muon_2025, muon_2026
 from nanocheck.step.nanochat.release_2025 import Nanochat2025
 from nanocheck.step.nanochat.release_2026 import Nanochat2026
@@ -25,6 +24,7 @@ from nanocheck.step.nanochat.training import NanochatTraining
 from nanocheck.step.nanochat.windows import attention, window_lengths
 from nanocheck.step.recipes import recipe_of
 from nanocheck.step.run import RunOutcome, run_step
+from nanocheck.step.torch_facts import sdpa_backend
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other longer than they compute
 

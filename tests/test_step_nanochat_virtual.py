@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.measure import Measurement
-from nanocheck.results import Record
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.measure.configurations import Measurement
 from nanocheck.virtual.wheels import find_wheels
 
 TINY = {"n_layer": 2, "n_head": 2, "n_embd": 64, "vocab_size": 512, "block_size": 256, "batch": 2}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 from nanocheck.step import text
 from nanocheck.step.text import gpt2_encoding, gpt2_tokens, python_help
 
@@ -51,7 +51,7 @@ def test_neither_network_nor_torch_nor_cache_is_needed(
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     assert gpt2_encoding().encode("hello world") == [31373, 995]
     assert list(tmp_path.iterdir()) == []
-    modules = "nanocheck.step.text, nanocheck.learning.kept.golden, nanocheck.learning.training.runs"
+    modules = "nanocheck.step.text, nanocheck.numerics.golden, nanocheck.numerics.training.runs"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 

@@ -11,14 +11,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
 from nanocheck.step.data import Batches
-from nanocheck.step.facts import cublas_workspace_bytes, refuse_on_virtual_gpu, sdpa_backend
 from nanocheck.step.model import GPT
 from nanocheck.step.optimizer import build_optimizer
 from nanocheck.step.precision import allow_tf32, autocast, compute_dtype, grad_scaler
 from nanocheck.step.run import RunOutcome, run_step
+from nanocheck.step.torch_facts import cublas_workspace_bytes, refuse_on_virtual_gpu, sdpa_backend
 from nanocheck.step.training import Training
 
 torch.set_num_threads(1)  # two threads on a busy machine wait for each other longer than they compute

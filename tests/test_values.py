@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.pool import Pool
-from nanocheck.observe import values
-from nanocheck.units import MIB
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import MIB
+from nanocheck.observe import placeholder_values
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
 Run = Callable[..., Any]
@@ -134,6 +134,10 @@ def test_on_no_virtual_gpu_nothing_is_installed() -> None:
     import torch
 
     before = torch.Tensor.to
-    assert not values.install()
+    assert not placeholder_values.install()
     assert torch.Tensor.to is before
-    assert (values.made_up(), values.sizes_made_up(), values.first_place()) == (0, 0, None)
+    assert (
+        placeholder_values.made_up(),
+        placeholder_values.sizes_made_up(),
+        placeholder_values.first_place(),
+    ) == (0, 0, None)

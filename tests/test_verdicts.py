@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import DEVICE, oom_record, peaks, record
 
-from nanocheck.config import StepConfig
-from nanocheck.results import Record
-from nanocheck.units import MIB
-from nanocheck.verdicts import DEFAULT_MARGIN_BYTES, judge, leaks
+from nanocheck.core.config import StepConfig
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge, leaks
 
 AVAILABLE = DEVICE["capacity_bytes"] - DEVICE["context_bytes"]  # type: ignore[operator]
 

@@ -18,9 +18,9 @@ import pytest
 from allocator_blocks import MIB
 from harness_tasks import open_pool
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.process.jobs import Job
 from nanocheck.virtual import card_environment, prepare
 
 EVENTS = int(os.environ.get("NANOCHECK_ALLOCATOR_EVENTS", "4000"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 from nanocheck.virtual import build as building
 from nanocheck.virtual.build import build_library, cache_folder, find_compiler
 from nanocheck.virtual.symbols import driver_symbols, needed_symbols

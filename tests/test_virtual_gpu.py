@@ -8,10 +8,10 @@ from importlib import metadata
 import pytest
 
 from conftest import OnVirtual
-from nanocheck.gpus import find_gpu, load_catalog
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.pool import Pool
-from nanocheck.units import GIB, MIB
+from nanocheck.core.gpus import find_gpu, load_catalog
+from nanocheck.core.units import GIB, MIB
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import source_hash
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, TASK
-from nanocheck.harness.pool import Pool
-from nanocheck.units import MIB
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import MIB
+from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
 CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from client_runs import TORCHRUN, run_client, told
 
-from nanocheck.units import MIB
+from nanocheck.core.units import MIB
 
 
 def test_one_process_exchanges_true_values_with_itself(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import torch._inductor.config
 from observing import observe
 from torch._functorch._aot_autograd import graph_compile
 
-from nanocheck.virtual import waits
+from nanocheck.observe import waits
 
 SCRIPT = """
     import gc

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe import values
-from nanocheck.virtual import child, kernels
+from nanocheck.observe import introspect, placeholder_values, uncompiled_kernels
 
 Emit = Callable[[str, Any], None]
 
@@ -21,7 +20,7 @@ def _leave_zeros(like: torch.Tensor) -> None:
 
 
 def written(payload: Any, emit: Emit) -> Any:
-    values.install()
+    placeholder_values.install()
     tokens = torch.tensor([3, 1, 4, 1, 5], device="cuda")
     tokens * 2
     tokens.sum()
@@ -36,13 +35,13 @@ def written(payload: Any, emit: Emit) -> Any:
     told["copied"] = tokens.clone().tolist()
     told["step"] = [int(each) for each in torch.arange(3).cuda()]
     told["compared"] = [bool(counter == 0), bool(counter > 0), bool(tokens[0] == 3), bool(tokens[0] > 3)]
-    told["made up"] = values.made_up()
+    told["made up"] = placeholder_values.made_up()
     return told
 
 
 def computed(dtype: str, emit: Emit) -> Any:
     """Each operation writes into a block where an earlier tensor left zeros."""
-    values.install()
+    placeholder_values.install()
     a = torch.ones(4, 4, device="cuda", dtype=getattr(torch, dtype))
     b = torch.ones_like(a)
     labels = torch.tensor([0, 1, 2, 3], device="cuda")
@@ -89,11 +88,11 @@ def computed(dtype: str, emit: Emit) -> Any:
             or a.tolist() != [[1.0] * 4] * 4
         ):
             wrong[name] = [result.tolist(), a.tolist()]
-    return {"wrong": wrong, "made up": values.made_up() > 0}
+    return {"wrong": wrong, "made up": placeholder_values.made_up() > 0}
 
 
 def health(dtype: str, emit: Emit) -> Any:
-    values.install()
+    placeholder_values.install()
     x = torch.randn(1000, device="cuda", dtype=getattr(torch, dtype))
     norm = x.norm()
     parameter = torch.nn.Parameter(x.clone())
@@ -115,29 +114,29 @@ def health(dtype: str, emit: Emit) -> Any:
 
 
 def sizes(payload: Any, emit: Emit) -> Any:
-    values.install()
+    placeholder_values.install()
     x = torch.randn(1000, device="cuda")
     _leave_zeros(x)
     shapes = [list((x > 0).nonzero().shape), list(x[x > 0].shape), list(torch.unique(x).shape)]
     return {
         "shapes": shapes,
-        "sizes": values.sizes_made_up(),
-        "values": values.made_up(),
+        "sizes": placeholder_values.sizes_made_up(),
+        "values": placeholder_values.made_up(),
         "text": repr(x[:2]),
     }
 
 
 def place(payload: Any, emit: Emit) -> Any:
-    values.install()
-    before = values.first_place()
+    placeholder_values.install()
+    before = placeholder_values.first_place()
     x = torch.randn(8, device="cuda")
     exec(compile("x.mean().item()", "/somewhere/train.py", "exec"), {"x": x})
-    return [before, values.first_place(), values.made_up()]
+    return [before, placeholder_values.first_place(), placeholder_values.made_up()]
 
 
 def ratio(payload: Any, emit: Emit) -> Any:
     """nanochat's bits per byte: sums of counts on the GPU, one divided by the other."""
-    values.install()
+    placeholder_values.install()
     nats = torch.tensor(0.0, dtype=torch.float32, device="cuda")
     count = torch.tensor(0, dtype=torch.int64, device="cuda")
     lengths = torch.ones(50, dtype=torch.int64, device="cuda")
@@ -153,7 +152,7 @@ def elsewhere(payload: Any, emit: Emit) -> Any:
     """Everything that is not a plain tensor of the card behaves as before."""
     from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-    values.install()
+    placeholder_values.install()
     told: dict[str, Any] = {"cpu": [torch.tensor([0.0, 2.0]).tolist(), torch.zeros(()).item()]}
     with FakeTensorMode():
         fake = torch.empty(3, device="cuda")
@@ -176,9 +175,9 @@ def elsewhere(payload: Any, emit: Emit) -> Any:
 def training(payload: dict[str, Any], emit: Emit) -> Any:
     """A short fp16 training; what the allocator did, with and without the policy."""
     if payload["policy"]:
-        values.install()
+        placeholder_values.install()
     torch.manual_seed(0)
-    kernels.install()
+    uncompiled_kernels.install()
     model: Any = torch.nn.Sequential(
         torch.nn.Linear(64, 256), torch.nn.GELU(), torch.nn.Linear(256, 64)
     ).cuda()
@@ -204,7 +203,7 @@ def training(payload: dict[str, Any], emit: Emit) -> Any:
 
 def captured(payload: Any, emit: Emit) -> Any:
     """A read inside a captured region is an error on a real card."""
-    values.install()
+    placeholder_values.install()
     weight = torch.ones(4, 4, device="cuda")
     weight.sum().item()
     try:
@@ -217,8 +216,8 @@ def captured(payload: Any, emit: Emit) -> Any:
 
 def compiled_kernels(payload: Any, emit: Emit) -> Any:
     """Kernels that Inductor never compiles overwrite, too."""
-    kernels.install()
-    values.install()
+    uncompiled_kernels.install()
+    placeholder_values.install()
 
     def step(x: torch.Tensor, total: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         y = (x * 2).relu()
@@ -236,8 +235,8 @@ def compiled_kernels(payload: Any, emit: Emit) -> Any:
 
 def peak(payload: Any, emit: Emit) -> Any:
     torch.cuda.init()
-    at_start = child.peak_used_bytes()
+    at_start = introspect.peak_used_bytes()
     big = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
     del big
     torch.cuda.empty_cache()
-    return [at_start, child.peak_used_bytes(), torch.cuda.mem_get_info()]
+    return [at_start, introspect.peak_used_bytes(), torch.cuda.mem_get_info()]

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from nanocheck.units import GIB, MIB
-from nanocheck.virtual import child
+from nanocheck.core.units import GIB, MIB
+from nanocheck.observe import introspect
 
 Emit = Callable[[str, Any], None]
 
@@ -27,7 +27,7 @@ def properties(payload: Any, emit: Emit) -> Any:
         "total": total,
         "free": free,
         "count": torch.cuda.device_count(),
-        "version": child.version(),
+        "version": introspect.version(),
     }
 
 
@@ -195,7 +195,7 @@ def attention(dtype: str, emit: Emit) -> Any:
     weight @ weight
     node = type(out.grad_fn).__name__
     out.sum().backward()
-    return {"node": node, "launched": child.attention_backend()}
+    return {"node": node, "launched": introspect.attention_backend()}
 
 
 def workspaces(payload: Any, emit: Emit) -> Any:

@@ -4,7 +4,3 @@ Pure functions over plain data, in one direction::
 
     journals --reading--> Observation --replay--> Allocations --phases, groups, places--> Answer
 """
-
-from nanocheck.attribution.answer import answer
-
-__all__ = ["answer"]

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from nanocheck.attribution.event_reader import Frame, Observation
 from nanocheck.attribution.phases import Band
 from nanocheck.attribution.places import Places
-from nanocheck.attribution.reading import Frame, Observation
 from nanocheck.attribution.replay import Allocation
 
 #: Group and shape.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nanocheck.attribution import groups as grouping
-from nanocheck.attribution.reading import Observation
+from nanocheck.attribution.event_reader import Observation
 
 
 def notes_of(

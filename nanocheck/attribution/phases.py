@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanocheck.attribution.reading import Frame, Mark, Observation
+from nanocheck.attribution.event_reader import Frame, Mark, Observation
 
 PHASES = ("build", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 _MODULE_CALL = ("_call_impl", "_wrapped_call_impl")

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from nanocheck.attribution.reading import Frame, Observation
-from nanocheck.observe.frames import is_library
+from nanocheck.attribution.event_reader import Frame, Observation
+from nanocheck.observe.library_frames import is_library
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
 _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")

@@ -8,17 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nanocheck.choosing import choose_device
 from nanocheck.claims.quantities import Asked
-from nanocheck.device import PLATFORMS, Device
-from nanocheck.errors import RequestError
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.measure import Measurement
-from nanocheck.harness.pool import Observer
-from nanocheck.results import Record
+from nanocheck.core.device import PLATFORMS, Device
+from nanocheck.core.device_selection import choose_device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Record
+from nanocheck.measure.configurations import Measurement
+from nanocheck.process.pool import Observer
 
 if TYPE_CHECKING:
-    from nanocheck.hooks import Measuring
+    from nanocheck.pytest_plugin.hooks import Measuring
 
 #: How often several devices are asked for news.
 _SECONDS_BETWEEN = 0.05

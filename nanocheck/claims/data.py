@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanocheck import __version__, units
+from nanocheck import __version__
 from nanocheck.claims.judging import Finding
 from nanocheck.claims.quantities import VERDICTS, Ledger
-from nanocheck.device import Device
-from nanocheck.errors import StoredDataError
-from nanocheck.stored import read_json
+from nanocheck.core import units
+from nanocheck.core.device import Device
+from nanocheck.core.errors import StoredDataError
+from nanocheck.core.files import read_json
 
 SCHEMA = 1
 

@@ -20,8 +20,8 @@ from nanocheck.claims.quantities import (
     Run,
 )
 from nanocheck.claims.words import fields_of, fill
-from nanocheck.errors import RequestError
-from nanocheck.results import Record
+from nanocheck.core.errors import RequestError
+from nanocheck.core.result import Record
 
 Records = Mapping[Asked, Record]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanocheck.claims.amounts import BYTES, COUNT, Dimension, Unknown, Value, exactly
-from nanocheck.config import StepConfig
-from nanocheck.gpus import Gpu
-from nanocheck.results import Record
-from nanocheck.units import MIB
-from nanocheck.verdicts import judge
+from nanocheck.core.config import StepConfig
+from nanocheck.core.gpus import Gpu
+from nanocheck.core.result import Record
+from nanocheck.core.units import MIB
+from nanocheck.core.verdict import judge
 
 _OUTCOMES = ("completed", "oom")
 

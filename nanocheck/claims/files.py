@@ -50,10 +50,10 @@ from nanocheck.claims.quantities import (
     Run,
 )
 from nanocheck.claims.reading import Table, read_toml
-from nanocheck.config import StepConfig
-from nanocheck.errors import NanocheckError, RequestError
-from nanocheck.gpus import DEFAULT_GPU, find_gpu
-from nanocheck.units import parse_size_of
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import NanocheckError, RequestError
+from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
+from nanocheck.core.units import parse_size_of
 
 #: The claims that come with nanocheck.
 BUILT_IN = Path(__file__).with_name("ledger")

@@ -10,9 +10,9 @@ from nanocheck.claims.amounts import AmountError, Value
 from nanocheck.claims.evaluation import Evaluation, Records, needed, used, verdict
 from nanocheck.claims.quantities import Asked, Card, Claim, Formula, Given, Ledger, Run
 from nanocheck.claims.words import fill, show, unit_of
-from nanocheck.device import Device
-from nanocheck.errors import RequestError
-from nanocheck.units import mib
+from nanocheck.core.device import Device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.units import mib
 
 #: Where a figure may come from, beside a record's own provenance.
 PUBLISHED, COMPUTED, ASSUMED, SAID = "published", "computed", "assumed", "said"

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from nanocheck.claims.data import EVIDENCE, LEGEND, counted, overview, where
-from nanocheck.report.cells import escape, table
+from nanocheck.report.markdown_cells import escape, table
 
 
 def render(answer: Mapping[str, Any]) -> str:

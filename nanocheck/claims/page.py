@@ -7,10 +7,10 @@ from typing import Any
 
 from nanocheck.claims.data import EVIDENCE, LEGEND, counted, where
 from nanocheck.claims.quantities import VERDICTS
-from nanocheck.page.assets import asset
-from nanocheck.page.frame import document
-from nanocheck.page.markup import Markup, join, tag
-from nanocheck.page.tables import head_row, scroll
+from nanocheck.report.html.assets import asset
+from nanocheck.report.html.document import document
+from nanocheck.report.html.markup import Markup, join, tag
+from nanocheck.report.html.tables import head_row, scroll
 
 
 def render(answer: Mapping[str, Any]) -> str:

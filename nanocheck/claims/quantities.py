@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nanocheck.claims.amounts import Amount
-from nanocheck.config import StepConfig
-from nanocheck.gpus import Gpu
+from nanocheck.core.config import StepConfig
+from nanocheck.core.gpus import Gpu
 
 CONFIRMED, REFUTED, CANNOT_TELL = "confirmed", "refuted", "cannot tell"
 VERDICTS = (CONFIRMED, REFUTED, CANNOT_TELL)

@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 from nanocheck.claims.amounts import Amount, AmountError, between
 from nanocheck.claims.language import RESERVED, parse, parsed_unit
 from nanocheck.claims.quantities import Formula, Given
-from nanocheck.errors import RequestError
+from nanocheck.core.errors import RequestError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

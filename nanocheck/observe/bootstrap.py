@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from nanocheck.virtual import waits
+from nanocheck.observe import waits
 
 FOLDER = "NANOCHECK_RUN"
 
@@ -64,21 +64,21 @@ class _Finder(MetaPathFinder):
 
 def activate() -> None:
     """Watch this process from its ``import torch`` on."""
-    from nanocheck.virtual import child
+    from nanocheck.observe import introspect
 
     waiting = {"torch": _watch}
-    if child.version() is not None:
-        from nanocheck.virtual import kernels
+    if introspect.version() is not None:
+        from nanocheck.observe import uncompiled_kernels
 
         # Inductor reads its cache folder when it is imported; its kernels are skipped once it is there.
-        kernels.use_own_cache()
-        waiting[kernels.MODULE] = kernels.install
+        uncompiled_kernels.use_own_cache()
+        waiting[uncompiled_kernels.MODULE] = uncompiled_kernels.install
         waiting[waits.CALLBACKS] = waits.rest_the_collector
         waiting[waits.GRAPHS] = waits.compile_backward_ahead
     sys.meta_path.insert(0, _Finder(waiting))
 
 
 def _watch() -> None:
-    from nanocheck.observe.watch import Watch
+    from nanocheck.observe.process_observer import Watch
 
     Watch(os.environ[FOLDER]).start()

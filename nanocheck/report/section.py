@@ -56,7 +56,7 @@ class Section:
         """The section's parts as Markdown."""
         import pandas as pd  # only once there is something to render: collecting tests must stay quick
 
-        from nanocheck.report.cells import escape, table
+        from nanocheck.report.markdown_cells import escape, table
 
         parts = [f"## {escape(self.title)}", *map(escape, self.paragraphs)]
         if self.rows:

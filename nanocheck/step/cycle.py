@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError, StoredDataError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.step.methods.weights import add_adapters, weights_to_save
 from nanocheck.step.recipes import recipe_of
 from nanocheck.step.training import Training

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
 
 
 class Batches:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from nanocheck.config import StepConfig
-from nanocheck.footprint import LOSS_CHUNKS
+from nanocheck.core.config import StepConfig
+from nanocheck.core.memory_formulas import LOSS_CHUNKS
 
 #: Head, activations and targets in; logits and loss out. Keywords are those of ``next_token_loss``.
 Loss = Callable[..., tuple[Tensor | None, Tensor]]

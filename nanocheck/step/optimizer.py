@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from nanocheck.config import StepConfig
-from nanocheck.step.methods.blank import blank_entries
+from nanocheck.core.config import StepConfig
+from nanocheck.step.methods.empty_checkpoint import blank_entries
 from nanocheck.step.methods.in_backward import UpdateInBackward
 from nanocheck.step.methods.small_optimizers import small_adamw
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

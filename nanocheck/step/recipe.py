@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.data import Batches
 from nanocheck.step.methods.weights import cast_weights
 from nanocheck.step.model import GPT, initialise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.recipe import Recipe
 
 

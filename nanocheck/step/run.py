@@ -13,15 +13,9 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
 from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
-from nanocheck.step.facts import (
-    computes_nothing,
-    cublas_workspace_bytes,
-    refuse_on_virtual_gpu,
-    sdpa_backend,
-)
 from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
 from nanocheck.step.methods.weights import build_with_adapters
@@ -29,6 +23,12 @@ from nanocheck.step.precision import allow_tf32, grad_scaler
 from nanocheck.step.recipe import Recipe
 from nanocheck.step.recipes import recipe_of
 from nanocheck.step.sampling import sample
+from nanocheck.step.torch_facts import (
+    computes_nothing,
+    cublas_workspace_bytes,
+    refuse_on_virtual_gpu,
+    sdpa_backend,
+)
 from nanocheck.step.training import Observe, Training, Watch
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 
 if TYPE_CHECKING:
     import tiktoken

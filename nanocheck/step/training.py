@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from nanocheck.config import StepConfig
-from nanocheck.methods import clips
+from nanocheck.core.config import StepConfig
+from nanocheck.core.methods import clips
 from nanocheck.step.data import Batches
 from nanocheck.step.methods.in_backward import UpdateInBackward
 from nanocheck.step.precision import autocast

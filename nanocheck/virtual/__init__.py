@@ -13,9 +13,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanocheck.device import Device
+from nanocheck.core.device import Device
 from nanocheck.virtual.build import LIBRARY, NVML, build_library, cache_folder, source_hash
-from nanocheck.virtual.profile import card_text
+from nanocheck.virtual.card import card_text
 from nanocheck.virtual.wheels import find_wheels
 
 __all__ = ["VirtualGpu", "card_environment", "prepare", "source_hash"]
@@ -65,7 +65,8 @@ def prepare() -> VirtualGpu:
 @functools.cache
 def _installation() -> str:
     """What compiled code depends on beside the card; read once, not for every configuration."""
-    own = b"".join(Path(__file__).with_name(name).read_bytes() for name in ("kernels.py", "waits.py"))
+    observe = Path(__file__).parents[1] / "observe"
+    own = b"".join((observe / name).read_bytes() for name in ("uncompiled_kernels.py", "waits.py"))
     return source_hash() + find_wheels().version + hashlib.sha256(own).hexdigest()
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 from nanocheck.virtual.symbols import needed_symbols
 from nanocheck.virtual.wheels import Wheels
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 from nanocheck.virtual.wheels import Wheels
 
 #: Libraries that talk to the GPU. NVRTC, nvJitLink, cuFile and CUPTI work on the host and stay real.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nanocheck.errors import MachineError
+from nanocheck.core.errors import MachineError
 
 _INSTALL = "pip install --force-reinstall torch   # the Linux build from the package index is the CUDA one"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from nanocheck.config import ADAMWS
-from nanocheck.learning.cases import SMALL, TEXT, Case
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.tiers import distance
-from nanocheck.learning.trace import Trace, not_finite
+from nanocheck.core.config import ADAMWS
+from nanocheck.numerics.cases import SMALL, TEXT, Case
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.tiers import distance
+from nanocheck.numerics.trace import Trace, not_finite
 
 Runs = Mapping[Plan, Trace]
 FP16 = replace(SMALL, dtype="fp16")

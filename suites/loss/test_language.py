@@ -1,6 +1,6 @@
 """A language with a known entropy: every optimizer comes near to that floor, and none below it.
 
-The floor is a closed form (``nanocheck.learning.language.source``), the loss is that of fresh text. How near
+The floor is a closed form (``nanocheck.numerics.language.source``), the loss is that of fresh text. How near
 a run must come was measured over other seeds and is stored in ``baselines/language/distances.json``.
 """
 
@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nanocheck.learning.cases import Case
-from nanocheck.learning.language.approach import (
-    ON_A_GPU,
-    Approach,
-    gpu_plans,
-    plans,
-    why_not,
-    with_seed,
-)
-from nanocheck.learning.language.distances import UPDATE, Distances, load_distances, save_distances
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.tiers import SEEDS
+from nanocheck.numerics.cases import Case
+from nanocheck.numerics.language.approach import ON_A_GPU, Approach, gpu_plans, plans, why_not, with_seed
+from nanocheck.numerics.language.distances import UPDATE, Distances, load_distances, save_distances
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.tiers import SEEDS
 
 if TYPE_CHECKING:
     from conftest import Asking

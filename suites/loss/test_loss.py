@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import StoredDataError
-from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, oracle, scaled_down
-from nanocheck.learning.kept.golden import (
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import StoredDataError
+from nanocheck.core.matrix import load_matrix
+from nanocheck.numerics.cases import DTYPES, SMALL, TEXT, Case, oracle, scaled_down
+from nanocheck.numerics.golden import (
     UPDATE,
     Curves,
     Expected,
@@ -26,11 +27,10 @@ from nanocheck.learning.kept.golden import (
     load_golden,
     save_golden,
 )
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.properties import decrease_problem, overfit_problem, start_problem
-from nanocheck.learning.tiers import SEEDS, close_problem
-from nanocheck.learning.trace import not_finite
-from nanocheck.matrix import load_matrix
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.properties import decrease_problem, overfit_problem, start_problem
+from nanocheck.numerics.tiers import SEEDS, close_problem
+from nanocheck.numerics.trace import not_finite
 
 if TYPE_CHECKING:
     from conftest import Asking
@@ -124,7 +124,7 @@ def test_equals_the_formulas(case: Case, runs: Asking) -> None:
     plan, formulas = case.plans
     spread = stored(plan.config, runs[plan].environment).golden.rounding
     found = close_problem(runs[plan], runs[formulas], spread, "the formulas in fp64")
-    judge(found, "compare nanocheck/step with nanocheck/step/textbook.py")
+    judge(found, "compare nanocheck/step with nanocheck/step/reference_fp64.py")
 
 
 @each_run

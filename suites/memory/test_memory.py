@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from nanocheck.report.data import Row
-from nanocheck.verdicts import leaks
+from nanocheck.core.verdict import leaks
+from nanocheck.report.report_file import Row
 
 
 def test_memory(memory_row: Row) -> None:

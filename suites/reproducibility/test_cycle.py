@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nanocheck.learning.cases import SMALL, TEXT, Case, exact_cases, resumed
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.trace import not_finite
+from nanocheck.numerics.cases import SMALL, TEXT, Case, exact_cases, resumed
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.trace import not_finite
 
 if TYPE_CHECKING:
     from conftest import Asking
@@ -19,7 +19,7 @@ KILLS = 24
 
 def test_a_kill_at_any_moment_of_saving_leaves_a_whole_checkpoint(runs: Asking) -> None:
     payload = {"config": SMALL.to_dict(), "text": TEXT, "kills": KILLS}
-    found = runs.ask("nanocheck.learning.training.killing:kill_saves", payload)
+    found = runs.ask("nanocheck.numerics.training.killing:kill_saves", payload)
     assert len(found) == KILLS
     assert [each["refused"] for each in found] == [""] * KILLS
     assert any(each["left"] for each in found), (

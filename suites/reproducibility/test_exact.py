@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from nanocheck.learning.cases import DTYPES, TEXT, Case, exact_cases, exact_config, resumed
-from nanocheck.learning.parting import first_parting, same_end
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.tiers import exact_problem
-from nanocheck.learning.trace import Trace
+from nanocheck.numerics.cases import DTYPES, TEXT, Case, exact_cases, exact_config, resumed
+from nanocheck.numerics.divergence import first_parting, same_end
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.tiers import exact_problem
+from nanocheck.numerics.trace import Trace
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:

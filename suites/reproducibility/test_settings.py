@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from nanocheck.learning.cases import DTYPES, SMALL, TEXT, Case, exact_cases, exact_config
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.trace import Trace
+from nanocheck.numerics.cases import DTYPES, SMALL, TEXT, Case, exact_cases, exact_config
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.trace import Trace
 
 Runs = Mapping[Plan, Trace]
 

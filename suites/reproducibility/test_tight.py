@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nanocheck.learning.cases import (
+from nanocheck.numerics.cases import (
     DTYPES,
     FACTORS,
     SEQUENCES,
@@ -26,10 +26,10 @@ from nanocheck.learning.cases import (
     table_oracle,
     table_plan,
 )
-from nanocheck.learning.kept.spreads import UPDATE, Measured, load_spreads, save_spreads
-from nanocheck.learning.plan import Plan
-from nanocheck.learning.tiers import SEEDS, Spread, close_problem, distance
-from nanocheck.learning.trace import Trace
+from nanocheck.numerics.plan import Plan
+from nanocheck.numerics.spreads import UPDATE, Measured, load_spreads, save_spreads
+from nanocheck.numerics.tiers import SEEDS, Spread, close_problem, distance
+from nanocheck.numerics.trace import Trace
 
 if TYPE_CHECKING:
     from conftest import Asking

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from nanocheck.config import ADAMWS, StepConfig
+from nanocheck.core.config import ADAMWS, StepConfig
 
 _chosen = "short"
 

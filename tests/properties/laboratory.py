@@ -10,13 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nanocheck.config import StepConfig
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
-from nanocheck.harness.jobs import Job
-from nanocheck.harness.measure import PRELOAD, PRELOAD_COMPILED, TASK
-from nanocheck.harness.pool import Handle, Pool
-from nanocheck.results import Peak, Record
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Peak, Record
+from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Handle, Pool
 from nanocheck.virtual import card_environment, prepare
 from properties.configurations import is_long
 

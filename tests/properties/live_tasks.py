@@ -8,17 +8,17 @@ from typing import Any
 
 import torch
 
-from nanocheck.config import StepConfig
-from nanocheck.observe import values
+from nanocheck.core.config import StepConfig
+from nanocheck.observe import placeholder_values
+from nanocheck.observe.workspaces import cublas_workspaces
 from nanocheck.step.run import run_step
-from nanocheck.step.workspaces import cublas_workspaces
 
 
 def live(payload: dict[str, Any], emit: Callable[[str, Any], None]) -> dict[str, Any]:
     """``rows`` of (phase, step, requested, allocated) bytes alive; ``workspaces``, the bytes of cuBLAS's."""
     config = StepConfig.from_dict(payload["config"])
     torch.cuda.init()
-    values.install()
+    placeholder_values.install()
     rows: list[tuple[str, int, int, int]] = []
 
     def observe(phase: str, step: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.virtual.wheels import find_wheels
 from properties.laboratory import STEP, Laboratory, card_with, peak_bytes, peak_of
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
-from nanocheck.verdicts import judge
+from nanocheck.core.config import StepConfig
+from nanocheck.core.verdict import judge
 from properties.configurations import configurations, explored
 from properties.laboratory import CARD, FIELDS, Laboratory, card_with, compare, peak_bytes
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from properties.configurations import configurations, explored, is_long
 from properties.laboratory import STEP, Laboratory, peak_of
 from properties.test_memory_dtypes import SCALER_TENSORS

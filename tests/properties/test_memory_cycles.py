@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hypothesis import given
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from properties.configurations import configurations, explored
 from properties.laboratory import FIELDS, STEP, Laboratory, compare, peak_bytes, peak_of
 from properties.test_memory_resident import parameter_sizes, rounded

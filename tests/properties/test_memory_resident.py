@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import given
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from properties.configurations import configurations, explored
 from properties.laboratory import Laboratory
 

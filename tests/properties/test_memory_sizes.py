@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from properties.configurations import configurations, explored
 from properties.laboratory import Laboratory, compare, peak_bytes
 

@@ -1,4 +1,5 @@
 """Methods that trade operations, precision or the host's memory for memory of the GPU, as real code.
 
-``nanocheck.methods`` names them for people and says what each saves and costs. Everything here imports torch.
+``nanocheck.core.methods`` names them for people and says what each saves and costs. Everything here
+imports torch.
 """

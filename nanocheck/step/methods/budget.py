@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch._functorch import config as functorch
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 
 def set_memory_budget(config: StepConfig) -> None:

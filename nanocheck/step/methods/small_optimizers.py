@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
 
 Group = dict[str, Any]
 

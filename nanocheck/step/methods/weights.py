@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanocheck.config import StepConfig
-from nanocheck.errors import RequestError
-from nanocheck.footprint import LORA_RANK
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import RequestError
+from nanocheck.core.memory_formulas import LORA_RANK
 from nanocheck.step.precision import compute_dtype
 
 #: alpha / rank = 2, as many fine-tuning recipes have it; it does not move memory.

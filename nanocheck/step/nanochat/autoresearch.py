@@ -10,8 +10,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nanocheck.config import StepConfig
-from nanocheck.models import AUTORESEARCH_GATE_CHANNELS
+from nanocheck.core.architectures import AUTORESEARCH_GATE_CHANNELS
+from nanocheck.core.config import StepConfig
 from nanocheck.step.loss import loss_of
 from nanocheck.step.nanochat import layers
 from nanocheck.step.nanochat.layers import MLP, SOFTCAP, Embedding, Linear, Rotary, norm, rotate

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.data import Batches
 
 

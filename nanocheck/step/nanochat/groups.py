@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.nanochat.autoresearch import Autoresearch
 from nanocheck.step.nanochat.layers import width_scale
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 SOFTCAP = 15.0
 #: The rotary tables are this many times as long as the context.

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.nanochat.layers import width_scale
 from nanocheck.step.nanochat.release_2025 import Nanochat2025
 from nanocheck.step.optimizer import blank_state

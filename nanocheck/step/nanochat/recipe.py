@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.step.data import Batches
 from nanocheck.step.methods.weights import cast_weights
 from nanocheck.step.nanochat.autoresearch import Autoresearch

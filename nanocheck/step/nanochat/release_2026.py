@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanocheck.config import StepConfig
-from nanocheck.models import GATE_CHANNELS, SMEAR_CHANNELS
+from nanocheck.core.architectures import GATE_CHANNELS, SMEAR_CHANNELS
+from nanocheck.core.config import StepConfig
 from nanocheck.step.loss import loss_of
 from nanocheck.step.nanochat import layers
 from nanocheck.step.nanochat.layers import MLP, SOFTCAP, Embedding, Rotary, norm, rotate

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nanocheck.config import StepConfig
+from nanocheck.core.config import StepConfig
 
 #: A short window is a quarter of the context, rounded up to a tile of FlashAttention 3.
 TILE = 128

@@ -89,7 +89,7 @@ void nc_known_drop(const void *at, size_t bytes) {
     if (unit) madvise(unit, bytes / UNIT * sizeof *unit, MADV_DONTNEED); /* whole pages: 2 MiB are 8 KiB here */
 }
 
-/* For nanocheck/observe/values.py: 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */
+/* For nanocheck/observe/placeholder_values.py: 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */
 int nanocheck_known(const void *storage, const void *at, size_t bytes) {
     size_t ahead = (size_t)((const char *)at - (const char *)storage);
     if (!nc_known_all(storage, ahead + bytes)) return 0;

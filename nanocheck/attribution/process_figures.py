@@ -1,0 +1,189 @@
+"""The figures of one process: peaks, phases, groups, largest allocations, the picture's points."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nanocheck.attribution import groups as grouping
+from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.phases import PHASES, Band, find_bands
+from nanocheck.attribution.places import Places
+from nanocheck.attribution.replay import Allocation, Replay
+
+_LARGEST = 25
+_POINTS = 1400
+
+
+@dataclass
+class Figures:
+    """Everything that follows from the events of one process."""
+
+    seen: Observation
+    replay: Replay
+    bands: list[Band]
+    places: Places
+
+    @classmethod
+    def of(cls, seen: Observation) -> Figures:
+        """Replay and divide the events of a process."""
+        replay = Replay((seen.end or seen.start).get("settings")).feed(seen.events)
+        return cls(seen, replay, find_bands(seen), Places(seen))
+
+    @cached_property
+    def groups(self) -> list[str]:
+        """The group of each allocation."""
+        return grouping.assign(self.seen, self.replay.allocations, self.bands, self.places, self._claims)
+
+    @cached_property
+    def _claims(self) -> dict[int, grouping.Claim]:
+        return grouping.claims(self.seen, self.replay.allocations)
+
+    @cached_property
+    def peak_event(self) -> int | None:
+        """The event at which most was allocated."""
+        levels = self.replay.levels
+        return max(range(len(levels)), key=lambda index: levels[index][0]) if levels else None
+
+    @cached_property
+    def reserved_event(self) -> int | None:
+        """The event at which most was reserved."""
+        levels = self.replay.levels
+        return max(range(len(levels)), key=lambda index: levels[index][1]) if levels else None
+
+    def peak(self) -> dict[str, int]:
+        """PyTorch's own peaks where it told them, so that a hole in the history shows; else the replay's."""
+        told = self.seen.last_statistics()
+        levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
+        allocated = 0 if at is None else levels[at][0]
+        reserved = 0 if widest is None else levels[widest][1]
+        return {
+            # The script may have reset PyTorch's peaks: the replay has not forgotten.
+            "allocated_bytes": max(told.get("allocated_peak", 0), allocated),
+            "reserved_bytes": max(told.get("reserved_peak", 0), reserved),
+        }
+
+    def alive_at(self, event: int | None) -> list[Allocation]:
+        """Allocations that live just after an event; none without one."""
+        if event is None:
+            return []
+        return [
+            one
+            for one in self.replay.allocations
+            if one.born <= event and (one.died is None or one.died > event)
+        ]
+
+    def table(self, event: int | None, total: int) -> list[dict[str, Any]]:
+        """Bytes by group just after an event; sums to ``total``, whatever could not be named included."""
+        sizes: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
+        rounding = 0
+        for one in self.alive_at(event):
+            group = self.groups[one.number]
+            sizes[group] += one.requested_bytes
+            counts[group] += 1
+            rounding += one.size_bytes - one.requested_bytes
+        rows = [
+            {"group": name, "bytes": sizes[name], "count": counts[name]}
+            for name in grouping.ORDER
+            if counts[name]
+        ]
+        if rounding:
+            rows.append({"group": grouping.ROUNDING, "bytes": rounding, "count": 0})
+        rest = total - sum(sizes.values()) - rounding
+        if rest:
+            rows.append({"group": grouping.UNSEEN, "bytes": rest, "count": 0})
+        return rows
+
+    def largest(self, event: int) -> list[dict[str, Any]]:
+        """The largest allocations alive just after an event; equal ones of one place are one row."""
+        rows: dict[tuple[Any, ...], list[Allocation]] = defaultdict(list)
+        for one in self.alive_at(event):
+            key = (one.requested_bytes, self.groups[one.number], self.places.of_stack(one.stack).where)
+            rows[key].append(one)
+        ordered = sorted(rows.values(), key=lambda each: -each[0].requested_bytes * len(each))
+        return [self._row(each) for each in ordered[:_LARGEST]]
+
+    def _row(self, equal: Sequence[Allocation]) -> dict[str, Any]:
+        one = equal[0]
+        band = self.band_at(one.born)
+        place = self.places.of_stack(one.stack)
+        if place.where is None and band is not None and band.phase == "backward":
+            place = self.places.of_frame(band.where)
+        exact = place.bytes_of_shape == one.requested_bytes
+        _, claimed = self._claims.get(one.number, ("", []))
+        return {
+            "bytes": one.requested_bytes * len(equal),
+            "count": len(equal),
+            "group": self.groups[one.number],
+            "where": place.where,
+            "line": place.line,
+            "shape": list(place.shape) if place.shape and exact else claimed or None,
+            "phase": band.phase if band else None,
+            "step": band.step if band else 0,
+        }
+
+    def band_at(self, event: int) -> Band | None:
+        """The band an event lies in."""
+        return next((band for band in self.bands if band.first <= event <= band.last), None)
+
+    def phases(self) -> list[dict[str, Any]]:
+        """Peaks of each phase, over all steps."""
+        peaks: dict[str, tuple[int, int]] = {}
+        levels = self.replay.levels
+        for band in self.bands:
+            inside = levels[max(0, band.first - 1) : band.last + 1]
+            before = peaks.get(band.phase, (0, 0))
+            peaks[band.phase] = (
+                max(before[0], max(each[0] for each in inside)),
+                max(before[1], max(each[1] for each in inside)),
+            )
+        return [
+            {"phase": name, "allocated_bytes": peaks[name][0], "reserved_bytes": peaks[name][1]}
+            for name in PHASES
+            if name in peaks
+        ]
+
+    def timeline(self) -> dict[str, Any]:
+        """Points of the picture: bytes by group after chosen events, each stretch's peak among them."""
+        there = set(self.groups)
+        names = [*(each for each in grouping.ORDER if each in there), grouping.ROUNDING]
+        chosen = set(self._chosen())
+        level = dict.fromkeys(names, 0)
+        points = []
+        births = iter(self.replay.allocations)
+        one = next(births, None)
+        deaths = defaultdict(list)
+        for each in self.replay.allocations:
+            if each.died is not None:
+                deaths[each.died].append(each)
+        for event, (_, reserved) in enumerate(self.replay.levels):
+            if one is not None and one.born == event:
+                _add(level, self.groups[one.number], one, 1)
+                one = next(births, None)
+            for each in deaths.get(event, ()):
+                _add(level, self.groups[each.number], each, -1)
+            if event in chosen:
+                points.append([event, reserved, *level.values()])
+        bands = [
+            {"phase": band.phase, "step": band.step, "first": band.first, "last": band.last}
+            for band in self.bands
+        ]
+        return {"groups": names, "points": points, "bands": bands}
+
+    def _chosen(self) -> Iterable[int]:
+        """Of every stretch of events the one with the most allocated and the last one."""
+        levels = self.replay.levels
+        stretch = max(1, -(-len(levels) // (_POINTS // 2)))
+        for first in range(0, len(levels), stretch):
+            part = range(first, min(first + stretch, len(levels)))
+            yield max(part, key=lambda index: levels[index][0])
+            yield part[-1]
+
+
+def _add(level: dict[str, int], group: str, one: Allocation, sign: int) -> None:
+    level[group] += sign * one.requested_bytes
+    level[grouping.ROUNDING] += sign * (one.size_bytes - one.requested_bytes)

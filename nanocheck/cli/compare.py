@@ -1,0 +1,82 @@
+"""Compare two recordings of `nanocheck record`, or two memory reports, and name what moved.
+
+Recordings: the first step and parameter that differ, and whether that is rounding. Reports (reports/*.json of
+`pytest suites/`): the peaks and verdicts that changed. Exit 0 if nothing moved, 1 if something did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nanocheck.core.pairing import Told
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("before", type=Path, metavar="BEFORE", help="a recording, or a memory report")
+    add("after", type=Path, metavar="AFTER", help="another of the same kind")
+    add("--md", type=Path, metavar="FILE", help="write a page of Markdown")
+    add("--json", type=Path, metavar="FILE", help="write everything as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Raises:
+        RequestError: the two are of different kinds, or have nothing in common.
+        StoredDataError: one is damaged, of another schema, or neither a recording nor a report.
+        MachineError: a page cannot be written.
+    """
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.files import write_atomically
+
+    kinds = [_kind(path) for path in (arguments.before, arguments.after)]
+    if kinds[0] != kinds[1]:
+        raise RequestError(
+            f"expected two files of one kind, found a {kinds[0]} in {arguments.before} "
+            f"and a {kinds[1]} in {arguments.after}"
+        )
+    names = (str(arguments.before), str(arguments.after))
+    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    # Reading twice is cheap, and keeps the two kinds apart.
+    answer = _recordings if kinds[0] == "recording" else _reports
+    told = answer(arguments.before, arguments.after, names, width)
+    if arguments.json is not None:
+        write_atomically(arguments.json, json.dumps(told.plain, indent=1, allow_nan=False) + "\n")
+    if arguments.md is not None:
+        write_atomically(arguments.md, told.markdown)
+    print(told.text)
+    return 1 if told.moved else 0
+
+
+def _kind(path: Path) -> str:
+    from nanocheck.core.errors import StoredDataError
+    from nanocheck.core.files import read_json
+    from nanocheck.numerics.recording import KIND
+
+    mend = "compare what `nanocheck record` or `pytest suites/` wrote"
+    data, _ = read_json(path, mend=mend)
+    if isinstance(data, dict) and data.get("kind") == KIND:
+        return "recording"
+    if isinstance(data, dict) and "rows" in data and "margin_bytes" in data:
+        return "memory report"
+    raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", mend=mend)
+
+
+def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+    from nanocheck.numerics import compare
+    from nanocheck.numerics.recording import load
+    from nanocheck.report import numerics_text
+
+    return numerics_text.told(compare.compare(load(before), load(after)), names, width)
+
+
+def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+    from nanocheck.report import diff, diff_text
+    from nanocheck.report.report_file import load
+
+    return diff_text.told(diff.compare(load(before), load(after)), names, width)

@@ -1,0 +1,117 @@
+"""Say what works on this machine, what is missing, and how to mend it.
+
+Exit 0 when everything the virtual road needs is well, else 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from nanocheck.core.errors import MachineError, NanocheckError
+
+OK, WARNING, FAIL, SKIPPED = "ok", "warning", "fail", "skipped"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: of the check.
+        status: ``ok``; ``warning``: a part of nanocheck does not work; ``fail``: the virtual road does not;
+            ``skipped``: could not be tried, because of another check that fails.
+        detail: what was found, or what was expected and found.
+        mend: the command or edit that mends it.
+    """
+
+    name: str
+    status: str
+    detail: str
+    mend: str | None = None
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if not arguments.json:
+            print(_line(finding), flush=True)
+    failed = [finding.name for finding in findings if finding.status == FAIL]
+    doubts = [finding.name for finding in findings if finding.status == WARNING]
+    if arguments.json:
+        print(json.dumps({"ok": not failed, "checks": [asdict(each) for each in findings]}, indent=1))
+    elif failed:
+        print(
+            f"\n{len(failed)} failed ({', '.join(failed)}): nothing can be answered here before it is mended."
+        )
+    else:
+        but = f", with {len(doubts)} warnings ({', '.join(doubts)})" if doubts else ""
+        print(f"\nEverything the virtual road needs is here{but}. Next: pytest suites/ --gpu rtx4070")
+    return MachineError.exit_code if failed else 0
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, as soon as it is there; checks that build on a failed one are skipped."""
+    from nanocheck.cli import doctor_checks
+
+    #: (name, check, names of the checks it cannot do without)
+    plan: list[tuple[str, Callable[[], str], tuple[str, ...]]] = [
+        ("Python", doctor_checks.python, ()),
+        ("system", doctor_checks.system, ()),
+        ("packages", doctor_checks.packages, ()),
+        ("PyTorch", doctor_checks.torch, ()),
+        ("NVIDIA wheels", doctor_checks.headers, ("PyTorch",)),
+        ("Triton", doctor_checks.triton, ()),
+        ("cache", doctor_checks.cache, ("system",)),
+        ("C compiler", doctor_checks.compiler, ()),
+        ("Python.h", doctor_checks.python_headers, ()),
+        ("C++ compiler", doctor_checks.cxx_compiler, ()),
+        ("address space", doctor_checks.address_space, ("system",)),
+        ("overcommit", doctor_checks.overcommit, ("system",)),
+        ("memory", doctor_checks.memory, ("system",)),
+        ("disk", doctor_checks.disk, ()),
+        ("GPT-2 tokens", doctor_checks.tokens, ()),
+        ("real GPU", doctor_checks.real_gpu, ()),
+        ("virtual GPU", doctor_checks.virtual_gpu, ("system", "NVIDIA wheels", "cache", "C compiler")),
+        ("child on it", doctor_checks.trial, ("virtual GPU", "address space")),
+    ]
+    broken: set[str] = set()
+    for name, check, needs in plan:
+        missing = [each for each in needs if each in broken]
+        finding = (
+            Finding(name=name, status=SKIPPED, detail=f"not tried, because of: {', '.join(missing)}")
+            if missing
+            else _finding(name, check)
+        )
+        if finding.status in (FAIL, SKIPPED):
+            broken.add(name)
+        yield finding
+
+
+def _finding(name: str, check: Callable[[], str]) -> Finding:
+    from nanocheck.cli.doctor_checks import PartialError
+
+    try:
+        return Finding(name=name, status=OK, detail=check())
+    except PartialError as error:
+        return Finding(name=name, status=WARNING, detail=error.problem, mend=error.mend)
+    except NanocheckError as error:
+        return Finding(name=name, status=FAIL, detail=error.problem, mend=error.mend)
+    except ImportError as error:
+        detail = f"cannot be checked: {error}"
+        return Finding(name=name, status=FAIL, detail=detail, mend="mend the check `packages` first")
+
+
+def _line(finding: Finding) -> str:
+    first, *rest = finding.detail.splitlines() or [""]
+    lines = [f"{finding.status:8} {finding.name:14} {first}", *(f"{'':24}{line}" for line in rest)]
+    if finding.mend:
+        lines.append(f"{'':24}mend: {finding.mend}")
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Chart the largest batch of each method on a card, for one model or several depths, by running them.
+
+Columns are methods: words joined by +, such as eager, compile+expandable or eager+checkpoint-block+8bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+
+from nanocheck.cli import advise
+from nanocheck.core.errors import INTERRUPTED
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    advise.add_card(parser)
+    advise.add_model(parser)
+    add("--depths", default="", metavar="N,N", help="a row for each of these numbers of layers")
+    add("--methods", default="eager,eager+expandable", metavar="WORDS", help="a column each, by commas")
+    add("--accumulation", type=int, default=8, metavar="N", help="micro-batches of a step (default 8)")
+    add("--most", type=int, default=512, metavar="N", help="the largest batch to ask for (default 512)")
+    add("--margin", metavar="SIZE", help="what must stay free (default 512MiB)")
+    advise.add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Raises:
+        RequestError: an unknown card, model or method, or a number that is none.
+        MachineError: the virtual GPU cannot be built here, or a file cannot be written.
+    """
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.units import parse_size_of
+    from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
+    from nanocheck.search import frontier
+
+    words = [each for each in arguments.depths.split(",") if each]
+    if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
+        raise RequestError(
+            f"--depths: expected numbers of layers such as 12,16,20, found {arguments.depths!r}"
+        )
+    if arguments.most < 1:
+        raise RequestError(f"--most: expected at least 1, found {arguments.most}")
+    depths: list[int | None] = [int(word) for word in words] or [None]
+    chart = frontier.Chart(
+        device=advise.device(arguments),
+        models=tuple(
+            replace(advise.model(arguments, depth), accumulation=arguments.accumulation) for depth in depths
+        ),
+        methods=tuple(each.strip() for each in arguments.methods.split(",") if each.strip()),
+        margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+        most=arguments.most,
+    )
+    with advise.measuring(chart.device, arguments) as measurement:
+        found = frontier.to_dict(frontier.search(chart, measurement))
+    print(frontier.text(found, advise.width()))
+    advise.write(found, arguments)
+    if not found["complete"]:
+        return INTERRUPTED
+    return 0 if any(cell["largest"] for cell in found["cells"]) else 1

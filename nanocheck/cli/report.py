@@ -1,0 +1,83 @@
+"""Write the pages in reports/ again, from the data stored beside them.
+
+After an update of nanocheck that changed how a report reads: nothing is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from nanocheck.core.errors import RequestError, StoredDataError
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="a report's name, such as rtx4070, or its JSON file (default: every report of the folder)",
+    )
+    parser.add_argument(
+        "--reports",
+        type=Path,
+        default=Path("reports"),
+        metavar="FOLDER",
+        help="where the reports are (default: reports)",
+    )
+    parser.add_argument("--stdout", action="store_true", help="print the page instead of writing it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Raises:
+        RequestError: there is no such report.
+        StoredDataError: its data are damaged or of another schema.
+        MachineError: the page cannot be written.
+    """
+    from nanocheck.core.files import write_atomically
+
+    # All are rendered first: a damaged one must not leave half of the pages new.
+    pages = {path.with_suffix(".md"): _page(path) for path in _stored(arguments.names, arguments.reports)}
+    for path, page in pages.items():
+        if arguments.stdout:
+            sys.stdout.write(page)
+            continue
+        same = path.is_file() and path.read_bytes() == page.encode()
+        if not same:
+            write_atomically(path, page)
+        print(f"{path}: {'unchanged' if same else 'written'}")
+    return 0
+
+
+def _page(path: Path) -> str:
+    """A report, or a claims ledger."""
+    from nanocheck.claims import data as claims
+    from nanocheck.claims import markdown as ledger
+    from nanocheck.report import memory_report, report_file
+
+    answer = claims.load(path)
+    if answer is None:
+        return memory_report.render(report_file.load(path))
+    try:
+        return ledger.render(answer)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoredDataError(
+            f"{path}: malformed ledger: {error!r}", mend="run the suite again: pytest suites/claims"
+        ) from error
+
+
+def _stored(names: list[str], folder: Path) -> list[Path]:
+    paths = [Path(name) if name.endswith(".json") else folder / f"{name}.json" for name in names]
+    if not names:
+        paths = sorted(folder.glob("*.json"))
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing or not paths:
+        there = ", ".join(path.stem for path in sorted(folder.glob("*.json"))) or "none"
+        raise RequestError(
+            f"expected a stored report at {', '.join(missing) or folder / '*.json'}, found none "
+            f"(reports in {folder}: {there})",
+            mend="pytest suites/   # makes reports/rtx4070.md and .json; --gpu chooses another card",
+        )
+    return paths

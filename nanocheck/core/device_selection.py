@@ -1,0 +1,139 @@
+"""Which device answers: the real card where it is there, else the virtual one, and why.
+
+Nothing here imports torch or initialises CUDA in this process: a child asks the driver.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nanocheck.core.device import Device
+from nanocheck.core.errors import MachineError, RequestError
+from nanocheck.core.gpus import Gpu
+from nanocheck.core.units import mib
+
+CHOICES = ("auto", "real", "virtual")
+
+#: Asks the driver for the first visible card; through the driver's own library, so that it works without
+#: nvidia-smi, honours CUDA_VISIBLE_DEVICES, and meets a preloaded virtual GPU as if it were a card.
+_ASK = """
+import ctypes, json
+try:
+    cuda = ctypes.CDLL("libcuda.so.1")
+except OSError:
+    print(json.dumps({"why": "no NVIDIA driver was found"}))
+    raise SystemExit
+count, device, size = ctypes.c_int(), ctypes.c_int(), ctypes.c_size_t()
+name = ctypes.create_string_buffer(256)
+for call in (
+    lambda: cuda.cuInit(0),
+    lambda: cuda.cuDeviceGetCount(ctypes.byref(count)),
+    lambda: 100 if count.value == 0 else 0,
+    lambda: cuda.cuDeviceGet(ctypes.byref(device), 0),
+    lambda: cuda.cuDeviceGetName(name, 256, device),
+    lambda: cuda.cuDeviceTotalMem_v2(ctypes.byref(size), device),
+):
+    code = call()
+    if code:
+        print(json.dumps({"why": f"the NVIDIA driver offers no card (CUDA error {code})"}))
+        raise SystemExit
+ours = hasattr(ctypes.CDLL(None), "nanocheck_virtual_version")
+print(json.dumps({"name": name.value.decode(errors="replace"), "total_bytes": size.value, "virtual": ours}))
+"""
+
+
+@dataclass(frozen=True)
+class RealCard:
+    """A card the driver offers: its name as the driver tells it, and its memory.
+
+    ``virtual``: the driver is the virtual GPU, preloaded to walk the measured road without a card.
+    """
+
+    name: str
+    total_bytes: int
+    virtual: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A device and one clause that says why it was chosen.
+
+    ``measures``: a real GPU will run. Each record finds that out for itself once more.
+    """
+
+    device: Device
+    why: str
+    measures: bool = False
+
+
+def find_real_card() -> RealCard | str:
+    """The first visible card, or why there is none."""
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=60, check=False
+        )
+        answer = json.loads(asked.stdout)
+        return (
+            RealCard(answer["name"], answer["total_bytes"], answer["virtual"])
+            if "name" in answer
+            else str(answer["why"])
+        )
+    except (OSError, subprocess.TimeoutExpired, ValueError, KeyError) as error:
+        return f"the NVIDIA driver did not answer ({type(error).__name__})"
+
+
+def choose_device(
+    gpu: Gpu,
+    choice: str = "auto",
+    *,
+    platform: str = "linux",
+    reserve_bytes: int = 0,
+    find: Callable[[], RealCard | str] = find_real_card,
+) -> Chosen:
+    """The device for a card.
+
+    ``auto`` measures where the asked card itself is there, and runs virtually otherwise: another card's
+    own kernels and sizes would answer a question nobody asked. ``real`` insists, and caps another card to
+    the asked one's memory.
+
+    Raises:
+        RequestError: an unknown choice, or the real card is smaller than the asked one.
+        MachineError: ``real``, and there is no card.
+    """
+    if choice not in CHOICES:
+        raise RequestError(f"--device: expected one of {', '.join(CHOICES)}, found {choice!r}")
+
+    def device(kind: str, capped_from: str | None = None) -> Device:
+        return Device(
+            kind=kind, gpu=gpu, platform=platform, reserve_bytes=reserve_bytes, capped_from=capped_from
+        )
+
+    if choice == "virtual":
+        return Chosen(device("virtual"), "--device virtual")
+    found = find()
+    if isinstance(found, str):
+        if choice == "real":
+            raise MachineError(
+                f"--device real: expected {gpu.name}, found none: {found}",
+                mend="run it on a machine with a card, or leave --device away for a virtual run",
+            )
+        return Chosen(device("virtual"), found)
+    if found.name == gpu.name:
+        return Chosen(device("real"), f"{found.name} is here", not found.virtual)
+    if choice == "auto":
+        return Chosen(
+            device("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
+        )
+    asked = device("real", found.name)
+    if found.total_bytes < asked.capacity_bytes:
+        raise RequestError(
+            f"--device real: expected a card of at least {mib(asked.capacity_bytes)} MiB to stand in for "
+            f"{gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
+            mend="leave --device away for a virtual run",
+        )
+    why = f"{found.name} is here and stands in for {gpu.name}, its memory capped"
+    return Chosen(asked, why, not found.virtual)

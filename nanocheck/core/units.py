@@ -1,0 +1,61 @@
+"""Bytes and counts in, words out. In nanocheck a size is an ``int`` of bytes; MiB and GiB are binary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from nanocheck.core.errors import RequestError
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|K|M|G|KB|MB|GB)?\s*", re.IGNORECASE)
+_FACTOR = {"": 1, "b": 1, "kib": KIB, "k": KIB, "mib": MIB, "m": MIB, "gib": GIB, "g": GIB}
+_DECIMAL = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
+
+
+def parse_size(text: str) -> int:
+    """Bytes meant by ``2GiB``, ``2450 MiB``, ``1.5G`` or a plain count; ``GB`` is decimal.
+
+    Raises:
+        RequestError: the text is not a size.
+    """
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise RequestError(
+            f"expected a size such as 2GiB or 2450MiB, found {text!r}",
+            mend="write a number and one of B, KiB, MiB, GiB",
+        )
+    unit = (match.group(2) or "").lower()
+    return round(float(match.group(1)) * {**_FACTOR, **_DECIMAL}[unit])
+
+
+def parse_size_of(option: str, text: str) -> int:
+    """``parse_size`` for an option, which an error names.
+
+    Raises:
+        RequestError: see ``parse_size``.
+    """
+    try:
+        return parse_size(text)
+    except RequestError as error:
+        raise RequestError(f"{option}: {error.problem}", mend=error.mend) from error
+
+
+def mib(size_bytes: int) -> str:
+    """``9534.66``-style MiB, with a thousands separator and without a unit."""
+    return f"{size_bytes / MIB:,.2f}"
+
+
+def gib(size_bytes: int) -> str:
+    """``11.60 GiB``."""
+    return f"{size_bytes / GIB:.2f} GiB"
+
+
+def counted(noun: str, counts: Mapping[str, int]) -> str:
+    """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``, without zeros."""
+    number = sum(counts.values())
+    parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{number} {noun if number == 1 else noun + 's'}" + (f": {parts}" if parts else "")

@@ -1,1 +1,0 @@
-"""What was measured over seeds and is kept in ``baselines/``: spreads, golden curves. No torch."""

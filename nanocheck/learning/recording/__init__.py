@@ -1,1 +1,0 @@
-"""What small trainings computed, for `nanocheck compare`: ``recorder`` asks, ``file`` keeps. No torch."""

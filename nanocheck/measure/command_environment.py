@@ -1,0 +1,73 @@
+"""What the command's processes find in their environment: the card, the observer, the limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import nanocheck
+from nanocheck.core.device import Device
+from nanocheck.process import stack_dump
+
+#: Optimizer steps whose peak must no longer move; 0: run to the end.
+DEFAULT_STEPS = 3
+
+_OBSERVE = Path(nanocheck.__file__).parent / "observe"
+#: Variables of ours that an outer `nanocheck run` may have left.
+_OWN = "NANOCHECK_RUN"
+
+
+def child_environment(
+    device: Device,
+    folder: Path,
+    *,
+    steps: int = DEFAULT_STEPS,
+    snapshot: Path | None = None,
+    base: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """The whole environment of the command.
+
+    Args:
+        device: the card; a virtual one is compiled on first use.
+        folder: where the observer writes.
+        steps: see ``DEFAULT_STEPS``.
+        snapshot: where to write PyTorch's own snapshot format.
+        base: ``os.environ`` by default.
+
+    Raises:
+        MachineError: the virtual GPU cannot be built here.
+    """
+    found = os.environ if base is None else base
+    environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
+    if device.kind == "virtual":
+        environment.update(_virtual(device, environment))
+    elif device.capped_from is not None or device.reserve_bytes:
+        allowed = device.available_bytes
+        environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
+    environment["NANOCHECK_RUN"] = str(folder.absolute())
+    environment["NANOCHECK_RUN_STEPS"] = str(steps)
+    environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
+    if snapshot is not None:
+        environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())
+    environment["PYTHONPATH"] = _first(_OBSERVE / "site", environment.get("PYTHONPATH"))
+    return environment
+
+
+def _virtual(device: Device, environment: Mapping[str, str]) -> dict[str, str]:
+    from nanocheck.virtual import card_environment, prepare
+
+    return {
+        # The order of sets and dicts can move a peak.
+        "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
+        **prepare().launch_environment(),
+        **card_environment(device),
+        # Which of the machine's cards are meant: here there is one.
+        "CUDA_VISIBLE_DEVICES": "0",
+        # Holds the stand-in for nvidia-smi.
+        "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
+    }
+
+
+def _first(folder: Path, others: str | None) -> str:
+    return os.pathsep.join([str(folder), *([others] if others else [])])

@@ -1,0 +1,121 @@
+"""What ``nanocheck run`` was asked for, checked before anything starts."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanocheck.core.device_selection import Chosen, choose_device
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import parse_size_of
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
+from nanocheck.measure.command_environment import DEFAULT_STEPS
+
+DEFAULT_TIME_LIMIT = "10min"
+#: ``--gpu``: one run for every card of the catalog.
+EVERY = "all"
+
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
+_SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def parse_duration(text: str) -> float | None:
+    """Seconds meant by ``10min``, ``90s``, ``1.5h`` or a plain count of seconds; ``none`` is no limit.
+
+    Raises:
+        RequestError: the text is no duration, or zero.
+    """
+    if text.strip().lower() == "none":
+        return None
+    match = _DURATION.fullmatch(text)
+    seconds = float(match.group(1)) * _SECONDS[(match.group(2) or "").lower()] if match else 0.0
+    if seconds <= 0:
+        raise RequestError(
+            f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r}",
+            mend="write a number and one of s, min, h; or none",
+        )
+    return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is asked, whatever the card.
+
+    Attributes:
+        steps: optimizer steps whose peak no longer moves; 0: to the end.
+        time_limit_s: None: no limit.
+    """
+
+    command: list[str]
+    gpu: str
+    gpus: tuple[Path, ...]
+    device: str
+    platform: str
+    reserve_bytes: int
+    margin_bytes: int
+    steps: int
+    time_limit_s: float | None
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Request:
+        """
+        Raises:
+            RequestError: no command, or a value that is none.
+        """
+        command = list(arguments.command)
+        if command[:1] == ["--"]:
+            del command[0]
+        if not command:
+            raise RequestError(
+                "expected a command after --, found none",
+                mend=f"nanocheck run --gpu {arguments.gpu} -- python train.py",
+            )
+        if arguments.full and arguments.steps is not None:
+            raise RequestError("expected --steps or --full, found both", mend="leave one of them away")
+        if arguments.batch_arg is not None and not arguments.suggest:
+            raise RequestError("--batch-arg: expected --suggest beside it, found none", mend="add --suggest")
+        steps = 0 if arguments.full else DEFAULT_STEPS if arguments.steps is None else arguments.steps
+        if steps < 0 or (steps == 0 and not arguments.full):
+            raise RequestError(f"--steps: expected at least 1, found {steps}", mend="--full runs to the end")
+        limit = arguments.time_limit or ("none" if arguments.full else DEFAULT_TIME_LIMIT)
+        return cls(
+            command=command,
+            gpu=arguments.gpu,
+            gpus=tuple(arguments.gpus),
+            device=arguments.device,
+            platform=arguments.platform,
+            reserve_bytes=parse_size_of("--reserve", arguments.reserve),
+            margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+            steps=steps,
+            time_limit_s=parse_duration(limit),
+        )
+
+    def options(self, gpu: str | None = None) -> list[str]:
+        """What asks the same again on a command line, of another card if one is named."""
+        limit = "none" if self.time_limit_s is None else f"{self.time_limit_s:g}s"
+        return [
+            *("--gpu", gpu or self.gpu),
+            *(word for path in self.gpus for word in ("--gpus", str(path.absolute()))),
+            *("--device", self.device),
+            *("--platform", self.platform),
+            *("--reserve", f"{self.reserve_bytes}B"),
+            *("--margin", f"{self.margin_bytes}B"),
+            *("--time-limit", limit),
+            *(("--steps", str(self.steps)) if self.steps else ("--full",)),
+        ]
+
+    def choose(self) -> Chosen:
+        """The card that answers.
+
+        Raises:
+            RequestError, MachineError: see ``choose_device``.
+        """
+        return choose_device(
+            find_gpu(self.gpu, self.gpus),
+            self.device,
+            platform=self.platform,
+            reserve_bytes=self.reserve_bytes,
+        )

@@ -1,0 +1,127 @@
+"""The allocator's own history, copied to the journal piece by piece.
+
+PyTorch records every event of its caching allocator together with the Python stack
+(``torch.cuda.memory._record_memory_history``). Events carry no number, but the allocator counts
+allocations; that count, taken at a mark, is the mark's exact place among the events.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from nanocheck.observe.event_log import Journal
+
+#: Event names of torch.cuda.memory._snapshot, shortened in the journal; others are left out.
+ACTIONS = {
+    "alloc": "a",
+    "free_requested": "r",
+    "free_completed": "f",
+    "free": "f",
+    "segment_alloc": "S",
+    "segment_free": "F",
+    "segment_map": "M",
+    "segment_unmap": "U",
+    "oom": "o",
+}
+
+
+class History:
+    """Of the current device."""
+
+    def __init__(self, journal: Journal, *, keep: bool = False) -> None:
+        """``keep``: leave PyTorch's history as it is, so that a snapshot holds all of it."""
+        self._journal = journal
+        self._keep = keep
+        self._taken = 0  # events of the present history that are in the journal
+        self._allocations = 0  # allocations among everything in the journal
+        self._record: Any = None
+
+    def start(self) -> None:
+        """Begin to record; call it when CUDA is initialised, before the first allocation."""
+        # The script's own calls of these functions must neither end this recording nor clear it.
+        self._record = torch.cuda.memory._record_memory_history
+        self._on(clear=False)
+
+        def harmless(*args: Any, **kwargs: Any) -> None:
+            """In place of ``_record_memory_history``: everything is recorded already."""
+            self._keep = True
+
+        torch.cuda.memory._record_memory_history = harmless
+
+    def _on(self, *, clear: bool) -> None:
+        options: dict[str, Any] = {"context": "alloc", "stacks": "python"}
+        if clear:
+            if "clear_history" in inspect.signature(torch.cuda.memory._record_memory_history_impl).parameters:
+                options["clear_history"] = True
+            else:
+                self._record(None)
+        self._record("all", **options)
+
+    def pending(self) -> int:
+        """Allocations not in the journal yet."""
+        return count() - self._allocations
+
+    def drain(self) -> None:
+        """Copy what is new. Call it while no other thread allocates."""
+        snapshot = torch._C._cuda_memorySnapshot(None)
+        device = torch.cuda.current_device()
+        events = snapshot["device_traces"][device][self._taken :]
+        rows = []
+        for event in events:
+            action = ACTIONS.get(event["action"])
+            if action is None:
+                continue
+            stack = -1
+            if action in "aoS":
+                stack = self._journal.stack(
+                    tuple((each["filename"], each["line"], each["name"]) for each in event["frames"])
+                )
+            where = event["device_free"] if action == "o" else event["addr"]
+            rows.append((action, where, event["size"], stack))
+            self._allocations += action == "a"
+        if self._keep:
+            self._taken += len(events)
+        else:
+            self._taken = 0
+            self._on(clear=True)
+        missing = self.pending()
+        self._journal.write("events", rows=rows, missing=missing)
+        self._allocations += missing
+
+    def blocks(self) -> tuple[list[tuple[int, int, int, str]], dict[str, Any]]:
+        """(address, size, requested, state) of every block now, and the allocator's settings."""
+        snapshot = torch._C._cuda_memorySnapshot(None)
+        device = torch.cuda.current_device()
+        return [
+            (block["address"], block["size"], block["requested_size"], block["state"])
+            for segment in snapshot["segments"]
+            if segment["device"] == device
+            for block in segment["blocks"]
+        ], snapshot.get("allocator_settings", {})
+
+
+def raw_statistics() -> dict[str, Any]:
+    """PyTorch's nested statistics of the current device, about 30 us."""
+    return torch._C._cuda_memoryStats(torch.cuda.current_device())
+
+
+def count() -> int:
+    """Allocations since the process began."""
+    return int(raw_statistics()["allocation"]["all"]["allocated"])
+
+
+def statistics() -> dict[str, int]:
+    """Peaks and totals, for a mark."""
+    raw = raw_statistics()
+    return {
+        "allocations": raw["allocation"]["all"]["allocated"],
+        "allocated": raw["allocated_bytes"]["all"]["current"],
+        "allocated_peak": raw["allocated_bytes"]["all"]["peak"],
+        "reserved": raw["reserved_bytes"]["all"]["current"],
+        "reserved_peak": raw["reserved_bytes"]["all"]["peak"],
+        "retries": raw["num_alloc_retries"],
+        "ooms": raw["num_ooms"],
+    }

@@ -1,0 +1,88 @@
+"""The ways a process ends, and the last things that can be asked of it."""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import pickle
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from nanocheck.observe import introspect, phase_hooks
+
+
+def install(end: Callable[..., None]) -> None:
+    """Call ``end(how, error, traceback)`` when the process ends by itself, an error or ``os._exit``."""
+    atexit.register(end, "finished")
+    hook, leave = sys.excepthook, os._exit
+
+    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        end("failed", error, trace)
+        hook(kind, error, trace)
+
+    def _exit(status: int) -> Any:
+        end("finished")
+        leave(status)
+
+    sys.excepthook = excepthook
+    os._exit = _exit
+
+
+def cap_memory() -> None:
+    """On a larger real card that stands in for the asked one: allow PyTorch what the asked one would."""
+    allowed = os.environ.get("NANOCHECK_RUN_MEMORY_BYTES")
+    if allowed:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(min(1.0, int(allowed) / total))
+
+
+def write_stacks_on_signal() -> None:
+    """When the parent's time limit is over it sends a signal: then write where every thread is."""
+    number = int(os.environ.get("NANOCHECK_RUN_STACK_SIGNAL", "0"))
+    if number:
+        path = Path(os.environ["NANOCHECK_RUN"]) / f"stack-{os.getpid()}.txt"
+        faulthandler.register(number, file=path.open("w"), all_threads=True)
+
+
+def innermost(trace: TracebackType | None) -> tuple[str, int, str] | None:
+    """The innermost frame of a traceback that is not a library's."""
+    frames = []
+    while trace is not None:
+        frames.append((trace.tb_frame, trace.tb_lineno))
+        trace = trace.tb_next
+    for frame, line in reversed(frames):
+        found = phase_hooks.script_frame(frame)
+        if found is not None and found[0] == frame.f_code.co_filename:
+            return found[0], line, found[2]
+    return None
+
+
+def virtual_facts() -> dict[str, Any]:
+    """What only the virtual GPU knows; {} on a real one."""
+    if introspect.version() is None:
+        return {}
+    from nanocheck.observe import placeholder_values
+
+    return {
+        "attention": introspect.attention_backend(),
+        **introspect.counters(),
+        "made_up": placeholder_values.made_up(),
+        "first_made_up": placeholder_values.first_place(),
+        "sizes_made_up": placeholder_values.sizes_made_up(),
+        "peak_used": introspect.peak_used_bytes(),
+    }
+
+
+def write_snapshot(path: str) -> None:
+    """PyTorch's own format, for https://pytorch.org/memory_viz; one file for each process."""
+    target = Path(path)
+    if target.exists():
+        target = target.with_name(f"{target.stem}-{os.getpid()}{target.suffix}")
+    with target.open("wb") as file:
+        pickle.dump(torch._C._cuda_memorySnapshot(None), file)

@@ -1,0 +1,185 @@
+"""What a script reads from the virtual GPU, where nothing is computed.
+
+Values that the program wrote itself (copies and fills of up to 1 MiB, as long as no kernel was handed their
+memory to write to) read as they are. Everything else would have come from a kernel that never ran. It reads
+
+* as one, if it is a number: ``total / count``, ``log(loss)`` and ``1 / norm`` live where a zero would end
+  honest scripts, and ``while norm > 1`` ends;
+* if it is a bool, as what PyTorch's own predicates say of ones (csrc/predicates.c): ``isnan`` and ``isinf``
+  are false, ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false. Where even that says nothing, ``all``
+  of it is true and the rest false. So a run goes on as a healthy one does, and loops end.
+
+This holds for ``item()``, ``bool()``, ``float()``, ``int()`` and ``tolist()``, and for ``cpu()`` and
+``to("cpu")`` of tensors of up to 64 MiB. It does not reach ``cpu()`` inside compiled functions, nor
+``host.copy_(tensor)``. Sizes that PyTorch itself reads back (``nonzero``, boolean masks, ``unique``) are one:
+as few elements as there can be, so what is built from them is a lower bound.
+
+Nothing here allocates on the card, and every read still happens as it did.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import sysconfig
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from nanocheck.observe import introspect
+
+_FILL_LIMIT_BYTES = 64 << 20
+_PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+_made_up = 0
+_scalars = 0  # of them, those that the C library saw as a read of one number
+_first_place: str | None = None
+_library: Any = None  # torch.library.Library: what it registers is gone with it
+_known: Any = None  # nanocheck_known of csrc/known.c
+
+
+def made_up() -> int:
+    """How many reads in this process gave values that nobody computed."""
+    return _made_up
+
+
+def sizes_made_up() -> int:
+    """How many counts PyTorch read for itself (``nonzero``, masks, ``unique``) were answered with one."""
+    if introspect.version() is None:
+        return 0
+    count = ctypes.CDLL(None).nanocheck_sizes_made_up
+    count.restype = ctypes.c_ulonglong
+    return max(int(count()) - _scalars, 0)
+
+
+def first_place() -> str | None:
+    """``file:line`` of the script where the first made-up value was read; ``None`` while there is none."""
+    return _first_place
+
+
+def install() -> bool:
+    """Let this process read as the module says; False, and nothing changed, where the GPU is not ours.
+
+    Call it once torch is imported; a second call changes nothing.
+    """
+    global _library, _known
+    if introspect.version() is None:
+        return False
+    if _library is not None:
+        return True
+    _known = ctypes.CDLL(None).nanocheck_known
+    _known.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+    _library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
+    _override_scalar(_library)
+    _wrap("cpu", _after_copy)
+    _wrap("to", _after_copy)
+    _wrap("tolist", _after_list)
+    return True
+
+
+def _override_scalar(library: Any) -> None:
+    real = _real_kernel()
+
+    def _local_scalar_dense(tensor: torch.Tensor) -> Any:
+        value = real(tensor)
+        return value if _stands(tensor) else _one(tensor.dtype)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
+        library.impl("_local_scalar_dense", _local_scalar_dense, "CUDA")
+
+
+def _real_kernel() -> Callable[[torch.Tensor], Any]:
+    """PyTorch's own ``_local_scalar_dense`` for CUDA, while it can still be had."""
+    get_kernel = getattr(torch.library, "get_kernel", None)  # torch 2.9 and later
+    if get_kernel is None:
+        return lambda tensor: torch.ops.aten._local_scalar_dense(tensor.detach().to("cpu"))
+    kernel = get_kernel("aten::_local_scalar_dense", "CUDA")
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
+    return lambda tensor: kernel.call_boxed(keys, tensor)
+
+
+def _wrap(name: str, after: Callable[[torch.Tensor, Any], Any]) -> None:
+    method = getattr(torch.Tensor, name)
+
+    def wrapper(self: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        result = method(self, *args, **kwargs)
+        # A subclass (fake, quantized, distributed) has its own idea of where its values are.
+        return after(self, result) if result is not self and type(self) in _PLAIN else result
+
+    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = name, f"Tensor.{name}", method.__doc__
+    setattr(torch.Tensor, name, wrapper)
+
+
+def _after_copy(tensor: torch.Tensor, copy: torch.Tensor) -> torch.Tensor:
+    """Write what the policy says into what came back from the card."""
+    if not tensor.is_cuda or copy.device.type != "cpu" or copy.layout != torch.strided or _stands(tensor):
+        return copy
+    if copy.nbytes <= _FILL_LIMIT_BYTES:
+        copy.data.fill_(_one(copy.dtype))  # `.data`: no version of the copy changes for autograd
+    return copy
+
+
+def _after_list(tensor: torch.Tensor, values: Any) -> Any:
+    if not tensor.is_cuda or not tensor.numel() or _stands(tensor):
+        return values
+    return _same_everywhere(tensor.shape, _one(tensor.dtype))
+
+
+def _same_everywhere(shape: tuple[int, ...], value: Any) -> Any:
+    return [_same_everywhere(shape[1:], value) for _ in range(shape[0])] if shape else value
+
+
+def _one(dtype: torch.dtype) -> Any:
+    if dtype == torch.bool:
+        return False
+    if dtype.is_complex:
+        return 1 + 0j
+    return 1.0 if dtype.is_floating_point else 1
+
+
+def _stands(tensor: torch.Tensor) -> bool:
+    """Whether the tensor's values are there: otherwise they are made up, which is counted."""
+    try:
+        storage, start = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
+    except RuntimeError:  # fake, functional and wrapped tensors have no memory of their own
+        return True
+    if not start or not tensor.numel():
+        return True
+    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    known: int = _known(storage, start, (last + 1) * tensor.element_size())
+    if known != 1:
+        _count(read_as_one=known == 0 and tensor.nbytes in (4, 8))
+    return known > 0
+
+
+def _count(read_as_one: bool) -> None:
+    global _made_up, _scalars, _first_place
+    _made_up += 1
+    _scalars += read_as_one
+    if _first_place is None:
+        _first_place = _place()
+
+
+def _place() -> str:
+    """The innermost line that is neither Python's, nor nanocheck's, nor an installed package's."""
+    frame: FrameType | None = sys._getframe(1)
+    outermost = "unknown"
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith("<"):
+            outermost = f"{name}:{frame.f_lineno}"
+            if not name.startswith(_FOREIGN):
+                break
+        frame = frame.f_back
+    return outermost
+
+
+_FOREIGN = (
+    *{sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    str(Path(__file__).parents[1]),
+)

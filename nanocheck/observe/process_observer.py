@@ -1,0 +1,211 @@
+"""One process under observation: journal, marks, owners, and the end when the answer is known."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import gc
+import os
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from nanocheck.observe import exit_hooks, graph_lines, introspect, phase_hooks
+from nanocheck.observe.allocator_history import History, statistics
+from nanocheck.observe.event_log import SCHEMA, Journal
+from nanocheck.observe.owners import Owners
+from nanocheck.observe.steady_state import AnswerKnown, Stopping
+from nanocheck.observe.workspaces import cublas_workspaces
+
+_DRAIN_AT = 20_000  # allocations; between optimizer steps the history is left to PyTorch up to here
+
+
+def quietly(method: Callable[..., None]) -> Callable[..., None]:
+    """An error of the observer costs the observation, never the script; the journal tells it."""
+
+    @functools.wraps(method)
+    def run(self: Watch, *args: Any) -> None:
+        if not self.active:
+            return
+        try:
+            method(self, *args)
+        except Exception as error:
+            self.active = False
+            self.journal.write("broken", error=f"{type(error).__name__}: {error}", where=method.__name__)
+
+    return run
+
+
+class Watch:
+    """Everything is recorded from CUDA's initialisation on."""
+
+    def __init__(self, folder: str) -> None:
+        self.journal = Journal(folder)
+        self.active = False
+        self._snapshot = os.environ.get("NANOCHECK_RUN_SNAPSHOT")
+        self._history = History(self.journal, keep=self._snapshot is not None)
+        self._owners = Owners()
+        self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
+        self._stepped = False  # an optimizer stepped since the last backward began
+        self._looked = False  # the models were looked for
+        self._answered = False
+
+    def start(self) -> None:
+        """Hooks into the torch that was just imported; CUDA is not initialised by it."""
+        torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
+        exit_hooks.write_stacks_on_signal()
+        phase_hooks.install(self._mark, self._optimizer)
+        graph_lines.install(self.journal)
+        if introspect.version() is not None:
+            from nanocheck.observe import placeholder_values
+
+            placeholder_values.install()
+
+    def _begin(self) -> None:
+        """CUDA is there, nothing is allocated yet."""
+        self.active = True
+        self._begun()
+        exit_hooks.install(self._end)
+        atexit.register(self._leave)
+        os.register_at_fork(after_in_child=self._forked)
+
+    @quietly
+    def _begun(self) -> None:
+        exit_hooks.cap_memory()
+        self._history.start()
+        torch._C._cuda_attach_out_of_memory_observer(self._oom)  # type: ignore[attr-defined]
+        self.journal.write(
+            "start",
+            schema=SCHEMA,
+            pid=os.getpid(),
+            parent=os.getppid(),
+            command=getattr(sys, "orig_argv", sys.argv),
+            folder=os.getcwd(),  # noqa: PTH109 - the journal is JSON
+            virtual=introspect.version(),
+            torch=torch.__version__,
+            cuda=torch.version.cuda,
+            python=sys.version.split()[0],
+            device=torch.cuda.get_device_name(),
+            allocator=torch.cuda.get_allocator_backend(),
+            libraries=phase_hooks.LIBRARIES,
+            settings=self._history.blocks()[1],
+        )
+
+    def _forked(self) -> None:
+        self.active = False  # CUDA cannot be used in a fork of a process that has used it
+
+    def _mark(self, what: str) -> None:
+        if what == "backward+" and self._stepped and self.active:
+            self._stepped = False
+            if self._step_ended():
+                raise AnswerKnown
+        self._write_mark(what)
+
+    def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        self._write_mark(f"optimizer{what}")
+        self._after_optimizer(optimizer, what)
+
+    @quietly
+    def _write_mark(self, what: str) -> None:
+        where = phase_hooks.script_frame(sys._getframe(2)) if what.endswith("+") else None
+        self.journal.write("mark", what=what, where=where, **statistics())
+        if threading.current_thread() is threading.main_thread() and (
+            not what.startswith(("backward", "optimizer")) or self._history.pending() > _DRAIN_AT
+        ):
+            self._history.drain()
+
+    @quietly
+    def _after_optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        self._owners.add(optimizer)
+        self._stepped |= what == "-"
+        # State appears in the first step, gradients are there before each; models are found once.
+        if not self._looked:
+            self._owners.look()
+            self._looked = True
+        # Names and shapes twice are enough; addresses every time, since state and gradients can move.
+        self._tell_owners(brief=self._stopping.done >= 2)
+
+    def _step_ended(self) -> bool:
+        known = False
+
+        @quietly
+        def judge(_: Watch) -> None:
+            nonlocal known
+            now = statistics()
+            self._history.drain()
+            known = self._stopping.step_ended(now["allocated_peak"], now["reserved_peak"])
+            self.journal.write("step", done=self._stopping.done, **now)
+            if known:
+                self._end("answered")
+                self._answered = True
+                self._stopping.announce(os.getpid())
+
+        judge(self)
+        return known
+
+    def _leave(self) -> None:
+        if self._answered:
+            gc.freeze()  # else the interpreter looks at every object of PyTorch several times more
+
+    def _tell_owners(self, *, brief: bool = False) -> None:
+        kinds = self._owners.addresses()
+        if brief:
+            kinds = {kind: [[each[0], 0, "", []] for each in tensors] for kind, tensors in kinds.items()}
+        self.journal.write("owners", allocations=statistics()["allocations"], kinds=kinds)
+
+    def _oom(self, device: int, size: int, total: int, free: int) -> None:
+        self._tell_oom(size, free)
+
+    @quietly
+    def _tell_oom(self, size: int, free: int) -> None:
+        """Called by the allocator, in whatever thread asked for memory."""
+        main = sys._current_frames().get(threading.main_thread().ident or 0)
+        self._owners.look()
+        self._tell_owners()
+        self.journal.write(
+            "oom",
+            requested=size,
+            free=free,
+            where=phase_hooks.script_frame(main),
+            tensors=phase_hooks.tensors_of(main),
+            **statistics(),
+        )
+        self._history.drain()
+
+    def _end(self, how: str, error: BaseException | None = None, trace: TracebackType | None = None) -> None:
+        """The last words of this process; only the first call counts, except that an error adds itself."""
+        if error is not None and not isinstance(error, SystemExit):
+            frame = exit_hooks.innermost(trace)
+            self.journal.write(
+                "failed",
+                error=f"{type(error).__name__}: {str(error)[:4000]}",
+                oom=isinstance(error, torch.OutOfMemoryError),
+                where=frame,
+            )
+        self._close(how)
+
+    @quietly
+    def _close(self, how: str) -> None:
+        self._history.drain()
+        if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
+            self.journal.write("step", done=self._stopping.done + 1, **statistics())
+        if not self._looked or how != "answered":
+            self._owners.look()
+        self._tell_owners()
+        if self._snapshot is not None:
+            exit_hooks.write_snapshot(self._snapshot)
+        blocks, settings = self._history.blocks()
+        self.journal.write(
+            "end",
+            how=how,
+            blocks=blocks,
+            settings=settings,
+            workspaces=list(cublas_workspaces()),
+            virtual=exit_hooks.virtual_facts(),
+            **statistics(),
+        )
+        self.active = False

@@ -1,0 +1,96 @@
+"""Compiled steps without compiling kernels that nobody will execute.
+
+Inductor generates the same Python as on a real card and hands the same kernels to the same
+autotuner; only ``ptxas`` is left out. What a real first run allocates while it picks the fastest of
+several candidates (an L2-sized buffer that flushes the cache, clones of arguments) happens here too:
+those few MiB are the difference between a first run and one that finds its choices in Inductor's
+autotune cache (7,428 against 7,364 MiB reserved for GPT-2 124M). A first run is what is reported, so
+that cache is off and the result does not depend on what ran before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from nanocheck.observe import introspect
+
+_OWN_CACHE = "-without-kernels"
+#: The module that ``install`` changes.
+MODULE = "torch._inductor.runtime.triton_heuristics"
+
+
+class _Kernel:
+    """What Inductor asks of a compiled kernel before it decides what else to try.
+
+    The number of registers is what csrc/driver.c answers for any kernel. Above 65536 / threads per SM
+    (42 on most cards, 32 on others) Inductor adds a candidate with a smaller reduction block, so every
+    kernel that may get one gets one; on a real card, those that need few registers do not.
+    """
+
+    n_regs = 64
+    n_spills = 0
+    shared = 0
+    hash = "nanocheck"
+
+
+class _Launcher(_Kernel):
+    """Stands where Inductor puts a compiled kernel: callable, and computes nothing.
+
+    It only makes known what the kernel would have overwritten: every tensor but those that Inductor names
+    as inputs.
+    """
+
+    store_cubin = False
+    cache_hash = "nanocheck"
+
+    def __init__(self, config: Any, names: Sequence[str]) -> None:
+        self.config = config
+        self._written = [index for index, name in enumerate(names) if not name.startswith("in_ptr")]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        for index in self._written:
+            if index < len(args) and hasattr(args[index], "data_ptr"):
+                introspect.wrote(args[index].data_ptr())
+
+
+class _Uncompiled:
+    """Instead of Inductor's ``TritonCompileResult``."""
+
+    kernel = _Kernel()
+
+    def __init__(self, config: Any, names: Sequence[str]) -> None:
+        self.config = config
+        self._names = names
+
+    def make_launcher(self) -> _Launcher:
+        return _Launcher(self.config, self._names)
+
+
+def _precompile_config(self: Any, config: Any) -> _Uncompiled:
+    """Instead of ``CachingAutotuner._precompile_config``, the one place where a candidate is compiled."""
+    return _Uncompiled(config, self.fn.arg_names)
+
+
+def use_own_cache() -> None:
+    """Choose the folder for what is compiled without kernels; before Inductor reads its own."""
+    # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
+    folder = os.environ.get("TORCHINDUCTOR_CACHE_DIR")
+    if folder and not folder.endswith(_OWN_CACHE):
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder + _OWN_CACHE
+
+
+def install() -> None:
+    """Replace the kernel compiler of this process. Imports Inductor; touches no GPU."""
+    from torch._inductor import config
+    from torch._inductor.runtime import triton_compat, triton_heuristics
+
+    use_own_cache()
+    config.autotune_local_cache = False
+    config.compile_threads = 1
+    # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
+    triton_compat.triton_key = lambda: sys.modules["triton"].__version__
+    autotuner = triton_heuristics.CachingAutotuner
+    autotuner._precompile_config = _precompile_config  # type: ignore[method-assign, assignment]

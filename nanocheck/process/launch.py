@@ -1,0 +1,271 @@
+"""Run a command to its end, whatever it does, and leave nothing of it running.
+
+Where there is a terminal the command stays in our process group, so that reading, Ctrl-C and Ctrl-Z work
+as if it ran alone; then a Ctrl-C has reached it already when it reaches us. Elsewhere it gets a group of
+its own and we pass signals on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanocheck.core.messages import say
+from nanocheck.process import linux_process, process_tree, stack_dump
+from nanocheck.process.spawn import find_program, start
+from nanocheck.process.terminal_control import Terminal
+
+#: How a command ended; ``Ended.how``.
+HOW = ("finished", "answered", "failed", "killed", "timeout", "interrupted")
+#: What ``timeout(1)`` gives.
+EXIT_TIMEOUT = 124
+
+_TICK = 0.2  # seconds between two looks at the folder
+_ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and so was the command
+_PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
+_TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
+_ORPHANS = 1.0  # seconds that processes may outlive the command
+_SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, here the terminal's driver
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        how: one of ``HOW``. ``answered``: a process said that its answer is known; ``killed``: by a
+            signal that is not ours.
+        exit_code: as a shell says it: 128 + n for signal n, 124 for the time limit. After
+            ``answered`` it may be that of our own signal.
+        seconds: wall time of the command.
+        notes: what else was seen, a sentence each.
+    """
+
+    how: str
+    exit_code: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Something done to end the command, and for how many seconds its effect is waited for."""
+
+    act: Callable[[], None]
+    seconds: float
+
+
+def launch(
+    command: Sequence[str],
+    environment: dict[str, str],
+    folder: Path,
+    time_limit_s: float | None,
+    grace_s: float = 20,
+) -> Ended:
+    """Run a command with our own stdin, stdout and stderr.
+
+    The calling process must have one thread and no children: it adopts, reaps and kills all it has.
+
+    Args:
+        environment: the command's, whole.
+        folder: a file ``answered-*`` in it starts the grace; ``stack-*.txt`` tell where it hung.
+        time_limit_s: seconds until it is interrupted, terminated, killed; None: never.
+        grace_s: seconds to end by itself, after the answer or after Ctrl-C.
+
+    Raises:
+        RequestError: there is no such command.
+    """
+    program = find_program(command, environment)
+    return _Launch(folder, time_limit_s, grace_s).run(program, command, environment)
+
+
+class _Launch:
+    def __init__(self, folder: Path, time_limit_s: float | None, grace_s: float) -> None:
+        self._folder = folder
+        self._grace_s = grace_s
+        self._limit_s = time_limit_s
+        self._terminal = Terminal()
+        self._pid = self._group = -1
+        self._limit_at = float("inf") if time_limit_s is None else time.monotonic() + time_limit_s
+        self._plan: list[_Stage] = []
+        self._next_at = float("inf")
+        self._status: int | None = None
+        self._any_left = True
+        self._cause: str | None = None  # answered, timeout, interrupted: why we end it
+        self._signal = 0
+        self._we_killed = False
+        self._notes: list[str] = []
+        # What was ignored at our start (nohup) is ignored by the command, too.
+        self._asking = {
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+            if signal.getsignal(number) != signal.SIG_IGN
+        }
+
+    def run(self, program: str, command: Sequence[str], environment: dict[str, str]) -> Ended:
+        began, kills = time.monotonic(), linux_process.OomKills.now()
+        linux_process.adopt_orphans()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish unreaped
+        with ExitStack() as stack:
+            terminal = self._terminal
+            stack.callback(terminal.close)
+            stack.callback(lambda: terminal.restore() if self._we_killed else None)
+            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._asking, signal.SIGCHLD})
+            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
+            # An exception of our own, too, must leave nothing running.
+            stack.callback(self._end_the_rest)
+            self._pid = start(
+                program, command, environment, own_group=not terminal.is_there, mask={int(n) for n in mask}
+            )
+            self._group = os.getpgid(self._pid)
+            self._wait(lambda: self._status is not None)
+            seconds = time.monotonic() - began
+            self._hear_the_last()
+        how, code = self._how()
+        if code == 128 + signal.SIGKILL and how == "killed":
+            self._notes.append(f"the command was killed: {linux_process.OomKills.now().explain_since(kills)}")
+        return Ended(how, code, seconds, tuple(self._notes))
+
+    def _hear_the_last(self) -> None:
+        """A Ctrl-C that ended the command at once is still on its way to us."""
+        while (told := signal.sigtimedwait(self._asking, 0)) is not None:
+            if self._cause is None:
+                self._cause, self._signal = "interrupted", told.si_signo
+
+    def _how(self) -> tuple[str, int]:
+        if self._status is None:  # it outlived SIGKILL
+            self._status = int(signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(self._status)
+        code = 128 - code if code < 0 else code
+        if self._cause == "answered" or self._is_answered():
+            return "answered", code
+        if self._cause == "timeout":
+            return "timeout", EXIT_TIMEOUT
+        if self._cause == "interrupted":
+            return "interrupted", 128 + self._signal
+        if os.WIFSIGNALED(self._status):
+            return "killed", code
+        return ("failed" if code else "finished"), code
+
+    # -- the loop -----------------------------------------------------------------------------------
+
+    def _wait(self, over: Callable[[], bool]) -> None:
+        """Serve signals, the marker and the deadlines until it is over, or the plan has no more stages."""
+        while True:
+            self._reap()
+            if over():
+                return
+            before = time.monotonic()
+            patience = max(0.0, min(_TICK, self._next_at - before, self._limit_at - before))
+            told = signal.sigtimedwait({*self._asking, signal.SIGCHLD}, patience)
+            now = time.monotonic()
+            if now - before > patience + _ASLEEP:
+                self._limit_at += now - before - patience
+                self._next_at += now - before - patience
+            if told is not None and told.si_signo in self._asking:
+                self._asked_to_stop(told)  # first: it may be why the command has ended just now
+            self._reap()
+            if over():
+                return
+            if self._cause is None and self._is_answered():
+                self._begin("answered", [_Stage(lambda: None, self._grace_s), *self._by_force()])
+            elif self._cause is None and now >= self._limit_at:
+                self._time_is_over()
+            elif now >= self._next_at and not self._advance():
+                return
+
+    def _reap(self) -> None:
+        ended, self._any_left = process_tree.reap()
+        self._status = ended.get(self._pid, self._status)
+
+    def _is_answered(self) -> bool:
+        return any(self._folder.glob("answered-*"))
+
+    def _begin(self, cause: str, plan: list[_Stage]) -> None:
+        self._cause, self._plan, self._limit_at = cause, plan, float("inf")
+        self._advance()
+
+    def _advance(self) -> bool:
+        """The next stage; False when there is none, and whatever still runs cannot be ended."""
+        if not self._plan:
+            return False
+        stage = self._plan.pop(0)
+        stage.act()
+        self._next_at = time.monotonic() + stage.seconds
+        return True
+
+    # -- reasons to end it --------------------------------------------------------------------------
+
+    def _asked_to_stop(self, told: signal.struct_siginfo) -> None:
+        """Ctrl-C and its like; the second one loses patience."""
+        if self._cause is not None:
+            self._advance()
+            return
+        self._signal = told.si_signo
+        have_it = _Stage(self._mention_patience, self._grace_s)
+        forward = _Stage(lambda: self._forward(told.si_signo), self._grace_s)
+        if told.si_code == _SI_KERNEL:
+            plan = [_Stage(lambda: None, _TO_FORWARD), have_it]
+        elif self._terminal.is_there:
+            # `kill %1` reached the whole group, `kill <our pid>` us alone, and nobody can tell which.
+            plan = [_Stage(lambda: None, _TO_FORWARD), forward]
+        else:
+            plan = [forward]
+        self._begin("interrupted", [*plan, *self._by_force()])
+
+    def _time_is_over(self) -> None:
+        def interrupt() -> None:
+            self._notes += stack_dump.told(self._folder)
+            self._to_group(signal.SIGINT)
+
+        say(f"the time limit of {self._limit_s:g} s is over")
+        ask = _Stage(lambda: stack_dump.ask(self._folder, process_tree.descendants()), stack_dump.SECONDS)
+        self._begin("timeout", [ask, _Stage(interrupt, _PAUSE), *self._by_force()])
+
+    def _by_force(self) -> list[_Stage]:
+        return [
+            _Stage(lambda: self._end_all(signal.SIGTERM), _PAUSE),
+            _Stage(lambda: self._end_all(signal.SIGKILL), _PAUSE),
+        ]
+
+    # -- signals ------------------------------------------------------------------------------------
+
+    def _mention_patience(self) -> None:
+        say(f"waiting up to {self._grace_s:g} s for the command to end; Ctrl-C again ends it now")
+
+    def _forward(self, number: int) -> None:
+        if number in (signal.SIGINT, signal.SIGQUIT):
+            self._to_group(number)  # as a terminal does
+        else:
+            process_tree.send(number, [each for each in process_tree.descendants() if each.pid == self._pid])
+
+    def _to_group(self, number: int) -> None:
+        """To the command's processes only: others, such as a pager, may share the group."""
+        process_tree.send(number, [each for each in process_tree.descendants() if each.group == self._group])
+
+    def _end_all(self, number: int) -> None:
+        self._we_killed = True
+        process_tree.send(number, process_tree.descendants())
+
+    def _end_the_rest(self) -> None:
+        """Daemons, servers and other orphans: a moment to end by themselves, then by force."""
+        self._limit_at = float("inf")
+        self._cause = self._cause or "over"
+        self._plan = [_Stage(lambda: None, _ORPHANS), self._by_force()[0]]
+        self._advance()
+        self._wait(lambda: not self._any_left)
+        if not self._any_left:
+            return
+        self._end_all(signal.SIGKILL)
+        patience = time.monotonic() + _PAUSE
+        while self._any_left and time.monotonic() < patience:
+            process_tree.kill_children()
+            self._reap()
+        if self._any_left:
+            pids = ", ".join(str(each.pid) for each in process_tree.descendants())
+            self._notes.append(f"these processes outlived SIGKILL: {pids}")

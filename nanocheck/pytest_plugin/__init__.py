@@ -1,0 +1,1 @@
+"""nanocheck in pytest: options, fixtures, the session, and what it writes in the end."""

@@ -1,0 +1,186 @@
+"""Every setting of the plugin: the option, else the ini value, else the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nanocheck.core.comparison import writing_forbidden
+from nanocheck.core.device import PLATFORMS
+from nanocheck.core.device_selection import CHOICES
+from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import DEFAULT_GPU
+from nanocheck.core.units import mib, parse_size_of
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
+
+#: option -> (default as text, help). Each one is also an ini value, ``nanocheck_<name>``.
+OPTIONS: Mapping[str, tuple[str, str]] = {
+    "--gpu": (DEFAULT_GPU, "the card to answer for, an id of the catalog"),
+    "--device": (
+        "auto",
+        "real: measure on a GPU; virtual: on the virtual GPU; auto: measure if the card is here",
+    ),
+    "--platform": ("linux", "whose driver leaves how much memory: linux or windows"),
+    "--reserve": ("0", "memory held by others on the card, such as 2GiB for a desktop"),
+    "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
+    "--nanocheck-claims": (
+        "suites/claims",
+        "further claims beside nanocheck's own: a TOML file, or a folder",
+    ),
+    "--nanocheck-gpus": ("", "a TOML file with further cards"),
+    "--nanocheck-margin": (
+        f"{DEFAULT_MARGIN_BYTES}",
+        "what must stay free for a verdict of safe, such as 512MiB",
+    ),
+    "--nanocheck-workers": ("2", "how many configurations run at once"),
+    "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
+    "--nanocheck-reports": ("reports", "the folder of reports"),
+    "--nanocheck-journal": (".nanocheck", "the folder of journals, and of reports on a part of the matrix"),
+}
+FLAGS: Mapping[str, str] = {
+    "--update-baselines": "accept what this run finds as what is expected (never under CI)",
+    "--nanocheck-fresh": "compute everything again, whatever an interrupted run left in its journal",
+}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Registers every option and ini value."""
+    group = parser.getgroup("nanocheck", "does this GPT training step fit a GPU")
+    for option, (default, text) in OPTIONS.items():
+        # default=None, so that an ini value is not silently overruled by an option nobody gave
+        group.addoption(
+            option, dest=_dest(option), default=None, help=f"{text} (default: {default or 'none'})"
+        )
+        parser.addini(_dest(option), f"default of {option}", default=default)
+    for flag, text in FLAGS.items():
+        group.addoption(flag, dest=_dest(flag), action="store_true", default=None, help=text)
+
+
+def was_given(config: pytest.Config) -> bool:
+    """Whether anybody asked for nanocheck on the command line."""
+    return any(config.getoption(_dest(option)) is not None for option in (*OPTIONS, *FLAGS))
+
+
+def _dest(option: str) -> str:
+    name = option.removeprefix("--").removeprefix("nanocheck-").replace("-", "_")
+    return f"nanocheck_{name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a session works with; paths are absolute.
+
+    ``own_matrix``: the matrix is the project's (ini or default), not one named for this run only, so a
+    whole run of it may replace the report and remove unused baselines.
+    """
+
+    gpu: str
+    device: str
+    platform: str
+    reserve_bytes: int
+    matrix: Path
+    own_matrix: bool
+    claims: Path
+    gpus: tuple[Path, ...]
+    margin_bytes: int
+    workers: int
+    baselines: Path
+    reports: Path
+    journal: Path
+    update: bool
+    fresh: bool
+    root: Path
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Settings:
+        """The settings of a pytest run.
+
+        Raises:
+            RequestError: a value that is none, or ``--update-baselines`` under CI.
+        """
+        values = {option: _text(config, option) for option in OPTIONS}
+        for option, allowed in (("--device", CHOICES), ("--platform", PLATFORMS)):
+            if values[option] not in allowed:
+                raise RequestError(
+                    f"{option}: expected one of {', '.join(allowed)}, found {values[option]!r}"
+                )
+        workers = values["--nanocheck-workers"]
+        if not workers.isascii() or not workers.isdigit() or not 1 <= int(workers) <= 256:
+            raise RequestError(f"--nanocheck-workers: expected a number from 1 to 256, found {workers!r}")
+        given = config.getoption(_dest("--nanocheck-matrix"))
+        own = config.rootpath / str(config.getini(_dest("--nanocheck-matrix")))
+        matrix = config.invocation_params.dir / given if given is not None else own
+        return cls(
+            gpu=values["--gpu"],
+            device=values["--device"],
+            platform=values["--platform"],
+            reserve_bytes=parse_size_of("--reserve", values["--reserve"]),
+            matrix=matrix,
+            own_matrix=matrix.resolve() == own.resolve(),
+            claims=_path(config, "--nanocheck-claims"),
+            gpus=_paths(config, "--nanocheck-gpus"),
+            margin_bytes=parse_size_of("--nanocheck-margin", values["--nanocheck-margin"]),
+            workers=int(workers),
+            baselines=_path(config, "--nanocheck-baselines"),
+            reports=_path(config, "--nanocheck-reports"),
+            journal=_path(config, "--nanocheck-journal"),
+            update=bool(config.getoption(_dest("--update-baselines"))),
+            fresh=bool(config.getoption(_dest("--nanocheck-fresh"))),
+            root=config.rootpath,
+        )
+
+    @property
+    def command_options(self) -> str:
+        """What must be added to ``pytest suites/ --gpu ID`` to ask the same question again."""
+        parts = []
+        if self.platform != "linux":
+            parts.append(f" --platform {self.platform}")
+        if self.reserve_bytes:
+            parts.append(f" --reserve {self.reserve_bytes}B")
+        if self.device != "auto":
+            parts.append(f" --device {self.device}")
+        if self.margin_bytes != DEFAULT_MARGIN_BYTES:
+            parts.append(f" --nanocheck-margin {self.margin_bytes}B")
+        if not self.own_matrix:
+            parts.append(f" --nanocheck-matrix {self.relative(self.matrix)}")
+        parts += [f" --nanocheck-gpus {self.relative(path)}" for path in self.gpus]
+        return "".join(parts)
+
+    @property
+    def command(self) -> str:
+        """The command that asks the same question again."""
+        return f"pytest suites/ --gpu {self.gpu}{self.command_options}"
+
+    def relative(self, path: Path) -> str:
+        """A path as the project's people write it."""
+        return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
+
+    def lines(self) -> list[str]:
+        """Every effective setting, for the header."""
+        update = "yes" if self.update else "no (CI only reads baselines)" if writing_forbidden() else "no"
+        return [
+            f"nanocheck: margin {mib(self.margin_bytes)} MiB, reserve {mib(self.reserve_bytes)} MiB, "
+            f"workers {self.workers}, update baselines: {update}, fresh: {'yes' if self.fresh else 'no'}",
+            f"nanocheck: matrix {self.relative(self.matrix)}, baselines {self.relative(self.baselines)}, "
+            f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
+            + "".join(f", cards {self.relative(path)}" for path in self.gpus),
+        ]
+
+
+def _text(config: pytest.Config, option: str) -> str:
+    given: Any = config.getoption(_dest(option))
+    return str(config.getini(_dest(option)) if given is None else given).strip()
+
+
+def _path(config: pytest.Config, option: str) -> Path:
+    """Relative to where the command was given, or to the project for what the ini file says."""
+    base = config.rootpath if config.getoption(_dest(option)) is None else config.invocation_params.dir
+    return base / _text(config, option)
+
+
+def _paths(config: pytest.Config, option: str) -> tuple[Path, ...]:
+    return (_path(config, option),) if _text(config, option) else ()

@@ -1,0 +1,226 @@
+"""The report as a page: the answer first, then what died where, then every row, then how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from nanocheck.core.units import mib
+from nanocheck.report.largest_batch_table import (
+    ALLOCATOR_WORDS,
+    COMPILE_WORDS,
+    CYCLE_WORDS,
+    NONE,
+    answer_frame,
+    best_sentence,
+)
+from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.report_file import Report, Row, model_name
+
+_PROVENANCE = {
+    "virtual": "the real PyTorch ran on a virtual GPU, with its real allocator; no GPU was there",
+    "measured": "a real GPU ran it",
+    "computed": "arithmetic only, nothing ran",
+}
+_STAGES = ("build", "resume", "evaluation", "forward", "backward", "optimizer", "sample", "checkpoint")
+_LIMITS = (
+    "Peaks are PyTorch's own (`max_memory_allocated`, `max_memory_reserved`). The CUDA context and loaded "
+    "modules are outside of them: they are a figure of the card's profile, known to about 60 MiB.",
+    "What a desktop, a browser or another process holds is not known. The margin covers a plain display; "
+    "for a desktop add `--reserve 2GiB`.",
+    "A virtual GPU computes nothing: it says what fits, never how fast, and never whether a loss goes down.",
+    "On Windows the driver may spill to system memory instead of failing: what is out of memory here may "
+    "there run many times slower.",
+    "Another version of PyTorch, of its CUDA libraries or of the training script has other peaks.",
+    "One card, one process: NCCL's buffers and the memory of several GPUs are not in these figures.",
+)
+_LEGEND = (
+    ("safe", "it completed without an allocator retry and at least the margin stays free"),
+    ("tight", "it completed, but only after allocator retries, or less than the margin stays free"),
+    ("oom", "it ran out of memory"),
+    ("crashed, timeout, unsupported", "no answer about memory"),
+    ("headroom", "capacity - context - reserve - peak reserved"),
+    ("baseline", "equal, regressed, improved (fails until accepted), missing, stale (other environment)"),
+)
+
+
+def render(report: Report) -> str:
+    """The whole page, ending in a newline."""
+    parts = [_opening(report), *_answer(report), *_stages(report), *_deaths(report), *_no_answers(report)]
+    for section in report.sections:
+        parts += section.render()
+    parts += [*_every_row(report), *_notes(report), *_frame(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(report: Report) -> str:
+    words = [f"**{name}**: {_PROVENANCE[name.split(',')[0]]}" for name in report.provenances]
+    counts = ", ".join(f"{count} {kind}" for kind, count in report.counts().items()) or "nothing ran"
+    mixed = (
+        "\n\n**Numbers of different provenance stand in this report: look at the column.**"
+        if len(words) > 1
+        else ""
+    )
+    part = "" if report.whole else "\n\n**Only a part of the matrix ran.**"
+    return (
+        f"# Is it safe on {escape(report.card)}?\n\n"
+        f"{counts}, of {len(report.rows)} configurations. {'; '.join(words)}."
+        f" {escape(report.date)}.{mixed}{part}"
+    )
+
+
+def _answer(report: Report) -> list[str]:
+    frame = answer_frame(report.rows)
+    if frame.empty:
+        return []
+    parts = ["## In ten seconds"]
+    for model, lines in frame.groupby("model", sort=False):
+        own = [row for row in report.rows if model_name(row.config) == model]
+        parts += [f"### {escape(model)}", f"**{escape(best_sentence(own))}**"]
+        parts.append(table(lines.drop(columns="model")))
+    return parts
+
+
+def _stages(report: Report) -> list[str]:
+    """Peak of each stage of the runs that do more than train: late out-of-memory errors come from there."""
+    rows = []
+    for row in report.rows:
+        stages: dict[str, int] = {}
+        for peak in row.record.peaks:
+            stages[peak.phase] = max(stages.get(peak.phase, 0), peak.allocated_bytes)
+        if row.config.cycle != "train" and stages:
+            cells = {name: mib(stages[name]) if name in stages else NONE for name in _STAGES}
+            rows.append({"configuration": row.record.id, **cells, "provenance": row.provenance})
+    if not rows:
+        return []
+    told = "Peak allocated in each stage, in MiB, until the end or until it died."
+    return ["## Stage by stage", told, table(pd.DataFrame(rows), right=_STAGES)]
+
+
+def _deaths(report: Report) -> list[str]:
+    rows = [
+        {
+            "configuration": row.record.id,
+            "asked for (MiB)": ("" if oom.exact else "about ") + mib(oom.requested_bytes),
+            "bytes": f"{oom.requested_bytes:,}",
+            "phase": oom.phase,
+            "step": oom.step,
+            "shape": NONE if oom.shape is None else str(oom.shape),
+            "line": oom.line or NONE,
+            "provenance": row.provenance,
+        }
+        for row in report.rows
+        if (oom := row.record.oom) is not None
+    ]
+    if not rows:
+        return []
+    return ["## What died where", table(pd.DataFrame(rows), right=("asked for (MiB)", "bytes", "step"))]
+
+
+def _no_answers(report: Report) -> list[str]:
+    rows = [
+        {
+            "configuration": row.record.id,
+            "verdict": row.verdict.kind,
+            "why": row.verdict.sentence,
+        }
+        for row in report.rows
+        if not row.verdict.is_answer
+    ]
+    return ["## No answer", table(pd.DataFrame(rows))] if rows else []
+
+
+def _every_row(report: Report) -> list[str]:
+    if not report.rows:
+        return []
+    parts = ["## Every configuration"]
+    frame = pd.DataFrame([_full_row(row) for row in report.rows])
+    keys = ["model", "precision", "compile"]
+    for (model, precision, compiled), lines in frame.groupby(keys, sort=False):
+        parts.append(f"### {escape(model)}, {escape(precision)}, {escape(compiled)}")
+        parts.append(
+            table(
+                lines.drop(columns=keys),
+                right=(
+                    "batch",
+                    "accumulation",
+                    "peak allocated (MiB)",
+                    "peak reserved (MiB)",
+                    "headroom (MiB)",
+                    "retries",
+                ),
+            )
+        )
+    return parts
+
+
+def _full_row(row: Row) -> dict[str, object]:
+    config, record = row.config, row.record
+    ran = bool(record.peaks)
+    headroom = row.verdict.headroom_bytes
+    variant = [CYCLE_WORDS[config.cycle]] if config.cycle != "train" else []
+    variant += [ALLOCATOR_WORDS[config.allocator]] if config.allocator != "default" else []
+    variant += [config.optimizer] if config.optimizer != "adamw-fused" else []
+    return {
+        "model": model_name(config),
+        "precision": config.dtype,
+        "compile": COMPILE_WORDS[config.compile],
+        "batch": config.batch,
+        "accumulation": config.accumulation,
+        "variant": ", ".join(variant) or NONE,
+        "verdict": row.verdict.kind,
+        "peak allocated (MiB)": mib(record.peak_allocated_bytes) if ran else NONE,
+        "peak reserved (MiB)": mib(record.peak_reserved_bytes) if ran else NONE,
+        "headroom (MiB)": NONE if headroom is None else mib(headroom),
+        "peak in": record.peak_phase or NONE,
+        "retries": record.retries,
+        "attention": record.sdpa_backend,
+        "baseline": NONE if row.comparison is None else row.comparison.kind,
+        "provenance": row.provenance,
+        "configuration": record.id,
+    }
+
+
+def _notes(report: Report) -> list[str]:
+    told: dict[str, list[str]] = {}
+    for row in report.rows:
+        for note in row.record.notes:
+            told.setdefault(note, []).append(row.record.id)
+    if not told:
+        return []
+    lines = [f"- {escape(note)} ({_some(ids)})" for note, ids in told.items()]
+    return ["## Notes", "\n".join(lines)]
+
+
+def _some(ids: Sequence[str], limit: int = 5) -> str:
+    rest = f" and {len(ids) - limit} more" if len(ids) > limit else ""
+    return ", ".join(map(escape, ids[:limit])) + rest
+
+
+def _frame(report: Report) -> list[str]:
+    parts = ["## Environment"]
+    facts = [
+        {"what": name.removesuffix("_bytes"), "value": _value(name, value)}
+        for each in (*report.devices, *report.environments)
+        for name, value in sorted(each.items())
+        if value is not None and value != ""
+    ]
+    facts.append({"what": "margin", "value": f"{mib(report.margin_bytes)} MiB"})
+    facts.append({"what": "date", "value": report.date})
+    parts.append(table(pd.DataFrame(facts)))
+    parts += ["## Limits", "\n".join(f"- {text}" for text in _LIMITS)]
+    parts += ["## To reproduce", f"```\n{' '.join(report.command.replace('`', '').split())}\n```"]
+    parts += ["## Legend", "\n".join(f"- **{word}**: {meaning}" for word, meaning in _LEGEND)]
+    parts.append(
+        "Provenance: " + "; ".join(f"**{word}**: {meaning}" for word, meaning in _PROVENANCE.items()) + "."
+    )
+    return parts
+
+
+def _value(name: str, value: object) -> str:
+    if name.endswith("_bytes") and isinstance(value, int):
+        return f"{mib(value)} MiB"
+    if isinstance(value, (list, tuple)):
+        return ".".join(map(str, value)) if name == "capability" else ", ".join(map(str, value))
+    return str(value)

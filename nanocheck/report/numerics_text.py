@@ -1,0 +1,97 @@
+"""Two compared recordings as text, as a page of Markdown and as plain data."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from nanocheck.core.pairing import Compared, Told, plain
+from nanocheck.numerics.compare import K, Row
+from nanocheck.report import pairing_text
+from nanocheck.report.markdown_cells import escape, table
+
+_LEGEND = (
+    "(2.0x): times the rounding error of the number format, which is the distance of these runs to the "
+    f"formulas in fp64, or to the same step in fp32; up to {K:g} times is rounding."
+)
+_WORDS = {"loss": "loss (nats)", "grad_norm": "gradient norm", "parameters": "parameters"}
+
+
+def told(compared: Compared[Row], names: tuple[str, str], width: int) -> Told:
+    """The comparison in words.
+
+    Args:
+        names: of the two files.
+        width: of the terminal, in characters.
+    """
+    return Told(
+        moved=compared.moved,
+        text=_text(compared, width),
+        markdown=_markdown(compared, names),
+        plain=plain(compared, names, "compared recordings")
+        | {"provenance": "measured", "k": K, "rows": [_finite(asdict(row)) for row in compared.rows]},
+    )
+
+
+def _text(compared: Compared[Row], width: int) -> str:
+    blocks = ((row.verdict, row.name, _parts(row)) for row in compared.rows)
+    lines = pairing_text.text(compared, blocks, "file", width)
+    if any(row.error is not None for row in compared.rows):
+        lines += ["", textwrap.fill(_LEGEND, width)]
+    return "\n".join([*lines, "", compared.counted])
+
+
+def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
+    rows = [
+        {
+            "configuration": row.name,
+            "verdict": row.verdict,
+            **{word: _figure(row, name) for name, word in _WORDS.items()},
+            "first difference": "" if row.parting is None else str(row.parting),
+            "notes": row.note,
+        }
+        for row in compared.rows
+    ]
+    return pairing_text.page(
+        compared,
+        title="Did the training change?",
+        about=f"Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
+        f"real arithmetic on {escape(compared.before.get('device', '?'))} and "
+        f"{escape(compared.after.get('device', '?'))}.",
+        rows=table(pd.DataFrame(rows), right=list(_WORDS.values())),
+        thing="file",
+        note=f"Figures: the largest difference of any step. {_LEGEND}",
+    )
+
+
+def _parts(row: Row) -> list[str]:
+    found = []
+    if row.parting is not None:
+        found.append(f"first difference: {row.parting}")
+    if row.apart is not None:
+        figures = ", ".join(f"{word} {_figure(row, name)}" for name, word in _WORDS.items())
+        found.append(f"largest difference: {figures}")
+    return [*found, row.note] if row.note else found
+
+
+def _figure(row: Row, name: str) -> str:
+    """``0.059 (34x)``: the difference, and how many times the rounding error that is."""
+    if row.apart is None:
+        return "0" if row.verdict == "equal" else "-"
+    value = getattr(row.apart, name)
+    if row.error is None:
+        return f"{value:.3g}"
+    times = value / getattr(row.error, name)
+    return f"{value:.3g} ({times:,.0f}x)" if times >= 10 else f"{value:.3g} ({times:.2g}x)"
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for, such as the norm of a missing parameter."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

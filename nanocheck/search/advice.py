@@ -1,0 +1,113 @@
+"""What a search is asked, and what it finds: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Device
+from nanocheck.core.result import Record
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Verdict
+from nanocheck.search.step_cost import Cost
+from nanocheck.search.tokens_per_step import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """
+    Attributes:
+        base: the model; batch, accumulation and methods are found.
+        tokens_per_step: batch x accumulation x block_size.
+        dtypes, methods, modes, change_script: see ``axes.ways``.
+        cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default.
+        top: how many answers.
+    """
+
+    device: Device
+    base: StepConfig
+    tokens_per_step: int
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
+    dtypes: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ("default", "off")
+    change_script: bool = False
+    cycle: str = "full"
+    top: int = 3
+
+    @property
+    def limit_bytes(self) -> int:
+        """What PyTorch may reserve and still be safe."""
+        return self.device.available_bytes - self.margin_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run. ``need_bytes`` is what it reserved, where it completed."""
+
+    record: Record
+    verdict: Verdict
+
+    @property
+    def fits(self) -> bool:
+        return self.verdict.kind == "safe"
+
+    @property
+    def need_bytes(self) -> int | None:
+        return self.record.peak_reserved_bytes if self.record.outcome == "completed" else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A configuration that fits, as it was run.
+
+    Attributes:
+        beyond: the next larger batch that would be an answer, run and refused; ``None`` where there is none
+            or it was not run.
+        note: why no larger batch is the answer, or what else to know.
+    """
+
+    config: StepConfig
+    split: Split
+    cost: Cost
+    trial: Trial
+    beyond: Trial | None
+    note: str
+
+
+@dataclass(kw_only=True)
+class Row:
+    """What became of one variant: an answer, or why not."""
+
+    variant: StepConfig
+    runs: int = 0
+    answer: Answer | None = None
+    note: str = ""
+
+
+@dataclass(kw_only=True)
+class Advice:
+    """
+    Attributes:
+        answers: best first.
+        rows: every variant that was considered.
+        trials: every run, in the order they ended.
+        complete: not interrupted.
+        tight: the answers are inside the margin: nothing is safe.
+    """
+
+    question: Question
+    answers: list[Answer] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    complete: bool = False
+    tight: bool = False
+
+
+def smallest(advice: Advice) -> Trial | None:
+    """The run that came nearest to fitting where none does: the least batch, the least memory."""
+    answers = [trial for trial in advice.trials if trial.verdict.is_answer]
+    return min(
+        answers or advice.trials,
+        key=lambda each: (each.record.config.batch, each.record.peak_allocated_bytes),
+        default=None,
+    )
