@@ -6,7 +6,7 @@ python benchmarks/equivalence.py
 from __future__ import annotations
 
 from nanocheck.numerics.cases import DTYPES, FACTORS, SEQUENCES, table_oracle, table_plan
-from nanocheck.numerics.tiers import Spread, distance
+from nanocheck.numerics.tiers import Distance, distance
 from nanocheck.numerics.training.runs import Runs
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     print(f"\n12 x 40 = 480 sequences are {1 - 480 / 512:.2%} fewer than 16 x 32 = 512.")
 
 
-def _row(what: str, dtype: str, found: Spread) -> str:
+def _row(what: str, dtype: str, found: Distance) -> str:
     return f"| {what} | {dtype} | {found.loss:.1e} | {found.grad_norm:.1e} | {found.parameters:.1e} |"
 
 

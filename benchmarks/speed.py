@@ -91,11 +91,11 @@ def suites(workers: int) -> Part:
             )
             seconds, cpu = time.monotonic() - started, children_cpu_seconds() - before
             last = (done.stdout.strip() or done.stderr.strip()).splitlines()[-1]
-            told = f"exit {done.returncode}: {last}; {cpu:.1f} s of CPU"
+            summary = f"exit {done.returncode}: {last}; {cpu:.1f} s of CPU"
             if warm:
-                yield seconds, told
+                yield seconds, summary
             else:
-                print(f"suites: first run, not counted: {seconds:.1f} s ({told})", flush=True)
+                print(f"suites: first run, not counted: {seconds:.1f} s ({summary})", flush=True)
 
 
 def fork(workers: int) -> Part:
@@ -141,10 +141,10 @@ def measured(configs: list[StepConfig], workers: int) -> Timing:
     for record in records:
         if record.outcome not in ("completed", "oom"):
             print(f"{record.id}: {record.outcome}: {record.detail}", file=sys.stderr)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.items()))
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in sorted(ended.items()))
     if len(records) == 1:
-        told += f" ({', '.join(f'{stage} {took:.1f}' for stage, took in records[0].seconds.items())})"
-    return seconds, f"{told}; {cpu:.1f} s of CPU"
+        summary += f" ({', '.join(f'{stage} {took:.1f}' for stage, took in records[0].seconds.items())})"
+    return seconds, f"{summary}; {cpu:.1f} s of CPU"
 
 
 def children_cpu_seconds() -> float:

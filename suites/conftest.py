@@ -24,23 +24,23 @@ class Asking:
 
     def start(self, plans: Iterable[Plan]) -> None:
         """Begin with these beside each other, before the first one is waited for."""
-        self._told(lambda: self.runs.start(plans))
+        self._or_fail(lambda: self.runs.start(plans))
 
     def __getitem__(self, plan: Plan) -> Trace:
-        trace: Trace = self._told(lambda: self.runs.trace(plan))
+        trace: Trace = self._or_fail(lambda: self.runs.trace(plan))
         self.seen[plan] = trace
         return trace
 
     def ask(self, task: str, payload: Mapping[str, Any]) -> Any:
         """See ``Runs.ask``."""
-        return self._told(lambda: self.runs.ask(task, payload))
+        return self._or_fail(lambda: self.runs.ask(task, payload))
 
     @property
     def on_gpu(self) -> bool:
         """Whether these runs are on a GPU."""
-        return bool(self._told(lambda: self.runs.on_gpu))
+        return bool(self._or_fail(lambda: self.runs.on_gpu))
 
-    def _told(self, ask: Callable[[], Any]) -> Any:
+    def _or_fail(self, ask: Callable[[], Any]) -> Any:
         try:
             return ask()
         except NanocheckError as error:

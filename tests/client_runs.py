@@ -35,7 +35,7 @@ def run_client(
     )
 
 
-def told(ran: subprocess.CompletedProcess[str]) -> dict[str, str]:
+def printed(ran: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """What a script that ended well printed as ``name value``."""
     assert ran.returncode == 0, ran.stdout[-2000:] + ran.stderr[-6000:]
     return dict(line.split(" ", 1) for line in ran.stdout.splitlines() if " " in line)

@@ -32,7 +32,7 @@ class Pending:
         if changes.pop("interrupt", False):
             raise KeyboardInterrupt
         if changes.pop("machine", False):
-            raise MachineError("expected a C compiler, found none", mend="install gcc")
+            raise MachineError("expected a C compiler, found none", hint="install gcc")
         device = self.device.to_dict()
         if self.config.batch >= 16:
             return oom_record(self.config, device=device)

@@ -187,7 +187,7 @@ def raises(payload: Any, emit: Emit) -> Any:
 
 
 def raises_nanocheck(payload: Any, emit: Emit) -> Any:
-    raise (MachineError if payload == 3 else RequestError)("too small", mend="buy a larger one")
+    raise (MachineError if payload == 3 else RequestError)("too small", hint="buy a larger one")
 
 
 def out_of_memory(payload: Any, emit: Emit) -> Any:
@@ -249,7 +249,7 @@ def record(payload: Any, emit: Emit) -> Any:
         print("last words")
         os.abort()
     if config["seed"] == 2:
-        raise MachineError("no such GPU here", mend="buy one")
+        raise MachineError("no such GPU here", hint="buy one")
     if config["seed"] == 3:
         hang(None, emit)
     if config["seed"] == 4:

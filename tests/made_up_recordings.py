@@ -9,7 +9,7 @@ from typing import Any
 from nanocheck.core.config import StepConfig
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.recording import Recorded, Recording
-from nanocheck.numerics.tiers import Spread
+from nanocheck.numerics.tiers import Distance
 from nanocheck.numerics.trace import Fingerprint, Step, Trace
 
 NAMES = ("transformer.wte.weight", "transformer.h.0.attn.c_attn.weight", "transformer.ln_f.weight")
@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "text_sha256": "ab",
     "python": "3.11.7",
 }
-ERROR = Spread(loss=1e-4, grad_norm=1e-3, parameters=1e-3)
+ERROR = Distance(loss=1e-4, grad_norm=1e-3, parameters=1e-3)
 
 
 def weight(norm: float = 10.0, *, sha256: str = "00", moved: float = 0.0) -> Fingerprint:

@@ -34,7 +34,7 @@ class Seen:
     def answer(self) -> dict[str, Any]:
         return answer(self.folder, command=["script"], device=self.device, ended=self.ended)
 
-    def told(self) -> dict[str, str]:
+    def printed(self) -> dict[str, str]:
         """What the script printed as ``name value``."""
         return dict(line.split(" ", 1) for line in self.stdout.splitlines() if line.count(" ") == 1)
 

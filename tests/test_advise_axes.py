@@ -27,7 +27,7 @@ def names(found: list[training_variants.Way]) -> list[str]:
 
 def test_without_a_change_only_what_the_script_can_be_told() -> None:
     found = training_variants.ways(GPT2, CARD)
-    assert all(way.told for way in found)
+    assert all(way.expressible for way in found)
     assert names(found) == [
         f"{dtype} {mode}{allocator}"
         for mode in ("compile", "eager")
@@ -37,14 +37,14 @@ def test_without_a_change_only_what_the_script_can_be_told() -> None:
 
 
 def test_nanochat_is_always_compiled_with_expandable_segments() -> None:
-    told = [
+    settings = [
         training_variants.name(each)
         for way in training_variants.ways(CHAT, CARD)
-        if way.told
+        if way.expressible
         for each in way.variants
     ]
-    assert told == ["bf16 compile expandable", "fp16 compile expandable"]
-    old = [way for way in training_variants.ways(OLD_CHAT, CARD) if way.told]
+    assert settings == ["bf16 compile expandable", "fp16 compile expandable"]
+    old = [way for way in training_variants.ways(OLD_CHAT, CARD) if way.expressible]
     assert names(old) == ["bf16 compile expandable"]
 
 
@@ -94,9 +94,9 @@ def test_a_method_is_named_by_the_words_that_made_it(words: list[str]) -> None:
 def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fields: Any) -> None:
     fields["compile"] = fields.pop("mode")
     config = StepConfig(n_head=heads, n_embd=heads * 48, **fields)
-    told = script_settings.lines(config)
+    settings = script_settings.lines(config)
     values = {}
-    for line in told["lines"]:
+    for line in settings["lines"]:
         (statement,) = ast.parse(line).body
         assert isinstance(statement, ast.Assign)
         assert isinstance(statement.targets[0], ast.Name)
@@ -113,8 +113,8 @@ def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fi
         "compile": config.compile == "default",
     }
     expandable = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-    assert told["environment"] == (expandable if config.allocator == "expandable" else {})
-    assert told["changes"] == []
+    assert settings["environment"] == (expandable if config.allocator == "expandable" else {})
+    assert settings["changes"] == []
 
 
 def test_flags_for_nanochat() -> None:

@@ -143,7 +143,7 @@ def test_dear_runs_of_any_function_end(
     assert found.refused is None or (not ask(found.refused).fits and found.refused > found.largest)
 
 
-def test_a_bad_line_is_mended_by_thirds() -> None:
+def test_a_bad_line_is_restored_by_thirds() -> None:
     ask = asker(lambda size: size**2, 1000)
     found, asked = two_by_two(bisection.dearly(range(1, 513), 1000, start=2), ask)
     assert found == Found(largest=31, refused=32, exceptions=())

@@ -18,7 +18,7 @@ from nanocheck.cli import main
 
 CLIENT = Path(__file__).parent / "clients" / "configured_gpt.py"
 SMALL = ["--n-layer", "2", "--n-head", "2", "--n-embd", "128", "--block-size", "256", "--vocab-size", "50304"]
-#: So much is held by others that a small model, too, meets the card's end.
+#: So much is used by other processes that a small model, too, meets the card's end.
 FULL = ["--gpu", "rtx4070", "--device", "virtual", "--reserve", "9500MiB", "--margin", "256MiB"]
 
 

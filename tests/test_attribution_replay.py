@@ -67,10 +67,10 @@ def test_the_replay_ends_with_the_blocks_the_allocator_has(setting: str, tmp_pat
     assert replay.surprises == 0
     active = {(at, size) for at, size, _, state in process.end["blocks"] if state.startswith("active")}
     assert set(replay.live_blocks()) == active
-    told = {name: int(value) for name, value in seen.told().items()}
-    assert max(level[0] for level in replay.levels) == told["allocated_peak"]
-    assert max(level[1] for level in replay.levels) == told["reserved_peak"]
-    assert replay.levels[-1] == (told["allocated"], told["reserved"])
+    found = {name: int(value) for name, value in seen.printed().items()}
+    assert max(level[0] for level in replay.levels) == found["allocated_peak"]
+    assert max(level[1] for level in replay.levels) == found["reserved_peak"]
+    assert replay.levels[-1] == (found["allocated"], found["reserved"])
     assert len(replay.allocations) > 1000
 
 

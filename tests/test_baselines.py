@@ -93,10 +93,10 @@ def damaged(change: Callable[[str], str]) -> Callable[[Path], None]:
             "found -Infinity",
         ),
         (damaged(lambda text: text.replace(' "tolerance": 0.0', ' "tolerance": 1e999')), "found 1e999"),
-        (damaged(lambda text: text.replace('"profile"', '"provenance"')), "key 'provenance' stands twice"),
+        (damaged(lambda text: text.replace('"profile"', '"provenance"')), "key 'provenance' is duplicated"),
         (
             damaged(lambda text: text.replace("gpt2-768-b8-", "gpt2-768-b4-")),
-            "key 'gpt2-768-b4-a1-bf16-eager' stands twice",
+            "key 'gpt2-768-b4-a1-bf16-eager' is duplicated",
         ),
         (
             damaged(lambda text: text.replace('"schema": 1', '"schema": 2')),
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_named_with_what_is_wrong_and_the_command(
         Baselines(tmp_path).compare(three()[0])
     assert said in caught.value.problem
     assert str(path) in caught.value.problem
-    assert caught.value.mend == COMMAND
+    assert caught.value.hint == COMMAND
 
 
 def test_the_line_of_a_damage_is_named(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_any_byte_more_is_a_regression_and_any_byte_less_must_be_accepted(
     assert better.fails
     assert f"{size:+d} bytes" in worse.sentence
     assert f"{-size:+d} bytes" in better.sentence
-    assert COMMAND in worse.mend
+    assert COMMAND in worse.hint
 
 
 def test_a_regression_tells_expected_found_mib_and_percent() -> None:
@@ -303,7 +303,7 @@ def test_another_environment_is_stale_and_judges_nothing(
     comparison = Baselines(tmp_path).compare(record(peaks=peaks(1, 1), **changes))
     assert (comparison.kind, comparison.fails) == ("stale", False)
     assert said in comparison.sentence
-    assert COMMAND in comparison.mend
+    assert COMMAND in comparison.hint
 
 
 def test_python_and_nanocheck_versions_do_not_make_a_baseline_stale(tmp_path: Path) -> None:
@@ -315,7 +315,7 @@ def test_python_and_nanocheck_versions_do_not_make_a_baseline_stale(tmp_path: Pa
 def test_a_missing_baseline_fails_with_the_command(tmp_path: Path) -> None:
     for folder in (tmp_path / "none", stored_at(tmp_path).parent.parent):
         comparison = Baselines(folder).compare(record(StepConfig(batch=2)))
-        assert (comparison.kind, comparison.fails, comparison.mend) == ("missing", True, COMMAND)
+        assert (comparison.kind, comparison.fails, comparison.hint) == ("missing", True, COMMAND)
         assert "gpt2-768-b2-a1-bf16-eager: expected a baseline, found none" in comparison.sentence
 
 
@@ -344,7 +344,7 @@ def test_an_update_keeps_what_was_not_run_and_counts(tmp_path: Path) -> None:
     assert len(load(update.paths[0]).configurations) == 4
 
 
-def test_a_whole_update_removes_unused_baselines_and_mends_a_damaged_file(tmp_path: Path) -> None:
+def test_a_whole_update_removes_unused_baselines_and_fixes_a_damaged_file(tmp_path: Path) -> None:
     path = stored_at(tmp_path)
     records = three()[:2]
     known = [each.id for each in records]

@@ -214,7 +214,7 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, old: str, new: str, pl
     assert "mine.toml" in message
     assert place in message
     assert told in message
-    assert "mend:" in message
+    assert "hint:" in message
 
 
 @pytest.mark.parametrize(("table", "place", "told"), TABLES)

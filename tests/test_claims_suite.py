@@ -88,7 +88,7 @@ def test_a_verdict_that_changed_fails_exactly_its_test(
     result.assert_outcomes(passed=2 - failed, failed=failed, deselected=18)
     if told:
         result.stdout.fnmatch_lines(
-            [told, "*eight.reserved = 6,700 MiB*", "*mend: *mine.toml: [[]claim.Z1[]]*"]
+            [told, "*eight.reserved = 6,700 MiB*", "*hint: *mine.toml: [[]claim.Z1[]]*"]
         )
 
 

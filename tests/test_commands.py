@@ -72,13 +72,13 @@ def test_an_error_is_told_on_stderr_and_gives_its_exit_code(
     error: type[errors.NanocheckError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object) -> None:
-        raise error("expected one, found another", mend="do this")
+        raise error("expected one, found another", hint="do this")
 
     monkeypatch.setattr("nanocheck.core.gpus.load_catalog", fail)
     assert main(["gpus"]) == error.exit_code
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == "nanocheck gpus: expected one, found another\n  mend: do this\n"
+    assert said.err == "nanocheck gpus: expected one, found another\n  hint: do this\n"
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,7 +200,7 @@ def test_a_stored_ledger_is_written_again(
     for damage in ({"schema": 99}, {"ledgers": [{}]}, {"ledgers": 3}):
         stored.write_text(data.dumps({**answer, **damage}))
         assert main(["report", "--reports", str(tmp_path)]) == 4
-        assert "mend: run the suite again" in capsys.readouterr().err
+        assert "hint: run the suite again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("render", [markdown.render, page.render], ids=["markdown", "page"])

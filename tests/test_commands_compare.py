@@ -17,7 +17,7 @@ from nanocheck.cli import main
 from nanocheck.core.config import StepConfig
 from nanocheck.core.result import Record
 from nanocheck.core.units import MIB
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 from nanocheck.numerics.recording import dumps, load
 from nanocheck.numerics.trace import Step, Trace
 from nanocheck.report import report_file
@@ -40,7 +40,7 @@ def keep(name: str, *runs: Trace, torch: str = "2.14.1+cu130") -> str:
 
 
 def report(*records: Record) -> Report:
-    rows = tuple(Row(record=each, verdict=judge(each)) for each in records)
+    rows = tuple(Row(record=each, verdict=classify(each)) for each in records)
     return Report(date="2026-01-02", command="pytest suites/", margin_bytes=512 * MIB, rows=rows)
 
 
@@ -76,7 +76,7 @@ def test_what_moved_gives_one_and_pages(capsys: pytest.CaptureFixture[str]) -> N
     assert "step 2, loss: 3.0 and 3.5, 0.5 nats apart" in said
     assert "step 2, loss: 3.0 and 3.5" in Path("page.md").read_text()
     plain = json.loads(Path("all.json").read_text())
-    assert plain["rows"][0]["parting"] == {
+    assert plain["rows"][0]["divergence"] == {
         "step": 2,
         "what": "loss",
         "here": 3.5,
@@ -155,7 +155,7 @@ def test_measured_peaks_may_differ_by_half_a_percent(more: int, verdict: str) ->
 def test_recording_over_a_recording_needs_force(capsys: pytest.CaptureFixture[str]) -> None:
     before = Path(keep("a.json", trace())).read_bytes()
     assert main(["record", "a.json"]) == 2
-    assert "mend: name another file, or pass --force" in capsys.readouterr().err
+    assert "hint: name another file, or pass --force" in capsys.readouterr().err
     assert Path("a.json").read_bytes() == before
 
 

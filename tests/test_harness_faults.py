@@ -205,9 +205,9 @@ def test_an_exception_arrives_with_its_traceback(run: Any) -> None:
     assert result.error.exit_code is None
 
 
-def test_a_nanocheck_error_keeps_problem_mend_and_exit_code(run: Any) -> None:
+def test_a_nanocheck_error_keeps_problem_hint_and_exit_code(run: Any) -> None:
     error = run("raises_nanocheck", 3).error
-    assert (error.type, error.problem, error.mend, error.exit_code) == (
+    assert (error.type, error.problem, error.hint, error.exit_code) == (
         "MachineError",
         "too small",
         "buy a larger one",

@@ -66,7 +66,7 @@ def test_what_was_appended_is_read_again(content: dict[str, Any]) -> None:
 
 @given(entries.filter(bool), st.data())
 def test_killed_in_the_middle_of_the_last_line(content: dict[str, Any], data: st.DataObject) -> None:
-    """Cut at any byte of the last line: all others are kept, and the file is mended."""
+    """Cut at any byte of the last line: all others are kept, and the file is repaired."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "journal.jsonl")
         raw = write(path, content)
@@ -113,7 +113,7 @@ def test_a_changed_byte_is_never_believed(content: dict[str, Any], data: st.Data
             failure = error
         if failure is not None:
             assert ", line " in failure.problem
-            assert failure.mend
+            assert failure.hint
             # An error touches nothing but an end that was cut off.
             assert damaged.startswith(path.read_bytes())
         elif notes:  # the last newline was hit, or the fingerprint in the header
@@ -159,7 +159,7 @@ def test_damage_is_reported_with_its_line(tmp_path: Path, number: int, change: A
         Journal(path, PRINT)
     shown = number + 1 if message == "second time" else number
     assert f"{path}, line {shown}:" in caught.value.problem
-    assert str(path) in str(caught.value.mend)
+    assert str(path) in str(caught.value.hint)
     assert path.read_bytes() == content
     # The lock is free again.
     path.unlink()
@@ -197,7 +197,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         held = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": root})
         assert held.returncode == 3, held.stderr
         assert "in use by another" in held.stdout
-        assert "mend:" in held.stdout
+        assert "hint:" in held.stdout
     subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": root})
 
 
@@ -233,7 +233,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineError, match="cannot write") as caught:
         Journal(tmp_path / "file" / "journal.jsonl", PRINT)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_full_disk_leaves_no_half_line(tmp_path: Path) -> None:

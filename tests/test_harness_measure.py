@@ -84,7 +84,7 @@ def test_what_this_machine_cannot_do_is_unsupported(options: dict[str, Any]) -> 
     record = only(StepConfig(seed=2), options)
     assert record.outcome == "unsupported"
     assert "no such GPU here" in record.detail
-    assert "mend: buy one" in record.detail
+    assert "hint: buy one" in record.detail
     assert "in record" in record.detail
 
 

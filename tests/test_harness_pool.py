@@ -65,12 +65,12 @@ def test_the_observer_sees_counts_ids_and_stages() -> None:
 
 
 def test_on_done_is_called_for_jobs_nobody_waits_for() -> None:
-    told: list[str] = []
+    found: list[str] = []
     with open_pool(workers=1) as pool:
         for value in range(3):
-            pool.submit(echo(value), lambda result: told.append(result.id))
+            pool.submit(echo(value), lambda result: found.append(result.id))
         pool.submit(echo("last")).result()
-    assert told == ["0", "1", "2"]
+    assert found == ["0", "1", "2"]
 
 
 def test_time_spent_elsewhere_is_not_held_against_jobs() -> None:
@@ -143,7 +143,7 @@ def test_a_server_that_keeps_dying_is_reported_and_not_restarted_for_ever() -> N
         ended.extend(pool.run(jobs))
     assert len(ended) <= MAX_SERVER_DEATHS
     assert {result.outcome for result in ended} == {"crashed"}
-    assert caught.value.mend
+    assert caught.value.hint
     with pytest.raises(MachineError, match="died"):
         pool._pump(None)
 
@@ -165,7 +165,7 @@ def test_a_preload_that_fails_is_reported() -> None:
             with pytest.raises(MachineError, match="cannot import no_such_module") as caught:
                 handle.result()
             assert "ModuleNotFoundError" in caught.value.problem
-            assert "no_such_module" in str(caught.value.mend)
+            assert "no_such_module" in str(caught.value.hint)
 
 
 def test_a_preload_that_never_ends_is_reported(tmp_path: Path) -> None:

@@ -24,13 +24,13 @@ from made_up_recordings import (
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import NanocheckError, RequestError, StoredDataError
-from nanocheck.numerics.compare import FP32, VERDICTS, K, compare, judge
-from nanocheck.numerics.divergence import first_parting
+from nanocheck.numerics.compare import FP32, TOLERANCE_FACTOR, VERDICTS, compare, compare_one
+from nanocheck.numerics.divergence import first_divergence
 from nanocheck.numerics.recorder import default_configs, plan_of, reference_of
 from nanocheck.numerics.recording import dumps, load, save
-from nanocheck.numerics.tiers import Spread, apart
+from nanocheck.numerics.tiers import Distance, apart
 from nanocheck.numerics.trace import Step, Trace
-from nanocheck.report.numerics_text import told
+from nanocheck.report.numerics_text import render
 
 #: Changes of a trace of three steps: of a loss by so much, or of a parameter's bytes and where it lies.
 CHANGES = st.one_of(
@@ -49,7 +49,7 @@ def changed(found: Trace, changes: list[tuple[str, int, float]]) -> Trace:
 @given(st.lists(CHANGES, max_size=4), st.lists(CHANGES, max_size=4))
 def test_verdicts_are_the_same_both_ways(one: list[tuple[str, int, float]], other: list) -> None:  # type: ignore[type-arg]
     here, there = recorded(changed(trace(), one)), recorded(changed(trace(), other))
-    assert judge(here, there).verdict == judge(there, here).verdict
+    assert compare_one(here, there).verdict == compare_one(there, here).verdict
 
 
 def test_distances_are_the_same_both_ways() -> None:
@@ -63,10 +63,10 @@ def test_a_parameter_of_one_side_only_is_no_rounding_error() -> None:
     found = trace()
     more = {step: {**each, "extra": weight()} for step, each in found.parameters.items()}
     other = recorded(replace(found, parameters=more))
-    for row in (judge(recorded(), other), judge(other, recorded())):
+    for row in (compare_one(recorded(), other), compare_one(other, recorded())):
         assert row.verdict == "moved"
-        assert row.parting is not None
-        assert (row.parting.step, row.parting.what, row.parting.magnitude) == (-1, "extra", math.inf)
+        assert row.divergence is not None
+        assert (row.divergence.step, row.divergence.what, row.divergence.magnitude) == (-1, "extra", math.inf)
 
 
 @settings(max_examples=40)
@@ -74,51 +74,52 @@ def test_a_parameter_of_one_side_only_is_no_rounding_error() -> None:
 def test_equal_if_and_only_if_every_bit_is(changes: list[tuple[str, int, float]]) -> None:
     other = changed(trace(), changes)
     bitwise = other.steps == trace().steps and other.parameters == trace().parameters
-    row = judge(recorded(), recorded(other))
+    row = compare_one(recorded(), recorded(other))
     assert (row.verdict == "equal") == bitwise
-    assert (row.parting is None) == bitwise
+    assert (row.divergence is None) == bitwise
 
 
 @settings(max_examples=40)
 @given(st.lists(CHANGES, min_size=1, max_size=6))
 def test_the_first_difference_is_named(changes: list[tuple[str, int, float]]) -> None:
     """In the order of a step: loss before parameters, those in the model's order, the start before all."""
-    row = judge(recorded(), recorded(changed(trace(), changes)))
+    row = compare_one(recorded(), recorded(changed(trace(), changes)))
     order = ["loss", *NAMES]
     # Two changes of one loss may cancel; the ones here only add.
     step, what = min((step, order.index(what)) for what, step, _ in changes)
-    assert row.parting is not None
-    assert (row.parting.step, row.parting.what) == (step, order[what])
+    assert row.divergence is not None
+    assert (row.divergence.step, row.divergence.what) == (step, order[what])
 
 
 @pytest.mark.parametrize(
-    ("times", "verdict"), [(0.5, "rounding"), (K * 0.99, "rounding"), (K * 1.01, "moved")]
+    ("times", "verdict"),
+    [(0.5, "rounding"), (TOLERANCE_FACTOR * 0.99, "rounding"), (TOLERANCE_FACTOR * 1.01, "moved")],
 )
 def test_rounding_ends_at_k_times_the_distance_to_fp64(times: float, verdict: str) -> None:
     by_loss = with_loss(trace(), 1, times * ERROR.loss)
     norm = math.sqrt(len(NAMES)) * 10.0
     by_parameter = with_parameter(trace(), 2, NAMES[1], times * ERROR.parameters * norm)
     for found in (by_loss, by_parameter):
-        assert judge(recorded(), recorded(found)).verdict == verdict
+        assert compare_one(recorded(), recorded(found)).verdict == verdict
 
 
 def test_a_run_that_went_wrong_does_not_excuse_itself() -> None:
     """It is as far from fp64 as from the other run: only the nearer one says what rounding is."""
-    wrong = recorded(with_loss(trace(), 0, 0.5), error=Spread(loss=0.5, grad_norm=1e-3, parameters=1e-3))
-    row = judge(recorded(), wrong)
+    wrong = recorded(with_loss(trace(), 0, 0.5), error=Distance(loss=0.5, grad_norm=1e-3, parameters=1e-3))
+    row = compare_one(recorded(), wrong)
     assert row.verdict == "moved"
     assert "after is 5e+03 times as far from fp64 as before (loss)" in row.note
-    assert "before is 5e+03 times as far from fp64 as after (loss)" in judge(wrong, recorded()).note
+    assert "before is 5e+03 times as far from fp64 as after (loss)" in compare_one(wrong, recorded()).note
 
 
 def test_no_figure_is_read_more_finely_than_fp32() -> None:
-    exact = Spread(loss=0.0, grad_norm=0.0, parameters=0.0)
+    exact = Distance(loss=0.0, grad_norm=0.0, parameters=0.0)
     one_bit = recorded(with_loss(trace(), 0, 5.0 * FP32), error=exact)
-    assert judge(recorded(error=exact), one_bit).verdict == "rounding"
+    assert compare_one(recorded(error=exact), one_bit).verdict == "rounding"
 
 
 def test_without_anything_finer_a_difference_counts() -> None:
-    row = judge(
+    row = compare_one(
         recorded(error=None, reference=""), recorded(with_loss(trace(), 0, 1e-6), error=None, reference="")
     )
     assert row.verdict == "moved"
@@ -126,17 +127,17 @@ def test_without_anything_finer_a_difference_counts() -> None:
 
 
 def test_other_initial_weights_are_told() -> None:
-    row = judge(recorded(), recorded(with_parameter(trace(), -1, NAMES[0], 5.0)))
-    assert row.parting is not None
-    assert str(row.parting).startswith("before the first step, transformer.wte.weight: ")
+    row = compare_one(recorded(), recorded(with_parameter(trace(), -1, NAMES[0], 5.0)))
+    assert row.divergence is not None
+    assert str(row.divergence).startswith("before the first step, transformer.wte.weight: ")
     assert row.note == "the same seed gave other initial weights"
 
 
 def test_a_step_that_only_one_scaler_skipped_has_moved() -> None:
     steps = (Step(loss=5.0, grad_norm=math.inf, skipped=True), *trace().steps[1:])
     other = replace(trace(), steps=steps)
-    assert judge(recorded(other), recorded(other)).verdict == "equal"
-    row = judge(recorded(), recorded(other))
+    assert compare_one(recorded(other), recorded(other)).verdict == "equal"
+    row = compare_one(recorded(), recorded(other))
     assert row.verdict == "moved"
     assert row.apart is not None
     assert math.isfinite(row.apart.grad_norm)
@@ -145,12 +146,12 @@ def test_a_step_that_only_one_scaler_skipped_has_moved() -> None:
 
 def test_a_run_that_fails_now_is_lost_and_one_that_failed_before_is_gained() -> None:
     broken = recorded(trace=None, failed="no such kernel")
-    assert judge(recorded(), broken).verdict == "lost"
-    assert judge(broken, recorded()).verdict == "gained"
-    assert judge(broken, broken).verdict == "failed"
+    assert compare_one(recorded(), broken).verdict == "lost"
+    assert compare_one(broken, recorded()).verdict == "gained"
+    assert compare_one(broken, broken).verdict == "failed"
     assert compare(recording(), recording(broken)).moved
     assert not compare(recording(broken), recording()).moved
-    assert judge(recorded(), broken).note == "no such kernel"
+    assert compare_one(recorded(), broken).note == "no such kernel"
 
 
 def test_another_training_is_not_judged() -> None:
@@ -162,7 +163,7 @@ def test_another_training_is_not_judged() -> None:
         recorded(plan={**recorded().plan, "steps": 4}),
         recorded(replace(trace((5.0, 4.0)), environment=trace().environment)),
     ):
-        assert judge(recorded(), other).verdict == "other"
+        assert compare_one(recorded(), other).verdict == "other"
         both = compare(recording(recorded(), one), recording(other, one))
         assert not both.moved
         with pytest.raises(RequestError, match="nothing to compare"):
@@ -176,7 +177,7 @@ def test_configurations_of_one_side_are_named() -> None:
     assert [row.name for row in found.rows] == ["b"]
     assert found.only_before == ("a",)
     assert found.differences == [("torch", "2.14.1+cu130", "2.9.1")]
-    assert "a: only in the first file" in told(found, ("a.json", "b.json"), 100).text
+    assert "a: only in the first file" in render(found, ("a.json", "b.json"), 100).text
     with pytest.raises(RequestError, match="no configuration stands in both"):
         compare(recording(recorded(name="a")), recording(recorded(name="b")))
 
@@ -184,17 +185,17 @@ def test_configurations_of_one_side_are_named() -> None:
 def test_pages_name_what_moved() -> None:
     moved = recorded(with_parameter(trace(), 1, NAMES[1], 5.0), name="a|b")
     found = compare(recording(recorded(name="a|b")), recording(moved, torch="2.9.1"))
-    text = told(found, ("a.json", "b.json"), 100).text
+    text = render(found, ("a.json", "b.json"), 100).text
     assert "torch: 2.14.1+cu130 -> 2.9.1" in text
     assert f"first difference: step 1, {NAMES[1]}: 10.0 and 10.0, 0.5 of it apart" in " ".join(text.split())
     assert text.endswith("1 configuration: 1 moved")
-    page = told(found, ("a.json", "b.json"), 100).markdown
+    page = render(found, ("a.json", "b.json"), 100).markdown
     assert "| a&#124;b" in page
     assert f"step 1, {NAMES[1]}" in page
     assert all(f"**{verdict}**" in page for verdict in VERDICTS)
-    plain = json.loads(json.dumps(told(found, ("a.json", "b.json"), 100).plain, allow_nan=False))
+    plain = json.loads(json.dumps(render(found, ("a.json", "b.json"), 100).plain, allow_nan=False))
     assert plain["moved"] is True
-    assert plain["rows"][0]["parting"]["what"] == NAMES[1]
+    assert plain["rows"][0]["divergence"]["what"] == NAMES[1]
 
 
 def test_a_recording_survives_its_file(tmp_path: Path) -> None:
@@ -241,14 +242,14 @@ def test_a_damaged_recording_is_told_apart(tmp_path: Path, old: str, new: str, s
     if said is None:  # a number as a text reads as the number: it is what the norm of a skipped step is
         assert load(path).runs[0].trace == trace()
         return
-    with pytest.raises(StoredDataError, match="record it again") as told:
+    with pytest.raises(StoredDataError, match="record it again") as rendered:
         load(path)
-    assert said in str(told.value)
+    assert said in str(rendered.value)
 
 
 def test_the_same_configuration_twice_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(dumps(recording(recorded(), recorded())))
-    with pytest.raises(StoredDataError, match="stands twice"):
+    with pytest.raises(StoredDataError, match="is duplicated"):
         load(tmp_path / "a.json")
 
 
@@ -289,5 +290,5 @@ def test_the_formulas_are_not_asked_for_what_they_do_not_know(config: StepConfig
 def test_parting_finds_what_comes_first_in_a_trace_of_the_end_only() -> None:
     """Without fingerprints of every step, parameters are compared where both have them."""
     only_end = replace(trace(), parameters={2: trace().parameters[2]})
-    parting = first_parting(with_parameter(trace(), 1, NAMES[0], 1.0), only_end)
-    assert parting is None
+    divergence = first_divergence(with_parameter(trace(), 1, NAMES[0], 1.0), only_end)
+    assert divergence is None

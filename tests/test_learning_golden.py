@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from made_up_traces import CONFIG, HERE, trace
 
 from nanocheck.core.errors import RequestError, StoredDataError
-from nanocheck.numerics.golden import K_DRAWS, Curves, Golden, curve_problem, load_golden, save_golden
+from nanocheck.numerics.golden import (
+    SEED_VARIATION_FACTOR,
+    Curves,
+    Golden,
+    curve_problem,
+    load_golden,
+    save_golden,
+)
 from nanocheck.numerics.properties import (
     START_BAND,
     decrease_problem,
@@ -23,7 +30,7 @@ from nanocheck.numerics.properties import (
     start_problem,
     window_means,
 )
-from nanocheck.numerics.tiers import K, Spread
+from nanocheck.numerics.tiers import TOLERANCE_FACTOR, Distance
 from nanocheck.numerics.trace import Step, Trace, not_finite
 
 finite = st.floats(min_value=-1e6, max_value=1e6)
@@ -36,8 +43,8 @@ def golden(*losses: float, **environment: str) -> Golden:
         environment={**HERE, **environment},
         losses=losses,
         grad_norms=tuple(1.0 for _ in losses),
-        rounding=Spread(loss=1e-3, grad_norm=1e-4, parameters=1e-5),
-        draws=(0.5, 0.25),
+        rounding_error=Distance(loss=1e-3, grad_norm=1e-4, parameters=1e-5),
+        seed_variation=(0.5, 0.25),
         slope=(0.1, 0.08, 0.12),
         bands={"grad_norm": (0.5, 1.5)},
     )
@@ -107,20 +114,20 @@ def test_a_curve_of_this_environment_is_the_one_compared_with() -> None:
     curves = Curves(config=CONFIG, curves=(golden(torch="2.9"), golden(), golden(text_sha256="cd")))
     expected = curves.expected({**HERE, "python": "3.12.7"})
     assert (expected.golden, expected.stale) == (golden(), None)
-    assert (expected.loss, expected.grad_norm) == (K * 1e-3, K * 1e-4)
+    assert (expected.loss, expected.grad_norm) == (TOLERANCE_FACTOR * 1e-3, TOLERANCE_FACTOR * 1e-4)
 
 
 @pytest.mark.parametrize(
     ("change", "loss"),
     [
-        ({"torch": "2.15"}, K * 1e-3),
-        ({"device": "cpu AVX2"}, K * 1e-3),
-        ({"matrix_unit": "amx_tile"}, K * 1e-3),
-        ({"text_sha256": "cd"}, K_DRAWS * 0.5),
-        ({"device": "NVIDIA H100"}, K_DRAWS * 0.5),
+        ({"torch": "2.15"}, TOLERANCE_FACTOR * 1e-3),
+        ({"device": "cpu AVX2"}, TOLERANCE_FACTOR * 1e-3),
+        ({"matrix_unit": "amx_tile"}, TOLERANCE_FACTOR * 1e-3),
+        ({"text_sha256": "cd"}, SEED_VARIATION_FACTOR * 0.5),
+        ({"device": "NVIDIA H100"}, SEED_VARIATION_FACTOR * 0.5),
     ],
 )
-def test_another_environment_is_stale_and_other_draws_are_looser(change: dict[str, str], loss: float) -> None:
+def test_another_environment_is_stale_and_other_seeds_are_looser(change: dict[str, str], loss: float) -> None:
     expected = Curves(config=CONFIG, curves=(golden(),)).expected({**HERE, **change})
     assert expected.loss == loss
     ((name, value),) = change.items()
@@ -154,9 +161,9 @@ def test_what_is_stored_was_measured_over_the_seeds() -> None:
     run, oracle = trace(FALLING), trace([each + 1e-4 for each in FALLING], parameter=1.001)
     other = trace([each + 0.25 for each in FALLING], norms=[2.0] * 16)
     found = Golden.measured(run, [(run, oracle), (other, other)])
-    assert found.rounding.loss == pytest.approx(1e-4)
-    assert found.rounding.parameters == pytest.approx(1e-3, rel=1e-2)
-    assert found.draws == (pytest.approx(0.25), 1.0)
+    assert found.rounding_error.loss == pytest.approx(1e-4)
+    assert found.rounding_error.parameters == pytest.approx(1e-3, rel=1e-2)
+    assert found.seed_variation == (pytest.approx(0.25), 1.0)
     assert found.slope == (pytest.approx(0.1), pytest.approx(0.1), pytest.approx(0.1))
     assert found.bands["grad_norm"] == (1.0, 2.0)
 

@@ -87,13 +87,13 @@ def test_sizes_multiply_and_ids_are_unique(
         ),
     ],
 )
-def test_a_wrong_matrix_names_file_place_and_mend(tmp_path: Path, text: str, said: str) -> None:
+def test_a_wrong_matrix_names_file_place_and_hint(tmp_path: Path, text: str, said: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(RequestError) as caught:
         load_matrix(path)
     assert str(path) in caught.value.problem
     assert said in caught.value.problem
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_missing_matrix_and_one_of_other_bytes(tmp_path: Path) -> None:

@@ -57,24 +57,24 @@ def test_a_script_asks_nvidia_smi_and_nvml(tmp_path: Path) -> None:
         [sys.executable, "-c", _SCRIPT], env=environment, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    found = json.loads(ran.stdout)
     used = (card.context_bytes + (1 << 30)) // MIB
     total = card.usable_bytes["linux"] // MIB
-    assert told["list"] == f"GPU 0: {card.name} (UUID: {nvidia_smi.UUID})"
-    assert told["csv"].splitlines() == [
+    assert found["list"] == f"GPU 0: {card.name} (UUID: {nvidia_smi.UUID})"
+    assert found["csv"].splitlines() == [
         "name, memory.total [MiB], memory.used [MiB], no.such, utilization.gpu [%]",
         f"{card.name}, {total} MiB, {used} MiB, [N/A], 0 %",
     ]
-    assert told["number"] == used
-    assert told["apps"] == f"{told['pid']}, {used} MiB"
-    assert f"{used}MiB / {total}MiB" in told["table"]
-    assert len({len(line) for line in told["table"].splitlines() if line}) == 1
-    assert told["nvml"] == [0, 0, 0, 0, 3]  # 3: no such sensor
-    assert told["rates"] == [0, 0]
-    assert told["memory"] == [
+    assert found["number"] == used
+    assert found["apps"] == f"{found['pid']}, {used} MiB"
+    assert f"{used}MiB / {total}MiB" in found["table"]
+    assert len({len(line) for line in found["table"].splitlines() if line}) == 1
+    assert found["nvml"] == [0, 0, 0, 0, 3]  # 3: no such sensor
+    assert found["rates"] == [0, 0]
+    assert found["memory"] == [
         card.usable_bytes["linux"],
-        told["free"],
-        card.usable_bytes["linux"] - told["free"],
+        found["free"],
+        card.usable_bytes["linux"] - found["free"],
     ]
 
 

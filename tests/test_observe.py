@@ -42,13 +42,13 @@ def test_it_ends_when_the_peak_rests_and_lets_the_script_clean_up(rested: tuple[
     assert seen.ended.exit_code == 0, seen.stderr
     assert "finally ran" in seen.stdout
     assert "handlers ran" in seen.stdout
-    assert seen.told()["step"] == "2"
+    assert seen.printed()["step"] == "2"
     answer = seen.answer()
     assert answer["ended"] == "answered"
     (process,) = answer["processes"]
     assert process["steps"] == 3
-    assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
-    assert process["peak"]["reserved_bytes"] == int(seen.told()["reserved"])
+    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
+    assert process["peak"]["reserved_bytes"] == int(seen.printed()["reserved"])
     assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
     assert [row["phase"] for row in process["phases"]] == ["build", "forward", "backward", "optimizer"]
     groups = {row["group"]: row for row in process["groups"]}
@@ -61,7 +61,7 @@ def test_it_ends_when_the_peak_rests_and_lets_the_script_clean_up(rested: tuple[
 def test_it_runs_to_the_end_when_asked_and_changes_no_byte(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     full = observe(TRAIN, tmp_path / "full", "6", steps=0)
-    assert full.told()["step"] == "5"
+    assert full.printed()["step"] == "5"
     answer = full.answer()
     assert answer["ended"] == "finished"
     assert answer["processes"][0]["steps"] == 6
@@ -69,7 +69,10 @@ def test_it_runs_to_the_end_when_asked_and_changes_no_byte(tmp_path: Path) -> No
     (tmp_path / "alone").mkdir()
     alone = observe(TRAIN, tmp_path / "alone", "6", environment={"PYTHONPATH": ""})
     assert alone.processes() == []
-    assert (alone.told()["peak"], alone.told()["reserved"]) == (full.told()["peak"], full.told()["reserved"])
+    assert (alone.printed()["peak"], alone.printed()["reserved"]) == (
+        full.printed()["peak"],
+        full.printed()["reserved"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +88,7 @@ def test_whatever_the_end_what_was_seen_is_kept(ending: str, code: int, tmp_path
     (process,) = answer["processes"]
     # A killed process wrote its last piece when its second step began; the others say everything.
     if code != 137:
-        assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
+        assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
     assert process["peak"]["allocated_bytes"] > 4 * 4 * 512 * 2048 * 2
     assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
     assert answer["verdict"]["kind"] == "crashed"
@@ -163,7 +166,7 @@ def test_many_small_tensors(count: int, tmp_path: Path) -> None:
     """
     seen = observe(script, tmp_path)
     (process,) = seen.answer()["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
+    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
     (row,) = [row for row in process["groups"] if row["count"]]
     assert row["count"] == count
     assert len(process["timeline"]["points"]) <= 1500
@@ -184,7 +187,7 @@ def test_a_script_that_records_memory_itself(tmp_path: Path) -> None:
     own = pickle.loads((tmp_path / "own.pickle").read_bytes())
     assert sum(event["action"] == "alloc" for event in own["device_traces"][0]) == 3
     (process,) = seen.answer()["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
+    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
     assert sum(row["count"] for row in process["groups"]) == 6
 
 
@@ -203,7 +206,7 @@ def test_a_sitecustomize_of_the_users_still_runs(tmp_path: Path) -> None:
     script = "import sys; sys.path.insert(0, ''); print('done 1')"
     site = Path(__file__).parent.parent / "nanocheck" / "observe" / "site"
     seen = observe(script, tmp_path, environment={"PYTHONPATH": f"{site}:{own}"})
-    assert seen.told() == {"theirs": "1", "done": "1"}
+    assert seen.printed() == {"theirs": "1", "done": "1"}
 
 
 def test_a_process_without_a_gpu_leaves_no_trace(tmp_path: Path) -> None:

@@ -25,12 +25,12 @@ def settled(project: Project) -> Project:
 # --- baselines through the suite --------------------------------------------------------------------------
 
 
-def test_missing_baselines_fail_with_the_command_and_updating_mends_it(project: Project) -> None:
+def test_missing_baselines_fail_with_the_command_and_updating_fixes_it(project: Project) -> None:
     result = project.run()
     result.assert_outcomes(failed=4)
     command = "pytest suites/ --gpu rtx4070 --device virtual --update-baselines"
     result.stdout.fnmatch_lines(
-        [f"*{IDS[0]}: expected a baseline, found none*", f"*mend: {command}", f"4 missing: {command}"]
+        [f"*{IDS[0]}: expected a baseline, found none*", f"*hint: {command}", f"4 missing: {command}"]
     )
     updated = project.run("suites/", "--update-baselines")
     updated.assert_outcomes(passed=4)
@@ -90,12 +90,12 @@ def test_another_torch_is_stale_and_fails_nothing(settled: Project) -> None:
     assert result.ret == 0
 
 
-def test_a_damaged_baseline_fails_with_its_message_and_a_whole_update_mends_it(settled: Project) -> None:
+def test_a_damaged_baseline_fails_with_its_message_and_a_whole_update_fixes_it(settled: Project) -> None:
     settled.baseline.write_text(settled.baseline.read_text()[:-30])
     result = settled.run()
     assert result.ret == 1
     result.stdout.fnmatch_lines(
-        ["*linux-torch2.14.1+cu130-virtual.json:*: not JSON*", "*mend: pytest suites/*--update-baselines"]
+        ["*linux-torch2.14.1+cu130-virtual.json:*: not JSON*", "*hint: pytest suites/*--update-baselines"]
     )
     partial = settled.run("suites/", "--update-baselines", "-k", "b8")
     assert partial.ret == 1
@@ -248,7 +248,7 @@ def test_a_machine_that_cannot_run_anything_stops_the_session_with_its_exit_code
     assert result.ret == 3
     assert settled.lines("waited") == [IDS[0]]
     assert "expected a C compiler, found none" in result.stdout.str() + result.stderr.str()
-    assert "mend: install gcc" in result.stdout.str() + result.stderr.str()
+    assert "hint: install gcc" in result.stdout.str() + result.stderr.str()
 
 
 def test_last_failed_runs_only_what_failed(settled: Project) -> None:

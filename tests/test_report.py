@@ -18,7 +18,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.result import Record
 from nanocheck.core.units import MIB
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify
 from nanocheck.report import markdown_cells, memory_report, report_file
 from nanocheck.report.report_file import Report, Row
 from nanocheck.report.section import Section
@@ -27,7 +27,7 @@ EQUAL = Comparison(kind="equal", sentence="equal")
 
 
 def report_of(*records: Record, comparison: Comparison | None = EQUAL, **changes: Any) -> Report:
-    rows = tuple(Row(record=each, verdict=judge(each), comparison=comparison) for each in records)
+    rows = tuple(Row(record=each, verdict=classify(each), comparison=comparison) for each in records)
     values: dict[str, Any] = {
         "date": "2026-11-22",
         "command": "pytest suites/ --gpu rtx4070",

@@ -8,16 +8,16 @@ from made_up import oom_record, record
 
 from nanocheck.core.comparison import Comparison
 from nanocheck.core.config import StepConfig
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 from nanocheck.report import ci_summary
 from nanocheck.report.report_file import Report, Row
 
-REGRESSED = Comparison(kind="regressed", sentence="worse: 50%\nby far", mend="pytest --update-baselines")
+REGRESSED = Comparison(kind="regressed", sentence="worse: 50%\nby far", hint="pytest --update-baselines")
 
 
 def rows(count: int, comparison: Comparison = REGRESSED) -> list[Row]:
     records = [record(StepConfig(batch=batch)) for batch in range(1, count + 1)]
-    return [Row(record=each, verdict=judge(each), comparison=comparison) for each in records]
+    return [Row(record=each, verdict=classify(each), comparison=comparison) for each in records]
 
 
 def report(each: list[Row]) -> Report:
@@ -26,7 +26,10 @@ def report(each: list[Row]) -> Report:
 
 def test_one_counted_sentence() -> None:
     died = oom_record()
-    both = [*rows(2), Row(record=died, verdict=judge(died), comparison=Comparison(kind="equal", sentence=""))]
+    both = [
+        *rows(2),
+        Row(record=died, verdict=classify(died), comparison=Comparison(kind="equal", sentence="")),
+    ]
     assert ci_summary.sentence(report(both)) == (
         "3 configurations on NVIDIA GeForce RTX 4070 (VIRTUAL): 2 safe, 1 oom; "
         "baselines: 1 equal, 2 regressed"
@@ -39,8 +42,8 @@ def test_failures_are_what_fails_a_suite() -> None:
     stale = rows(1, Comparison(kind="stale", sentence=""))
     crashed = record(StepConfig(batch=9), outcome="crashed")
     died = oom_record()
-    bad = [Row(record=crashed, verdict=judge(crashed)), *rows(1)]
-    assert ci_summary.failures(report([*good, *stale, Row(record=died, verdict=judge(died)), *bad])) == bad
+    bad = [Row(record=crashed, verdict=classify(crashed)), *rows(1)]
+    assert ci_summary.failures(report([*good, *stale, Row(record=died, verdict=classify(died)), *bad])) == bad
 
 
 @given(count=st.integers(0, 40))

@@ -261,7 +261,7 @@ def test_the_script_reads_the_terminal(tmp_path: Path) -> None:
     assert run.end()["how"] == "finished"
 
 
-def test_a_terminal_left_without_echo_is_mended(tmp_path: Path) -> None:
+def test_a_terminal_left_without_echo_is_restored(tmp_path: Path) -> None:
     import termios
 
     script = """

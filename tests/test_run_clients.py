@@ -67,7 +67,7 @@ def test_a_program_that_measures_itself_finds_the_same_peak(
 ) -> None:
     seen, answer = run(tmp_path, name, *arguments, launcher=launcher)
     (process,) = answer["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.told()["peak"])
+    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
     assert {"forward", "backward", "optimizer"} <= {row["phase"] for row in process["phases"]}
     assert groups(process)["parameters"] > 0
     first = process["largest"][0]
@@ -98,7 +98,9 @@ def test_processes_are_kept_apart(tmp_path: Path) -> None:
     seen, answer = run(tmp_path, "forks.py")
     assert len(answer["processes"]) >= 3
     assert len({process["pid"] for process in answer["processes"]}) == len(answer["processes"])
-    assert int(seen.told()["peak"]) in [process["peak"]["allocated_bytes"] for process in answer["processes"]]
+    assert int(seen.printed()["peak"]) in [
+        process["peak"]["allocated_bytes"] for process in answer["processes"]
+    ]
     reserved = [process["peak"]["reserved_bytes"] for process in answer["processes"]]
     assert reserved == sorted(reserved, reverse=True)
 

@@ -42,14 +42,14 @@ def test_an_environment_without_torch_then_with_another_then_with_nanocheck_too(
     said = refusal(other / "python", "python", "train.py", "--lr", "1")
     assert f"nanocheck: {sys.prefix} (torch " in said
     assert f"python: {other.parent} (no torch), by {other}/python" in said
-    assert f"mend: nanocheck run ... -- {HERE.with_name('python')} train.py --lr 1" in said
+    assert f"hint: nanocheck run ... -- {HERE.with_name('python')} train.py --lr 1" in said
     install(other, "torch", "2.0.0+cpu")
     said = refusal(other / "python", "python", "train.py")
     assert f"{other.parent} (torch 2.0.0+cpu)" in said
-    assert f"mend: {other}/python -m pip install pytest-nanocheck, then {other}/nanocheck run" in said
+    assert f"hint: {other}/python -m pip install pytest-nanocheck, then {other}/nanocheck run" in said
     install(other, "nanocheck")
     said = refusal(other / "python", "python", "train.py")
-    assert f"mend: {other}/nanocheck run ... -- python train.py" in said
+    assert f"hint: {other}/nanocheck run ... -- python train.py" in said
     launcher = other / "torchrun"
     launcher.write_text(f"#!{other}/python\nprint()\n")
     assert f"torchrun: {other.parent} (torch 2.0.0+cpu)" in refusal(launcher, "torchrun", "train.py")

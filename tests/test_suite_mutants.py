@@ -80,4 +80,4 @@ def test_the_memory_suite_fails_on(mutant: str, project: Path, tmp_path: Path) -
     # With accumulation, gradients are there in the next forward anyway: kept ones change no peak.
     seen = [test for test in IDS if mutant != "gradients are kept" or "-a1-" in test]
     assert {f"suites/memory/test_memory.py::test_memory[{test}]" for test in seen} <= set(failed)
-    assert "mend: " in done.stdout or "no steady state" in done.stdout
+    assert "hint: " in done.stdout or "no steady state" in done.stdout

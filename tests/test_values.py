@@ -74,10 +74,10 @@ def test_a_ratio_of_sums_on_the_gpu_is_a_number(run: Run) -> None:
 
 
 def test_sizes_that_pytorch_reads_for_itself_are_one_and_counted_apart(run: Run) -> None:
-    told = run("sizes")
-    assert told["shapes"][:2] == [[1, 1], [1]]
-    assert told["sizes"] >= 2
-    assert "1." in told["text"]
+    found = run("sizes")
+    assert found["shapes"][:2] == [[1, 1], [1]]
+    assert found["sizes"] >= 2
+    assert "1." in found["text"]
 
 
 def test_the_first_place_is_the_scripts_own_line(run: Run) -> None:

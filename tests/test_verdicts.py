@@ -12,23 +12,23 @@ from made_up import DEVICE, oom_record, peaks, record
 from nanocheck.core.config import StepConfig
 from nanocheck.core.result import Record
 from nanocheck.core.units import MIB
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge, leaks
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify, leaks
 
 AVAILABLE = DEVICE["capacity_bytes"] - DEVICE["context_bytes"]  # type: ignore[operator]
 
 
 def test_headroom_counts_context_and_reserve() -> None:
-    verdict = judge(record(device={**DEVICE, "reserve_bytes": 2048 * MIB}))
+    verdict = classify(record(device={**DEVICE, "reserve_bytes": 2048 * MIB}))
     assert verdict.headroom_bytes == (11_874 - 430 - 2048 - 9000) * MIB
     assert verdict.process_bytes == (9000 + 430) * MIB
     assert verdict.kind == "tight"
     assert "inside the margin of 512.00" in verdict.sentence
-    assert judge(record()).kind == "safe"
+    assert classify(record()).kind == "safe"
 
 
 @given(reserved=st.integers(0, int(AVAILABLE)), margin=st.integers(0, 2048 * MIB))
 def test_safe_exactly_from_the_margin_on(reserved: int, margin: int) -> None:
-    verdict = judge(record(peaks=peaks(allocated=reserved, reserved=reserved)), margin)
+    verdict = classify(record(peaks=peaks(allocated=reserved, reserved=reserved)), margin)
     assert verdict.headroom_bytes == AVAILABLE - reserved
     assert (verdict.kind == "safe") == (verdict.headroom_bytes >= margin)
 
@@ -37,39 +37,39 @@ def test_safe_exactly_from_the_margin_on(reserved: int, margin: int) -> None:
 def test_using_more_never_helps(first: int, second: int) -> None:
     order = {"safe": 0, "tight": 1, "oom": 2}
     low, high = sorted((first, second))
-    kinds = [judge(record(peaks=peaks(reserved=each))).kind for each in (low, high)]
+    kinds = [classify(record(peaks=peaks(reserved=each))).kind for each in (low, high)]
     assert order[kinds[0]] <= order[kinds[1]]
 
 
 def test_retries_make_it_tight_whatever_the_headroom() -> None:
-    verdict = judge(record(retries=2))
+    verdict = classify(record(retries=2))
     assert (verdict.kind, verdict.headroom_bytes) == ("tight", AVAILABLE - 9000 * MIB)
     assert "only after 2 allocator retries" in verdict.sentence
-    assert "1 allocator retry:" in judge(record(retries=1)).sentence
-    assert judge(record(ooms=1)).kind == "tight", "an out-of-memory somebody caught is no safe run"
+    assert "1 allocator retry:" in classify(record(retries=1)).sentence
+    assert classify(record(ooms=1)).kind == "tight", "an out-of-memory somebody caught is no safe run"
 
 
 def test_beyond_the_card_is_tight_and_says_so() -> None:
-    verdict = judge(record(peaks=peaks(reserved=int(AVAILABLE) + 100 * MIB)))
+    verdict = classify(record(peaks=peaks(reserved=int(AVAILABLE) + 100 * MIB)))
     assert (verdict.kind, verdict.headroom_bytes) == ("tight", -100 * MIB)
     assert "100.00 MiB beyond the card" in verdict.sentence
 
 
 def test_an_oom_says_what_was_asked_where() -> None:
-    verdict = judge(oom_record())
+    verdict = classify(oom_record())
     assert (verdict.kind, verdict.headroom_bytes, verdict.is_answer) == ("oom", None, True)
     assert "backward of step 0 asked for 1,572.00 MiB for (16, 1024, 50304) at `buf1" in verdict.sentence
 
 
 @pytest.mark.parametrize("outcome", ["crashed", "timeout", "unsupported"])
 def test_no_answer_stays_no_answer(outcome: str) -> None:
-    verdict = judge(record(outcome=outcome, detail="\nRuntimeError: boom\nTraceback\n"))
+    verdict = classify(record(outcome=outcome, detail="\nRuntimeError: boom\nTraceback\n"))
     assert (verdict.kind, verdict.is_answer, verdict.headroom_bytes) == (outcome, False, None)
     assert verdict.sentence == f"{outcome}: RuntimeError: boom"
 
 
 def test_success_without_a_single_peak_is_not_believed() -> None:
-    assert judge(record(peaks=())).kind == "crashed"
+    assert classify(record(peaks=())).kind == "crashed"
 
 
 def test_a_steady_step_does_not_leak() -> None:

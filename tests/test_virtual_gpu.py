@@ -52,16 +52,16 @@ def test_every_reserved_byte_is_missing_from_the_free_ones(on_virtual: OnVirtual
 def test_out_of_memory_is_pytorchs_own_error_with_real_figures(
     on_virtual: OnVirtual, expandable: bool
 ) -> None:
-    told = on_virtual("out_of_memory", 11 * GIB, expandable=expandable).value
-    assert "Tried to allocate 11.00 GiB" in told["message"]
-    assert "total capacity of 11.60 GiB" in told["message"]
-    free = re.search(r"of which ([\d.]+) GiB is free", told["message"])
-    process = re.search(r"this process has ([\d.]+) GiB memory in use", told["message"])
+    found = on_virtual("out_of_memory", 11 * GIB, expandable=expandable).value
+    assert "Tried to allocate 11.00 GiB" in found["message"]
+    assert "total capacity of 11.60 GiB" in found["message"]
+    free = re.search(r"of which ([\d.]+) GiB is free", found["message"])
+    process = re.search(r"this process has ([\d.]+) GiB memory in use", found["message"])
     assert free is not None
     assert process is not None
     assert float(free.group(1)) + float(process.group(1)) == pytest.approx(11.60, abs=0.011)
     assert float(process.group(1)) == pytest.approx(1 + 430 / 1024, abs=0.03)
-    assert told["again"] == MIB  # life goes on afterwards
+    assert found["again"] == MIB  # life goes on afterwards
 
 
 def test_a_card_larger_than_the_machine_is_only_committed_where_it_is_written(on_virtual: OnVirtual) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from client_runs import TORCHRUN, run_client, told
+from client_runs import TORCHRUN, printed, run_client
 
 from nanocheck.core.units import MIB
 
 
 def test_one_process_exchanges_true_values_with_itself(tmp_path: Path) -> None:
-    found = told(run_client("collectives.py", str(tmp_path / "store")))
+    found = printed(run_client("collectives.py", str(tmp_path / "store")))
     assert found["completed"] == "True"
     assert found["collectives"] == "11"
     assert found["objects"] == "2"
@@ -20,7 +20,7 @@ def test_one_process_exchanges_true_values_with_itself(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # test_run_clients.py runs the same script under torchrun
 def test_ddp_under_torchrun() -> None:
-    found = told(run_client("ddp.py", "--steps", "4", launcher=TORCHRUN))
+    found = printed(run_client("ddp.py", "--steps", "4", launcher=TORCHRUN))
     assert found["done"] == "4"
     # Weights, gradients, two moments, DDP's buckets and one temporary of AdamW; two workspaces of cuBLAS.
     parameters = int(found["parameters"])
@@ -28,7 +28,7 @@ def test_ddp_under_torchrun() -> None:
 
 
 def test_fsdp_under_torchrun() -> None:
-    assert told(run_client("fsdp.py", launcher=TORCHRUN))["done"] == "3"
+    assert printed(run_client("fsdp.py", launcher=TORCHRUN))["done"] == "3"
 
 
 @pytest.mark.parametrize("pause", ["0", "0.15"])
@@ -36,13 +36,13 @@ def test_tensors_of_asynchronous_work_live_until_the_next_steps_first_collective
     pause: str, tmp_path: Path
 ) -> None:
     """PyTorch's own rule, and the same whether its watchdog wakes up within a step (``pause``) or not."""
-    found = told(run_client("async_collectives.py", str(tmp_path / "store"), pause))
+    found = printed(run_client("async_collectives.py", str(tmp_path / "store"), pause))
     # Three tensors of 16 MiB a step: the fourth, of the next step, is made before its collective is issued.
     assert int(found["after"]) // MIB == 48
     assert int(found["peak"]) // MIB == 64
 
 
-def test_two_ranks_stop_with_what_mends_it(tmp_path: Path) -> None:
+def test_two_ranks_stop_with_what_fixes_it(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(
         "import os, torch, torch.distributed as dist\n"

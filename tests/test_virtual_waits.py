@@ -62,7 +62,7 @@ def test_the_backward_is_found_in_the_cache_and_no_byte_moves(tmp_path: Path) ->
         assert seen.ended.exit_code == 0, seen.stderr
         process = seen.answer()["processes"]
         assert len(process) == 1  # the fork is none of the script's
-        return seen.told(), process[0]
+        return seen.printed(), process[0]
 
     core = str(min(os.sched_getaffinity(0)))
     ahead, answer = run("ahead")

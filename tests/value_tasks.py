@@ -26,17 +26,17 @@ def written(payload: Any, emit: Emit) -> Any:
     tokens.sum()
     tokens.float().softmax(0)
     counter = torch.zeros((), dtype=torch.int64, device="cuda")
-    told = {
+    found = {
         "zero": counter.item(),
         "tokens": tokens.tolist(),
         "one": tokens[2].item(),
         "host": tokens.cpu().tolist(),
     }
-    told["copied"] = tokens.clone().tolist()
-    told["step"] = [int(each) for each in torch.arange(3).cuda()]
-    told["compared"] = [bool(counter == 0), bool(counter > 0), bool(tokens[0] == 3), bool(tokens[0] > 3)]
-    told["made up"] = placeholder_values.made_up()
-    return told
+    found["copied"] = tokens.clone().tolist()
+    found["step"] = [int(each) for each in torch.arange(3).cuda()]
+    found["compared"] = [bool(counter == 0), bool(counter > 0), bool(tokens[0] == 3), bool(tokens[0] > 3)]
+    found["made up"] = placeholder_values.made_up()
+    return found
 
 
 def computed(dtype: str, emit: Emit) -> Any:
@@ -153,23 +153,23 @@ def elsewhere(payload: Any, emit: Emit) -> Any:
     from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
     placeholder_values.install()
-    told: dict[str, Any] = {"cpu": [torch.tensor([0.0, 2.0]).tolist(), torch.zeros(()).item()]}
+    found: dict[str, Any] = {"cpu": [torch.tensor([0.0, 2.0]).tolist(), torch.zeros(()).item()]}
     with FakeTensorMode():
         fake = torch.empty(3, device="cuda")
-        told["fake"] = [type(fake.cpu()).__name__, str(fake.to("cpu").device)]
+        found["fake"] = [type(fake.cpu()).__name__, str(fake.to("cpu").device)]
         try:
             fake.sum().item()
         except DataDependentOutputException as error:
-            told["fake item"] = type(error).__name__
-    told["meta"] = str(torch.empty(3, device="meta").to(torch.float16).dtype)
-    told["vmap"] = torch.func.vmap(lambda t: t.to(torch.float64) * 2)(torch.ones(3)).tolist()
-    told["same"] = (lambda t: t.to("cuda") is t and t.to(torch.float32) is t)(torch.ones(3, device="cuda"))
+            found["fake item"] = type(error).__name__
+    found["meta"] = str(torch.empty(3, device="meta").to(torch.float16).dtype)
+    found["vmap"] = torch.func.vmap(lambda t: t.to(torch.float64) * 2)(torch.ones(3)).tolist()
+    found["same"] = (lambda t: t.to("cuda") is t and t.to(torch.float32) is t)(torch.ones(3, device="cuda"))
     grown = torch.nn.Linear(2, 2).cuda()
     grown(torch.ones(1, 2, device="cuda")).cpu().sum().backward()
-    told["gradient"] = grown.weight.grad is not None and grown.weight.grad.is_cuda
+    found["gradient"] = grown.weight.grad is not None and grown.weight.grad.is_cuda
     compiled = torch.compile(lambda t: t.to("cpu") + t.cpu(), backend="eager", fullgraph=True)
-    told["compiled"] = list(compiled(torch.ones(3, device="cuda")).shape)
-    return told
+    found["compiled"] = list(compiled(torch.ones(3, device="cuda")).shape)
+    return found
 
 
 def training(payload: dict[str, Any], emit: Emit) -> Any:

@@ -13,7 +13,7 @@ from nanocheck.attribution.out_of_memory import describe_oom
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.core.device import Device
 from nanocheck.core.units import mib
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge_reserved
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify_reserved
 
 SCHEMA = 1
 
@@ -74,7 +74,7 @@ def describe(seen: Observation, device: Device) -> dict[str, Any]:
     """One process."""
     figures = Figures.of(seen)
     peak = figures.peak()
-    told = seen.last_statistics()
+    counted = seen.last_statistics()
     used = (seen.end or {}).get("virtual", {}).get("peak_used")
     peak["process_bytes"] = used or peak["reserved_bytes"] + device.gpu.context_bytes
     at, widest = figures.peak_event, figures.reserved_event
@@ -83,8 +83,8 @@ def describe(seen: Observation, device: Device) -> dict[str, Any]:
         "pid": seen.pid,
         "command": seen.start.get("command", []),
         "steps": sum(mark.what == "step" for mark in seen.marks),
-        "retries": told.get("retries", 0),
-        "ooms": max(told.get("ooms", 0), len(seen.ooms)),
+        "retries": counted.get("retries", 0),
+        "ooms": max(counted.get("ooms", 0), len(seen.ooms)),
         "peak": peak,
         "at": _moment(figures, at),
         "phases": figures.phases(),
@@ -159,7 +159,7 @@ def _verdict(
     if any(each.broken for each in seen):
         return verdict("crashed", f"crashed: the observation broke: {_broken(seen)}{so_far}")
     retries = max(max(each["retries"], each["ooms"]) for each in processes)
-    kind, sentence = judge_reserved(reserved, headroom, retries, margin_bytes)
+    kind, sentence = classify_reserved(reserved, headroom, retries, margin_bytes)
     return verdict(kind, sentence, headroom)
 
 

@@ -13,17 +13,17 @@ def describe_oom(figures: Figures) -> dict[str, Any] | None:
     seen = figures.seen
     if not seen.ooms:
         return None
-    told = seen.ooms[-1]
+    request = seen.ooms[-1]
     event = next((at for at in reversed(range(len(seen.events))) if seen.events[at][0] == "o"), None)
     band = figures.band_at(event) if event is not None else (figures.bands[-1] if figures.bands else None)
-    place = _place(figures, event, told)
+    place = _place(figures, event, request)
     # The allocator tells the segment it asked the driver for, rounded up; generated code tells the tensor.
     exact = place.bytes_of_shape
     caught = seen.failed is None or not seen.failed.get("oom")
     level = event if event is not None else len(seen.events) - 1
     allocated = figures.replay.levels[level][0] if seen.events else 0
     return {
-        "requested_bytes": exact or told["requested"],
+        "requested_bytes": exact or request["requested"],
         "exact": exact is not None,
         "phase": band.phase if band else "build",
         "step": band.step if band else 0,
@@ -33,20 +33,21 @@ def describe_oom(figures: Figures) -> dict[str, Any] | None:
         "message": "" if seen.failed is None else str(seen.failed["error"]).split("\n")[0],
         "caught": caught,
         "count": len(seen.ooms),
-        "free_bytes": told["free"],
+        "free_bytes": request["free"],
         "tensors": [
-            {"name": name, "shape": shape, "dtype": dtype} for name, shape, dtype in told.get("tensors", ())
+            {"name": name, "shape": shape, "dtype": dtype}
+            for name, shape, dtype in request.get("tensors", ())
         ],
         "groups": figures.table(level, allocated) if seen.events else [],
         "alive": figures.largest(level) if seen.events else [],
     }
 
 
-def _place(figures: Figures, event: int | None, told: dict[str, Any]) -> Place:
+def _place(figures: Figures, event: int | None, request: dict[str, Any]) -> Place:
     """By the stack of the failed request; where its thread had none, by the script's own line."""
     if event is not None:
         place = figures.places.of_stack(figures.seen.events[event][3])
         if place.where is not None:
             return place
-    where = told.get("where")
+    where = request.get("where")
     return figures.places.of_frame(tuple(where) if where else None)

@@ -1,6 +1,6 @@
 """Which phase of which step every event belongs to.
 
-Backward, optimizer, evaluation and checkpoint have marks at both ends. What lies between them is told by the
+Backward, optimizer, evaluation and checkpoint have marks at both ends. What lies between is read from the
 stacks: memory that was asked for inside a module's call is forward; before the first forward it is build,
 between a backward and the next forward it belongs to the optimizer's phase (unscaling, clipping, clearing
 gradients).

@@ -3,7 +3,7 @@
 For code that Inductor generated, the line that allocates is ``buf1 = empty_strided_cuda((8, 1024), ...)``;
 the comment above the kernel that first writes the buffer names the nodes of the user's graph (``Topologically
 Sorted Source Nodes: [logits, loss], Original ATen: [...]``), and Dynamo knew the source line of each. Whether
-the loss makes or reads a buffer is told by the same comments.
+the loss makes or reads a buffer is known from the same comments.
 """
 
 from __future__ import annotations

@@ -56,14 +56,14 @@ class Figures:
 
     def peak(self) -> dict[str, int]:
         """PyTorch's own peaks where it told them, so that a hole in the history shows; else the replay's."""
-        told = self.seen.last_statistics()
+        counted = self.seen.last_statistics()
         levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
         allocated = 0 if at is None else levels[at][0]
         reserved = 0 if widest is None else levels[widest][1]
         return {
             # The script may have reset PyTorch's peaks: the replay has not forgotten.
-            "allocated_bytes": max(told.get("allocated_peak", 0), allocated),
-            "reserved_bytes": max(told.get("reserved_peak", 0), reserved),
+            "allocated_bytes": max(counted.get("allocated_peak", 0), allocated),
+            "reserved_bytes": max(counted.get("reserved_peak", 0), reserved),
         }
 
     def alive_at(self, event: int | None) -> list[Allocation]:

@@ -121,7 +121,7 @@ class Asking:
         if platform not in PLATFORMS:
             raise RequestError(
                 f"platform: expected one of {', '.join(PLATFORMS)}, found {platform!r}",
-                mend="mend platform in the claim file",
+                hint="fix platform in the claim file",
             )
         held = own.reserve_bytes if asked.gpu is None else 0
         reserve = held if asked.reserve_bytes is None else asked.reserve_bytes

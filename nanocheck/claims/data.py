@@ -89,13 +89,13 @@ def load(path: Path) -> dict[str, Any] | None:
     Raises:
         StoredDataError: the file is no JSON, or a ledger of another schema.
     """
-    mend = "run the suite again: pytest suites/claims"
-    answer, _ = read_json(path, mend=mend)
+    hint = "run the suite again: pytest suites/claims"
+    answer, _ = read_json(path, hint=hint)
     if not isinstance(answer, dict) or "ledgers" not in answer:
         return None
     if answer.get("schema") != SCHEMA:
         found = answer.get("schema")
-        raise StoredDataError(f"{path}: expected a ledger of schema {SCHEMA}, found {found!r}", mend=mend)
+        raise StoredDataError(f"{path}: expected a ledger of schema {SCHEMA}, found {found!r}", hint=hint)
     return answer
 
 
@@ -116,9 +116,9 @@ def overview(claim: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def counted(answer: Mapping[str, Any]) -> str:
+def count_summary(answer: Mapping[str, Any]) -> str:
     """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``."""
-    return units.counted("claim", answer["counts"])
+    return units.count_summary("claim", answer["counts"])
 
 
 def where(answer: Mapping[str, Any]) -> str:
@@ -126,7 +126,7 @@ def where(answer: Mapping[str, Any]) -> str:
     device = answer["device"]
     held = device.get("reserve_bytes") or 0
     return f"{device['name']}, {str(device['platform']).capitalize()}" + (
-        f", {held / (1 << 20):,.0f} MiB held by others" if held else ""
+        f", {held / (1 << 20):,.0f} MiB used by other processes" if held else ""
     )
 
 

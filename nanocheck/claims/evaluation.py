@@ -135,7 +135,7 @@ def verdict(claim: Claim, evaluation: Evaluation) -> tuple[str, str]:
         raise RequestError(
             f"{claim.where}: expected rules of which at most one holds, found that confirmed_if and "
             "refuted_if both hold",
-            mend="make the rules exclude each other",
+            hint="make the rules exclude each other",
         )
     if confirmed is True:
         return CONFIRMED, ""
@@ -185,13 +185,13 @@ def _guarded(claim: Claim, key: str, action: object) -> Value:
     try:
         found: Value = action()
     except AmountError as error:
-        raise RequestError(f"{claim.where}: {key}: {error}", mend=f"mend {key} in {claim.where}") from error
+        raise RequestError(f"{claim.where}: {key}: {error}", hint=f"fix {key} in {claim.where}") from error
     return found
 
 
 def _wrong(claim: Claim, key: str, expected: str, found: str) -> RequestError:
     return RequestError(
-        f"{claim.where}: {key}: expected {expected}, found {found}", mend=f"mend {key} in {claim.where}"
+        f"{claim.where}: {key}: expected {expected}, found {found}", hint=f"fix {key} in {claim.where}"
     )
 
 

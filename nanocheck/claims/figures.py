@@ -11,7 +11,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.gpus import Gpu
 from nanocheck.core.result import Record
 from nanocheck.core.units import MIB
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 
 _OUTCOMES = ("completed", "oom")
 
@@ -77,7 +77,7 @@ def _steady_from(record: Record) -> int | None:
 def _ending(record: Record) -> str:
     """How it ended, to be put after ``it``."""
     if record.oom is None:
-        free = judge(record).headroom_bytes or 0
+        free = classify(record).headroom_bytes or 0
         return f"completes with {free / MIB:,.0f} MiB to spare"
     asked = record.oom.requested_bytes / MIB
     return f"runs out of memory in its {record.oom.phase}, asking for {asked:,.0f} MiB"
@@ -88,13 +88,13 @@ OF_RECORD: dict[str, Figure] = {
     "fits": Figure("completed run", lambda r: r.outcome == "completed", "truth"),
     "outcome": Figure("outcome", lambda r: r.outcome, "text"),
     "ending": Figure("end", _ending, "text"),
-    "verdict": Figure("verdict (safe, tight, oom)", lambda r: judge(r).kind, "text"),
+    "verdict": Figure("verdict (safe, tight, oom)", lambda r: classify(r).kind, "text"),
     "allocated": _bytes("peak allocated", lambda r: r.peak_allocated_bytes, only_completed=True),
     "reserved": _bytes("peak reserved", lambda r: r.peak_reserved_bytes, only_completed=True),
     "process": _bytes(
-        "peak reserved and CUDA context", lambda r: judge(r).process_bytes, only_completed=True
+        "peak reserved and CUDA context", lambda r: classify(r).process_bytes, only_completed=True
     ),
-    "headroom": _bytes("memory left free", lambda r: judge(r).headroom_bytes, only_completed=True),
+    "headroom": _bytes("memory left free", lambda r: classify(r).headroom_bytes, only_completed=True),
     "reached": _bytes("peak allocated, up to its end or its death", lambda r: r.peak_allocated_bytes),
     "asked": _bytes("request that failed", lambda r: None if r.oom is None else r.oom.requested_bytes),
     "died_in": Figure(

@@ -89,7 +89,7 @@ def load_ledgers(
             if (other := first.setdefault(claim.id, ledger)) is not ledger:
                 raise RequestError(
                     f"{claim.where}: expected an id of its own, found that of a claim in {other.file}",
-                    mend="give the claim another id",
+                    hint="give the claim another id",
                 )
     return ledgers
 
@@ -104,7 +104,7 @@ def chosen(ledgers: Sequence[Ledger], ids: Sequence[str]) -> tuple[Ledger, ...]:
     for each in ids:
         if each not in known:
             raise RequestError(
-                f"expected the id of a claim, found {each!r}", mend=f"choose among {', '.join(known)}"
+                f"expected the id of a claim, found {each!r}", hint=f"choose among {', '.join(known)}"
             )
     if not ids:
         return tuple(ledgers)
@@ -215,7 +215,7 @@ def _run(table: Table, gpus: Sequence[Path]) -> Run:
     except RequestError as error:
         if refusable:
             return Run(asked=None, refusal=error.problem)
-        raise RequestError(f"{table.where}: {error.problem}", mend=error.mend) from error
+        raise RequestError(f"{table.where}: {error.problem}", hint=error.hint) from error
     gpu, platform, reserve = (table.text(key, "") or None for key in ("gpu", "platform", "reserve"))
     return Run(
         asked=Asked(
@@ -235,4 +235,4 @@ def _named(table: Table, key: str, make: Any) -> Any:
     try:
         return make()
     except NanocheckError as error:
-        raise RequestError(f"{table.where}: {key}: {error.problem}", mend=error.mend) from error
+        raise RequestError(f"{table.where}: {key}: {error.problem}", hint=error.hint) from error

@@ -69,7 +69,7 @@ def find(ledger: Ledger, claim: Claim, records: Records, device: Device) -> Find
         why = fill(why, claim.quantities, evaluation.value) if why == claim.because else why
         shown = tuple(_shown(claim, name, evaluation) for name in used(claim))
     except AmountError as error:
-        raise RequestError(f"{claim.where}: {error}", mend=f"mend {claim.where}") from error
+        raise RequestError(f"{claim.where}: {error}", hint=f"fix {claim.where}") from error
     at_home = (device.gpu.id, device.platform, device.reserve_bytes) == (ledger.gpu, "linux", 0)
     moved = not at_home and any(each.gpu is None for each in needed(claim))
     return Finding(

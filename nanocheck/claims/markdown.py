@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from nanocheck.claims.data import EVIDENCE, LEGEND, counted, overview, where
+from nanocheck.claims.data import EVIDENCE, LEGEND, count_summary, overview, where
 from nanocheck.report.markdown_cells import escape, table
 
 
@@ -19,7 +19,7 @@ def render(answer: Mapping[str, Any]) -> str:
     """
     parts = [
         "# Claims ledger",
-        f"{counted(answer)}, asked of {escape(where(answer))}. {escape(answer['date'])}.",
+        f"{count_summary(answer)}, asked of {escape(where(answer))}. {escape(answer['date'])}.",
     ]
     for ledger in answer["ledgers"]:
         parts += [f"## {escape(ledger['title'])}", escape(ledger["about"])]

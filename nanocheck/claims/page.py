@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nanocheck.claims.data import EVIDENCE, LEGEND, counted, where
+from nanocheck.claims.data import EVIDENCE, LEGEND, count_summary, where
 from nanocheck.claims.quantities import VERDICTS
 from nanocheck.report.html.assets import asset
 from nanocheck.report.html.document import document
@@ -30,7 +30,7 @@ def render(answer: Mapping[str, Any]) -> str:
             _legend(answer),
         ),
     )
-    return document(f"Claims ledger: {counted(answer)}", style, body)
+    return document(f"Claims ledger: {count_summary(answer)}", style, body)
 
 
 def _opening(answer: Mapping[str, Any]) -> Markup:

@@ -29,10 +29,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise RequestError(
             f"expected a claim file at {path}, found: {error.strerror or error}",
-            mend="correct the path or its permissions",
+            hint="correct the path or its permissions",
         ) from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
-        raise RequestError(f"{path}: not TOML: {error}", mend=f"mend the syntax in {path}") from error
+        raise RequestError(f"{path}: not TOML: {error}", hint=f"fix the syntax in {path}") from error
 
 
 class Table:
@@ -52,11 +52,11 @@ class Table:
         shown = "nothing" if found is None else repr(found)[:120]
         return RequestError(
             f"{self.where}: {key}: expected {expected}, found {shown}",
-            mend=f"write {key} as {expected}",
+            hint=f"write {key} as {expected}",
         )
 
     def problem(self, key: str, error: AmountError) -> RequestError:
-        return RequestError(f"{self.where}: {key}: {error}", mend=f"mend {key} in {self.where}")
+        return RequestError(f"{self.where}: {key}: {error}", hint=f"fix {key} in {self.where}")
 
     def only(self, known: Collection[str]) -> None:
         """
@@ -68,7 +68,7 @@ class Table:
                 close = difflib.get_close_matches(key, known, n=1)
                 raise RequestError(
                     f"{self.where}: unknown key {key!r}",
-                    mend=f"write {close[0]}" if close else f"use these keys: {', '.join(known)}",
+                    hint=f"write {close[0]}" if close else f"use these keys: {', '.join(known)}",
                 )
 
     def text(self, key: str, default: str | None = None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nanocheck.claims.data import counted, overview, where
+from nanocheck.claims.data import count_summary, overview, where
 from nanocheck.report.section import Section
 
 
@@ -22,6 +22,6 @@ def section(answer: Mapping[str, Any], page: str) -> Section:
     torch = answer["environment"].get("torch")
     ran = f", runs with torch {torch}" if torch else ""
     rows = tuple(overview(each) for ledger in answer["ledgers"] for each in ledger["claims"])
-    told = f"{counted(answer)}, asked of {where(answer)}. {answer['date']}{ran}."
+    text = f"{count_summary(answer)}, asked of {where(answer)}. {answer['date']}{ran}."
     titles = tuple(f"{ledger['title']}: {ledger['about']}" for ledger in answer["ledgers"])
-    return Section(title="What is true of what people say", paragraphs=(told, *titles), rows=rows, more=page)
+    return Section(title="What is true of what people say", paragraphs=(text, *titles), rows=rows, more=page)

@@ -48,11 +48,16 @@ def add_card(parser: argparse.ArgumentParser) -> None:
     from nanocheck.core.gpus import DEFAULT_GPU, PLATFORMS
 
     add = parser.add_argument
-    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="the card to answer for")
+    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="GPU to check against")
     add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
     add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
-    add("--platform", choices=PLATFORMS, default="linux", help="whose driver leaves how much memory")
-    add("--reserve", default="0", metavar="SIZE", help="held by others on the card, such as 2GiB")
+    add(
+        "--platform",
+        choices=PLATFORMS,
+        default="linux",
+        help="operating system of the target (usable memory differs)",
+    )
+    add("--reserve", default="0", metavar="SIZE", help="used by other processes on the card, such as 2GiB")
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""Judge claims that people copy from page to page: confirmed, refuted or cannot tell, with the figures.
+"""Judge published claims about GPU training: confirmed, refuted or cannot tell, with the figures.
 
 Those that come with nanocheck, or those of a file of yours: nanocheck/claims/files.py says how to write one.
 """
@@ -22,8 +22,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--gpu", default=DEFAULT_GPU, metavar="CARD", help="the card on which their configurations run")
     add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
     add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
-    add("--platform", choices=PLATFORMS, default="linux", help="whose driver leaves how much memory")
-    add("--reserve", default="0", metavar="SIZE", help="held by others on the card, such as 2GiB")
+    add(
+        "--platform",
+        choices=PLATFORMS,
+        default="linux",
+        help="operating system of the target (usable memory differs)",
+    )
+    add("--reserve", default="0", metavar="SIZE", help="used by other processes on the card, such as 2GiB")
     add(
         "--file",
         action="append",
@@ -114,7 +119,7 @@ def _write(answer: Mapping[str, Any], arguments: argparse.Namespace) -> None:
 
 def _text(answer: Mapping[str, Any], width: int) -> str:
     """A block for each claim, and the count."""
-    from nanocheck.claims.data import counted, where
+    from nanocheck.claims.data import count_summary, where
 
     claims = [claim for ledger in answer["ledgers"] for claim in ledger["claims"]]
     wide = max((len(claim["id"]) for claim in claims), default=0)
@@ -129,4 +134,4 @@ def _text(answer: Mapping[str, Any], width: int) -> str:
             + "\n"
             + textwrap.fill(body, width, initial_indent=" " * len(head), subsequent_indent=" " * len(head))
         )
-    return "\n".join([*blocks, f"\n{counted(answer)}, asked of {where(answer)}"])
+    return "\n".join([*blocks, f"\n{count_summary(answer)}, asked of {where(answer)}"])

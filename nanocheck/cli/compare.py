@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nanocheck.core.pairing import Told
+    from nanocheck.core.pairing import RenderedComparison
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
     # Reading twice is cheap, and keeps the two kinds apart.
     answer = _recordings if kinds[0] == "recording" else _reports
-    told = answer(arguments.before, arguments.after, names, width)
+    rendered = answer(arguments.before, arguments.after, names, width)
     if arguments.json is not None:
-        write_atomically(arguments.json, json.dumps(told.plain, indent=1, allow_nan=False) + "\n")
+        write_atomically(arguments.json, json.dumps(rendered.plain, indent=1, allow_nan=False) + "\n")
     if arguments.md is not None:
-        write_atomically(arguments.md, told.markdown)
-    print(told.text)
-    return 1 if told.moved else 0
+        write_atomically(arguments.md, rendered.markdown)
+    print(rendered.text)
+    return 1 if rendered.moved else 0
 
 
 def _kind(path: Path) -> str:
@@ -58,25 +58,25 @@ def _kind(path: Path) -> str:
     from nanocheck.core.files import read_json
     from nanocheck.numerics.recording import KIND
 
-    mend = "compare what `nanocheck record` or `pytest suites/` wrote"
-    data, _ = read_json(path, mend=mend)
+    hint = "compare what `nanocheck record` or `pytest suites/` wrote"
+    data, _ = read_json(path, hint=hint)
     if isinstance(data, dict) and data.get("kind") == KIND:
         return "recording"
     if isinstance(data, dict) and "rows" in data and "margin_bytes" in data:
         return "memory report"
-    raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", mend=mend)
+    raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", hint=hint)
 
 
-def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> RenderedComparison:
     from nanocheck.numerics import compare
     from nanocheck.numerics.recording import load
     from nanocheck.report import numerics_text
 
-    return numerics_text.told(compare.compare(load(before), load(after)), names, width)
+    return numerics_text.render(compare.compare(load(before), load(after)), names, width)
 
 
-def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> Told:
+def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> RenderedComparison:
     from nanocheck.report import diff, diff_text
     from nanocheck.report.report_file import load
 
-    return diff_text.told(diff.compare(load(before), load(after)), names, width)
+    return diff_text.render(diff.compare(load(before), load(after)), names, width)

@@ -1,6 +1,6 @@
-"""Say what works on this machine, what is missing, and how to mend it.
+"""Say what works on this machine, what is missing, and how to fix it.
 
-Exit 0 when everything the virtual road needs is well, else 3.
+Exit 0 when the virtual GPU works here, else 3.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class Finding:
 
     Attributes:
         name: of the check.
-        status: ``ok``; ``warning``: a part of nanocheck does not work; ``fail``: the virtual road does not;
+        status: ``ok``; ``warning``: a part of nanocheck does not work; ``fail``: the virtual GPU does not;
             ``skipped``: could not be tried, because of another check that fails.
         detail: what was found, or what was expected and found.
-        mend: the command or edit that mends it.
+        hint: the command or edit that fixes it.
     """
 
     name: str
     status: str
     detail: str
-    mend: str | None = None
+    hint: str | None = None
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -48,12 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"ok": not failed, "checks": [asdict(each) for each in findings]}, indent=1))
     elif failed:
-        print(
-            f"\n{len(failed)} failed ({', '.join(failed)}): nothing can be answered here before it is mended."
-        )
+        print(f"\n{len(failed)} failed ({', '.join(failed)}): fix these first.")
     else:
         but = f", with {len(doubts)} warnings ({', '.join(doubts)})" if doubts else ""
-        print(f"\nEverything the virtual road needs is here{but}. Next: pytest suites/ --gpu rtx4070")
+        print(f"\nThe virtual GPU works on this machine{but}. Next: pytest suites/ --gpu rtx4070")
     return MachineError.exit_code if failed else 0
 
 
@@ -101,17 +99,17 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(name=name, status=OK, detail=check())
     except PartialError as error:
-        return Finding(name=name, status=WARNING, detail=error.problem, mend=error.mend)
+        return Finding(name=name, status=WARNING, detail=error.problem, hint=error.hint)
     except NanocheckError as error:
-        return Finding(name=name, status=FAIL, detail=error.problem, mend=error.mend)
+        return Finding(name=name, status=FAIL, detail=error.problem, hint=error.hint)
     except ImportError as error:
         detail = f"cannot be checked: {error}"
-        return Finding(name=name, status=FAIL, detail=detail, mend="mend the check `packages` first")
+        return Finding(name=name, status=FAIL, detail=detail, hint="fix the check `packages` first")
 
 
 def _line(finding: Finding) -> str:
     first, *rest = finding.detail.splitlines() or [""]
     lines = [f"{finding.status:8} {finding.name:14} {first}", *(f"{'':24}{line}" for line in rest)]
-    if finding.mend:
-        lines.append(f"{'':24}mend: {finding.mend}")
+    if finding.hint:
+        lines.append(f"{'':24}hint: {finding.hint}")
     return "\n".join(lines)

@@ -45,7 +45,7 @@ def python() -> str:
     if sys.version_info < OLDEST_PYTHON:
         raise MachineError(
             f"expected Python {_dotted(OLDEST_PYTHON)} or newer, found {platform.python_version()}",
-            mend=f"make an environment with Python {_dotted(OLDEST_PYTHON)} or newer",
+            hint=f"make an environment with Python {_dotted(OLDEST_PYTHON)} or newer",
         )
     return platform.python_version()
 
@@ -54,7 +54,7 @@ def system() -> str:
     if sys.platform != "linux":
         raise MachineError(
             f"expected Linux, found {platform.system()}: the virtual GPU stands in for Linux libraries",
-            mend="use Linux, a container or WSL 2; --platform windows still answers for a card under Windows",
+            hint="use Linux, a container or WSL 2; --platform windows still answers for a card under Windows",
         )
     return f"{platform.system()} {platform.release()}, {platform.machine()}"
 
@@ -64,7 +64,7 @@ def packages() -> str:
     if missing:
         raise MachineError(
             f"expected the packages nanocheck depends on, found no {', '.join(missing)}",
-            mend=f"pip install {' '.join(missing)}",
+            hint=f"pip install {' '.join(missing)}",
         )
     return f"{len(PACKAGES)} found"
 
@@ -78,7 +78,7 @@ def torch() -> str:
     if tuple(numbers) < OLDEST_TORCH:
         raise PartialError(
             f"expected PyTorch {_dotted(OLDEST_TORCH)} or newer, found {wheels.version}, which nobody tried",
-            mend="pip install --upgrade torch",
+            hint="pip install --upgrade torch",
         )
     return f"{wheels.version}, built for CUDA {wheels.cuda}"
 
@@ -93,7 +93,7 @@ def headers() -> str:
     if not any((folder / "cuda_runtime_api.h").is_file() for folder in wheels.include_folders):
         raise MachineError(
             "expected cuda_runtime_api.h among the headers of the installed wheels, found none",
-            mend="pip install --force-reinstall torch",
+            hint="pip install --force-reinstall torch",
         )
     count = len(wheels.nvidia_libraries)
     return f"{count} libraries; cuda.h declares {len(functions)} functions"
@@ -103,7 +103,7 @@ def triton() -> str:
     if importlib.util.find_spec("triton") is None:
         raise PartialError(
             "expected Triton, found none: compiled configurations cannot run",
-            mend="pip install --force-reinstall torch   # Triton comes with it",
+            hint="pip install --force-reinstall torch   # Triton comes with it",
         )
     return "found"
 
@@ -122,7 +122,7 @@ def compiler() -> str:
         raise PartialError(
             "expected a C compiler, found none; the virtual GPU is compiled already, but an update of torch "
             "or nanocheck, and the first compiled configuration, need one",
-            mend=error.mend,
+            hint=error.hint,
         ) from error
 
 
@@ -132,7 +132,7 @@ def python_headers() -> str:
         raise PartialError(
             f"expected Python.h in {folder}, found none: compiled configurations cannot run, since Triton "
             "compiles a small module for Python",
-            mend="apt-get install python3-dev   # or your system's package of the same",
+            hint="apt-get install python3-dev   # or your system's package of the same",
         )
     return str(folder)
 
@@ -144,7 +144,7 @@ def cxx_compiler() -> str:
         raise PartialError(
             f"expected {name}, found none: torch.compile cannot work on the CPU, "
             "which the virtual GPU does not need",
-            mend="apt-get install g++   # or set CXX",
+            hint="apt-get install g++   # or set CXX",
         )
     return found
 
@@ -153,7 +153,7 @@ def cache() -> str:
     from nanocheck.virtual.build import cache_folder
 
     folder = cache_folder()
-    mend = "set NANOCHECK_CACHE to a folder you can write"
+    hint = "set NANOCHECK_CACHE to a folder you can write"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -161,12 +161,12 @@ def cache() -> str:
     except OSError as error:
         raise MachineError(
             f"expected a cache folder that can be written, found {folder}: {error.strerror or error}",
-            mend=mend,
+            hint=hint,
         ) from error
     if os.statvfs(folder).f_flag & os.ST_NOEXEC:
         raise MachineError(
             f"expected a cache folder from which libraries can be loaded, found {folder} mounted noexec",
-            mend=mend,
+            hint=hint,
         )
     return str(folder)
 
@@ -180,7 +180,7 @@ def address_space() -> str:
         raise MachineError(
             f"expected an unlimited address space, found a limit of {gib(limit)}: the virtual GPU reserves "
             "24 TiB of addresses, without using memory for them",
-            mend="ulimit -v unlimited",
+            hint="ulimit -v unlimited",
         )
     return "unlimited"
 
@@ -191,7 +191,7 @@ def overcommit() -> str:
         raise PartialError(
             "expected vm.overcommit_memory 0 or 1, found 2: the kernel may refuse a large virtual card its "
             "memory although nobody touches it",
-            mend="sysctl vm.overcommit_memory=0",
+            hint="sysctl vm.overcommit_memory=0",
         )
     return f"vm.overcommit_memory is {mode}"
 
@@ -202,7 +202,7 @@ def disk() -> str:
     if free < ENOUGH_DISK_BYTES:
         raise PartialError(
             f"expected {gib(ENOUGH_DISK_BYTES)} free in {folder}, found {gib(free)}: {_CHECKPOINT}",
-            mend="free some space, or set TMPDIR to a folder with more",
+            hint="free some space, or set TMPDIR to a folder with more",
         )
     return f"{gib(free)} free in {folder}"
 
@@ -212,7 +212,7 @@ def memory() -> str:
     if free < ENOUGH_MEMORY_BYTES:
         raise PartialError(
             f"expected {gib(ENOUGH_MEMORY_BYTES)} of memory available for two workers, found {gib(free)}",
-            mend="--nanocheck-workers 1, or free some memory",
+            hint="--nanocheck-workers 1, or free some memory",
         )
     return f"{gib(free)} available"
 
@@ -223,7 +223,7 @@ def tokens() -> str:
     try:
         return f"{gpt2_encoding().n_vocab} tokens, from local files with the expected sha256"
     except MachineError as error:
-        raise PartialError(f"{error.problem}: the loss suite cannot run", mend=error.mend) from error
+        raise PartialError(f"{error.problem}: the loss suite cannot run", hint=error.hint) from error
 
 
 def real_gpu() -> str:
@@ -266,7 +266,7 @@ def trial() -> str:
         raise MachineError(
             f"expected a child on the virtual GPU, found: {result.reason} (in stage {result.stage!r})"
             + (f"\n{result.output.rstrip()}" if result.output else ""),
-            mend="mend what failed above; if nothing did, report this output",
+            hint="fix what failed above; if nothing did, report this output",
         )
     seen = result.value
     expected = {
@@ -284,7 +284,7 @@ def trial() -> str:
     if wrong:
         raise MachineError(
             f"expected {device.gpu.name} on the virtual GPU, found {'; '.join(wrong)}",
-            mend="report this: the virtual GPU does not fit the installed torch",
+            hint="report this: the virtual GPU does not fit the installed torch",
         )
     return (
         f"{device.gpu.name} with {gib(device.capacity_bytes)}; {mib(ALLOCATION_BYTES)} MiB allocated, "

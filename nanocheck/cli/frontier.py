@@ -27,7 +27,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """
     Raises:
-        RequestError: an unknown card, model or method, or a number that is none.
+        RequestError: an unknown card, model or method, or an invalid number.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.errors import RequestError

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file.exists() and not arguments.force:
         raise RequestError(
             f"expected a new file, found {arguments.file}: what it holds may be all that is left of before",
-            mend="name another file, or pass --force",
+            hint="name another file, or pass --force",
         )
     steps = recorder.STEPS if arguments.steps is None else arguments.steps
     for option, value in (
@@ -91,7 +91,7 @@ def _configs(arguments: argparse.Namespace) -> list[StepConfig]:
     if bool(arguments.matrix) + bool(arguments.set) + arguments.compile > 1:
         raise RequestError(
             "expected one of --matrix, --set and --compile, found more: --compile adds to the default ones",
-            mend='write compile = "default" into the matrix, or --set compile=default',
+            hint='write compile = "default" into the matrix, or --set compile=default',
         )
     if arguments.matrix is not None:
         return list(load_matrix(arguments.matrix).configs)
@@ -126,7 +126,7 @@ def _own(settings: list[str]) -> StepConfig:
         except (ValueError, KeyError) as error:
             raise RequestError(
                 f"--set {setting}: expected {kind}, found {value!r}",
-                mend=f"such as --set {name}=" + _EXAMPLE[kind],
+                hint=f"such as --set {name}=" + _EXAMPLE[kind],
             ) from error
     return StepConfig.from_dict(data)
 

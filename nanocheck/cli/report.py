@@ -64,7 +64,7 @@ def _page(path: Path) -> str:
         return ledger.render(answer)
     except (KeyError, TypeError, AttributeError) as error:
         raise StoredDataError(
-            f"{path}: malformed ledger: {error!r}", mend="run the suite again: pytest suites/claims"
+            f"{path}: malformed ledger: {error!r}", hint="run the suite again: pytest suites/claims"
         ) from error
 
 
@@ -78,6 +78,6 @@ def _stored(names: list[str], folder: Path) -> list[Path]:
         raise RequestError(
             f"expected a stored report at {', '.join(missing) or folder / '*.json'}, found none "
             f"(reports in {folder}: {there})",
-            mend="pytest suites/   # makes reports/rtx4070.md and .json; --gpu chooses another card",
+            hint="pytest suites/   # makes reports/rtx4070.md and .json; --gpu chooses another card",
         )
     return paths

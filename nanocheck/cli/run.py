@@ -23,13 +23,23 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 
     parser.usage = "nanocheck run [options] -- python train.py ..."
     add = parser.add_argument
-    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="the card to answer for; all: every card, in turn")
+    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="GPU to check against; all: every card, in turn")
     add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
     add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
-    add("--platform", choices=PLATFORMS, default="linux", help="whose driver leaves how much memory")
-    add("--reserve", default="0", metavar="SIZE", help="held by others on the card, such as 2GiB")
+    add(
+        "--platform",
+        choices=PLATFORMS,
+        default="linux",
+        help="operating system of the target (usable memory differs)",
+    )
+    add("--reserve", default="0", metavar="SIZE", help="used by other processes on the card, such as 2GiB")
     add("--margin", metavar="SIZE", help="what must stay free to be called safe (default 512MiB)")
-    add("--steps", type=int, metavar="K", help="stop after K optimizer steps once the peak rests (default 3)")
+    add(
+        "--steps",
+        type=int,
+        metavar="K",
+        help="stop once peak memory has been stable for K optimizer steps (default 3)",
+    )
     add("--full", action="store_true", help="run to the script's own end")
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
@@ -44,7 +54,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """
     Raises:
-        RequestError: no or an unknown command, an unknown card, a value that is none.
+        RequestError: no or an unknown command, an unknown card, an invalid value.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.messages import say
@@ -121,10 +131,10 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     for option in ("html", "snapshot", "suggest"):
         if getattr(arguments, option):
             raise RequestError(
-                f"--gpu all: expected one card for --{option}, found all", mend="name a card: --gpu rtx4070"
+                f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"
             )
     if arguments.device == "real":
-        raise RequestError("--gpu all: expected virtual cards, found --device real", mend="leave it away")
+        raise RequestError("--gpu all: expected virtual cards, found --device real", hint="leave it away")
     check_command(request)
     progress = Progress()
     try:

@@ -80,16 +80,16 @@ def check(config: StepConfig) -> None:
     """
     if config.model != "nanochat-2026" and config.window != "L":
         raise RequestError(
-            f"window: expected L for {config.model}, found {config.window!r}", mend="remove window"
+            f"window: expected L for {config.model}, found {config.window!r}", hint="remove window"
         )
     if not config.window or set(config.window) - set("SL"):
         raise RequestError(f"window: expected letters S and L, such as SSSL, found {config.window!r}")
     if config.model == "gpt2" and config.optimizer == "muon":
         raise RequestError(
-            "optimizer: muon is nanochat's; expected an AdamW for gpt2", mend="set model or optimizer"
+            "optimizer: muon is nanochat's; expected an AdamW for gpt2", hint="set model or optimizer"
         )
     if config.model != "gpt2" and config.bias:
-        raise RequestError(f"bias: {config.model} has none", mend="remove bias")
+        raise RequestError(f"bias: {config.model} has none", hint="remove bias")
     if config.model != "gpt2" and config.n_embd // config.n_head % 2:
         raise RequestError(
             "n_head: expected heads of an even width for rotary embeddings, "
@@ -99,34 +99,34 @@ def check(config: StepConfig) -> None:
         raise RequestError(
             f"{config.model}: its smear gate reads {SMEAR_CHANNELS} channels of the token before; "
             f"found n_embd {config.n_embd}, block_size {config.block_size}",
-            mend=f"set n_embd to at least {SMEAR_CHANNELS} and block_size to at least 2",
+            hint=f"set n_embd to at least {SMEAR_CHANNELS} and block_size to at least 2",
         )
     if config.model == "autoresearch" and config.n_embd < AUTORESEARCH_GATE_CHANNELS:
         raise RequestError(
             f"{config.model}: its gates read {AUTORESEARCH_GATE_CHANNELS} channels; "
             f"found n_embd {config.n_embd}",
-            mend=f"set n_embd to at least {AUTORESEARCH_GATE_CHANNELS}",
+            hint=f"set n_embd to at least {AUTORESEARCH_GATE_CHANNELS}",
         )
     if config.cycle == "whole" and config.model != "gpt2":
         raise RequestError(
             f"cycle: sampling of {config.model} is not written here",
-            mend="set cycle to full, or model to gpt2",
+            hint="set cycle to full, or model to gpt2",
         )
     if config.update == "backward" and config.accumulation != 1:
         raise RequestError(
             "update: in the backward there is nothing to accumulate in, "
             f"found accumulation {config.accumulation}",
-            mend="set accumulation to 1 or update to step",
+            hint="set accumulation to 1 or update to step",
         )
     if config.update == "backward" and config.dtype == "fp16":
         raise RequestError(
             "update: in the backward the loss scaler cannot look at all gradients first",
-            mend="set dtype to bf16",
+            hint="set dtype to bf16",
         )
     if not 0 <= config.memory_budget <= 100:
         raise RequestError(f"memory_budget: expected 0 to 100 percent, found {config.memory_budget}")
     if config.memory_budget != 100 and config.compile == "off":
-        raise RequestError("memory_budget: works in a compiled step only", mend="set compile to default")
+        raise RequestError("memory_budget: works in a compiled step only", hint="set compile to default")
     methods.check(config)
 
 

@@ -176,18 +176,18 @@ def dumps(baseline: Baseline) -> str:
     return f'{body} "sha256": "{hashlib.sha256(body.encode()).hexdigest()}"\n}}\n'
 
 
-def load(path: Path, *, mend: str | None = None) -> Baseline:
+def load(path: Path, *, hint: str | None = None) -> Baseline:
     """The baseline in a file, checked field by field.
 
     Raises:
         StoredDataError: see ``read_json``; or another schema, a missing, unknown or impossible field, or a
             checksum that does not belong to the text.
     """
-    mend = mend or update_command(path.parent.name)
-    data, text = read_json(path, mend=mend)
+    hint = hint or update_command(path.parent.name)
+    data, text = read_json(path, hint=hint)
 
     def wrong(problem: str) -> StoredDataError:
-        return StoredDataError(f"{path}: {problem}", mend=mend)
+        return StoredDataError(f"{path}: {problem}", hint=hint)
 
     if not isinstance(data, dict) or type(data.get("schema")) is not int or data["schema"] != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
@@ -218,7 +218,7 @@ def load(path: Path, *, mend: str | None = None) -> Baseline:
     except (ValueError, TypeError, KeyError) as error:
         name = next(n for n, entry in data["configurations"].items() if _refused(entry))
         line = next((i for i, row in enumerate(text.splitlines(), 1) if json.dumps(name) in row), 0)
-        raise StoredDataError(f"{path}:{line}: {name}: {error}", mend=mend) from error
+        raise StoredDataError(f"{path}:{line}: {name}: {error}", hint=hint) from error
     baseline = Baseline(
         provenance=data["provenance"],
         card=data["card"],

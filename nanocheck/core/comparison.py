@@ -26,11 +26,11 @@ _RANK = {"completed": 0, "oom": 1, "unsupported": 2, "timeout": 3, "crashed": 4}
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """How a record stands to its baseline: a kind of ``KINDS``, a sentence, and the command that mends it."""
+    """How a record stands to its baseline: a kind of ``KINDS``, a sentence, and the command that fixes it."""
 
     kind: str
     sentence: str
-    mend: str = ""
+    hint: str = ""
 
     @property
     def fails(self) -> bool:
@@ -49,36 +49,37 @@ class Update:
     removed: int = 0
 
 
-def compare(record: Record, baseline: Baseline | None, *, mend: str = "") -> Comparison:
+def compare(record: Record, baseline: Baseline | None, *, hint: str = "") -> Comparison:
     """A record against the baseline of its own environment, or of the nearest other one.
 
     Virtual peaks, per phase, must be equal to the byte; measured ones within the baseline's relative
     tolerance, both ways. Outcome, attention backend, and an out-of-memory's place and request must be
     equal; so must the retries, of which a measured run only needs to have some or none alike.
     """
-    mend = mend or update_command(str(record.device.get("gpu")))
+    hint = hint or update_command(str(record.device.get("gpu")))
     expected = baseline.configurations.get(record.id) if baseline is not None else None
     if baseline is not None:
         stale = baseline.stale_for(record)
         if stale is not None:
-            return Comparison(kind=STALE, sentence=f"stale baseline: {stale}", mend=mend)
+            return Comparison(kind=STALE, sentence=f"stale baseline: {stale}", hint=hint)
     if baseline is None or expected is None:
         return Comparison(
             kind=MISSING,
-            sentence=f"{record.id}: expected a baseline, found none; this run: {_told(Expected.of(record))}",
-            mend=mend,
+            sentence=f"{record.id}: expected a baseline, found none; "
+            f"this run: {_describe(Expected.of(record))}",
+            hint=hint,
         )
     found = Expected.of(record)
     differences = _differences(expected, found, baseline)
     if not differences:
-        return Comparison(kind=EQUAL, sentence=f"{record.id}: equal to its baseline: {_told(found)}")
+        return Comparison(kind=EQUAL, sentence=f"{record.id}: equal to its baseline: {_describe(found)}")
     better = all(worse is False for worse, _ in differences)
     kind = IMPROVED if better else REGRESSED
     accept = "improved, and not yet accepted" if better else "regressed"
     return Comparison(
         kind=kind,
         sentence=f"{record.id}: {accept}: " + "; ".join(text for _, text in differences),
-        mend=f"if this is intended: {mend}" if found.outcome in _ACCEPTABLE else "",
+        hint=f"if this is intended: {hint}" if found.outcome in _ACCEPTABLE else "",
     )
 
 
@@ -87,7 +88,7 @@ def _differences(expected: Expected, found: Expected, baseline: Baseline) -> lis
     result: list[tuple[bool | None, str]] = []
     if expected.outcome != found.outcome:
         worse = _RANK[found.outcome] > _RANK[expected.outcome]
-        result.append((worse, f"expected {_told(expected)}, found {_told(found)}"))
+        result.append((worse, f"expected {_describe(expected)}, found {_describe(found)}"))
         return result
     if expected.sdpa != found.sdpa:
         result.append((None, f"attention backend: expected {expected.sdpa}, found {found.sdpa}"))
@@ -119,7 +120,7 @@ def _differences(expected: Expected, found: Expected, baseline: Baseline) -> lis
     return result
 
 
-def _told(expected: Expected) -> str:
+def _describe(expected: Expected) -> str:
     if expected.outcome == "oom":
         return f"oom ({_place(expected)})"
     if expected.outcome != "completed":
@@ -150,7 +151,7 @@ def refuse_update_in_ci() -> None:
         raise RequestError(
             f"--update-baselines: expected a person's machine, found CI={os.environ['CI']}: "
             "CI only reads baselines",
-            mend="run the command at home, look at the diff and commit it",
+            hint="run the command at home, look at the diff and commit it",
         )
 
 
@@ -160,7 +161,7 @@ class Baselines:
 
     Attributes:
         folder: the ``baselines/`` folder.
-        options: further options of the command that mends, such as `` --reserve 2GiB``.
+        options: further options of the command that fixes it, such as `` --reserve 2GiB``.
     """
 
     folder: Path
@@ -177,14 +178,14 @@ class Baselines:
         if path.exists():
             return self._load(path, record)
         others = [self._load(each, record) for each in sorted(path.parent.glob("*.json"))]
-        alike = [each for each in others if _kinship(each, record)]
-        return max(alike, key=lambda each: _kinship(each, record), default=None)
+        alike = [each for each in others if _similarity(each, record)]
+        return max(alike, key=lambda each: _similarity(each, record), default=None)
 
     def compare(self, record: Record) -> Comparison:
         """See ``compare``."""
-        return compare(record, self.for_record(record), mend=self.mend(record))
+        return compare(record, self.for_record(record), hint=self.hint(record))
 
-    def mend(self, record: Record) -> str:
+    def hint(self, record: Record) -> str:
         """The command that accepts what the record says."""
         return update_command(str(record.device.get("gpu")), self.options)
 
@@ -214,7 +215,7 @@ class Baselines:
             if record.outcome not in _ACCEPTABLE:
                 raise RequestError(
                     f"{record.id}: expected an answer to store as its baseline, found {record.outcome}",
-                    mend="mend the crash first; nothing was written",
+                    hint="fix the crash first; nothing was written",
                 )
             per_file.setdefault(baseline_path(self.folder, record), []).append(record)
         created = changed = unchanged = removed = 0
@@ -249,11 +250,11 @@ class Baselines:
 
     def _load(self, path: Path, record: Record) -> Baseline:
         if path not in self._loaded:
-            self._loaded[path] = load(path, mend=self.mend(record))
+            self._loaded[path] = load(path, hint=self.hint(record))
         return self._loaded[path]
 
 
-def _kinship(baseline: Baseline, record: Record) -> int:
+def _similarity(baseline: Baseline, record: Record) -> int:
     """How near a baseline's environment is to a record's; 0 for another platform, reserve or cap."""
     if any(
         baseline.card.get(name) != record.device.get(name)

@@ -110,7 +110,7 @@ class StepConfig:
             if type(value) is not expected:
                 raise RequestError(
                     f"{field.name}: expected {expected.__name__}, found {value!r}",
-                    mend=f"write {field.name} as {expected.__name__} in the matrix",
+                    hint=f"write {field.name} as {expected.__name__} in the matrix",
                 )
         for name in _SIZES:
             if getattr(self, name) < 1:
@@ -121,7 +121,7 @@ class StepConfig:
             raise RequestError(
                 f"n_embd: expected a multiple of n_head, found {self.n_embd} % {self.n_head} = "
                 f"{self.n_embd % self.n_head}",
-                mend="choose n_head among the divisors of n_embd",
+                hint="choose n_head among the divisors of n_embd",
             )
         for name, allowed in (
             ("model", architectures.NAMES),
@@ -186,6 +186,6 @@ class StepConfig:
             known = ", ".join(field.name for field in fields(cls))
             raise RequestError(
                 f"unknown field {', '.join(map(repr, unknown))} in a configuration",
-                mend=f"use these fields: {known}",
+                hint=f"use these fields: {known}",
             )
         return cls(**{**architectures.given(data), **data})

@@ -25,7 +25,7 @@ class Device:
         kind: ``real``, ``virtual`` or ``cpu``.
         gpu: the card that was asked for; its figures are the limits a verdict is about.
         platform: whose usable bytes count: a driver on Windows keeps other amounts than on Linux.
-        reserve_bytes: held by others, such as a desktop.
+        reserve_bytes: used by other processes, such as a desktop.
         capped_from: name of the real card that stands in for the asked one, its memory capped; only
             for ``real``.
     """
@@ -42,7 +42,7 @@ class Device:
             raise RequestError(
                 f"{self.gpu.id}: how much memory {self.platform} leaves usable is not in the catalog "
                 f"(known: {known})",
-                mend=f"choose --platform {known}, or add {self.platform}_usable_mib to the card's table",
+                hint=f"choose --platform {known}, or add {self.platform}_usable_mib to the card's table",
             )
         if not 0 <= self.reserve_bytes < self.capacity_bytes:
             raise RequestError(

@@ -59,15 +59,15 @@ class RealCard:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedDevice:
     """A device and one clause that says why it was chosen.
 
-    ``measures``: a real GPU will run. Each record finds that out for itself once more.
+    ``is_real``: a real GPU will run. Each record finds that out for itself once more.
     """
 
     device: Device
     why: str
-    measures: bool = False
+    is_real: bool = False
 
 
 def find_real_card() -> RealCard | str:
@@ -93,7 +93,7 @@ def choose_device(
     platform: str = "linux",
     reserve_bytes: int = 0,
     find: Callable[[], RealCard | str] = find_real_card,
-) -> Chosen:
+) -> SelectedDevice:
     """The device for a card.
 
     ``auto`` measures where the asked card itself is there, and runs virtually otherwise: another card's
@@ -113,19 +113,19 @@ def choose_device(
         )
 
     if choice == "virtual":
-        return Chosen(device("virtual"), "--device virtual")
+        return SelectedDevice(device("virtual"), "--device virtual")
     found = find()
     if isinstance(found, str):
         if choice == "real":
             raise MachineError(
                 f"--device real: expected {gpu.name}, found none: {found}",
-                mend="run it on a machine with a card, or leave --device away for a virtual run",
+                hint="run it on a machine with a card, or leave --device away for a virtual run",
             )
-        return Chosen(device("virtual"), found)
+        return SelectedDevice(device("virtual"), found)
     if found.name == gpu.name:
-        return Chosen(device("real"), f"{found.name} is here", not found.virtual)
+        return SelectedDevice(device("real"), f"{found.name} is here", not found.virtual)
     if choice == "auto":
-        return Chosen(
+        return SelectedDevice(
             device("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
         )
     asked = device("real", found.name)
@@ -133,7 +133,7 @@ def choose_device(
         raise RequestError(
             f"--device real: expected a card of at least {mib(asked.capacity_bytes)} MiB to stand in for "
             f"{gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
-            mend="leave --device away for a virtual run",
+            hint="leave --device away for a virtual run",
         )
     why = f"{found.name} is here and stands in for {gpu.name}, its memory capped"
-    return Chosen(asked, why, not found.virtual)
+    return SelectedDevice(asked, why, not found.virtual)

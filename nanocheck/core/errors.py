@@ -1,6 +1,6 @@
 """The errors nanocheck raises at people, and the exit codes they turn into.
 
-Every message says what was expected, what was found, and (``mend``) which command or edit mends it.
+Every message says what was expected, what was found, and (``hint``) which command or edit fixes it.
 
 ========  ==================================================================
 exit      meaning
@@ -29,15 +29,15 @@ class NanocheckError(Exception):
 
     Args:
         problem: what was expected and what was found, in one or two sentences.
-        mend: the command or edit that mends it; printed on a line of its own.
+        hint: the command or edit that fixes it; printed on a line of its own.
     """
 
     exit_code = 1
 
-    def __init__(self, problem: str, *, mend: str | None = None) -> None:
+    def __init__(self, problem: str, *, hint: str | None = None) -> None:
         self.problem = problem
-        self.mend = mend
-        super().__init__(problem if mend is None else f"{problem}\n  mend: {mend}")
+        self.hint = hint
+        super().__init__(problem if hint is None else f"{problem}\n  hint: {hint}")
 
 
 class RequestError(NanocheckError):

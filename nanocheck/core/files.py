@@ -18,11 +18,11 @@ class _DuplicateKeyError(ValueError):
         super().__init__(key)
 
 
-def read_json(path: Path, *, mend: str) -> tuple[Any, str]:
+def read_json(path: Path, *, hint: str) -> tuple[Any, str]:
     """The strict JSON value in a file, and the text it was read from.
 
     Args:
-        mend: the command that makes the file anew, for the errors.
+        hint: the command that makes the file anew, for the errors.
 
     Raises:
         StoredDataError: not readable, not UTF-8, not JSON, cut short, a merge conflict, a key twice in one
@@ -31,7 +31,7 @@ def read_json(path: Path, *, mend: str) -> tuple[Any, str]:
 
     def wrong(problem: str, line: int | None = None) -> StoredDataError:
         place = f"{path}:{line}" if line else str(path)
-        return StoredDataError(f"{place}: {problem}", mend=mend)
+        return StoredDataError(f"{place}: {problem}", hint=hint)
 
     try:
         text = path.read_bytes().decode("utf-8")
@@ -49,7 +49,7 @@ def read_json(path: Path, *, mend: str) -> tuple[Any, str]:
             text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
         )
     except _DuplicateKeyError as error:
-        raise wrong(f"key {error.key!r} stands twice", _last_line_with(text, error.key)) from error
+        raise wrong(f"key {error.key!r} is duplicated", _last_line_with(text, error.key)) from error
     except json.JSONDecodeError as error:
         cut = " (the file ends too early: cut short?)" if error.pos >= len(text.rstrip()) else ""
         raise wrong(f"not JSON: {error.msg}{cut}", error.lineno) from error
@@ -79,7 +79,7 @@ def write_atomically(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
         raise MachineError(
             f"expected to write {path}, found: {error.strerror or error}",
-            mend=f"make {path.parent} writable",
+            hint=f"make {path.parent} writable",
         ) from error
 
 

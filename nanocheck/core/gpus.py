@@ -150,7 +150,7 @@ def find_gpu(gpu_id: str, extra: Sequence[Path] = ()) -> Gpu:
     raise RequestError(
         f"expected a GPU of the catalog, found {gpu_id!r}"
         + (f"; close: {', '.join(close)}" if close else ""),
-        mend="choose one that `nanocheck gpus` lists, or add a table for the card to a TOML file",
+        hint="choose one that `nanocheck gpus` lists, or add a table for the card to a TOML file",
     )
 
 
@@ -166,11 +166,11 @@ def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str,
     except OSError as error:
         raise RequestError(
             f"{file}: expected a readable catalog file, found: {error.strerror or error}",
-            mend="correct the path or its permissions",
+            hint="correct the path or its permissions",
         ) from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
         raise RequestError(
-            f"{file}: expected TOML in UTF-8, found: {error}", mend=f"correct {file} at that place"
+            f"{file}: expected TOML in UTF-8, found: {error}", hint=f"correct {file} at that place"
         ) from error
     _only(file, "the top level", data, ("gpu", "capability"))
     for name, table in _tables(file, "capability", data).items():
@@ -212,7 +212,7 @@ def _merge(card: _Card, where: str, table: dict[str, Any]) -> None:
         if not source:
             raise RequestError(
                 f"{card.file}: {in_sources}: expected the source of {key}, found none",
-                mend=f'write {key} = "where the figure was published" under {in_sources}',
+                hint=f'write {key} = "where the figure was published" under {in_sources}',
             )
         card.sources[key] = source
     card.sources.update({key: source for key, source in sources.items() if key in card.figures})
@@ -284,7 +284,7 @@ def _only(file: Path, where: str, table: Mapping[str, Any], known: Sequence[str]
             close = difflib.get_close_matches(key, known, n=1)
             raise RequestError(
                 f"{file}: {where}: unknown key {key!r}",
-                mend=f"write {close[0]}" if close else f"use these keys: {', '.join(known)}",
+                hint=f"write {close[0]}" if close else f"use these keys: {', '.join(known)}",
             )
 
 
@@ -304,5 +304,5 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
 def _wrong(file: Path, where: str, key: str, expected: str, found: Any) -> RequestError:
     return RequestError(
         f"{file}: {where}: {key}: expected {expected}, found {'nothing' if found is None else repr(found)}",
-        mend=f"write {key} as {expected} under {where} in {file}",
+        hint=f"write {key} as {expected} under {where} in {file}",
     )

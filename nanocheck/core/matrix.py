@@ -75,16 +75,16 @@ def load_matrix(path: Path) -> Matrix:
     except OSError as error:
         raise RequestError(
             f"expected a matrix at {path}, found: {error.strerror or error}",
-            mend="name an existing TOML file with --nanocheck-matrix FILE",
+            hint="name an existing TOML file with --nanocheck-matrix FILE",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"{path}: not TOML: {error}", mend=f"mend the syntax in {path}") from error
+        raise RequestError(f"{path}: not TOML: {error}", hint=f"fix the syntax in {path}") from error
 
     unknown = sorted(set(data) - {"group", "configuration"})
     if unknown:
         raise RequestError(
             f"{path}: expected only [[group]] and [[configuration]], found {', '.join(map(repr, unknown))}",
-            mend="rename the table; a single [group] is written [[group]]",
+            hint="rename the table; a single [group] is written [[group]]",
         )
     entries: list[Entry] = []
     for number, table in enumerate(_tables(path, data, "group"), 1):
@@ -94,7 +94,7 @@ def load_matrix(path: Path) -> Matrix:
     if not entries:
         raise RequestError(
             f"{path}: expected at least one configuration, found none",
-            mend="add a [[group]] or a [[configuration]]",
+            hint="add a [[group]] or a [[configuration]]",
         )
     _refuse_duplicates(path, entries)
     return Matrix(path=path, entries=tuple(entries))
@@ -104,7 +104,7 @@ def _tables(path: Path, data: Mapping[str, Any], kind: str) -> Sequence[Mapping[
     tables = data.get(kind, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise RequestError(
-            f"{path}: {kind}: expected tables, found {tables!r:.80}", mend=f"write it as [[{kind}]]"
+            f"{path}: {kind}: expected tables, found {tables!r:.80}", hint=f"write it as [[{kind}]]"
         )
     return tables
 
@@ -120,13 +120,13 @@ def _group(path: Path, number: int, table: Mapping[str, Any]) -> list[Entry]:
         if not choices:
             raise RequestError(
                 f"{path}: {where}: {key}: expected at least one value, found []",
-                mend=f"give {key} a value or remove the line",
+                hint=f"give {key} a value or remove the line",
             )
     size = math.prod(len(choices) for choices in values.values())
     if size > MAX_CONFIGURATIONS:
         raise RequestError(
             f"{path}: {where}: expected at most {MAX_CONFIGURATIONS} configurations, found {size}",
-            mend="split the group or shorten its axes",
+            hint="split the group or shorten its axes",
         )
     return [
         Entry(config=_config(path, where, dict(zip(values, row, strict=True))), group=name, why=why)
@@ -148,7 +148,7 @@ def _config(path: Path, where: str, settings: Mapping[str, Any]) -> StepConfig:
         return StepConfig.from_dict(settings)
     except RequestError as error:
         raise RequestError(
-            f"{path}: {where}: {error.problem}", mend=error.mend or f"edit {where} in {path}"
+            f"{path}: {where}: {error.problem}", hint=error.hint or f"edit {where} in {path}"
         ) from error
 
 
@@ -157,7 +157,7 @@ def _text(path: Path, where: str, table: Mapping[str, Any], key: str, *, require
     if not isinstance(value, str) or (required and not value.strip()):
         raise RequestError(
             f"{path}: {where}: {key}: expected a text, found {table.get(key)!r}",
-            mend=f'add {key} = "..." to {where}',
+            hint=f'add {key} = "..." to {where}',
         )
     return value.strip()
 
@@ -167,7 +167,7 @@ def _refuse_unknown(path: Path, where: str, settings: Mapping[str, Any]) -> None
     if unknown:
         raise RequestError(
             f"{path}: {where}: unknown key {', '.join(map(repr, unknown))}",
-            mend=f"use these keys: {', '.join(_FIELDS)}",
+            hint=f"use these keys: {', '.join(_FIELDS)}",
         )
 
 
@@ -179,5 +179,5 @@ def _refuse_duplicates(path: Path, entries: Sequence[Entry]) -> None:
             raise RequestError(
                 f"{path}: expected each configuration once, found {entry.id} twice: "
                 f"in {other.group!r} and in {entry.group!r}",
-                mend="remove it from one of the two",
+                hint="remove it from one of the two",
             )

@@ -282,8 +282,8 @@ def check(config: StepConfig) -> None:
         RequestError: the methods do not go together.
     """
 
-    def refuse(problem: str, mend: str) -> None:
-        raise RequestError(problem, mend=mend)
+    def refuse(problem: str, hint: str) -> None:
+        raise RequestError(problem, hint=hint)
 
     if config.weights == "bf16" and config.dtype != "bf16":
         refuse(f"weights: bf16 are multiplied as bf16, found dtype {config.dtype}", "set dtype to bf16")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from nanocheck.core.units import counted
+from nanocheck.core.units import count_summary
 
 T = TypeVar("T")
 
 
-class Judged(Protocol):
+class ComparedRow(Protocol):
     """One configuration of both sides."""
 
     @property
@@ -21,7 +21,7 @@ class Judged(Protocol):
     def verdict(self) -> str: ...
 
 
-R = TypeVar("R", bound=Judged)
+R = TypeVar("R", bound=ComparedRow)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Compared(Generic[R]):
         rows: of the configurations that both have, in the order of the first.
         only_before, only_after: names of the others.
         before, after: the environments.
-        verdicts: every verdict and what it says, in the order in which they are counted.
+        verdicts: every verdict and what it says, in the order in which they are count_summary.
         moving: those of them that say that something moved.
     """
 
@@ -66,11 +66,11 @@ class Compared(Generic[R]):
         return {verdict: found[verdict] for verdict in self.verdicts if found[verdict]}
 
     @property
-    def counted(self) -> str:
+    def count_summary(self) -> str:
         """``14 configurations: 10 equal, 4 moved``."""
-        return counted("configuration", self.counts)
+        return count_summary("configuration", self.counts)
 
-    def lonely(self, thing: str) -> list[str]:
+    def unmatched(self, thing: str) -> list[str]:
         """A sentence, without its full stop, for each configuration of one side only.
 
         Args:
@@ -81,7 +81,7 @@ class Compared(Generic[R]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class RenderedComparison:
     """A comparison in words: for a terminal, as a page of Markdown ending in a newline, as data for JSON."""
 
     moved: bool
@@ -91,10 +91,10 @@ class Told:
 
 
 def pair(
-    before: Mapping[str, T], after: Mapping[str, T], judge: Callable[[T, T], R]
+    before: Mapping[str, T], after: Mapping[str, T], compare_one: Callable[[T, T], R]
 ) -> tuple[tuple[R, ...], tuple[str, ...], tuple[str, ...]]:
     """Rows of what both have, names of what only the first has, and of what only the second has."""
-    rows = tuple(judge(each, after[name]) for name, each in before.items() if name in after)
+    rows = tuple(compare_one(each, after[name]) for name, each in before.items() if name in after)
     only_before = tuple(name for name in before if name not in after)
     return rows, only_before, tuple(name for name in after if name not in before)
 

@@ -130,7 +130,7 @@ class Record:
             found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
             raise StoredDataError(
                 f"expected a record of schema {SCHEMA}, found {found!r}",
-                mend="run the suite again with this version of nanocheck",
+                hint="run the suite again with this version of nanocheck",
             )
         known = {each.name for each in fields(cls)}
         wrong = sorted(set(data) ^ known)

@@ -26,7 +26,7 @@ def parse_size(text: str) -> int:
     if match is None:
         raise RequestError(
             f"expected a size such as 2GiB or 2450MiB, found {text!r}",
-            mend="write a number and one of B, KiB, MiB, GiB",
+            hint="write a number and one of B, KiB, MiB, GiB",
         )
     unit = (match.group(2) or "").lower()
     return round(float(match.group(1)) * {**_FACTOR, **_DECIMAL}[unit])
@@ -41,7 +41,7 @@ def parse_size_of(option: str, text: str) -> int:
     try:
         return parse_size(text)
     except RequestError as error:
-        raise RequestError(f"{option}: {error.problem}", mend=error.mend) from error
+        raise RequestError(f"{option}: {error.problem}", hint=error.hint) from error
 
 
 def mib(size_bytes: int) -> str:
@@ -54,7 +54,7 @@ def gib(size_bytes: int) -> str:
     return f"{size_bytes / GIB:.2f} GiB"
 
 
-def counted(noun: str, counts: Mapping[str, int]) -> str:
+def count_summary(noun: str, counts: Mapping[str, int]) -> str:
     """``18 claims: 2 confirmed, 15 refuted, 1 cannot tell``, without zeros."""
     number = sum(counts.values())
     parts = ", ".join(f"{count} {word}" for word, count in counts.items() if count)

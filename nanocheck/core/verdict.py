@@ -38,7 +38,7 @@ class Verdict:
         return self.kind in ("safe", "tight", "oom")
 
 
-def judge(record: Record, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Verdict:
+def classify(record: Record, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Verdict:
     """The verdict on one record; ``record.device`` says how large the card is and who else is on it."""
     capacity, context, reserve = (
         int(record.device.get(name, 0)) for name in ("capacity_bytes", "context_bytes", "reserve_bytes")
@@ -57,13 +57,13 @@ def judge(record: Record, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Verdict:
     if not record.peaks:
         return verdict("crashed", "crashed: it reported success, but no peak")
 
-    kind, sentence = judge_reserved(
+    kind, sentence = classify_reserved(
         record.peak_reserved_bytes, headroom, max(record.retries, record.ooms), margin_bytes
     )
     return verdict(kind, sentence, headroom)
 
 
-def judge_reserved(
+def classify_reserved(
     reserved_bytes: int, headroom_bytes: int, retries: int, margin_bytes: int = DEFAULT_MARGIN_BYTES
 ) -> tuple[str, str]:
     """Kind and sentence for a run that completed.

@@ -267,7 +267,7 @@ def _failed(config: StepConfig, device: OnDevice, result: JobResult, outcome: st
     peaks, complaints = _partial_peaks(result.partials)
     parts = [why, *complaints]
     if result.error is not None:
-        parts += [f"mend: {result.error.mend}"] if result.error.mend else []
+        parts += [f"hint: {result.error.hint}"] if result.error.hint else []
         parts.append(result.error.traceback)
     if result.output:
         parts.append(f"output (the last of {result.output_bytes} bytes):\n{result.output}")
@@ -288,7 +288,7 @@ def _failed(config: StepConfig, device: OnDevice, result: JobResult, outcome: st
 def _partial_peaks(partials: Sequence[Any]) -> tuple[tuple[Peak, ...], list[str]]:
     """Peaks of all ``{"peaks": [...]}`` partials, and complaints about those that are none.
 
-    A phase told again counts once, with its later figures.
+    A phase reported again counts once, with its later figures.
     """
     found: dict[tuple[str, int], Peak] = {}
     complaints = []

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from nanocheck.core.device_selection import Chosen
+from nanocheck.core.device_selection import SelectedDevice
 from nanocheck.core.messages import say
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.measure.interpreter import check_interpreter
@@ -25,7 +25,9 @@ def check_command(request: Request) -> None:
     check_interpreter(find_program(request.command, os.environ), request.command, os.environ)
 
 
-def observe(request: Request, chosen: Chosen, snapshot: Path | None = None) -> tuple[dict[str, Any], Ended]:
+def observe(
+    request: Request, chosen: SelectedDevice, snapshot: Path | None = None
+) -> tuple[dict[str, Any], Ended]:
     """The answer, and how the command ended.
 
     Args:
@@ -59,8 +61,8 @@ def observe(request: Request, chosen: Chosen, snapshot: Path | None = None) -> t
     return found, ended
 
 
-def _opening(chosen: Chosen) -> str:
+def _opening(chosen: SelectedDevice) -> str:
     name = chosen.device.gpu.name
-    if chosen.measures:
+    if chosen.is_real:
         return f"measuring on {name} ({chosen.why})"
     return f"{name}, virtual ({chosen.why}); values read from this GPU are not computed"

@@ -70,7 +70,7 @@ def check_interpreter(program: str, command: Sequence[str], environment: Mapping
         f"expected {command[0]} to be of the environment that nanocheck is in\n"
         f"  nanocheck: {ours.prefix} ({_torch(ours)})\n"
         f"  {command[0]}: {theirs.prefix} ({_torch(theirs)}), by {interpreter}",
-        mend=again
+        hint=again
         if theirs.nanocheck and theirs.torch
         else (install if theirs.torch else f"nanocheck run ... -- {rest}"),
     )

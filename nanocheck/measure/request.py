@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanocheck.core.device_selection import Chosen, choose_device
+from nanocheck.core.device_selection import SelectedDevice, choose_device
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import parse_size_of
@@ -35,7 +35,7 @@ def parse_duration(text: str) -> float | None:
     if seconds <= 0:
         raise RequestError(
             f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r}",
-            mend="write a number and one of s, min, h; or none",
+            hint="write a number and one of s, min, h; or none",
         )
     return seconds
 
@@ -63,7 +63,7 @@ class Request:
     def of(cls, arguments: argparse.Namespace) -> Request:
         """
         Raises:
-            RequestError: no command, or a value that is none.
+            RequestError: no command, or an invalid value.
         """
         command = list(arguments.command)
         if command[:1] == ["--"]:
@@ -71,15 +71,15 @@ class Request:
         if not command:
             raise RequestError(
                 "expected a command after --, found none",
-                mend=f"nanocheck run --gpu {arguments.gpu} -- python train.py",
+                hint=f"nanocheck run --gpu {arguments.gpu} -- python train.py",
             )
         if arguments.full and arguments.steps is not None:
-            raise RequestError("expected --steps or --full, found both", mend="leave one of them away")
+            raise RequestError("expected --steps or --full, found both", hint="leave one of them away")
         if arguments.batch_arg is not None and not arguments.suggest:
-            raise RequestError("--batch-arg: expected --suggest beside it, found none", mend="add --suggest")
+            raise RequestError("--batch-arg: expected --suggest beside it, found none", hint="add --suggest")
         steps = 0 if arguments.full else DEFAULT_STEPS if arguments.steps is None else arguments.steps
         if steps < 0 or (steps == 0 and not arguments.full):
-            raise RequestError(f"--steps: expected at least 1, found {steps}", mend="--full runs to the end")
+            raise RequestError(f"--steps: expected at least 1, found {steps}", hint="--full runs to the end")
         limit = arguments.time_limit or ("none" if arguments.full else DEFAULT_TIME_LIMIT)
         return cls(
             command=command,
@@ -107,7 +107,7 @@ class Request:
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
         ]
 
-    def choose(self) -> Chosen:
+    def choose(self) -> SelectedDevice:
         """The card that answers.
 
         Raises:

@@ -138,13 +138,13 @@ def _open_card(device: dict[str, Any], virtual: str | None) -> None:
         raise MachineError(
             f"expected a GPU that PyTorch can use, found none (torch {torch.__version__}, "
             f"CUDA {torch.version.cuda})",
-            mend="nanocheck doctor   # or --device virtual",
+            hint="nanocheck doctor   # or --device virtual",
         )
     torch.cuda.init()  # type: ignore[no-untyped-call]
     name = torch.cuda.get_device_name()
     if device["capped_from"] is None and name != device["name"]:
         raise MachineError(
-            f"expected a {device['name']}, found a {name}", mend="choose --gpu, or --device virtual"
+            f"expected a {device['name']}, found a {name}", hint="choose --gpu, or --device virtual"
         )
     if device["kind"] == "real" and (device["capped_from"] is not None or device["reserve_bytes"]):
         total = torch.cuda.get_device_properties(0).total_memory

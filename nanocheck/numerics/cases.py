@@ -61,7 +61,7 @@ def table_plan(batch: int, dtype: str, *, sequences: int = SEQUENCES, seed: int 
 
 
 def family(dtype: str, sequences: int) -> str:
-    """The runs that share a spread: fewer tokens a step leave gradients that are closer to their rounding."""
+    """The runs that share a rounding error: gradients of fewer tokens a step are closer to their rounding."""
     return f"{dtype}-{sequences}"
 
 

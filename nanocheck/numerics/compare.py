@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.pairing import Compared, pair
-from nanocheck.numerics.divergence import Parting, first_parting
+from nanocheck.numerics.divergence import Divergence, first_divergence
 from nanocheck.numerics.recording import Recorded, Recording
-from nanocheck.numerics.tiers import Spread, apart
+from nanocheck.numerics.tiers import Distance, apart
 from nanocheck.numerics.trace import Trace
 
 #: What each verdict says, and whether something moved.
@@ -33,7 +33,7 @@ MOVED = ("moved", "lost")
 #: far from it, too. Two runs that are equally near to it are at most 2 of these apart. Over ten seeds, the
 #: math and the default attention, AVX2 and AVX-512 (with and without AMX), torch 2.9.1 and 2.14.1 it was 3.5
 #: at most, while other initial weights gave 11 at least.
-K = 4.0
+TOLERANCE_FACTOR = 4.0
 #: No figure is read more finely than fp32: its relative rounding unit, doubled.
 FP32 = 2.0**-23
 FIGURES = ("loss", "grad_norm", "parameters")
@@ -46,7 +46,7 @@ class Row:
     Attributes:
         name: the configuration's.
         verdict: a key of ``VERDICTS``.
-        parting: the first difference; ``there`` is before, ``here`` after.
+        divergence: the first difference; ``there`` is before, ``here`` after.
         apart: largest difference over all steps: losses in nats, norms and parameters relative.
         error: rounding error that the verdict took for granted: the smaller of both runs'.
         reference: see ``Recorded``.
@@ -55,9 +55,9 @@ class Row:
 
     name: str
     verdict: str
-    parting: Parting | None = None
-    apart: Spread | None = None
-    error: Spread | None = None
+    divergence: Divergence | None = None
+    apart: Distance | None = None
+    error: Distance | None = None
     reference: str = ""
     note: str = ""
 
@@ -67,12 +67,12 @@ def compare(before: Recording, after: Recording) -> Compared[Row]:
     Raises:
         RequestError: they have no training in common.
     """
-    rows, only_before, only_after = pair(before.named, after.named, judge)
+    rows, only_before, only_after = pair(before.named, after.named, compare_one)
     if all(row.verdict == "other" for row in rows):
         why = rows[0].note if rows else "no configuration stands in both"
         raise RequestError(
             f"expected two recordings of the same training, found nothing to compare: {why}",
-            mend="record both with the same options, the same Python and the same nanocheck",
+            hint="record both with the same options, the same Python and the same nanocheck",
         )
     return Compared(
         rows=rows,
@@ -85,7 +85,7 @@ def compare(before: Recording, after: Recording) -> Compared[Row]:
     )
 
 
-def judge(before: Recorded, after: Recorded) -> Row:
+def compare_one(before: Recorded, after: Recorded) -> Row:
     """The verdict on one configuration."""
     other = _otherwise(before, after)
     if other:
@@ -94,8 +94,8 @@ def judge(before: Recorded, after: Recorded) -> Row:
         verdict = "failed" if before.trace is after.trace else "gained" if before.trace is None else "lost"
         return Row(name=before.name, verdict=verdict, note=after.failed or before.failed)
     old, new = before.trace, after.trace
-    parting = first_parting(new, old)
-    if parting is None:
+    divergence = first_divergence(new, old)
+    if divergence is None:
         forms = (
             "" if old.optimizer_sha256 == new.optimizer_sha256 else "the optimizer stores its state otherwise"
         )
@@ -104,21 +104,21 @@ def judge(before: Recorded, after: Recorded) -> Row:
     # A parameter that only one of them has is no rounding error.
     within = (
         error is not None
-        and parting.magnitude < math.inf
-        and all(getattr(gap, figure) <= K * getattr(error, figure) for figure in FIGURES)
+        and divergence.magnitude < math.inf
+        and all(getattr(gap, figure) <= TOLERANCE_FACTOR * getattr(error, figure) for figure in FIGURES)
     )
     return Row(
         name=before.name,
         verdict="rounding" if within and _skips(old) == _skips(new) else "moved",
-        parting=parting,
+        divergence=divergence,
         apart=gap,
         error=error,
         reference=before.reference or after.reference,
-        note="; ".join(_notes(before, after, parting, error)),
+        note="; ".join(_notes(before, after, divergence, error)),
     )
 
 
-def _rounding(before: Recorded, after: Recorded) -> Spread | None:
+def _rounding(before: Recorded, after: Recorded) -> Distance | None:
     assert before.trace is not None
     assert after.trace is not None
     errors = [run.error for run in (before, after) if run.error is not None]
@@ -126,7 +126,7 @@ def _rounding(before: Recorded, after: Recorded) -> Spread | None:
         return None
     largest = max(abs(loss) for loss in (*before.trace.losses, *after.trace.losses))
     least = {"loss": FP32 * largest, "grad_norm": FP32, "parameters": FP32}
-    return Spread(
+    return Distance(
         **{name: max(least[name], min(getattr(error, name) for error in errors)) for name in FIGURES}
     )
 
@@ -146,11 +146,11 @@ def _otherwise(before: Recorded, after: Recorded) -> str:
     return ""
 
 
-def _notes(before: Recorded, after: Recorded, parting: Parting, error: Spread | None) -> list[str]:
+def _notes(before: Recorded, after: Recorded, divergence: Divergence, error: Distance | None) -> list[str]:
     assert before.trace is not None
     assert after.trace is not None
     found = []
-    if parting.step < 0:
+    if divergence.step < 0:
         found.append("the same seed gave other initial weights")
     if _skips(before.trace) != _skips(after.trace):
         found.append("the loss scaler had other scales or skipped other steps")
@@ -161,12 +161,12 @@ def _notes(before: Recorded, after: Recorded, parting: Parting, error: Spread | 
     return found
 
 
-def _blame(before: Spread, after: Spread) -> list[str]:
+def _blame(before: Distance, after: Distance) -> list[str]:
     """Which of the two is wrong, where one is much further from the formulas than the other."""
     ratios = {name: (getattr(before, name), getattr(after, name)) for name in FIGURES}
     worst = max(FIGURES, key=lambda name: max(ratios[name]) / max(min(ratios[name]), FP32))
     old, new = (max(value, FP32) for value in ratios[worst])
-    if max(old, new) <= K * min(old, new):
+    if max(old, new) <= TOLERANCE_FACTOR * min(old, new):
         return []
     which, other = ("after", "before") if new > old else ("before", "after")
     return [f"{which} is {max(old, new) / min(old, new):.3g} times as far from fp64 as {other} ({worst})"]

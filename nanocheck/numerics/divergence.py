@@ -9,7 +9,7 @@ from nanocheck.numerics.trace import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parting:
+class Divergence:
     """The first difference of two runs.
 
     Attributes:
@@ -31,48 +31,50 @@ class Parting:
         return f"{when}, {self.what}: {self.there!r} and {self.here!r}, {how} apart"
 
 
-def first_parting(here: Trace, there: Trace) -> Parting | None:
+def first_divergence(here: Trace, there: Trace) -> Divergence | None:
     """The first bit that differs, in the order in which a step computes: loss, gradient, parameters.
 
     Compares the steps that both have, and parameters after the steps for which both have them.
     """
     if -1 in here.parameters and -1 in there.parameters:
-        parting = _first_parameter(here, there, -1)
-        if parting is not None:
-            return parting
+        divergence = _first_parameter(here, there, -1)
+        if divergence is not None:
+            return divergence
     for index, (new, old) in enumerate(zip(here.steps, there.steps, strict=False)):
         for what in ("loss", "grad_norm", "scale"):
             a, b = float(getattr(new, what)), float(getattr(old, what))
             if a != b and not (math.isnan(a) and math.isnan(b)):
                 gap = abs(a - b) / (1.0 if what == "loss" else abs(b) or 1.0)
-                return Parting(step=index, what=what, here=a, there=b, magnitude=gap)
+                return Divergence(step=index, what=what, here=a, there=b, magnitude=gap)
         if index in here.parameters and index in there.parameters:
-            parting = _first_parameter(here, there, index)
-            if parting is not None:
-                return parting
+            divergence = _first_parameter(here, there, index)
+            if divergence is not None:
+                return divergence
     last, other = max(here.parameters), max(there.parameters)
     return _first_parameter(here, there, last) if last == other and last >= len(here.steps) else None
 
 
-def _first_parameter(here: Trace, there: Trace, step: int) -> Parting | None:
+def _first_parameter(here: Trace, there: Trace, step: int) -> Divergence | None:
     ours, theirs = here.parameters[step], there.parameters[step]
     for name in [*theirs, *(each for each in ours if each not in theirs)]:
         if name not in ours or name not in theirs:
             here_norm, there_norm = (
                 found[name].norm if name in found else math.nan for found in (ours, theirs)
             )
-            return Parting(step=step, what=name, here=here_norm, there=there_norm, magnitude=math.inf)
+            return Divergence(step=step, what=name, here=here_norm, there=there_norm, magnitude=math.inf)
         if ours[name].sha256 != theirs[name].sha256:
             gap = ours[name].distance(theirs[name]) / (theirs[name].norm or 1.0)
-            return Parting(step=step, what=name, here=ours[name].norm, there=theirs[name].norm, magnitude=gap)
+            return Divergence(
+                step=step, what=name, here=ours[name].norm, there=theirs[name].norm, magnitude=gap
+            )
     return None
 
 
 def same_end(here: Trace, there: Trace) -> str | None:
     """What differs after the last step, bit by bit: parameters and the optimizer's state; None if nothing."""
-    parting = _ends(here, there)
-    if parting is not None:
-        return parting
+    divergence = _ends(here, there)
+    if divergence is not None:
+        return divergence
     if here.optimizer_sha256 != there.optimizer_sha256:
         return "the optimizer's state differs, the parameters do not"
     return None

@@ -21,7 +21,7 @@ class Store(Generic[T]):
     """One kind of file.
 
     Attributes:
-        words: what it holds, for errors. key: where they stand in it. mend: the command that makes it anew.
+        words: what it holds, for errors. key: where they stand in it. hint: the command that makes it anew.
         provenance, k: said in the file, for people.
         read: raises KeyError, TypeError or ValueError for what is none. write: its opposite.
     """
@@ -29,7 +29,7 @@ class Store(Generic[T]):
     schema: int
     words: str
     key: str
-    mend: str
+    hint: str
     provenance: str
     k: float
     read: Callable[[Mapping[str, Any]], T]
@@ -43,16 +43,16 @@ class Store(Generic[T]):
         """
         if not path.exists():
             return {}
-        data, _ = read_json(path, mend=self.mend)
+        data, _ = read_json(path, hint=self.hint)
         try:
             if data["schema"] != self.schema:
                 raise StoredDataError(
                     f"{path}: expected {self.words} of schema {self.schema}, found {data['schema']!r}",
-                    mend=self.mend,
+                    hint=self.hint,
                 )
             return {str(name): self.read(each) for name, each in data[self.key].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoredDataError(f"{path}: malformed {self.words}: {error!r}", mend=self.mend) from error
+            raise StoredDataError(f"{path}: malformed {self.words}: {error!r}", hint=self.hint) from error
 
     def save(self, path: Path, figures: Mapping[str, T]) -> None:
         """Write the file in one piece, its names sorted.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import read_json, write_atomically
 from nanocheck.numerics.divergence import largest_gaps
 from nanocheck.numerics.properties import canaries, slope
-from nanocheck.numerics.tiers import SEEDS, K, Spread, distance
+from nanocheck.numerics.tiers import SEEDS, TOLERANCE_FACTOR, Distance, distance
 from nanocheck.numerics.trace import COMPARED, Trace, not_finite
 
 SCHEMA = 2
 #: Times the largest difference between two seeds, where the batches or the first weights are other ones.
-K_DRAWS = 2.0
+SEED_VARIATION_FACTOR = 2.0
 UPDATE = "pytest suites/loss --update-baselines"
 
 
@@ -38,8 +38,9 @@ class Golden:
 
     Attributes:
         losses: nats. grad_norms: before clipping.
-        rounding: largest distance from fp64 over ``SEEDS``.
-        draws: largest difference between two of the seeds: nats of a loss, fraction of a norm.
+        rounding_error: largest distance from fp64 over ``SEEDS``; ``rounding`` in the file.
+        seed_variation: largest difference between two of the seeds: nats of a loss, fraction of a norm;
+            ``draws`` in the file.
         slope: nats per step, see ``properties.slope``, and the least and the largest of the seeds.
         bands: canary -> smallest and largest value over the seeds.
     """
@@ -47,8 +48,8 @@ class Golden:
     environment: Mapping[str, str]
     losses: tuple[float, ...]
     grad_norms: tuple[float, ...]
-    rounding: Spread
-    draws: tuple[float, float]
+    rounding_error: Distance
+    seed_variation: tuple[float, float]
     slope: tuple[float, float, float]
     bands: Mapping[str, tuple[float, float]]
 
@@ -65,10 +66,10 @@ class Golden:
         for each in (trace, *(run for run, _ in seeds)):
             problem = not_finite(each)
             if problem is not None:
-                raise StoredDataError(f"refused to store what is not finite: {problem}", mend="mend the step")
-        rounding = Spread(loss=0.0, grad_norm=0.0, parameters=0.0)
+                raise StoredDataError(f"refused to store what is not finite: {problem}", hint="fix the step")
+        rounding_error = Distance(loss=0.0, grad_norm=0.0, parameters=0.0)
         for run, oracle in seeds:
-            rounding = rounding.union(distance(run, oracle))
+            rounding_error = rounding_error.union(distance(run, oracle))
         gaps = [largest_gaps(a, b) for a, _ in seeds for b, _ in seeds]
         slopes = [slope(run.losses) for run, _ in seeds]
         ranges = [canaries(run) for run, _ in seeds]
@@ -76,8 +77,8 @@ class Golden:
             environment={name: trace.environment[name] for name in (*COMPARED, "python")},
             losses=trace.losses,
             grad_norms=trace.grad_norms,
-            rounding=rounding,
-            draws=(max(gap[0] for gap in gaps), max(gap[1] for gap in gaps)),
+            rounding_error=rounding_error,
+            seed_variation=(max(gap[0] for gap in gaps), max(gap[1] for gap in gaps)),
             slope=(slope(trace.losses), min(slopes), max(slopes)),
             bands={
                 name: (min(each[name][0] for each in ranges), max(each[name][1] for each in ranges))
@@ -96,22 +97,30 @@ class Golden:
                 environment={name: str(data["environment"][name]) for name in (*COMPARED, "python")},
                 losses=tuple(data["losses"]),
                 grad_norms=tuple(data["grad_norms"]),
-                rounding=Spread.from_dict(data["rounding"]),
-                draws=(data["draws"][0], data["draws"][1]),
+                rounding_error=Distance.from_dict(data["rounding"]),
+                seed_variation=(data["draws"][0], data["draws"][1]),
                 slope=(data["slope"][0], data["slope"][1], data["slope"][2]),
                 bands={str(name): (band[0], band[1]) for name, band in data["bands"].items()},
             )
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise StoredDataError(f"malformed loss curve: {error!r}", mend=UPDATE) from error
+            raise StoredDataError(f"malformed loss curve: {error!r}", hint=UPDATE) from error
         bands = [edge for band in golden.bands.values() for edge in band]
-        for value in (*golden.losses, *golden.grad_norms, *golden.draws, *golden.slope, *bands):
+        for value in (*golden.losses, *golden.grad_norms, *golden.seed_variation, *golden.slope, *bands):
             if type(value) is not float or not math.isfinite(value):
-                raise StoredDataError(f"loss curve: expected finite numbers, found {value!r}", mend=UPDATE)
+                raise StoredDataError(f"loss curve: expected finite numbers, found {value!r}", hint=UPDATE)
         return golden
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, floats at full precision."""
-        return asdict(self)
+        return {
+            "environment": dict(self.environment),
+            "losses": self.losses,
+            "grad_norms": self.grad_norms,
+            "rounding": self.rounding_error.to_dict(),
+            "draws": self.seed_variation,
+            "slope": self.slope,
+            "bands": dict(self.bands),
+        }
 
     def slope_problem(self, trace: Trace) -> str | None:
         """What is wrong with a slope: it is outside of the seeds' by more than they differ among them."""
@@ -184,8 +193,12 @@ class Curves:
         stale = "; ".join(f"{name} {there[name] or 'none'}, here {here[name] or 'none'}" for name in names)
         return Expected(
             golden=nearest,
-            loss=K_DRAWS * nearest.draws[0] if drawn else K * nearest.rounding.loss,
-            grad_norm=K_DRAWS * nearest.draws[1] if drawn else K * nearest.rounding.grad_norm,
+            loss=SEED_VARIATION_FACTOR * nearest.seed_variation[0]
+            if drawn
+            else TOLERANCE_FACTOR * nearest.rounding_error.loss,
+            grad_norm=SEED_VARIATION_FACTOR * nearest.seed_variation[1]
+            if drawn
+            else TOLERANCE_FACTOR * nearest.rounding_error.grad_norm,
             stale=stale or None,
         )
 
@@ -222,7 +235,7 @@ def load_golden(path: Path, config: StepConfig) -> Curves | None:
     """
     if not path.exists():
         return None
-    data, _ = read_json(path, mend=UPDATE)
+    data, _ = read_json(path, hint=UPDATE)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
         problem = f"expected loss curves of schema {SCHEMA}, found {found!r}"
@@ -232,7 +245,7 @@ def load_golden(path: Path, config: StepConfig) -> Curves | None:
         problem = f"expected at least one curve, found {data.get('curves')!r:.80}"
     else:
         return Curves(config=config, curves=tuple(Golden.from_dict(each) for each in data["curves"]))
-    raise StoredDataError(f"{path}: {problem}", mend=UPDATE)
+    raise StoredDataError(f"{path}: {problem}", hint=UPDATE)
 
 
 def save_golden(path: Path, stored: Curves) -> None:
@@ -246,8 +259,8 @@ def save_golden(path: Path, stored: Curves) -> None:
         "schema": SCHEMA,
         "provenance": "measured, real arithmetic",
         "seeds": list(SEEDS),
-        "k_rounding": K,
-        "k_draws": K_DRAWS,
+        "k_rounding": TOLERANCE_FACTOR,
+        "k_draws": SEED_VARIATION_FACTOR,
         "config": stored.config.to_dict(),
     }
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]

@@ -14,7 +14,7 @@ from typing import Any
 
 from nanocheck.core.errors import NanocheckError, StoredDataError
 from nanocheck.core.files import read_json, write_atomically
-from nanocheck.numerics.tiers import Spread
+from nanocheck.numerics.tiers import Distance
 from nanocheck.numerics.trace import Trace, not_finite
 
 SCHEMA = 1
@@ -40,7 +40,7 @@ class Recorded:
     plan: Mapping[str, Any]
     trace: Trace | None = None
     reference: str = ""
-    error: Spread | None = None
+    error: Distance | None = None
     failed: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Recorded:
             plan=dict(data["plan"]),
             trace=trace,
             reference=str(data["reference"]),
-            error=None if error is None else Spread.from_dict(error),
+            error=None if error is None else Distance.from_dict(error),
             failed=failed,
         )
 
@@ -112,7 +112,7 @@ def save(path: Path, recording: Recording) -> None:
         if problem is not None:
             raise NanocheckError(
                 f"expected finite figures to record, found in {run.name}: {problem}; nothing was written",
-                mend="this training is broken here: mend it, or leave the configuration out",
+                hint="this training is broken here: fix it, or leave the configuration out",
             )
     write_atomically(path, dumps(recording))
 
@@ -137,7 +137,7 @@ def load(path: Path) -> Recording:
     Raises:
         StoredDataError: not readable, damaged, of another schema, or no recording at all.
     """
-    return of_plain(path, read_json(path, mend=MEND)[0])
+    return of_plain(path, read_json(path, hint=MEND)[0])
 
 
 def of_plain(path: Path, data: Any) -> Recording:
@@ -147,10 +147,10 @@ def of_plain(path: Path, data: Any) -> Recording:
         StoredDataError: of another schema, malformed, or no recording at all.
     """
     if not isinstance(data, dict) or data.get("kind") != KIND:
-        raise StoredDataError(f"{path}: expected a recording, found something else", mend=MEND)
+        raise StoredDataError(f"{path}: expected a recording, found something else", hint=MEND)
     if data.get("schema") != SCHEMA:
         raise StoredDataError(
-            f"{path}: expected a recording of schema {SCHEMA}, found {data.get('schema')!r}", mend=MEND
+            f"{path}: expected a recording of schema {SCHEMA}, found {data.get('schema')!r}", hint=MEND
         )
     try:
         runs = tuple(Recorded.from_dict(each) for each in data["runs"])
@@ -160,11 +160,11 @@ def of_plain(path: Path, data: Any) -> Recording:
             runs=runs,
         )
         if len(found.named) != len(runs):
-            raise ValueError("a configuration stands twice")
+            raise ValueError("a configuration is duplicated")
     except StoredDataError as error:
-        raise StoredDataError(f"{path}: {error.problem}", mend=MEND) from error
+        raise StoredDataError(f"{path}: {error.problem}", hint=MEND) from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoredDataError(f"{path}: malformed recording: {error!r}", mend=MEND) from error
+        raise StoredDataError(f"{path}: malformed recording: {error!r}", hint=MEND) from error
     return found
 
 

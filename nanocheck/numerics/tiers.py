@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nanocheck.numerics.divergence import first_parting, largest_gaps, same_end
+from nanocheck.numerics.divergence import first_divergence, largest_gaps, same_end
 from nanocheck.numerics.trace import Fingerprint, Trace
 
 #: tier -> what it promises.
 TIERS: Mapping[str, str] = {
     "exact": "bit for bit: every loss, gradient norm and parameter, and the optimizer's state",
-    "tight": "the same mathematics in fp32 in another order: apart by no more than fp32's own rounding error",
-    "loose": "bf16, fp16: no further from fp64 than this number format was seen to be with other seeds",
+    "fp32": "the same mathematics in fp32 in another order: apart by no more than fp32's own rounding error",
+    "16-bit": "bf16, fp16: no further from fp64 than this number format was seen to be with other seeds",
 }
-#: Seeds that spreads are measured with; a configuration's own seed is none of them. The distance has a heavy
-#: tail (AdamW divides a gradient near zero by itself): five seeds were seen to miss it ninefold.
+#: Seeds that rounding errors are measured with; a configuration's own seed is none of them. The distance has
+#: a heavy tail (AdamW divides a gradient near zero by itself): five seeds were seen to miss it ninefold.
 SEEDS = tuple(range(1, 17))
 #: Times the largest distance from fp64 that was seen over the seeds: room for an unlucky seed, another order
 #: of sums and another processor. The mildest mutant is a hundred times further off.
-K = 4.0
+TOLERANCE_FACTOR = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spread:
+class Distance:
     """Largest distance from the fp64 oracle over some seeds and all steps: measured, never guessed.
 
     Attributes:
@@ -40,27 +40,27 @@ class Spread:
         return {"loss": self.loss, "grad_norm": self.grad_norm, "parameters": self.parameters}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Spread:
+    def from_dict(cls, data: Mapping[str, Any]) -> Distance:
         """
         Raises:
-            KeyError, TypeError, ValueError: the data are no spread.
+            KeyError, TypeError, ValueError: the data are no distance.
         """
         return cls(**{name: float(data[name]) for name in ("loss", "grad_norm", "parameters")})
 
-    def union(self, other: Spread) -> Spread:
+    def union(self, other: Distance) -> Distance:
         """The larger of each."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in ("loss", "grad_norm", "parameters"))
         loss, grad_norm, parameters = (max(pair) for pair in pairs)
-        return Spread(loss=loss, grad_norm=grad_norm, parameters=parameters)
+        return Distance(loss=loss, grad_norm=grad_norm, parameters=parameters)
 
 
-def distance(here: Trace, there: Trace) -> Spread:
+def distance(here: Trace, there: Trace) -> Distance:
     """How far two runs are apart: losses and norms over all steps, parameters in the end."""
     loss, grad_norm = largest_gaps(here, there)
-    return Spread(loss=loss, grad_norm=grad_norm, parameters=_parameters_apart(here.final, there.final))
+    return Distance(loss=loss, grad_norm=grad_norm, parameters=_parameters_apart(here.final, there.final))
 
 
-def apart(here: Trace, there: Trace) -> Spread:
+def apart(here: Trace, there: Trace) -> Distance:
     """How far two runs are apart, the same both ways.
 
     Losses and norms over the steps that neither skipped, parameters after every step that both have kept.
@@ -88,12 +88,12 @@ def exact_problem(here: Trace, there: Trace) -> str | None:
     """What keeps two runs from being bitwise the same; None if nothing."""
     if len(here.steps) != len(there.steps):
         return f"expected {len(there.steps)} steps, found {len(here.steps)}"
-    parting = first_parting(here, there)
-    return str(parting) if parting is not None else same_end(here, there)
+    divergence = first_divergence(here, there)
+    return str(divergence) if divergence is not None else same_end(here, there)
 
 
-def close_problem(here: Trace, there: Trace, spread: Spread, what: str) -> str | None:
-    """What lies outside of ``K`` times the spread; None if nothing.
+def close_problem(here: Trace, there: Trace, rounding_error: Distance, what: str) -> str | None:
+    """What lies outside of ``TOLERANCE_FACTOR`` times the rounding error; None if nothing.
 
     Args:
         what: names ``there`` in the message, such as ``the formulas in fp64``.
@@ -101,20 +101,22 @@ def close_problem(here: Trace, there: Trace, spread: Spread, what: str) -> str |
     if len(here.steps) != len(there.steps):
         return f"expected {len(there.steps)} steps, found {len(here.steps)}"
     for index, (new, old) in enumerate(zip(here.steps, there.steps, strict=True)):
-        if not abs(new.loss - old.loss) <= K * spread.loss:
+        if not abs(new.loss - old.loss) <= TOLERANCE_FACTOR * rounding_error.loss:
             return (
-                f"loss of step {index}: expected {old.loss!r} of {what} within {K * spread.loss:.3g} nats, "
-                f"found {new.loss!r}"
+                f"loss of step {index}: expected {old.loss!r} of {what} within "
+                f"{TOLERANCE_FACTOR * rounding_error.loss:.3g} nats, found {new.loss!r}"
             )
-        if not abs(new.grad_norm - old.grad_norm) <= K * spread.grad_norm * abs(old.grad_norm):
+        if not abs(new.grad_norm - old.grad_norm) <= TOLERANCE_FACTOR * rounding_error.grad_norm * abs(
+            old.grad_norm
+        ):
             return (
                 f"gradient norm of step {index}: expected {old.grad_norm!r} of {what} within "
-                f"{K * spread.grad_norm:.3g} of it, found {new.grad_norm!r}"
+                f"{TOLERANCE_FACTOR * rounding_error.grad_norm:.3g} of it, found {new.grad_norm!r}"
             )
     apart = _parameters_apart(here.final, there.final)
-    if not apart <= K * spread.parameters:
+    if not apart <= TOLERANCE_FACTOR * rounding_error.parameters:
         return (
             f"parameters after step {len(here.steps) - 1}: expected those of {what} within "
-            f"{K * spread.parameters:.3g} of their norm, found them {apart:.3g} apart"
+            f"{TOLERANCE_FACTOR * rounding_error.parameters:.3g} of their norm, found them {apart:.3g} apart"
         )
     return None

@@ -141,7 +141,7 @@ class Trace:
                 facts={str(key): str(value) for key, value in data.get("facts", {}).items()},
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoredDataError(f"malformed trace: {error!r}", mend="record it again") from error
+            raise StoredDataError(f"malformed trace: {error!r}", hint="record it again") from error
 
 
 def _to_plain(value: Any) -> Any:

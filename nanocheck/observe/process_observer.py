@@ -133,7 +133,7 @@ class Watch:
         known = False
 
         @quietly
-        def judge(_: Watch) -> None:
+        def decide(_: Watch) -> None:
             nonlocal known
             now = statistics()
             self._history.drain()
@@ -144,7 +144,7 @@ class Watch:
                 self._answered = True
                 self._stopping.announce(os.getpid())
 
-        judge(self)
+        decide(self)
         return known
 
     def _leave(self) -> None:

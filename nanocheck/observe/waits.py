@@ -144,9 +144,9 @@ def _tell_what_is_saved(*arguments: Any) -> None:
 
     context = TracingContext.try_get()
     if context is not None:
-        told = next(each for each in arguments if type(each).__name__ == "ViewAndMutationMeta")
+        metadata = next(each for each in arguments if type(each).__name__ == "ViewAndMutationMeta")
         inner = [each for each in arguments if type(each).__name__ == "SubclassMeta"]
-        context.fw_metadata = inner[0].fw_metadata if inner else told
+        context.fw_metadata = inner[0].fw_metadata if inner else metadata
 
 
 def _decides_while_compiling() -> bool:

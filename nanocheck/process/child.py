@@ -61,7 +61,7 @@ class Reporter:
             "traceback": "".join(traceback.format_exception(error)),
         }
         if isinstance(error, NanocheckError):
-            fields.update(problem=error.problem, mend=error.mend, exit_code=error.exit_code)
+            fields.update(problem=error.problem, hint=error.hint, exit_code=error.exit_code)
         self._send({"kind": "error", "error": fields}, last=True)
 
     def _send(self, message: dict[str, Any], last: bool = False) -> None:

@@ -82,7 +82,7 @@ class JobError:
     message: str
     traceback: str
     problem: str | None = None
-    mend: str | None = None
+    hint: str | None = None
     exit_code: int | None = None
 
     @classmethod
@@ -92,7 +92,7 @@ class JobError:
             TypeError: missing or unknown fields, or fields of another type.
         """
         error = cls(**data)
-        texts = [error.type, error.message, error.traceback, error.problem or "", error.mend or ""]
+        texts = [error.type, error.message, error.traceback, error.problem or "", error.hint or ""]
         if not all(type(text) is str for text in texts) or type(error.exit_code) not in (int, type(None)):
             raise TypeError(f"expected texts and an exit code, found {data!r:.200}")
         return error

@@ -165,7 +165,7 @@ class Journal:
     def _damaged(self, number: int, problem: str) -> StoredDataError:
         return StoredDataError(
             f"{self.path}, line {number}: {problem}",
-            mend=f"rm {self.path}   # its results are then computed again",
+            hint=f"rm {self.path}   # its results are then computed again",
         )
 
     def _set_aside(self) -> None:
@@ -194,7 +194,7 @@ def _open_locked(path: Path) -> io.FileIO:
             file.close()
             raise MachineError(
                 f"{path} is in use by another nanocheck run",
-                mend="wait until it has ended, or give this run a journal of its own",
+                hint="wait until it has ended, or give this run a journal of its own",
             ) from error
         except BaseException:
             file.close()
@@ -220,7 +220,7 @@ def _sync_folder(path: Path) -> None:
 def _unwritable(path: Path, error: OSError) -> MachineError:
     return MachineError(
         f"cannot write the journal {path}: {error.strerror or error}",
-        mend="free some space, or name a journal in a folder that can be written",
+        hint="free some space, or name a journal in a folder that can be written",
     )
 
 

@@ -133,9 +133,9 @@ class _Launch:
 
     def _hear_the_last(self) -> None:
         """A Ctrl-C that ended the command at once is still on its way to us."""
-        while (told := signal.sigtimedwait(self._asking, 0)) is not None:
+        while (received := signal.sigtimedwait(self._asking, 0)) is not None:
             if self._cause is None:
-                self._cause, self._signal = "interrupted", told.si_signo
+                self._cause, self._signal = "interrupted", received.si_signo
 
     def _how(self) -> tuple[str, int]:
         if self._status is None:  # it outlived SIGKILL
@@ -162,13 +162,13 @@ class _Launch:
                 return
             before = time.monotonic()
             patience = max(0.0, min(_TICK, self._next_at - before, self._limit_at - before))
-            told = signal.sigtimedwait({*self._asking, signal.SIGCHLD}, patience)
+            received = signal.sigtimedwait({*self._asking, signal.SIGCHLD}, patience)
             now = time.monotonic()
             if now - before > patience + _ASLEEP:
                 self._limit_at += now - before - patience
                 self._next_at += now - before - patience
-            if told is not None and told.si_signo in self._asking:
-                self._asked_to_stop(told)  # first: it may be why the command has ended just now
+            if received is not None and received.si_signo in self._asking:
+                self._asked_to_stop(received)  # first: it may be why the command has ended just now
             self._reap()
             if over():
                 return
@@ -201,15 +201,15 @@ class _Launch:
 
     # -- reasons to end it --------------------------------------------------------------------------
 
-    def _asked_to_stop(self, told: signal.struct_siginfo) -> None:
+    def _asked_to_stop(self, received: signal.struct_siginfo) -> None:
         """Ctrl-C and its like; the second one loses patience."""
         if self._cause is not None:
             self._advance()
             return
-        self._signal = told.si_signo
+        self._signal = received.si_signo
         have_it = _Stage(self._mention_patience, self._grace_s)
-        forward = _Stage(lambda: self._forward(told.si_signo), self._grace_s)
-        if told.si_code == _SI_KERNEL:
+        forward = _Stage(lambda: self._forward(received.si_signo), self._grace_s)
+        if received.si_code == _SI_KERNEL:
             plan = [_Stage(lambda: None, _TO_FORWARD), have_it]
         elif self._terminal.is_there:
             # `kill %1` reached the whole group, `kill <our pid>` us alone, and nobody can tell which.
@@ -220,7 +220,7 @@ class _Launch:
 
     def _time_is_over(self) -> None:
         def interrupt() -> None:
-            self._notes += stack_dump.told(self._folder)
+            self._notes += stack_dump.places(self._folder)
             self._to_group(signal.SIGINT)
 
         say(f"the time limit of {self._limit_s:g} s is over")

@@ -282,7 +282,7 @@ class Pool:
             raise MachineError(
                 f"the job server did not import {', '.join(self._preload)} within "
                 f"{self._deadlines.preload:g} s; its output ends:\n{link.output.text}",
-                mend="run again on a less busy machine",
+                hint="run again on a less busy machine",
             )
         for run, (running, _) in list(self._running.items()):
             if now <= running.expires_at:
@@ -335,7 +335,7 @@ class Pool:
                 raise MachineError(
                     f"the job server cannot import {event['module']}: {event['type']}: {event['message']}"
                     f"\n{event['traceback']}{link.output.text}",
-                    mend=f"make `python -c 'import {event['module']}'` work in this environment",
+                    hint=f"make `python -c 'import {event['module']}'` work in this environment",
                 )
             elif event["run"] in self._running:
                 self._hear_of(event)
@@ -367,7 +367,7 @@ class Pool:
             times = f" {self._deaths} times" if link.ready else " before it was ready"
             raise MachineError(
                 f"{why}{times}; its output ends:\n{link.output.text}",
-                mend="look into the output above; `dmesg` tells whether the host's memory was exhausted",
+                hint="look into the output above; `dmesg` tells whether the host's memory was exhausted",
             )
 
     def _kill_orphaned_groups(self) -> None:

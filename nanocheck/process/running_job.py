@@ -1,4 +1,4 @@
-"""One job while it runs: its pipes, what it reported, and the judgement when it has ended."""
+"""One job while it runs: its pipes, what it reported, and its outcome once it has ended."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class Running:
         """
         if self._final is None:
             self._book(time.monotonic())
-        outcome, reason = self._judge(code, lost)
+        outcome, reason = self._outcome(code, lost)
         return JobResult(
             id=self.job.id,
             outcome=outcome,
@@ -176,7 +176,7 @@ class Running:
             maxrss_bytes=maxrss_bytes,
         )
 
-    def _judge(self, code: int | None, lost: str | None) -> tuple[str, str]:
+    def _outcome(self, code: int | None, lost: str | None) -> tuple[str, str]:
         if self.garbage is not None:
             return "garbage", f"the result channel carried {self.garbage}"
         if code == 0 and self._final is not None and not self._line:

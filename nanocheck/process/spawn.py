@@ -26,7 +26,7 @@ def find_program(command: Sequence[str], environment: Mapping[str, str]) -> str:
     """
     if not command or not command[0]:
         raise RequestError(
-            "expected a command, found none", mend="nanocheck run --gpu rtx4070 -- python train.py"
+            "expected a command, found none", hint="nanocheck run --gpu rtx4070 -- python train.py"
         )
     name = command[0]
     found = shutil.which(name, path=environment.get("PATH", os.defpath))
@@ -36,13 +36,13 @@ def find_program(command: Sequence[str], environment: Mapping[str, str]) -> str:
     if Path(name).is_file():
         raise RequestError(
             f"expected a command that can be executed, found the file {name}",
-            mend=f"nanocheck run -- python {rest}"
+            hint=f"nanocheck run -- python {rest}"
             if name.endswith(".py")
             else f"chmod +x {name}, or name the program that reads it: nanocheck run -- bash {rest}",
         )
     raise RequestError(
         f"expected a command, found no program {name!r}" + ("" if "/" in name else " on PATH"),
-        mend="write after -- what you would type in the shell, such as: nanocheck run -- python train.py",
+        hint="write after -- what you would type in the shell, such as: nanocheck run -- python train.py",
     )
 
 
@@ -64,7 +64,7 @@ def start(
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
-    told, tell = os.pipe()  # closed by a successful exec
+    failed_fd, report_fd = os.pipe()  # closed by a successful exec
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -76,18 +76,18 @@ def start(
                 _default_signals(mask)
                 os.execve(program, list(command), dict(environment))
         except OSError as error:
-            os.write(tell, struct.pack("i", error.errno or 0))
+            os.write(report_fd, struct.pack("i", error.errno or 0))
         finally:
             os._exit(_NOT_STARTED)
-    os.close(tell)
-    with os.fdopen(told, "rb") as file:
+    os.close(report_fd)
+    with os.fdopen(failed_fd, "rb") as file:
         failure = file.read()
     if failure:
         os.waitpid(pid, 0)
         number = struct.unpack("i", failure)[0]
         raise RequestError(
             f"expected a command, found {program}, which does not start: {os.strerror(number)}",
-            mend="name the program that reads it: nanocheck run -- bash " + " ".join(command)
+            hint="name the program that reads it: nanocheck run -- bash " + " ".join(command)
             if number == errno.ENOEXEC
             else None,
         )

@@ -38,7 +38,7 @@ def _catches(pid: int) -> bool:
     return False
 
 
-def told(folder: Path) -> list[str]:
+def places(folder: Path) -> list[str]:
     """A sentence for each process that left a stack: the innermost line that is the script's own."""
     found = []
     for file in sorted(folder.glob("stack-*.txt")):

@@ -162,7 +162,7 @@ class ClaimSuite:
         if whole:
             section = claims_section(answer, path.name)
             session.add_section(section)
-        self.messages.append(f"{data.counted(answer)}; ledger: {settings.relative(path)}{part}")
+        self.messages.append(f"{data.count_summary(answer)}; ledger: {settings.relative(path)}{part}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.messages:

@@ -13,7 +13,7 @@ from typing import Any
 from nanocheck.core.comparison import Baselines, Comparison, Update
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Device
-from nanocheck.core.device_selection import Chosen, choose_device
+from nanocheck.core.device_selection import SelectedDevice, choose_device
 from nanocheck.core.errors import NanocheckError, RequestError, StoredDataError
 from nanocheck.core.files import write_atomically
 from nanocheck.core.fingerprint import fingerprint
@@ -21,7 +21,7 @@ from nanocheck.core.gpus import find_gpu
 from nanocheck.core.matrix import Entry, Matrix, load_matrix
 from nanocheck.core.result import Record
 from nanocheck.core.units import mib
-from nanocheck.core.verdict import judge, leaks
+from nanocheck.core.verdict import classify, leaks
 from nanocheck.measure.configurations import Measurement
 from nanocheck.process.journal import Journal
 from nanocheck.pytest_plugin.hooks import Measuring
@@ -44,7 +44,7 @@ class Harness:
         if keep_journal:
             path = settings.journal / f"journal-{settings.gpu}.jsonl"
             if settings.fresh:
-                with contextlib.suppress(StoredDataError):  # damaged: fresh is its mend
+                with contextlib.suppress(StoredDataError):  # damaged: --nanocheck-fresh is the remedy
                     Journal(path, fingerprint()).discard()
                 path.unlink(missing_ok=True)
             self.journal = Journal(path, fingerprint())
@@ -87,7 +87,7 @@ class Session:
         self.selected: list[StepConfig] = []
         self.measuring: Measuring | None = None
         self._matrix: Matrix | None = None
-        self._chosen: Chosen | None = None
+        self._chosen: SelectedDevice | None = None
         self._submitted: set[str] = set()
 
     @property
@@ -101,7 +101,7 @@ class Session:
         return self._matrix
 
     @property
-    def chosen(self) -> Chosen:
+    def chosen(self) -> SelectedDevice:
         """
         Raises:
             RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
@@ -119,7 +119,7 @@ class Session:
     def header(self) -> list[str]:
         """Every effective setting, and first of all whether anything will be measured."""
         device, why = self.chosen.device, self.chosen.why
-        how = "MEASURED on a real GPU" if self.chosen.measures else "VIRTUAL: no GPU runs anything"
+        how = "MEASURED on a real GPU" if self.chosen.is_real else "VIRTUAL: no GPU runs anything"
         return [
             f"nanocheck: {device.gpu.id} ({device.gpu.name}), {device.platform}: {how} ({why})",
             f"nanocheck: capacity {mib(device.capacity_bytes)} MiB, "
@@ -144,7 +144,7 @@ class Session:
         record = self.measuring.submit(config).result()
         row = Row(
             record=record,
-            verdict=judge(record, self.settings.margin_bytes),
+            verdict=classify(record, self.settings.margin_bytes),
             comparison=self._compare(record),
             why=next((entry.why for entry in self._entries() if entry.id == config.id), ""),
         )
@@ -174,7 +174,7 @@ class Session:
             self._guarded(lambda: self._update(rows, known if whole and self.settings.own_matrix else None))
             rows = tuple(self._compared(row) for row in rows)
         elif whole and self.settings.own_matrix:
-            self._guarded(lambda: self._tell_unused(rows, known))
+            self._guarded(lambda: self._report_unused(rows, known))
         self.report = Report(
             date=datetime.date.today().isoformat(),
             command=self.settings.command,
@@ -206,26 +206,26 @@ class Session:
             if leak is not None:
                 raise RequestError(
                     f"{row.record.id}: expected a steady step to store as its baseline, found {leak}",
-                    mend="mend the leak first; nothing was written",
+                    hint="fix the leak first; nothing was written",
                 )
         update = self.baselines.update((row.record for row in rows), keep_only=keep_only)
-        self.messages.append(self._told(update))
+        self.messages.append(self._update_summary(update))
 
-    def _told(self, update: Update) -> str:
+    def _update_summary(self, update: Update) -> str:
         where = ", ".join(self.settings.relative(path) for path in update.paths)
         return (
             f"baselines: {update.created} created, {update.changed} changed, {update.unchanged} unchanged, "
             f"{update.removed} removed in {where}; look at the diff and commit it"
         )
 
-    def _tell_unused(self, rows: Sequence[Row], known: Sequence[str]) -> None:
+    def _report_unused(self, rows: Sequence[Row], known: Sequence[str]) -> None:
         records = [row.record for row in rows]
         unused = self.baselines.unused(records, known)
         if unused:
             names = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
             self.messages.append(
                 f"{len(unused)} unused, no longer in the matrix: {names}; "
-                f"to remove: {self.baselines.mend(records[0])}"
+                f"to remove: {self.baselines.hint(records[0])}"
             )
 
     def add_section(self, section: Section) -> None:
@@ -274,16 +274,16 @@ class Session:
             self.problems.append(f"GITHUB_STEP_SUMMARY: cannot write {path}: {error.strerror or error}")
 
     def closing_lines(self) -> list[str]:
-        """One counted sentence, what was written, and the commands that mend what failed."""
+        """One counted sentence, what was written, and the commands that fix what failed."""
         if self.report is None:
             return []
         lines = [f"{ci_summary.sentence(self.report)}.", *self.messages]
-        mends = Counter(
-            (row.comparison.kind, row.comparison.mend)
+        hints = Counter(
+            (row.comparison.kind, row.comparison.hint)
             for row in self.report.rows
-            if row.comparison is not None and row.comparison.mend
+            if row.comparison is not None and row.comparison.hint
         )
-        return lines + [f"{count} {kind}: {mend}" for (kind, mend), count in mends.items()]
+        return lines + [f"{count} {kind}: {hint}" for (kind, hint), count in hints.items()]
 
     def annotations(self) -> list[str]:
         """GitHub's, where GitHub runs this."""

@@ -19,13 +19,13 @@ from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
 #: option -> (default as text, help). Each one is also an ini value, ``nanocheck_<name>``.
 OPTIONS: Mapping[str, tuple[str, str]] = {
-    "--gpu": (DEFAULT_GPU, "the card to answer for, an id of the catalog"),
+    "--gpu": (DEFAULT_GPU, "GPU to check against, an id of the catalog"),
     "--device": (
         "auto",
         "real: measure on a GPU; virtual: on the virtual GPU; auto: measure if the card is here",
     ),
-    "--platform": ("linux", "whose driver leaves how much memory: linux or windows"),
-    "--reserve": ("0", "memory held by others on the card, such as 2GiB for a desktop"),
+    "--platform": ("linux", "operating system of the target, linux or windows (usable memory differs)"),
+    "--reserve": ("0", "memory used by other processes on the card, such as 2GiB for a desktop"),
     "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
     "--nanocheck-claims": (
         "suites/claims",
@@ -100,7 +100,7 @@ class Settings:
         """The settings of a pytest run.
 
         Raises:
-            RequestError: a value that is none, or ``--update-baselines`` under CI.
+            RequestError: an invalid value, or ``--update-baselines`` under CI.
         """
         values = {option: _text(config, option) for option in OPTIONS}
         for option, allowed in (("--device", CHOICES), ("--platform", PLATFORMS)):

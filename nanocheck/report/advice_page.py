@@ -33,7 +33,7 @@ def render(data: Mapping[str, Any]) -> str:
 def _head(data: Mapping[str, Any], title: str) -> Markup:
     device, model = data["device"], data["model"] if "model" in data else data["rows"][0]["model"]
     facts = [str(device["name"]), str(device["platform"]).capitalize()]
-    facts += [f"{size(device['reserve_bytes'])} held by others"] if device["reserve_bytes"] else []
+    facts += [f"{size(device['reserve_bytes'])} used by other processes"] if device["reserve_bytes"] else []
     sentence = f"{model['model']}, sequences of {model['block_size']:,} tokens"
     if "tokens_per_step" in data:
         sentence += f", {data['tokens_per_step']:,} tokens per step"

@@ -44,7 +44,9 @@ def text(advice: Mapping[str, Any], width: int = 100) -> str:
 def _question(advice: Mapping[str, Any], available: int) -> str:
     model, device = advice["model"], advice["device"]
     sizes = f"{model['n_layer']} layers, {model['n_head']} heads, {model['n_embd']} wide"
-    reserve = f", {mib(device['reserve_bytes'])} MiB held by others" if device["reserve_bytes"] else ""
+    reserve = (
+        f", {mib(device['reserve_bytes'])} MiB used by other processes" if device["reserve_bytes"] else ""
+    )
     return (
         f"{model['model']} ({sizes}, {model['parameters']:,} parameters), "
         f"{advice['tokens_per_step']:,} tokens per step in sequences of {model['block_size']:,}, "

@@ -64,7 +64,7 @@ def annotate(rows: Sequence[Row], *, file: str = "") -> list[str]:
 
 def _why(row: Row) -> str:
     if row.comparison is not None and row.comparison.fails:
-        return f"{row.comparison.sentence} ({row.comparison.mend})"
+        return f"{row.comparison.sentence} ({row.comparison.hint})"
     return row.verdict.sentence
 
 

@@ -60,11 +60,11 @@ def compare(before: Report, after: Report) -> Compared[Moved]:
     Raises:
         RequestError: they have no configuration in common.
     """
-    rows, only_before, only_after = pair(_named(before), _named(after), judge)
+    rows, only_before, only_after = pair(_named(before), _named(after), diff_rows)
     if not rows:
         raise RequestError(
             "expected two reports with configurations in common, found none",
-            mend="run both with the same matrix",
+            hint="run both with the same matrix",
         )
     return Compared(
         rows=rows,
@@ -81,7 +81,7 @@ def _named(report: Report) -> dict[str, Row]:
     return {row.record.id: row for row in report.rows}
 
 
-def judge(before: Row, after: Row) -> Moved:
+def diff_rows(before: Row, after: Row) -> Moved:
     """What changed of one configuration."""
     old, new = Expected.of(before.record), Expected.of(after.record)
     changes = _changes(old, new)
@@ -129,8 +129,8 @@ def _changes(old: Expected, new: Expected) -> list[Change]:
 
 def _phases(old: Expected, new: Expected) -> tuple[str, str]:
     """Those that only one of the two reached."""
-    lonely = [sorted(set(a.peaks) - set(b.peaks)) for a, b in ((old, new), (new, old))]
-    return ", ".join(lonely[0]) or "none more", ", ".join(lonely[1]) or "none more"
+    unmatched = [sorted(set(a.peaks) - set(b.peaks)) for a, b in ((old, new), (new, old))]
+    return ", ".join(unmatched[0]) or "none more", ", ".join(unmatched[1]) or "none more"
 
 
 def _place(expected: Expected) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from nanocheck.core.pairing import Compared, Told, plain
+from nanocheck.core.pairing import Compared, RenderedComparison, plain
 from nanocheck.core.units import mib
 from nanocheck.report import pairing_text
 from nanocheck.report.diff import Change, Moved
@@ -16,14 +16,14 @@ from nanocheck.report.markdown_cells import escape, table
 _SHOWN = 3
 
 
-def told(compared: Compared[Moved], names: tuple[str, str], width: int) -> Told:
+def render(compared: Compared[Moved], names: tuple[str, str], width: int) -> RenderedComparison:
     """The comparison in words.
 
     Args:
         names: of the two files.
         width: of the terminal, in characters.
     """
-    return Told(
+    return RenderedComparison(
         moved=compared.moved,
         text=_text(compared, width),
         markdown=_markdown(compared, names),
@@ -35,7 +35,7 @@ def _text(compared: Compared[Moved], width: int) -> str:
     """What is equal is only counted."""
     moved = [row for row in compared.rows if row.verdict != "equal"]
     blocks = ((row.verdict, f"{row.name}: {_kinds(row)}", _parts(row)) for row in moved)
-    return "\n".join([*pairing_text.text(compared, blocks, "report", width), "", compared.counted])
+    return "\n".join([*pairing_text.text(compared, blocks, "report", width), "", compared.count_summary])
 
 
 def _parts(row: Moved) -> list[str]:

@@ -94,8 +94,8 @@ def _stages(report: Report) -> list[str]:
             rows.append({"configuration": row.record.id, **cells, "provenance": row.provenance})
     if not rows:
         return []
-    told = "Peak allocated in each stage, in MiB, until the end or until it died."
-    return ["## Stage by stage", told, table(pd.DataFrame(rows), right=_STAGES)]
+    text = "Peak allocated in each stage, in MiB, until the end or until it died."
+    return ["## Stage by stage", text, table(pd.DataFrame(rows), right=_STAGES)]
 
 
 def _deaths(report: Report) -> list[str]:
@@ -183,13 +183,13 @@ def _full_row(row: Row) -> dict[str, object]:
 
 
 def _notes(report: Report) -> list[str]:
-    told: dict[str, list[str]] = {}
+    text: dict[str, list[str]] = {}
     for row in report.rows:
         for note in row.record.notes:
-            told.setdefault(note, []).append(row.record.id)
-    if not told:
+            text.setdefault(note, []).append(row.record.id)
+    if not text:
         return []
-    lines = [f"- {escape(note)} ({_some(ids)})" for note, ids in told.items()]
+    lines = [f"- {escape(note)} ({_some(ids)})" for note, ids in text.items()]
     return ["## Notes", "\n".join(lines)]
 
 

@@ -10,31 +10,35 @@ from typing import Any
 
 import pandas as pd
 
-from nanocheck.core.pairing import Compared, Told, plain
-from nanocheck.numerics.compare import K, Row
+from nanocheck.core.pairing import Compared, RenderedComparison, plain
+from nanocheck.numerics.compare import TOLERANCE_FACTOR, Row
 from nanocheck.report import pairing_text
 from nanocheck.report.markdown_cells import escape, table
 
 _LEGEND = (
     "(2.0x): times the rounding error of the number format, which is the distance of these runs to the "
-    f"formulas in fp64, or to the same step in fp32; up to {K:g} times is rounding."
+    f"formulas in fp64, or to the same step in fp32; up to {TOLERANCE_FACTOR:g} times is rounding."
 )
 _WORDS = {"loss": "loss (nats)", "grad_norm": "gradient norm", "parameters": "parameters"}
 
 
-def told(compared: Compared[Row], names: tuple[str, str], width: int) -> Told:
+def render(compared: Compared[Row], names: tuple[str, str], width: int) -> RenderedComparison:
     """The comparison in words.
 
     Args:
         names: of the two files.
         width: of the terminal, in characters.
     """
-    return Told(
+    return RenderedComparison(
         moved=compared.moved,
         text=_text(compared, width),
         markdown=_markdown(compared, names),
         plain=plain(compared, names, "compared recordings")
-        | {"provenance": "measured", "k": K, "rows": [_finite(asdict(row)) for row in compared.rows]},
+        | {
+            "provenance": "measured",
+            "k": TOLERANCE_FACTOR,
+            "rows": [_finite(asdict(row)) for row in compared.rows],
+        },
     )
 
 
@@ -43,7 +47,7 @@ def _text(compared: Compared[Row], width: int) -> str:
     lines = pairing_text.text(compared, blocks, "file", width)
     if any(row.error is not None for row in compared.rows):
         lines += ["", textwrap.fill(_LEGEND, width)]
-    return "\n".join([*lines, "", compared.counted])
+    return "\n".join([*lines, "", compared.count_summary])
 
 
 def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
@@ -52,7 +56,7 @@ def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
             "configuration": row.name,
             "verdict": row.verdict,
             **{word: _figure(row, name) for name, word in _WORDS.items()},
-            "first difference": "" if row.parting is None else str(row.parting),
+            "first difference": "" if row.divergence is None else str(row.divergence),
             "notes": row.note,
         }
         for row in compared.rows
@@ -71,8 +75,8 @@ def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
 
 def _parts(row: Row) -> list[str]:
     found = []
-    if row.parting is not None:
-        found.append(f"first difference: {row.parting}")
+    if row.divergence is not None:
+        found.append(f"first difference: {row.divergence}")
     if row.apart is not None:
         figures = ", ".join(f"{word} {_figure(row, name)}" for name, word in _WORDS.items())
         found.append(f"largest difference: {figures}")

@@ -18,7 +18,7 @@ def text(
 
     Args:
         blocks: verdict, head and indented parts of each configuration that is shown.
-        thing: see ``Compared.lonely``.
+        thing: see ``Compared.unmatched``.
     """
     lines = [f"{name}: {old} -> {new}" for name, old, new in compared.differences]
     lines = lines or ["the same environment"]
@@ -28,7 +28,7 @@ def text(
         lines.append(f"{verdict:{wide}}  {head}")
         for part in parts:
             lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
-    return lines + [indent + each for each in compared.lonely(thing)]
+    return lines + [indent + each for each in compared.unmatched(thing)]
 
 
 def page(compared: Compared[R], *, title: str, about: str, rows: str, thing: str, note: str = "") -> str:
@@ -41,10 +41,10 @@ def page(compared: Compared[R], *, title: str, about: str, rows: str, thing: str
     """
     parts = [
         f"# {title}",
-        f"{compared.counted}. {about}",
+        f"{compared.count_summary}. {about}",
         table(pd.DataFrame(compared.environments, columns=["", "before", "after"])),
         rows,
-        "\n".join(f"- {escape(each)}" for each in compared.lonely(thing)),
+        "\n".join(f"- {escape(each)}" for each in compared.unmatched(thing)),
         note,
         "\n".join(f"- **{verdict}**: {meaning}" for verdict, meaning in compared.verdicts.items()),
     ]

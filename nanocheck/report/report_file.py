@@ -133,11 +133,11 @@ def load(path: Path) -> Report:
     Raises:
         StoredDataError: the file is damaged or of another schema.
     """
-    mend = "run the suite again: pytest suites/"
-    data, _ = read_json(path, mend=mend)
+    hint = "run the suite again: pytest suites/"
+    data, _ = read_json(path, hint=hint)
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        raise StoredDataError(f"{path}: expected a report of schema {SCHEMA}, found {found!r}", mend=mend)
+        raise StoredDataError(f"{path}: expected a report of schema {SCHEMA}, found {found!r}", hint=hint)
     try:
         return Report(
             date=data["date"],
@@ -148,7 +148,7 @@ def load(path: Path) -> Report:
             sections=tuple(Section.from_dict(each) for each in data.get("sections", ())),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise StoredDataError(f"{path}: malformed report: {error!r}", mend=mend) from error
+        raise StoredDataError(f"{path}: malformed report: {error!r}", hint=hint) from error
 
 
 def row_to_plain(row: Row) -> dict[str, Any]:

@@ -19,8 +19,8 @@ def lines(config: StepConfig) -> dict[str, Any]:
         ``train.py``, or one line of flags for nanochat's ``base_train``. environment: variables. changes:
         what must be edited in the script.
     """
-    told = {"gpt2": _nanogpt, "autoresearch": _autoresearch}.get(config.model, _nanochat)
-    found = told(config)
+    writer = {"gpt2": _nanogpt, "autoresearch": _autoresearch}.get(config.model, _nanochat)
+    found = writer(config)
     changes = [f"{each.title}; costs: {each.costs}" for each in _changes(config)]
     return {**found, "changes": changes}
 

@@ -152,7 +152,7 @@ def _oom(oom: dict[str, Any], width: int) -> str:
 def _card(provenance: str, device: dict[str, Any]) -> str:
     parts = [f"{provenance} on {device['name']}", device["platform"]]
     if device["reserve_bytes"]:
-        parts.append(f"{mib(device['reserve_bytes'])} MiB held by others")
+        parts.append(f"{mib(device['reserve_bytes'])} MiB used by other processes")
     if device["capped_from"]:
         parts.append(f"{device['capped_from']}, its memory capped")
     return ", ".join(parts) + "; sizes in MiB"

@@ -37,12 +37,12 @@ def section(seen: Mapping[Plan, Trace], date: str) -> Section | None:
     if not rows:
         return None
     where = f"{environment['device']}, torch {environment['torch']}"
-    told = (
+    text = (
         f"measured, real arithmetic on {where}, {date}: runs of a small GPT-2 beside the "
         "formulas in fp64 (never on the virtual GPU, which computes nothing). Tiers: "
     ) + "; ".join(f"{name}: {promise}" for name, promise in TIERS.items())
     right = tuple(name for name in rows[0] if name not in ("configuration", "attention"))
-    return Section(title=TITLE, paragraphs=(told + ".", LIMITS), rows=tuple(rows), right=right)
+    return Section(title=TITLE, paragraphs=(text + ".", LIMITS), rows=tuple(rows), right=right)
 
 
 def _row(plan: Plan, trace: Trace, formulas: Trace) -> dict[str, str]:

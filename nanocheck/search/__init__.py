@@ -1,5 +1,5 @@
 """What to train with: the fastest configurations that fit a card, and how far each way of training reaches.
 
-``nanocheck.search.advisor.advise`` and ``nanocheck.search.frontier.chart`` are the doors. What is told was
-run; arithmetic only chooses what to run next and in which order answers are told. Imports no torch.
+``nanocheck.search.advisor.advise`` and ``nanocheck.search.frontier.search`` are the doors. Every figure was
+run; arithmetic only chooses what to run next and in which order answers are listed. Imports no torch.
 """

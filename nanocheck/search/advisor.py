@@ -17,7 +17,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
 from nanocheck.core.result import Record
 from nanocheck.core.units import mib
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 from nanocheck.search import bisection, step_cost, tokens_per_step, training_variants
 from nanocheck.search.advice import Advice, Answer, Question, Row, Trial
 from nanocheck.search.scheduler import Measuring, Search, drive
@@ -112,18 +112,18 @@ class _Search:
         rows: list[Row] = []
         for variant in way.variants:
             row = Row(variant=variant)
-            row.note = self._pointless(variant, rows)
+            row.note = self._skip_reason(variant, rows)
             rows.append(row)
-            if way.told:
+            if way.expressible:
                 self.advice.rows.append(row)
-            if row.note or not way.told:
+            if row.note or not way.expressible:
                 continue
             if variant.compile == "off":
                 yield from self._eager(variant, row)
             else:
                 yield from self._compiled(variant, row)
 
-    def _pointless(self, variant: StepConfig, before: Sequence[Row]) -> str:
+    def _skip_reason(self, variant: StepConfig, before: Sequence[Row]) -> str:
         """Why a variant is not run, or nothing.
 
         Args:
@@ -194,7 +194,7 @@ class _Search:
             # The proof is a run of all that the script does; the search has left out evaluation.
             trial = (yield from self._run([self._of(variant, sizes[-1], self.question.cycle)], row))[0]
             if trial.fits:
-                row.answer = self._answer(trial, beyond, self._told(found))
+                row.answer = self._answer(trial, beyond, self._exceptions(found))
                 return
             beyond = trial
             sizes.pop()
@@ -228,7 +228,9 @@ class _Search:
             row.note = f"not even batch {min(seen)} is safe"
             return
         beyond = None if found.refused is None else seen[found.refused]
-        row.answer = self._answer(seen[found.largest], beyond, self._told(found) or self._line(seen, sizes))
+        row.answer = self._answer(
+            seen[found.largest], beyond, self._exceptions(found) or self._line(seen, sizes)
+        )
 
     def _line(self, seen: dict[int, Trial], sizes: Sequence[int]) -> str:
         """What the first size that was not run would need, by a line through the last two that were."""
@@ -264,7 +266,7 @@ class _Search:
         self, configs: Sequence[StepConfig], row: Row
     ) -> Generator[Sequence[StepConfig], Sequence[Record], list[Trial]]:
         records = yield configs
-        trials = [Trial(record=each, verdict=judge(each, self.question.margin_bytes)) for each in records]
+        trials = [Trial(record=each, verdict=classify(each, self.question.margin_bytes)) for each in records]
         row.runs += len(trials)
         for trial in trials:
             if trial.record.id not in self._counted:
@@ -316,7 +318,7 @@ class _Search:
             note=note,
         )
 
-    def _told(self, found: bisection.Found) -> str:
+    def _exceptions(self, found: bisection.Found) -> str:
         if not found.exceptions:
             return ""
         return f"not monotone: {', '.join(map(str, found.exceptions))} fits, a smaller batch does not"

@@ -62,19 +62,19 @@ def find_batch(command: Sequence[str], name: str | None = None) -> BatchArgument
         there = ", ".join(dict.fromkeys(each[4] for each in arguments)) or "none"
         raise RequestError(
             f"--batch-arg {name}: expected it among the command's own arguments, found: {there}",
-            mend="write it into the command with its value, such as --batch_size=16",
+            hint="write it into the command with its value, such as --batch_size=16",
         )
     if len({each[0] for each in found}) > 1:
         names = ", ".join(each[0] for each in found)
         raise RequestError(
             f"--suggest: expected one argument with the batch size, found {names}",
-            mend=f"choose: --batch-arg {found[0][0]}",
+            hint=f"choose: --batch-arg {found[0][0]}",
         )
     shown, index, prefix, value, _ = found[-1]  # parsers take the last one
     if not value.isdecimal() or int(value) < 1:
         raise RequestError(
             f"{shown}: expected a whole number of at least 1, found {value!r}",
-            mend="name the argument that holds the batch size: --batch-arg NAME",
+            hint="name the argument that holds the batch size: --batch-arg NAME",
         )
     return BatchArgument(shown, index, prefix, int(value))
 

@@ -46,7 +46,7 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
                 raise NanocheckError(
                     f"expected verdicts, found none on the first {_HOPELESS} cards: "
                     f"{answer['verdict']['sentence']}",
-                    mend=f"look at it on one card: nanocheck run --gpu {name} -- ...",
+                    hint=f"look at it on one card: nanocheck run --gpu {name} -- ...",
                 )
         complete = True
     rows = [_row(answers[gpu.id]) for gpu in cards if gpu.id in answers]

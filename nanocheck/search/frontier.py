@@ -12,7 +12,7 @@ from nanocheck.core.device import Device, available_bytes
 from nanocheck.core.errors import RequestError
 from nanocheck.core.result import Record
 from nanocheck.core.units import mib
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, judge
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify
 from nanocheck.search import bisection, training_variants
 from nanocheck.search.advice import Trial
 from nanocheck.search.scheduler import Measuring, Search, drive
@@ -115,7 +115,7 @@ def _fill(charted: Charted, cell: Cell) -> Generator[Sequence[StepConfig], Seque
     batch = next(asking)
     while True:
         record = (yield [replace(config, batch=batch)])[0]
-        trial = Trial(record=record, verdict=judge(record, chart.margin_bytes))
+        trial = Trial(record=record, verdict=classify(record, chart.margin_bytes))
         cell.trials[batch] = trial
         try:
             batch = asking.send(trial)

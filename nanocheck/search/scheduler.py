@@ -33,17 +33,17 @@ def drive(measuring: Measuring, searches: Iterable[Search]) -> None:
     """
     waiting: list[tuple[Search, list[Pending]]] = []
     for search in searches:
-        _go_on(measuring, search, None, waiting)
+        _resume(measuring, search, None, waiting)
     while waiting:
         ready = [each for each in waiting if all(one.record is not None for one in each[1])]
         waiting = [each for each in waiting if each not in ready]
         for search, pending in ready:
-            _go_on(measuring, search, [one.record for one in pending if one.record is not None], waiting)
+            _resume(measuring, search, [one.record for one in pending if one.record is not None], waiting)
         if waiting and not ready:
             measuring.wait()
 
 
-def _go_on(
+def _resume(
     measuring: Measuring,
     search: Search,
     records: Sequence[Record] | None,

@@ -1,7 +1,7 @@
 """What would make it fit: found by running it, not by guessing.
 
 Expandable segments, a smaller or larger batch, and both. A figure only chooses which batch to try next;
-what is told was run.
+every figure was run.
 """
 
 from __future__ import annotations

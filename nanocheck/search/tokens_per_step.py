@@ -58,7 +58,7 @@ def splits(asked: int, block_size: int) -> list[Split]:
     if asked < block_size:
         raise RequestError(
             f"--tokens-per-step: expected at least one sequence of {block_size:,} tokens, found {asked:,}",
-            mend=f"ask for {block_size} or more, or for a smaller --block-size",
+            hint=f"ask for {block_size} or more, or for a smaller --block-size",
         )
     found = (split(asked, block_size, batch) for batch in range(1, asked // block_size + 1))
     return [each for each in found if abs(each.deviation) <= MOST_OFF or each.nearest]

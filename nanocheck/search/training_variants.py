@@ -54,7 +54,7 @@ def method(text: str) -> dict[str, Any]:
         if word.strip() not in WORDS:
             raise RequestError(
                 f"--methods: expected words joined by +, found {word.strip()!r} in {text!r}",
-                mend=f"use these words: {', '.join(WORDS)}",
+                hint=f"use these words: {', '.join(WORDS)}",
             )
         field, value = WORDS[word.strip()]
         if found.setdefault(field, value) != value:
@@ -79,11 +79,11 @@ class Way:
 
     Attributes:
         variants: configurations of batch and accumulation 1, simplest first.
-        told: whether it may be an answer: the model's own script can be told so, or may be changed.
+        expressible: whether it may be an answer: the model's own script can be told so, or may be changed.
     """
 
     variants: tuple[StepConfig, ...]
-    told: bool
+    expressible: bool
 
 
 def ways(
@@ -118,7 +118,7 @@ def ways(
     for text, changes in extra.items():
         if not change_script and not expressible(replace(usual, **changes)):
             raise RequestError(
-                f"--methods: {text} needs an edit of the training script", mend="add --change-script"
+                f"--methods: {text} needs an edit of the training script", hint="add --change-script"
             )
     chosen = tuple(dtypes) or (("bf16", "fp16") if gpu.bf16_tflops is not None else ("fp16",))
     found = []

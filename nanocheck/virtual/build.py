@@ -63,7 +63,7 @@ def build_library(wheels: Wheels) -> Path:
     except OSError as error:
         raise MachineError(
             f"cannot write the compiled virtual GPU to {folder.parent}: {error.strerror or error}",
-            mend="set NANOCHECK_CACHE to a folder you can write, or free some space",
+            hint="set NANOCHECK_CACHE to a folder you can write, or free some space",
         ) from error
     return folder
 
@@ -81,7 +81,7 @@ def find_compiler() -> str:
     raise MachineError(
         "expected a C compiler (cc, gcc or clang, or $CC), found none; the virtual GPU is compiled on "
         "first use",
-        mend="apt-get install gcc   # or your system's package of the same",
+        hint="apt-get install gcc   # or your system's package of the same",
     )
 
 
@@ -109,5 +109,5 @@ def _run(command: Sequence[str]) -> None:
     if done.returncode:
         raise MachineError(
             f"the C compiler failed on the virtual GPU (exit {done.returncode}):\n{done.stderr[-3000:]}",
-            mend="nanocheck doctor   # shows the compiler and headers that were found",
+            hint="nanocheck doctor   # shows the compiler and headers that were found",
         )

@@ -94,7 +94,7 @@ def driver_symbols(wheels: Wheels) -> set[str]:
             return {*_DRIVER_DECLARATION.findall(text), *_DRIVER_VERSION.findall(text)}
     raise MachineError(
         "expected cuda.h among the headers of the installed wheels, found none",
-        mend="pip install --force-reinstall torch triton",
+        hint="pip install --force-reinstall torch triton",
     )
 
 

@@ -57,14 +57,14 @@ def find_wheels() -> Wheels:
     """
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
-        raise MachineError("expected an installed PyTorch, found none", mend="pip install torch")
+        raise MachineError("expected an installed PyTorch, found none", hint="pip install torch")
     torch = Path(next(iter(spec.submodule_search_locations)))
     version, cuda = _read_version(torch / "version.py")
     if cuda is None:
         raise MachineError(
             f"expected a CUDA build of PyTorch, found torch {version} without CUDA; the virtual GPU runs "
             "PyTorch's own CUDA code and cannot do without it",
-            mend=_INSTALL,
+            hint=_INSTALL,
         )
     nvidia = importlib.util.find_spec("nvidia")
     folders = tuple(Path(each) for each in (nvidia.submodule_search_locations or ())) if nvidia else ()
@@ -72,7 +72,7 @@ def find_wheels() -> Wheels:
     if not any("cudart" in path.name for path in wheels.nvidia_libraries):
         raise MachineError(
             f"torch {version} is installed, but the nvidia-* wheels it came with are not beside it",
-            mend=_INSTALL,
+            hint=_INSTALL,
         )
     return wheels
 
@@ -84,7 +84,7 @@ def _read_version(path: Path) -> tuple[str, str | None]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError) as error:
         raise MachineError(
-            f"cannot read {path.name} of the installed torch: {error}", mend=_INSTALL
+            f"cannot read {path.name} of the installed torch: {error}", hint=_INSTALL
         ) from error
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)

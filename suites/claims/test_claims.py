@@ -21,6 +21,6 @@ def test_claim(claim_finding: Finding) -> None:
         why = f"\n{claim_finding.why}" if claim_finding.why else ""
         pytest.fail(
             f"{claim.id}: expected the verdict {claim.expected}, found {found}: {claim_finding.sentence}"
-            f"{why}\n{figures}\n  mend: look at what changed; if it is right, mend {claim.where}",
+            f"{why}\n{figures}\n  hint: look at what changed; if it is right, edit {claim.where}",
             pytrace=False,
         )

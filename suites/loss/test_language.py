@@ -33,17 +33,17 @@ def _case(plan: Plan) -> object:
 each_run = pytest.mark.parametrize("case", [_case(plan) for plan in plans()])
 
 
-def judge(problem: str | None, mend: str) -> None:
+def fail_if(problem: str | None, hint: str) -> None:
     if problem is not None:
-        pytest.fail(f"{problem}\n  mend: {mend}", pytrace=False)
+        pytest.fail(f"{problem}\n  hint: {hint}", pytrace=False)
 
 
 def crosses_nothing(found: Approach) -> None:
-    judge(found.crossing_problem(), "look for a token that sees what it predicts: mask, targets")
+    fail_if(found.crossing_problem(), "look for a token that sees what it predicts: mask, targets")
 
 
 def uses_its_context(found: Approach) -> None:
-    judge(found.context_problem(), "look at attention and positions")
+    fail_if(found.context_problem(), "look at attention and positions")
 
 
 def approach(case: Case, runs: Asking) -> Approach:
@@ -73,8 +73,8 @@ def test_comes_as_near_as_stored(
     record_property("distance_nats", found.distance)
     stored = load_distances(STORED).get(plan.config.id)
     if stored is None:
-        pytest.fail(f"expected stored distances of {case.id}, found none\n  mend: {UPDATE}", pytrace=False)
-    judge(stored.problem(found, trace.environment["text_sha256"]), f"if it is meant: {UPDATE}")
+        pytest.fail(f"expected stored distances of {case.id}, found none\n  hint: {UPDATE}", pytrace=False)
+    fail_if(stored.problem(found, trace.environment["text_sha256"]), f"if it is meant: {UPDATE}")
 
 
 def update(plan: Plan, runs: Asking) -> None:
@@ -99,6 +99,6 @@ def test_an_optimizer_that_needs_a_gpu(plan: Plan, runs: Asking) -> None:
 
 def test_every_stored_distance_is_used() -> None:
     unused = set(load_distances(STORED)) - {plan.config.id for plan in plans()}
-    judge(
+    fail_if(
         f"stored distances of no run: {', '.join(sorted(unused))}" if unused else None, f"edit {STORED.name}"
     )

@@ -55,33 +55,33 @@ each_with_formulas = each(
 )
 
 
-def judge(problem: str | None, mend: str) -> None:
+def fail_if(problem: str | None, hint: str) -> None:
     if problem is not None:
-        pytest.fail(f"{problem}\n  mend: {mend}", pytrace=False)
+        pytest.fail(f"{problem}\n  hint: {hint}", pytrace=False)
 
 
 def stored(config: StepConfig, environment: Mapping[str, str]) -> Expected:
     path = golden_path(STORED, config)
     curves = load_golden(path, config)
     if curves is None:
-        pytest.fail(f"expected a stored curve at {path.name}, found none\n  mend: {UPDATE}", pytrace=False)
+        pytest.fail(f"expected a stored curve at {path.name}, found none\n  hint: {UPDATE}", pytrace=False)
     return curves.expected(environment)
 
 
 @each_run
 def test_every_figure_is_finite(case: Case, runs: Asking) -> None:
-    judge(not_finite(runs[case.plans[0]]), "look for a batch without a target, and at the loss scaler")
+    fail_if(not_finite(runs[case.plans[0]]), "look for a batch without a target, and at the loss scaler")
 
 
 @each_run
 def test_starts_at_ln_v(case: Case, runs: Asking) -> None:
     plan = case.plans[0]
-    judge(start_problem(runs[plan], plan.config), "look at the weights' scale and the loss's divisor")
+    fail_if(start_problem(runs[plan], plan.config), "look at the weights' scale and the loss's divisor")
 
 
 @each_run
 def test_decreases(case: Case, runs: Asking) -> None:
-    judge(decrease_problem(runs[case.plans[0]]), "look at the sign and size of the updates")
+    fail_if(decrease_problem(runs[case.plans[0]]), "look at the sign and size of the updates")
 
 
 @each_run
@@ -104,7 +104,7 @@ def test_equals_its_stored_curve(
             stacklevel=1,
         )
     found = curve_problem(trace, expected.golden, expected.loss, expected.grad_norm)
-    judge(found, f"if it is meant: {UPDATE}")
+    fail_if(found, f"if it is meant: {UPDATE}")
 
 
 def update(plan: Plan, runs: Asking) -> None:
@@ -114,7 +114,7 @@ def update(plan: Plan, runs: Asking) -> None:
     golden = Golden.measured(runs[plan], [(runs[each], runs[oracle(each)]) for each in others])
     try:
         known = load_golden(path, plan.config)
-    except StoredDataError:  # a damaged file is exactly what an update mends
+    except StoredDataError:  # a damaged file is exactly what an update repairs
         known = None
     save_golden(path, (known or Curves(config=plan.config, curves=())).with_curve(golden))
 
@@ -122,21 +122,21 @@ def update(plan: Plan, runs: Asking) -> None:
 @each_with_formulas
 def test_equals_the_formulas(case: Case, runs: Asking) -> None:
     plan, formulas = case.plans
-    spread = stored(plan.config, runs[plan].environment).golden.rounding
-    found = close_problem(runs[plan], runs[formulas], spread, "the formulas in fp64")
-    judge(found, "compare nanocheck/step with nanocheck/step/reference_fp64.py")
+    rounding_error = stored(plan.config, runs[plan].environment).golden.rounding_error
+    found = close_problem(runs[plan], runs[formulas], rounding_error, "the formulas in fp64")
+    fail_if(found, "compare nanocheck/step with nanocheck/step/reference_fp64.py")
 
 
 @each_run
 def test_falls_as_steeply_as_stored(case: Case, runs: Asking) -> None:
     trace = runs[case.plans[0]]
-    judge(stored(case.plans[0].config, trace.environment).golden.slope_problem(trace), UPDATE)
+    fail_if(stored(case.plans[0].config, trace.environment).golden.slope_problem(trace), UPDATE)
 
 
 @each_run
 def test_canaries(case: Case, runs: Asking) -> None:
     trace = runs[case.plans[0]]
-    judge(stored(case.plans[0].config, trace.environment).golden.canary_problem(trace), UPDATE)
+    fail_if(stored(case.plans[0].config, trace.environment).golden.canary_problem(trace), UPDATE)
 
 
 @each(
@@ -146,12 +146,14 @@ def test_canaries(case: Case, runs: Asking) -> None:
     ]
 )
 def test_learns_one_batch_by_heart(case: Case, runs: Asking) -> None:
-    judge(overfit_problem(runs[case.plans[0]]), "look at which parameters get a gradient, and at the targets")
+    fail_if(
+        overfit_problem(runs[case.plans[0]]), "look at which parameters get a gradient, and at the targets"
+    )
 
 
 def test_every_stored_curve_is_used() -> None:
     unused = {path.name for path in STORED.glob("*.json")} - {f"{plan.config.id}.json" for plan in PLANS}
-    judge(
+    fail_if(
         f"stored curves of no configuration: {', '.join(sorted(unused))}" if unused else None,
         f"git rm {' '.join(f'baselines/loss/{name}' for name in sorted(unused))}",
     )

@@ -22,6 +22,6 @@ def test_memory(memory_row: Row) -> None:
     if comparison is None:
         return  # --update-baselines: this run says what is expected
     if comparison.fails:
-        pytest.fail(f"{comparison.sentence}\n  mend: {comparison.mend}", pytrace=False)
+        pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
     if comparison.kind == "stale":
-        pytest.skip(f"{comparison.sentence}; to compare again: {comparison.mend}")
+        pytest.skip(f"{comparison.sentence}; to compare again: {comparison.hint}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nanocheck.numerics.cases import DTYPES, TEXT, Case, exact_cases, exact_config, resumed
-from nanocheck.numerics.divergence import first_parting, same_end
+from nanocheck.numerics.divergence import first_divergence, same_end
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.tiers import exact_problem
 from nanocheck.numerics.trace import Trace
@@ -17,15 +17,15 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.id)
 
 
-def judge(problem: str | None, mend: str) -> None:
+def fail_if(problem: str | None, hint: str) -> None:
     if problem is not None:
-        pytest.fail(f"not bitwise the same: {problem}\n  mend: {mend}", pytrace=False)
+        pytest.fail(f"not bitwise the same: {problem}\n  hint: {hint}", pytrace=False)
 
 
 @each(exact_cases(lambda plan: (plan, replace(plan, again=1))))
 def test_two_processes(case: Case, runs: dict[Plan, Trace]) -> None:
     first, second = (runs[plan] for plan in case.plans)
-    judge(
+    fail_if(
         exact_problem(second, first), "look for a draw without a generator, or for state left by the machine"
     )
 
@@ -34,7 +34,7 @@ def test_two_processes(case: Case, runs: dict[Plan, Trace]) -> None:
 @each(exact_cases(lambda plan: (plan, replace(plan, repeat=2)))[::2])
 def test_twice_in_one_process(case: Case, runs: dict[Plan, Trace]) -> None:
     once, twice = (runs[plan] for plan in case.plans)
-    judge(exact_problem(twice, once), "look for state that one run leaves to the next in the process")
+    fail_if(exact_problem(twice, once), "look for state that one run leaves to the next in the process")
 
 
 @each(exact_cases(lambda plan: (plan, resumed(plan))))
@@ -44,9 +44,9 @@ def test_resumed_equals_uninterrupted(case: Case, runs: dict[Plan, Trace]) -> No
     tail = replace(
         whole, steps=whole.steps[start:], parameters={len(half.steps) - 1: whole.final}, evaluation={}
     )
-    mend = "look at what the checkpoint holds: model, optimizer, data's generator, fetched batch, loss scaler"
-    judge(first_parting(half, tail) and str(first_parting(half, tail)), mend)
-    judge(same_end(half, tail), mend)
+    hint = "look at what the checkpoint holds: model, optimizer, data's generator, fetched batch, loss scaler"
+    fail_if(first_divergence(half, tail) and str(first_divergence(half, tail)), hint)
+    fail_if(same_end(half, tail), hint)
 
 
 def computed_again(dtype: str, checkpointing: str) -> Case:
@@ -58,7 +58,7 @@ def computed_again(dtype: str, checkpointing: str) -> Case:
 @each([computed_again(dtype, how) for dtype in DTYPES for how in ("block", "selective")])
 def test_activation_checkpointing(case: Case, runs: dict[Plan, Trace]) -> None:
     plain, again = case.plans
-    judge(exact_problem(runs[again], runs[plain]), "the second forward must repeat the first: see autocast")
+    fail_if(exact_problem(runs[again], runs[plain]), "the second forward must repeat the first: see autocast")
 
 
 @each(exact_cases(lambda plan: (plan,))[:1])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.verdict import judge
+from nanocheck.core.verdict import classify
 from properties.configurations import configurations, explored
 from properties.laboratory import CARD, FIELDS, Laboratory, card_with, compare, peak_bytes
 
@@ -31,12 +31,12 @@ def test_less_memory_never_turns_out_of_memory_into_a_fit(
         drawn = {round(low + place * (high + margin - low)) // GRANULE for place in places}
         sizes = sorted({each for size in drawn for each in (size, size + 1)})
         records = lab.on_cards(config, [card_with(size * GRANULE) for size in sizes])
-        told = [
+        found = [
             f"{size * 2} MiB: {each.outcome}, {each.retries} retries"
             for size, each in zip(sizes, records, strict=True)
         ]
-        ranks = [ORDER[judge(each, margin).kind] for each in records]
-        assert ranks == sorted(ranks), (config.id, told)
+        ranks = [ORDER[classify(each, margin).kind] for each in records]
+        assert ranks == sorted(ranks), (config.id, found)
 
 
 @explored()

@@ -56,9 +56,9 @@ def rounded(sizes: list[int]) -> int:
     return sum(-(-size // 512) * 512 for size in sizes)
 
 
-def alive(told: dict[str, Any], phase: str, step: int) -> tuple[int, int]:
+def alive(found: dict[str, Any], phase: str, step: int) -> tuple[int, int]:
     """Requested and allocated bytes alive at the last end of this phase of this step."""
-    rows = [row for row in told["rows"] if row[0] == phase and row[1] == step]
+    rows = [row for row in found["rows"] if row[0] == phase and row[1] == step]
     return rows[-1][2], rows[-1][3]
 
 
@@ -75,22 +75,22 @@ def check(config: StepConfig, found: tuple[int, int], expected: list[int], what:
 @explored(short=3, long=15)
 @given(configs=configurations())
 def test_what_stays_is_the_sum_of_its_parts(lab: Laboratory, configs: list[StepConfig]) -> None:
-    for config, told in zip(configs, lab.live(configs), strict=True):
-        tensors = parts(config, told["workspaces"])
+    for config, found in zip(configs, lab.live(configs), strict=True):
+        tensors = parts(config, found["workspaces"])
         if config.cycle != "resume":
-            check(config, alive(told, "build", 0), tensors["parameters"], "build")
-        check(config, alive(told, "backward", 1), together(tensors), "backward")
+            check(config, alive(found, "build", 0), tensors["parameters"], "build")
+        check(config, alive(found, "backward", 1), together(tensors), "backward")
         tensors["gradients"] = []  # set to None
-        check(config, alive(told, "optimizer", 1), together(tensors), "optimizer")
+        check(config, alive(found, "optimizer", 1), together(tensors), "optimizer")
 
 
 @explored(long=4)
 @given(configs=configurations(cycle="train", accumulation=1))
 def test_the_first_backward_has_no_state_beside_it(lab: Laboratory, configs: list[StepConfig]) -> None:
     """AdamW makes its moments in its first step, so an out-of-memory can wait until step 1."""
-    for config, told in zip(configs, lab.live(configs), strict=True):
-        tensors = {**parts(config, told["workspaces"]), "state": []}
-        check(config, alive(told, "backward", 0), together(tensors), "first backward")
+    for config, found in zip(configs, lab.live(configs), strict=True):
+        tensors = {**parts(config, found["workspaces"]), "state": []}
+        check(config, alive(found, "backward", 0), together(tensors), "first backward")
 
 
 def test_the_sizes_written_down_are_the_configuration_s() -> None:

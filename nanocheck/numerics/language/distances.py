@@ -23,7 +23,7 @@ UPDATE = "pytest suites/loss/test_language.py --update-baselines"
 #: Times the standard deviation over the seeds. One more draw is further from the mean of 16 in one case of
 #: 5,000 (Student's t of 15 degrees of freedom at 5 / sqrt(1 + 1/16)); and a run's own draw is always the
 #: same one, but for how another machine rounds.
-K_SEEDS = 5.0
+SEED_SPREAD_FACTOR = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Distances:
         """
         found = [Approach.of(plan, trace).distance for plan, trace in zip(plans, traces, strict=True)]
         if not all(map(math.isfinite, found)):
-            raise StoredDataError(f"refused to store what is not finite: {found}", mend="mend the step")
+            raise StoredDataError(f"refused to store what is not finite: {found}", hint="fix the step")
         return cls(steps=plans[0].steps, distances=tuple(found), environment=dict(traces[0].environment))
 
     @classmethod
@@ -66,7 +66,7 @@ class Distances:
     @property
     def room(self) -> float:
         """Nats around the mean of the seeds."""
-        return K_SEEDS * stdev(self.distances)
+        return SEED_SPREAD_FACTOR * stdev(self.distances)
 
     def problem(self, approach: Approach, text_sha256: str) -> str | None:
         """What is wrong with how near a run came: further from the floor than the seeds, or nearer."""
@@ -77,7 +77,7 @@ class Distances:
             return None
         return (
             f"distance from the floor after {self.steps} steps: expected {expected:.4f} nats within "
-            f"{self.room:.4f} ({K_SEEDS:g} times the spread of {len(self.distances)} seeds), "
+            f"{self.room:.4f} ({SEED_SPREAD_FACTOR:g} times the spread of {len(self.distances)} seeds), "
             f"found {approach.distance:.4f}"
         )
 
@@ -87,9 +87,9 @@ _STORE = Store(
     schema=SCHEMA,
     words="distances",
     key="runs",
-    mend=UPDATE,
+    hint=UPDATE,
     provenance="measured, real arithmetic: held-out loss less that of the source itself, nats a token",
-    k=K_SEEDS,
+    k=SEED_SPREAD_FACTOR,
     read=Distances.from_dict,
     write=asdict,
 )

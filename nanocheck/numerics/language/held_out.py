@@ -29,7 +29,7 @@ def evaluate_held_out(figures: Figures, text: str, batches: int) -> dict[str, fl
     if text != "language" or batches < 2:
         raise RequestError(
             f"held_out: expected 2 or more batches of the text language, found {batches} of {text}",
-            mend="set text to language, or held_out to 0",
+            hint="set text to language, or held_out to 0",
         )
     assert figures.training is not None, "no step ran"
     training = figures.training

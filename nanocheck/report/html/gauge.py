@@ -51,7 +51,7 @@ def bar(answer: Mapping[str, Any], process: Mapping[str, Any]) -> Markup:
         allocated = min(reserved, sum(each["bytes"] for each in oom.get("groups") or ()) or allocated)
     parts: list[_Part] = [
         ("CUDA context", int(device.get("context_bytes") or 0), "context-fill"),
-        ("held by others", int(device.get("reserve_bytes") or 0), "others-fill"),
+        ("used by other processes", int(device.get("reserve_bytes") or 0), "others-fill"),
         ("allocated", allocated, "allocated-fill"),
         ("reserved, not allocated", max(0, reserved - allocated), "reserved-fill"),
     ]

@@ -61,7 +61,7 @@ def _part(title: str, *content: Markup) -> Markup:
 def _summary(process: Mapping[str, Any], anchor: str) -> Markup:
     steps = int(process.get("steps") or 0)
     oom = process.get("oom")
-    told = f"{plural(steps, 'optimizer step')} seen." if steps else "No optimizer step was finished."
+    text = f"{plural(steps, 'optimizer step')} seen." if steps else "No optimizer step was finished."
     failed = join()
     if oom:
         went = "caught by the script, which went on" if oom.get("caught") else "which ended the run"
@@ -73,7 +73,7 @@ def _summary(process: Mapping[str, Any], anchor: str) -> Markup:
             tag("a", "What was alive then", href=f"#{anchor}"),
             ".",
         )
-    return tag("p", told, failed, class_="quiet")
+    return tag("p", text, failed, class_="quiet")
 
 
 def _at(process: Mapping[str, Any]) -> Markup:

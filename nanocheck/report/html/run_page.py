@@ -71,7 +71,7 @@ def _verdict(answer: Mapping[str, Any]) -> Markup:
         card.append(f"{device['capacity_bytes'] / GIB:.2f} GiB")
     card += [str(device["platform"]).capitalize()] if device.get("platform") else []
     if device.get("reserve_bytes"):
-        card.append(f"{size(device['reserve_bytes'])} held by others")
+        card.append(f"{size(device['reserve_bytes'])} used by other processes")
     if device.get("capped_from"):
         card.append(f"capped from {device['capped_from']}")
     return tag(

@@ -40,7 +40,7 @@ def small_adamw(groups: list[Group], config: StepConfig, **options: Any) -> torc
     if any(each.device.type == "cpu" for group in groups for each in group["params"]):
         raise RequestError(
             "optimizer: adamw-offload moves the state from a GPU to the host, found a model on the CPU",
-            mend="run it on a GPU, real or virtual, or choose optimizer adamw-fused",
+            hint="run it on a GPU, real or virtual, or choose optimizer adamw-fused",
         )
     # It takes the groups apart: they are the caller's.
     return optimizers.CPUOffloadOptimizer(  # type: ignore[no-any-return]
@@ -54,5 +54,5 @@ def _library(module: str, package: str, config: StepConfig) -> Any:
     except ImportError as error:
         raise RequestError(
             f"{config.id}: expected {package} for optimizer {config.optimizer}, found none here ({error})",
-            mend=f'pip install {package}   # or: pip install "pytest-nanocheck[methods]"',
+            hint=f'pip install {package}   # or: pip install "pytest-nanocheck[methods]"',
         ) from error

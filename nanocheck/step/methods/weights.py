@@ -117,5 +117,5 @@ def _bitsandbytes() -> Any:
     except ImportError as error:
         raise RequestError(
             f"expected bitsandbytes for weights nf4-lora, found none here ({error})",
-            mend='pip install bitsandbytes   # or: pip install "pytest-nanocheck[methods]"',
+            hint='pip install bitsandbytes   # or: pip install "pytest-nanocheck[methods]"',
         ) from error

@@ -1,4 +1,4 @@
-"""The file of measured spreads: how far each number format is from fp64, by family of runs. No torch.
+"""The file of measured rounding errors: how far each number format is from fp64, by family of runs. No torch.
 
 Schema history (``SCHEMA``):
 1. first version.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nanocheck.numerics.figure_store import Store
-from nanocheck.numerics.tiers import K, Spread
+from nanocheck.numerics.tiers import TOLERANCE_FACTOR, Distance
 
 SCHEMA = 1
 UPDATE = "pytest suites/loss suites/reproducibility --update-baselines"
@@ -19,33 +19,33 @@ UPDATE = "pytest suites/loss suites/reproducibility --update-baselines"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A spread and where it was measured."""
+    """A rounding error and where it was measured."""
 
-    spread: Spread
+    rounding_error: Distance
     environment: Mapping[str, str]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Measured:
         """
         Raises:
-            KeyError, TypeError, ValueError: the data are no spread.
+            KeyError, TypeError, ValueError: the data are no rounding error.
         """
-        return cls(spread=Spread.from_dict(data["spread"]), environment=dict(data["environment"]))
+        return cls(rounding_error=Distance.from_dict(data["spread"]), environment=dict(data["environment"]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"spread": self.spread.to_dict(), "environment": dict(self.environment)}
+        return {"spread": self.rounding_error.to_dict(), "environment": dict(self.environment)}
 
 
 #: By family.
 _STORE = Store(
     schema=SCHEMA,
-    words="spreads",
+    words="rounding errors",
     key="families",
-    mend=UPDATE,
+    hint=UPDATE,
     provenance="measured, real arithmetic: largest distance from fp64 over the seeds and all steps",
-    k=K,
+    k=TOLERANCE_FACTOR,
     read=Measured.from_dict,
     write=Measured.to_dict,
 )
-load_spreads, save_spreads = _STORE.load, _STORE.save
+load_rounding_errors, save_rounding_errors = _STORE.load, _STORE.save
