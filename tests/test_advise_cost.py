@@ -122,8 +122,8 @@ def test_a_token_looks_at_what_its_window_and_the_tokens_before_it_leave() -> No
 
 
 def test_every_optimizer_and_card_has_a_cost() -> None:
-    from nanocheck.core.config import OPTIMIZERS
     from nanocheck.core.gpus import load_catalog
+    from nanocheck.core.step_fields import OPTIMIZERS
 
     assert set(step_cost._OPTIMIZER_BYTES) == set(OPTIMIZERS)
     for gpu in load_catalog().values():

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from nanocheck.core import architectures
+from nanocheck.core import step_fields
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.numerics.language.approach import LUCK, Approach, plans, why_not, with_seed
@@ -222,7 +222,7 @@ def test_lost_positions_do_not_approach_the_floor(monkeypatch: pytest.MonkeyPatc
     assert "distance from the floor" in (distance_problem(PLAN, trace) or "")
 
 
-@pytest.mark.parametrize("name", architectures.NAMES)
+@pytest.mark.parametrize("name", step_fields.MODELS)
 def test_every_model_is_evaluated_on_fresh_text(name: str) -> None:
     config = StepConfig.from_dict(
         {

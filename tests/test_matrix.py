@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.core.config import DTYPES, StepConfig
+from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
 from nanocheck.core.matrix import load_matrix
+from nanocheck.core.step_fields import DTYPES
 
 ROOT = Path(__file__).resolve().parent.parent
 

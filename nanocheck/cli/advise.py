@@ -62,10 +62,10 @@ def add_card(parser: argparse.ArgumentParser) -> None:
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Options that say which model."""
-    from nanocheck.core.architectures import NAMES
+    from nanocheck.core.step_fields import MODELS
 
     add = parser.add_argument
-    add("--model", default="gpt2", metavar="NAME", help=", ".join(NAMES))
+    add("--model", default="gpt2", metavar="NAME", help=", ".join(MODELS))
     for name, words in _SIZES.items():
         add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=words)
     add("--depth", type=int, metavar="N", help="layers of a nanochat or autoresearch; width and heads follow")

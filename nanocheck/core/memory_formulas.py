@@ -10,12 +10,9 @@ paged from 100,000) and ``functional.py`` (NF4 in blocks of 64, their maxima in 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from nanocheck.core.shapes import bf16_embeddings, block_linears, parameter_shapes
-
-if TYPE_CHECKING:
-    from nanocheck.core.config import StepConfig
+from nanocheck.core.shapes import bf16_embeddings, block_linears, parameter_count, parameter_shapes
+from nanocheck.core.step_fields import StepFields
 
 #: Rank of the adapters of ``nf4-lora``.
 LORA_RANK = 16
@@ -28,7 +25,7 @@ _SMALLEST_QUANTISED = 4096
 _SMALLEST_PAGED = 100_000
 
 
-def trained(config: StepConfig) -> list[tuple[int, int]]:
+def trained(config: StepFields) -> list[tuple[int, int]]:
     """How many numbers each trained parameter has, and the bytes of each number."""
     if config.weights == "nf4-lora":
         block = [(LORA_RANK * width, height * LORA_RANK) for height, width in block_linears(config)]
@@ -43,12 +40,12 @@ def trained(config: StepConfig) -> list[tuple[int, int]]:
     return found
 
 
-def weight_bytes(config: StepConfig) -> int:
+def weight_bytes(config: StepFields) -> int:
     """Bytes of the weights, with quantisation constants and adapters."""
     if config.weights != "nf4-lora":
         return sum(size * each for size, each in trained(config))
     linears = [math.prod(shape) for shape in block_linears(config)] * config.n_layer
-    frozen = 2 * (config.parameters - sum(linears))
+    frozen = 2 * (parameter_count(config) - sum(linears))
     return (
         frozen
         + sum(map(nf4_bytes, linears))
@@ -66,18 +63,18 @@ def nf4_bytes(size: int) -> int:
     return -(-size // 2) + maxima + 4 * -(-maxima // 256) + 4 * (16 + 256 + 1)
 
 
-def gradient_bytes(config: StepConfig) -> int:
+def gradient_bytes(config: StepFields) -> int:
     """Bytes of all gradients, or of the largest where each is dropped at once."""
     sizes = [size * each for size, each in trained(config)]
     return max(sizes) if config.update == "backward" else sum(sizes)
 
 
-def state_bytes(config: StepConfig) -> int:
+def state_bytes(config: StepFields) -> int:
     """Bytes of an AdamW's state that PyTorch's allocator holds on the GPU."""
     return sum(_state(config, size, each) for size, each in trained(config)) + _maps(config)
 
 
-def _state(config: StepConfig, size: int, itemsize: int) -> int:
+def _state(config: StepFields, size: int, itemsize: int) -> int:
     name, plain = config.optimizer, 2 * size * itemsize
     if name == "adamw-fused":
         return plain + 4  # its step counter is on the GPU
@@ -93,7 +90,7 @@ def _state(config: StepConfig, size: int, itemsize: int) -> int:
     return plain
 
 
-def _maps(config: StepConfig) -> int:
+def _maps(config: StepFields) -> int:
     """bitsandbytes' two tables of 256 values, of each optimizer that has any 8-bit state."""
     if not config.optimizer.startswith("adamw-8bit"):
         return 0
@@ -101,31 +98,31 @@ def _maps(config: StepConfig) -> int:
     return 2 * 256 * 4 * (quantised if config.update == "backward" else min(quantised, 1))
 
 
-def managed_bytes(config: StepConfig) -> int:
+def managed_bytes(config: StepFields) -> int:
     """Bytes of state in managed memory, which the driver moves between host and GPU."""
     if not _pages(config):
         return 0
     return sum(2 * size for size, _ in trained(config) if size >= _SMALLEST_PAGED)
 
 
-def _pages(config: StepConfig) -> bool:
+def _pages(config: StepFields) -> bool:
     """bitsandbytes loads a checkpoint's states to the GPU as any others: resumed, nothing is paged."""
     return config.optimizer == "adamw-8bit-paged" and config.cycle != "resume"
 
 
-def host_bytes(config: StepConfig) -> int:
+def host_bytes(config: StepFields) -> int:
     """Bytes of the host's memory that the optimizer takes: weights, gradients, and two numbers of state."""
     if config.optimizer != "adamw-offload":
         return 0
     return sum(4 * size * each for size, each in trained(config) if size >= _SMALLEST_QUANTISED)
 
 
-def static_bytes(config: StepConfig) -> int:
+def static_bytes(config: StepFields) -> int:
     """Weights, gradients and state on the GPU: what a step holds beside its activations."""
     return weight_bytes(config) + gradient_bytes(config) + state_bytes(config)
 
 
-def chunked_loss_saving(config: StepConfig) -> int:
+def chunked_loss_saving(config: StepFields) -> int:
     """About what a chunked loss saves at the loss's peak in an eager step.
 
     Per logit of 16 bits: 2 bytes for itself, 2 for its log-probability, 4 for that in fp32, 4 for the
@@ -136,7 +133,7 @@ def chunked_loss_saving(config: StepConfig) -> int:
     return each * tokens * config.vocab_size * (LOSS_CHUNKS - 1) // LOSS_CHUNKS
 
 
-def block_flops(config: StepConfig) -> int:
+def block_flops(config: StepFields) -> int:
     """Floating-point operations of one micro-batch's forward through the blocks.
 
     2 for each weight of the linear layers and token, and 4 T C for attention: the count of PaLM (Chowdhery et
@@ -147,7 +144,7 @@ def block_flops(config: StepConfig) -> int:
     return tokens * config.n_layer * (24 * c * c + 4 * config.block_size * c)
 
 
-def recomputed_block_flops(config: StepConfig) -> int:
+def recomputed_block_flops(config: StepFields) -> int:
     """What of ``block_flops`` whole-block checkpointing computes again.
 
     All but each block's last matrix product, 4 C wide: nothing in the backward asks for its output.
@@ -156,6 +153,6 @@ def recomputed_block_flops(config: StepConfig) -> int:
     return block_flops(config) - tokens * config.n_layer * 8 * c * c
 
 
-def head_flops(config: StepConfig) -> int:
+def head_flops(config: StepFields) -> int:
     """Floating-point operations of one micro-batch's forward through the head."""
     return 2 * config.batch * config.block_size * config.n_embd * config.vocab_size

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from nanocheck.core import memory_formulas
-from nanocheck.core.errors import RequestError
+from nanocheck.core.step_fields import StepFields
 
-if TYPE_CHECKING:
-    from nanocheck.core.config import StepConfig
+#: Keeps the type: a ``StepConfig`` with a method is a ``StepConfig``.
+Fields = TypeVar("Fields", bound=StepFields)
 
 #: Command that installs the libraries of all methods.
 INSTALL = 'pip install "pytest-nanocheck[methods]"'
@@ -49,15 +49,15 @@ class Method:
     value: str | int
     title: str
     saves: str
-    saved_bytes: Callable[[StepConfig], int | None]
+    saved_bytes: Callable[[StepFields], int | None]
     exact: bool
     costs: str
-    extra_flops: Callable[[StepConfig], int]
+    extra_flops: Callable[[StepFields], int]
     trains_all: bool = True
     update: str = SAME
     package: str = ""
 
-    def applied_to(self, config: StepConfig) -> StepConfig:
+    def applied_to(self, config: Fields) -> Fields:
         """The same configuration with this method.
 
         Raises:
@@ -65,31 +65,31 @@ class Method:
         """
         return replace(config, **{self.field: self.value})  # type: ignore[arg-type]
 
-    def used_by(self, config: StepConfig) -> bool:
+    def used_by(self, config: StepFields) -> bool:
         """Whether the configuration uses it."""
         found = getattr(config, self.field)
         return bool(found < 100 if self.field == "memory_budget" else found == self.value)
 
 
-def _nothing(config: StepConfig) -> int:
+def _nothing(config: StepFields) -> int:
     return 0
 
 
-def _unknown(config: StepConfig) -> None:
+def _unknown(config: StepFields) -> None:
     return None
 
 
-def _less(part: Callable[[StepConfig], int], **method: str) -> Callable[[StepConfig], int]:
+def _less(part: Callable[[StepFields], int], **method: str) -> Callable[[StepFields], int]:
     """Bytes of one part without the method, less those with it."""
 
-    def saved(config: StepConfig) -> int:
+    def saved(config: StepFields) -> int:
         plain = {name: "adamw-fused" if name == "optimizer" else "fp32" for name in method}
         return part(replace(config, **plain)) - part(replace(config, **method))  # type: ignore[arg-type]
 
     return saved
 
 
-def _recompute_blocks(config: StepConfig) -> int:
+def _recompute_blocks(config: StepFields) -> int:
     return config.accumulation * memory_formulas.recomputed_block_flops(config)
 
 
@@ -234,29 +234,29 @@ METHODS = (
 )
 
 
-def used(config: StepConfig) -> tuple[Method, ...]:
+def used(config: StepFields) -> tuple[Method, ...]:
     """The methods of a configuration, in the table's order."""
     return tuple(method for method in METHODS if method.used_by(config))
 
 
-def clips(config: StepConfig) -> bool:
+def clips(config: StepFields) -> bool:
     """Whether clipping gradients before the step can have an effect."""
     if config.model in _NEVER_CLIPPED:
         return False
     return config.update == "step" and config.optimizer != "adamw-offload"
 
 
-def compiles(config: StepConfig) -> bool:
+def compiles(config: StepFields) -> bool:
     """Whether anything of the step goes through ``torch.compile``: the model, or the optimizer's step."""
     return config.compile != "off" or config.optimizer == "adamw-4bit"
 
 
-def imports_compiler(config: StepConfig) -> bool:
+def imports_compiler(config: StepFields) -> bool:
     """Whether the step imports Inductor, which takes seconds: bitsandbytes does whenever it is imported."""
     return compiles(config) or any(method.package for method in used(config))
 
 
-def notes(config: StepConfig) -> tuple[str, ...]:
+def notes(config: StepFields) -> tuple[str, ...]:
     """What a reader of a result must know about the methods that it used."""
     found = []
     if config.weights == "nf4-lora":
@@ -274,35 +274,3 @@ def notes(config: StepConfig) -> tuple[str, ...]:
     elif config.optimizer == "adamw-8bit-paged":
         found.append("a resumed state is not paged: bitsandbytes loads it to the GPU")
     return tuple(found)
-
-
-def check(config: StepConfig) -> None:
-    """
-    Raises:
-        RequestError: the methods do not go together.
-    """
-
-    def refuse(problem: str, hint: str) -> None:
-        raise RequestError(problem, hint=hint)
-
-    if config.weights == "bf16" and config.dtype != "bf16":
-        refuse(f"weights: bf16 are multiplied as bf16, found dtype {config.dtype}", "set dtype to bf16")
-    if config.weights == "nf4-lora" and config.dtype not in ("bf16", "fp16"):
-        refuse(f"weights: nf4-lora computes in 16 bits, found dtype {config.dtype}", "set dtype to bf16")
-    if config.weights == "nf4-lora" and config.optimizer == "muon":
-        refuse("optimizer: muon is for whole matrices, not for adapters", "set optimizer to adamw-fused")
-    if config.update == "backward" and config.optimizer in ("muon", "adamw-offload"):
-        refuse(
-            f"update: {config.optimizer} works on many parameters at once, not on one in the backward",
-            "set update to step, or another optimizer",
-        )
-    if config.optimizer == "adamw-offload" and config.dtype == "fp16":
-        refuse(
-            "optimizer: adamw-offload copies gradients before the loss scaler has unscaled them",
-            "set dtype to bf16",
-        )
-    if config.optimizer == "adamw-offload" and config.cycle == "resume":
-        refuse(
-            "cycle: a checkpoint of adamw-offload can be made by a GPU run only",
-            "set cycle to train or full",
-        )

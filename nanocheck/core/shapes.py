@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
-if TYPE_CHECKING:
-    from nanocheck.core.config import StepConfig
+from nanocheck.core.step_fields import StepFields
 
 Shape = tuple[int, ...]
 
 
-def block_linears(config: StepConfig) -> tuple[Shape, ...]:
+def block_linears(config: StepFields) -> tuple[Shape, ...]:
     """(out, in) of the linear layers of one block that ``nf4-lora`` quantises."""
     c = config.n_embd
     attention = ((3 * c, c), (c, c)) if config.model == "gpt2" else ((c, c),) * 4
     return (*attention, (4 * c, c), (c, 4 * c))
 
 
-def bf16_embeddings(config: StepConfig) -> tuple[Shape, ...]:
+def bf16_embeddings(config: StepFields) -> tuple[Shape, ...]:
     """Shapes of the embeddings that nanochat keeps in bf16 while all else is fp32."""
     table = (config.vocab_size, config.n_embd)
     if config.model == "gpt2" or config.dtype != "bf16":
@@ -27,7 +26,7 @@ def bf16_embeddings(config: StepConfig) -> tuple[Shape, ...]:
     return (table,) * (1 + (config.n_layer + 1) // 2)
 
 
-def parameter_shapes(config: StepConfig) -> tuple[Shape, ...]:
+def parameter_shapes(config: StepFields) -> tuple[Shape, ...]:
     """Shapes of all parameters, each once, in no particular order."""
     return (
         *outer_shapes(config),
@@ -35,7 +34,7 @@ def parameter_shapes(config: StepConfig) -> tuple[Shape, ...]:
     )
 
 
-def outer_shapes(config: StepConfig) -> tuple[Shape, ...]:
+def outer_shapes(config: StepFields) -> tuple[Shape, ...]:
     """Shapes of the parameters outside the blocks: embeddings, head, last norm, scalars."""
     c, vocabulary, layers = config.n_embd, config.vocab_size, config.n_layer
     if config.model == "gpt2":
@@ -48,7 +47,7 @@ def outer_shapes(config: StepConfig) -> tuple[Shape, ...]:
     return (*head, *values, (layers,), (layers,), *smear)
 
 
-def _block(config: StepConfig, layer: int) -> tuple[Shape, ...]:
+def _block(config: StepFields, layer: int) -> tuple[Shape, ...]:
     c, shapes = config.n_embd, list(block_linears(config))
     if config.model == "gpt2":
         norms = [(c,)] * (2 + 2 * config.bias)
@@ -58,3 +57,8 @@ def _block(config: StepConfig, layer: int) -> tuple[Shape, ...]:
     if config.model != "nanochat-2025" and layer % 2 == (config.n_layer - 1) % 2:
         shapes.append((config.n_head, 12 if config.model == "nanochat-2026" else 32))
     return tuple(shapes)
+
+
+def parameter_count(config: StepFields) -> int:
+    """Number of parameters by formula, each counted once; adapters are not among them."""
+    return sum(math.prod(shape) for shape in parameter_shapes(config))

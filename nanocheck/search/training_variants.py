@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from nanocheck.core import architectures
-from nanocheck.core import config as fields
+from nanocheck.core import step_fields as fields
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu

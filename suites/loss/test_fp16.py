@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nanocheck.core.config import ADAMWS
+from nanocheck.core.step_fields import ADAMWS
 from nanocheck.numerics.cases import SMALL, TEXT, Case
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.tiers import distance

@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from nanocheck.core.config import ADAMWS, StepConfig
+from nanocheck.core.config import StepConfig
+from nanocheck.core.step_fields import ADAMWS
 
 _chosen = "short"
 

@@ -10,7 +10,8 @@ from importlib import metadata
 from statistics import fmean, stdev
 from typing import Any
 
-from nanocheck.core.config import OPTIMIZERS, StepConfig
+from nanocheck.core.config import StepConfig
+from nanocheck.core.step_fields import OPTIMIZERS
 from nanocheck.numerics.language.source import SYMBOLS, language
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.trace import Trace
