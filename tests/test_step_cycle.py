@@ -235,3 +235,26 @@ def test_a_missing_or_cut_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(StoredDataError, match="damaged"):
         read_checkpoint(SMALL, path, "cpu")
+
+
+@pytest.mark.parametrize("cycle", ["train", "full", "whole", "resume"])
+def test_the_step_says_which_phase_it_is_in(cycle: str, tmp_path: Path) -> None:
+    """Whatever ends had begun, and nothing else had begun since: an out-of-memory is named by it."""
+    events: list[tuple[str, str, int]] = []
+    run_step(
+        replace(SMALL, cycle=cycle, accumulation=2),
+        "cpu",
+        enter=lambda *at: events.append(("enter", *at)),
+        observe=lambda *at: events.append(("end", *at)),
+        steps=2,
+        workdir=tmp_path,
+    )
+    entered = ("", 0)
+    for what, *at in events:
+        if what == "enter":
+            entered = (at[0], at[1])
+        else:
+            assert (at[0], at[1]) == entered or (cycle == "resume" and at[0] in ("build", "resume")), events
+    assert {phase for what, phase, _ in events if what == "enter"} == {
+        phase for what, phase, _ in events if what == "end"
+    }

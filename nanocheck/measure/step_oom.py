@@ -14,16 +14,8 @@ from nanocheck.core.result import OutOfMemory
 
 _TORCH = str(Path(torch.__file__).parent)
 _STEP = str(Path(__file__).parent.parent / "step")
-_LOOP = str(Path(_STEP, "training.py"))
 #: Inductor's generated wrapper: ``buf1 = empty_strided_cuda((16384, 50304), (50304, 1), torch.bfloat16)``
 _GENERATED = re.compile(r"empty_strided_cuda\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)\)")
-_PHASE_OF_FUNCTION = {
-    "_build": "build",
-    "evaluate": "evaluation",
-    "save_checkpoint": "checkpoint",
-    "read_checkpoint": "resume",
-    "update": "optimizer",
-}
 
 
 class OomWatch:
@@ -41,19 +33,18 @@ class OomWatch:
         self.failed_bytes.append(size)
 
 
-def describe(error: torch.OutOfMemoryError, watch: OomWatch, last_step: int) -> OutOfMemory:
+def describe(error: torch.OutOfMemoryError, watch: OomWatch, phase: str, step: int) -> OutOfMemory:
     """Details of an out-of-memory error.
 
     Args:
         error: as caught around the step.
         watch: attached before the step.
-        last_step: the highest step that finished a phase.
+        phase, step: where the run was.
     """
     frames = traceback.extract_tb(error.__traceback__)
     inner = [frame for frame in frames if not frame.filename.startswith(_TORCH)]
     where = inner[-1] if inner else frames[-1]
     text = where.line or linecache.getline(where.filename, where.lineno or 0).strip()
-    phase = _phase(frames)
     failed = watch.failed_bytes[-1] if watch.failed_bytes else 0
     size, shape = _generated_tensor(text)
     path = Path(where.filename)
@@ -61,35 +52,13 @@ def describe(error: torch.OutOfMemoryError, watch: OomWatch, last_step: int) -> 
     shown = f"nanocheck/step/{path.relative_to(_STEP)}" if ours else f"generated code {path.name}"
     return OutOfMemory(
         phase=phase,
-        step=_step(frames, error, last_step),
+        step=step,
         requested_bytes=size or failed,
         exact=size is not None,
         shape=shape,
         line=f"{shown}:{where.lineno}: {text}" if not shape else text,
         message=str(error).split("\n")[0],
     )
-
-
-def _phase(frames: traceback.StackSummary) -> str:
-    for frame in reversed(frames):
-        if not frame.filename.startswith(_STEP):
-            continue
-        if frame.name in _PHASE_OF_FUNCTION:
-            return _PHASE_OF_FUNCTION[frame.name]
-        if frame.name == "micro_batch":
-            return "backward" if ".backward()" in (frame.line or "") else "forward"
-    return "build"
-
-
-def _step(frames: traceback.StackSummary, error: BaseException, last_step: int) -> int:
-    """The optimizer step, read from the frame of ``Training.step``."""
-    at = error.__traceback__
-    while at is not None:
-        code = at.tb_frame.f_code
-        if code.co_filename == _LOOP and code.co_name == "step":
-            return int(at.tb_frame.f_locals["index"])
-        at = at.tb_next
-    return last_step
 
 
 def _generated_tensor(text: str) -> tuple[int | None, tuple[int, ...] | None]:

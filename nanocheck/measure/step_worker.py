@@ -40,9 +40,15 @@ class Observer:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self.peaks: dict[tuple[str, int], Peak] = {}
+        self.at = ("build", 0)  # phase and step that the run is in
         self.forwards: Counter[int] = Counter()  # micro-batches that ran, by step
 
+    def enter(self, phase: str, step: int) -> None:
+        """A phase begins."""
+        self.at = (phase, step)
+
     def __call__(self, phase: str, step: int) -> None:
+        """A phase ends."""
         stats = torch.cuda.memory_stats()
         torch.cuda.reset_peak_memory_stats()
         self.forwards[step] += phase == "forward"
@@ -91,11 +97,16 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         steps = int(payload.get("steps", own))
         every = bool(payload.get("every_micro_batch"))
         run_step(
-            config, "cuda", observe=observer, steps=steps, workdir=Path.cwd(), skip_repetitions=not every
+            config,
+            "cuda",
+            observe=observer,
+            enter=observer.enter,
+            steps=steps,
+            workdir=Path.cwd(),
+            skip_repetitions=not every,
         )
     except torch.OutOfMemoryError as error:
-        last = max((step for _, step in observer.peaks), default=0)
-        oom = describe(error, watch, last)
+        oom = describe(error, watch, *observer.at)
         observer(oom.phase, oom.step)
     emit("stage", "facts")
     stats = torch.cuda.memory_stats()

@@ -33,6 +33,7 @@ def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -
 
     Reads losses back, as the originals do: on a virtual GPU the result means nothing.
     """
+    training.enter("evaluation", index)
     training.network.eval()
     if training.watch is not None:
         training.watch.evaluating(training)
@@ -45,6 +46,7 @@ def evaluate(training: Training, index: int, eval_batches: int = EVAL_BATCHES) -
 
 def save_checkpoint(training: Training, path: Path, iter_num: int) -> None:
     """Write model, optimizer, ``iter_num`` and configuration; readers see the old file or the new one."""
+    training.enter("checkpoint", iter_num)
     checkpoint = {
         "model": weights_to_save(training.model, training.config),
         "optimizer": training.optimizer.state_dict(),

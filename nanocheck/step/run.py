@@ -29,7 +29,7 @@ from nanocheck.step.torch_facts import (
     refuse_on_virtual_gpu,
     sdpa_backend,
 )
-from nanocheck.step.training import Observe, Training, Watch
+from nanocheck.step.training import Observe, Training, Watch, ignore
 
 __all__ = ["RunOutcome", "cublas_workspace_bytes", "run_step", "sdpa_backend"]
 
@@ -55,6 +55,7 @@ def run_step(
     device: str,
     *,
     observe: Observe,
+    enter: Observe = ignore,
     steps: int = 3,
     micro_batches: int | None = None,
     tokens: Sequence[int] | None = None,
@@ -74,6 +75,8 @@ def run_step(
         observe: called as ``observe(phase, step)`` at the end of every phase (build, resume,
             evaluation, forward, backward, optimizer, sample, checkpoint), once per micro-batch for forward
             and backward, and more than once for build and resume; it must not allocate on the device.
+        enter: called as ``enter(phase, step)`` at the beginning of every phase: what runs out of memory then
+            ran out in it.
         steps: optimizer steps.
         micro_batches: micro-batches per step, by default ``config.accumulation``, by which the loss
             is divided in any case.
@@ -111,7 +114,7 @@ def run_step(
             checkpoint = workdir / "resume.pt"
             prepare_checkpoint(config, checkpoint)
         asked = micro_batches or config.accumulation
-        training = _build(config, device, observe, asked, tokens, checkpoint, scaler or {})
+        training = _build(config, device, observe, enter, asked, tokens, checkpoint, scaler or {})
         training.watch_losses(read_losses, watch)
         training.skip_repetitions = skip_repetitions and not read_losses and training.device_type == "cuda"
         if config.cycle in ("full", "whole") and training.evaluates_first:
@@ -141,19 +144,21 @@ def _build(
     config: StepConfig,
     device: str,
     observe: Observe,
+    enter: Observe,
     micro_batches: int,
     tokens: Sequence[int] | None,
     checkpoint: Path | None,
     scaler_options: Mapping[str, Any],
 ) -> Training:
     """Everything before the first iteration, in the order of the model's original."""
+    enter("build", 0)
     device_type = torch.device(device).type
     allow_tf32(config)
     recipe = recipe_of(config)
     batches = recipe.batches(config, device, tokens)
     load = None
     if config.cycle == "resume" and checkpoint is not None:
-        load = partial(read_checkpoint, config, checkpoint, device)
+        load = partial(_load, config, checkpoint, device, enter)
     if config.weights == "nf4-lora":
         base = _frozen_base(recipe, config, device)
         model, loaded = build_with_adapters(base, config, device, load)
@@ -167,6 +172,7 @@ def _build(
     observe("build", 0)
     resumed_weights = None
     if loaded is not None:
+        enter("resume", 0)
         optimizer.load_state_dict(loaded["optimizer"])
         resumed_weights = recipe.resumed_weights(loaded)
         if "batches" in loaded:  # one of zeros has none
@@ -184,9 +190,18 @@ def _build(
         batches=batches,
         device_type=device_type,
         observe=observe,
+        enter=enter,
         micro_batches=micro_batches,
         resumed_weights=resumed_weights,
     )
+
+
+def _load(config: StepConfig, checkpoint: Path, device: str, enter: Observe) -> dict[str, Any]:
+    """The checkpoint, in the middle of the build."""
+    enter("resume", 0)
+    loaded = read_checkpoint(config, checkpoint, device)
+    enter("build", 0)
+    return loaded
 
 
 def _frozen_base(recipe: Recipe, config: StepConfig, device: str) -> nn.Module:

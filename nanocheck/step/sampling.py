@@ -22,6 +22,7 @@ def sample(training: Training, index: int, new_tokens: int = NEW_TOKENS) -> torc
 
     nanoGPT's ``sample.py``: temperature 0.8, the 200 likeliest tokens.
     """
+    training.enter("sample", index)
     training.model.eval()
     model, idx = cast(GPT, training.model), training.x[:1]
     with training.autocast:

@@ -39,8 +39,12 @@ class Watch:
         """A checkpoint was written, after an evaluation with these means."""
 
 
-#: Called at the end of a phase with its name and the optimizer step, counted from 0.
+#: Called at the beginning or at the end of a phase with its name and the optimizer step, counted from 0.
 Observe = Callable[[str, int], None]
+
+
+def ignore(phase: str, step: int) -> None:
+    """Nobody asked."""
 
 
 @dataclass(eq=False)
@@ -63,6 +67,7 @@ class Training:
     device_type: str
     observe: Observe
     micro_batches: int
+    enter: Observe = ignore
     read_losses: bool = False
     watch: Watch | None = None
     skip_repetitions: bool = False
@@ -104,6 +109,7 @@ class Training:
             if repetition is not None:
                 done += repetition.skippable(done, self.micro_batches)
         self.most_run = max(self.most_run, ran)
+        self.enter("optimizer", index)
         if self.watch is not None:
             self.watch.before_update(self)
         self.update()
@@ -115,12 +121,14 @@ class Training:
 
     def micro_batch(self, index: int) -> None:
         """Forward, next batch, backward; ``loss`` is afterwards the micro-batch's part of the step's."""
+        self.enter("forward", index)
         with self.autocast:
             self.logits, self.loss = self.network(self.x, self.y)
             self.loss = self.loss / self.config.accumulation
         self.observe("forward", index)
         # nanoGPT fetches the next batch here, while the GPU is busy with the forward.
         self.x, self.y = self.batches.next()
+        self.enter("backward", index)
         self.scaler.scale(self.loss).backward()
         self.observe("backward", index)
 

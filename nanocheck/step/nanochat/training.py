@@ -22,11 +22,13 @@ class NanochatTraining(Training):
 
     def micro_batch(self, index: int) -> None:
         """Forward, backward, next batch; ``loss`` is afterwards the micro-batch's part of the step's."""
+        self.enter("forward", index)
         with self.autocast:
             self.loss = cast(Tensor, self.network(self.x, self.y))
         self.train_loss = self.loss.detach()
         self.loss = self.loss / self.config.accumulation
         self.observe("forward", index)
+        self.enter("backward", index)
         if self.scaler.is_enabled():
             self.scaler.scale(self.loss).backward()  # type: ignore[no-untyped-call]
         else:
