@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.virtual.build import cache_folder
@@ -52,7 +52,7 @@ def compiled() -> float:
 def overhead() -> tuple[float, float]:
     """Seconds with and without the observer."""
     with tempfile.TemporaryDirectory() as folder:
-        device = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+        device = Target(kind="virtual", gpu=find_gpu("rtx4070"))
         observed = child_environment(device, Path(folder), steps=0)
         alone = {**observed, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
         command = [*TRAIN, "--steps", "40"]

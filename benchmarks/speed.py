@@ -33,7 +33,7 @@ from typing import Any
 from tabulate import tabulate
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.measure.configurations import measure
@@ -133,7 +133,7 @@ def nothing(payload: Any, emit: Any) -> None:
 
 def measured(configs: list[StepConfig], workers: int) -> Timing:
     """Seconds for all records, and how the configurations ended."""
-    device = Device(kind="virtual", gpu=find_gpu(GPU))
+    device = Target(kind="virtual", gpu=find_gpu(GPU))
     started, before = time.monotonic(), children_cpu_seconds()
     records = list(measure(configs, device, workers=workers))
     seconds, cpu = time.monotonic() - started, children_cpu_seconds() - before

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from made_up import ENVIRONMENT, peaks
+from made_up import peaks, result
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import OutOfMemory, Record
+from nanocheck.core.result import OutOfMemory, RunResult
 from nanocheck.core.units import MIB
 
 #: MiB that a configuration reserves.
 Need = Callable[[StepConfig], float]
 
 
-def card(**fields: Any) -> Device:
-    return Device(kind="virtual", gpu=find_gpu("rtx4070"), **fields)
+def card(**fields: Any) -> Target:
+    return Target(kind="virtual", gpu=find_gpu("rtx4070"), **fields)
 
 
 def line(config: StepConfig) -> float:
@@ -34,14 +34,14 @@ def line(config: StepConfig) -> float:
 class Pending:
     def __init__(self, config: StepConfig) -> None:
         self.config = config
-        self.record: Record | None = None
+        self.found: RunResult | None = None
 
 
 class Fake:
     """A ``Measuring``; ``interrupt_after`` runs it raises what Ctrl-C raises."""
 
-    def __init__(self, device: Device, need: Need = line, interrupt_after: int | None = None) -> None:
-        self.device, self.need, self.left = device, need, interrupt_after
+    def __init__(self, target: Target, need: Need = line, interrupt_after: int | None = None) -> None:
+        self.target, self.need, self.left = target, need, interrupt_after
         self.ran: list[StepConfig] = []
         self.at_once = 0
         self._pending: dict[str, Pending] = {}
@@ -51,7 +51,7 @@ class Fake:
 
     def wait(self) -> None:
         """The first that waits ends, as in a pool of one worker."""
-        waiting = [each for each in self._pending.values() if each.record is None]
+        waiting = [each for each in self._pending.values() if each.found is None]
         assert waiting, "waiting for nothing"
         self.at_once = max(self.at_once, len(waiting))
         if self.left is not None:
@@ -59,27 +59,25 @@ class Fake:
                 raise KeyboardInterrupt
             self.left -= 1
         self.ran.append(waiting[0].config)
-        waiting[0].record = self._record(waiting[0].config)
+        waiting[0].found = self._result(waiting[0].config)
 
-    def _record(self, config: StepConfig) -> Record:
-        device = self.device.to_dict()
-        available = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+    def _result(self, config: StepConfig) -> RunResult:
+        available = self.target.available_bytes
         need = round(self.need(config) * MIB)
-        common: dict[str, Any] = {
-            "config": config,
-            "provenance": "virtual",
-            "device": device,
-            "environment": ENVIRONMENT,
-        }
         if need <= available:
-            return Record(outcome="completed", peaks=peaks(need * 9 // 10, need), **common)
+            return result(config, device=self.target.device, peaks=peaks(need * 9 // 10, need))
         died = OutOfMemory(
             phase="backward",
             step=0,
             requested_bytes=need - available // 2,
             exact=True,
-            shape=None,
             line="loss.backward()",
             message="out of memory",
         )
-        return Record(outcome="oom", oom=died, peaks=peaks(available // 2, available // 2, steps=1), **common)
+        return result(
+            config,
+            device=self.target.device,
+            outcome="oom",
+            oom=died,
+            peaks=peaks(available // 2, available // 2, steps=1),
+        )

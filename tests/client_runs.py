@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.virtual import card_environment, prepare
 
@@ -22,7 +22,7 @@ def run_client(
     environment = {
         **os.environ,
         **prepare().launch_environment(),
-        **card_environment(Device(kind="virtual", gpu=find_gpu(gpu))),
+        **card_environment(Target(kind="virtual", gpu=find_gpu(gpu))),
         "HF_HUB_OFFLINE": "1",
     }
     return subprocess.run(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.process.jobs import Job, JobResult
 from nanocheck.process.pool import Pool
@@ -58,7 +58,7 @@ def on_virtual(virtual_pool: Pool) -> OnVirtual:
     def run(
         task: str, payload: Any = None, *, gpu: str = "rtx4070", expandable: bool = False, **device: Any
     ) -> JobResult:
-        environment = card_environment(Device(kind="virtual", gpu=find_gpu(gpu), **device))
+        environment = card_environment(Target(kind="virtual", gpu=find_gpu(gpu), **device))
         if expandable:
             environment["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
             environment["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"

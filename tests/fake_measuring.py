@@ -10,20 +10,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from made_up import oom_record, peaks, record
+import msgspec
+from made_up import environment, oom_result, peaks, result
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 
 
 class Pending:
-    def __init__(self, device: Device, config: StepConfig) -> None:
-        self.device, self.config = device, config
+    def __init__(self, target: Target, config: StepConfig) -> None:
+        self.target, self.config = target, config
 
-    def result(self) -> Record:
+    def result(self) -> RunResult:
         _write("waited", self.config.id)
         script = Path("script.json")
         changes: dict[str, Any] = (
@@ -33,28 +34,29 @@ class Pending:
             raise KeyboardInterrupt
         if changes.pop("machine", False):
             raise MachineError("expected a C compiler, found none", hint="install gcc")
-        device = self.device.to_dict()
+        device = self.target.device
         if self.config.batch >= 16:
-            return oom_record(self.config, device=device)
+            return oom_result(self.config, device=device)
+        changes |= {"environment": environment(**changes.pop("environment", {}))}
         size = changes.pop("mib", 800 * self.config.batch) * MIB
         shown = list(peaks(size, size))
         if changes.pop("leak", False):
-            shown[-1] = type(shown[-1])(
-                **{**vars(shown[-1]), "requested_bytes": shown[-1].requested_bytes + 512}
+            shown[-1] = msgspec.structs.replace(
+                shown[-1], requested_bytes=(shown[-1].requested_bytes or 0) + 512
             )
-        return record(self.config, **{"device": device, "peaks": tuple(shown), **changes})
+        return result(self.config, **{"device": device, "peaks": tuple(shown), **changes})
 
 
 class Fake:
-    def __init__(self, device: Device) -> None:
-        self.device = device
+    def __init__(self, target: Target) -> None:
+        self.target = target
         self.seen: set[str] = set()
 
     def submit(self, config: StepConfig) -> Pending:
         if config.id not in self.seen:
             self.seen.add(config.id)
             _write("submitted", config.id)
-        return Pending(self.device, config)
+        return Pending(self.target, config)
 
     def close(self) -> None:
         _write("closed", "closed")

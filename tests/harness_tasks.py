@@ -13,7 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nanocheck.core.errors import MachineError, RequestError
+from nanocheck.core.result import Environment, Outcome, ProcessMemory, Provenance, RunResult
+from nanocheck.measure.task import Task
 
 Emit = Callable[[str, Any], None]
 
@@ -239,46 +243,40 @@ def big(payload: Any, emit: Emit) -> Any:
     return "r" * payload
 
 
-def record(payload: Any, emit: Emit) -> Any:
+def result(payload: Any, emit: Emit) -> Any:
     """Stands for ``nanocheck.measure.step_worker:run``; the seed says how to misbehave."""
-    config = payload["config"]
-    if config["seed"] == 1:
+    task = msgspec.convert(payload, Task)
+    seed, batch = task.config.seed, task.config.batch
+    seen = {"provenance": "virtual", "environment": {"torch": "1.2.3"}}
+    if seed == 1:
         peak = {"phase": "build", "step": 0, "allocated_bytes": 1, "reserved_bytes": 2, "requested_bytes": 1}
-        emit("partial", {"peaks": [peak]})
-        emit("partial", {"peaks": [peak, {**peak, "phase": "forward", "allocated_bytes": 7}]})
+        emit("partial", {**seen, "peaks": [peak]})
+        emit("partial", {**seen, "peaks": [peak, {**peak, "phase": "forward", "allocated_bytes": 7}]})
         print("last words")
         os.abort()
-    if config["seed"] == 2:
+    if seed == 2:
         raise MachineError("no such GPU here", hint="buy one")
-    if config["seed"] == 3:
+    if seed == 3:
         hang(None, emit)
-    if config["seed"] == 4:
+    if seed == 4:
         return {"schema": 999}
-    if config["seed"] == 5:
-        emit("partial", {"peaks": [{"phase": "build"}]})
+    if seed == 5:
+        emit("partial", {**seen, "peaks": [{"phase": "build"}]})
         raise ValueError("odd")
     with Path(os.environ["COUNT_FILE"]).open("a") as file:
-        file.write(f"{config['batch']}\n")
+        file.write(f"{batch}\n")
     alloc = [os.environ.get(name, "") for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")]
-    return {
-        "schema": 1,
-        "config": config,
-        "provenance": "virtual",
-        "device": payload["device"],
-        "environment": {"hash_seed": os.environ.get("PYTHONHASHSEED")},
-        "outcome": "oom" if config["batch"] > 100 else "completed",
-        "peaks": [],
-        "retries": 0,
-        "ooms": 0,
-        "micro_batches": 1,
-        "oom": None,
-        "sdpa_backend": "flash",
-        "cublas_workspace_bytes": None,
-        "allocator_conf": ",".join(alloc),
-        "seconds": {"step": 1.0},
-        "notes": [],
-        "detail": "",
-    }
+    found = RunResult(
+        config=task.config,
+        provenance=Provenance.VIRTUAL,
+        device=task.device,
+        environment=Environment(python=os.environ.get("PYTHONHASHSEED")),
+        outcome=Outcome.OOM if batch > 100 else Outcome.COMPLETED,
+        processes=(ProcessMemory(allocator_settings=",".join(alloc)),),
+        micro_batches=1,
+        seconds={"step": 1.0},
+    )
+    return msgspec.to_builtins(found)
 
 
 def interrupt(payload: Any, emit: Emit) -> Any:

@@ -1,30 +1,37 @@
-"""Records that no run produced, for the tests of everything that only reads records."""
+"""Results that no run produced, for the tests of everything that only reads results."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nanocheck.core.config import StepConfig
-from nanocheck.core.result import OutOfMemory, Peak, Record
+from nanocheck.core.device import Device, Target
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import (
+    Environment,
+    Outcome,
+    OutOfMemory,
+    Peak,
+    ProcessMemory,
+    Provenance,
+    RunResult,
+)
 from nanocheck.core.units import MIB
 
-DEVICE = {
-    "gpu": "rtx4070",
-    "name": "NVIDIA GeForce RTX 4070",
-    "platform": "linux",
-    "capability": [8, 9],
-    "capacity_bytes": 11_874 * MIB,
-    "context_bytes": 430 * MIB,
-    "reserve_bytes": 0,
-    "capped_from": None,
-}
-ENVIRONMENT = {
-    "torch": "2.14.1+cu130",
-    "cuda": "13.0",
-    "python": "3.12.3",
-    "os": "Linux",
-    "nanocheck": "0.1.0",
-}
+TARGET = Target(kind="virtual", gpu=find_gpu("rtx4070"))
+DEVICE = TARGET.device
+ENVIRONMENT = Environment(torch="2.14.1+cu130", cuda="13.0", python="3.12.3", os="Linux", nanocheck="0.1.0")
+
+
+def device(**changes: Any) -> Device:
+    """The card of all made-up results, with other fields."""
+    return msgspec.structs.replace(DEVICE, **changes)
+
+
+def environment(**changes: Any) -> Environment:
+    return msgspec.structs.replace(ENVIRONMENT, **changes)
 
 
 def peaks(allocated: int = 8000 * MIB, reserved: int = 9000 * MIB, steps: int = 3) -> tuple[Peak, ...]:
@@ -42,24 +49,42 @@ def peaks(allocated: int = 8000 * MIB, reserved: int = 9000 * MIB, steps: int = 
     )
 
 
-def record(config: StepConfig | None = None, **changes: Any) -> Record:
-    """A safe completed run, unless told otherwise."""
+def result(config: StepConfig | None = None, **changes: Any) -> RunResult:
+    """A safe completed run, unless told otherwise.
+
+    Args:
+        changes: fields of the result, or of its one process.
+    """
+    of_process = {"peaks": peaks(), "attention": "flash"} | {
+        name: changes.pop(name) for name in ProcessMemory.__struct_fields__ if name in changes
+    }
+    shown = of_process["peaks"]
     values: dict[str, Any] = {
         "config": config or StepConfig(),
-        "provenance": "virtual",
+        "provenance": Provenance.VIRTUAL,
         "device": DEVICE,
         "environment": ENVIRONMENT,
-        "outcome": "completed",
-        "peaks": peaks(),
+        "outcome": Outcome.COMPLETED,
         "micro_batches": 1,
-        "sdpa_backend": "flash",
         "seconds": {"steps": 0.5},
+        "processes": (
+            ProcessMemory(
+                **{
+                    "allocated_bytes": max((each.allocated_bytes for each in shown), default=0),
+                    "reserved_bytes": max((each.reserved_bytes for each in shown), default=0),
+                    **of_process,
+                }
+            ),
+        ),
     }
-    return Record(**{**values, **changes})
+    values |= changes
+    values["outcome"] = Outcome(values["outcome"])
+    values["provenance"] = Provenance(values["provenance"])
+    return RunResult(**values)
 
 
-def oom_record(config: StepConfig | None = None, **changes: Any) -> Record:
-    """A run that died in the first backward, at note A's buffer."""
+def oom_result(config: StepConfig | None = None, **changes: Any) -> RunResult:
+    """A run that ran out of memory in the first backward, at the nanoGPT note's buffer."""
     oom = OutOfMemory(
         phase="backward",
         step=0,
@@ -69,6 +94,6 @@ def oom_record(config: StepConfig | None = None, **changes: Any) -> Record:
         line="buf1 = empty_strided_cuda((16, 1024, 50304), (51511296, 50304, 1), torch.bfloat16)",
         message="CUDA out of memory. Tried to allocate 1.54 GiB.",
     )
-    return record(
+    return result(
         config, **{"outcome": "oom", "oom": oom, "ooms": 1, "retries": 1, "peaks": peaks(steps=1), **changes}
     )

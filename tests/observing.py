@@ -9,12 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from nanocheck.attribution.command_result import answer
+from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.event_reader import Observation, read
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Ending, How, RunResult
+from nanocheck.core.verdict import JudgedRun
 from nanocheck.measure.command_environment import child_environment
 
 
@@ -23,27 +24,30 @@ class Seen:
     """A script that ran to its end under observation."""
 
     folder: Path
-    device: Device
-    ended: Ended
+    target: Target
+    ending: Ending
+    seconds: float
     stdout: str
     stderr: str
 
     def processes(self) -> list[Observation]:
         return read(self.folder)
 
-    def answer(self) -> dict[str, Any]:
-        return answer(self.folder, command=["script"], device=self.device, ended=self.ended)
+    def result(self) -> RunResult:
+        return command_result(
+            self.folder,
+            command=["script"],
+            device=self.target.device,
+            ending=self.ending,
+            seconds=self.seconds,
+        )
+
+    def judged(self) -> JudgedRun:
+        return JudgedRun.of(self.result())
 
     def printed(self) -> dict[str, str]:
         """What the script printed as ``name value``."""
         return dict(line.split(" ", 1) for line in self.stdout.splitlines() if line.count(" ") == 1)
-
-
-@dataclass
-class Ended:
-    how: str
-    exit_code: int
-    seconds: float
 
 
 def observe(
@@ -63,19 +67,17 @@ def observe(
         script = path
     journals = folder / "journals"
     journals.mkdir()
-    device = Device(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
+    target = Target(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
     began = time.monotonic()
     ran = subprocess.run(
         [*(launcher or (sys.executable,)), str(script), *arguments],
-        env={**child_environment(device, journals, steps=steps), **(environment or {})},
+        env={**child_environment(target, journals, steps=steps), **(environment or {})},
         cwd=folder,
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
-    how = "finished" if ran.returncode == 0 else "failed" if ran.returncode > 0 else "killed"
-    ended = Ended(
-        how, ran.returncode if ran.returncode >= 0 else 128 - ran.returncode, time.monotonic() - began
-    )
-    return Seen(journals, device, ended, ran.stdout, ran.stderr)
+    how = How.FINISHED if ran.returncode == 0 else How.FAILED if ran.returncode > 0 else How.KILLED
+    ending = Ending(how=how, exit_code=ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)
+    return Seen(journals, target, ending, time.monotonic() - began, ran.stdout, ran.stderr)

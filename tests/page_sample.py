@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from nanocheck.core.device import Device
+import msgspec
+
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import MIB
+from nanocheck.core.verdict import JudgedRun
 
 GROUPS = (
     "parameters",
@@ -127,7 +130,8 @@ class _Run:
 def answer(*, batch: int = 12, steps: int = 3, gpu: str = "rtx4070", dies: bool = False) -> dict[str, Any]:
     """A finished run of ``steps`` steps, or one that dies in the second backward."""
     run = _Run(batch / 16)
-    device = Device(kind="virtual", gpu=find_gpu(gpu)).to_dict()
+    target = Target(kind="virtual", gpu=find_gpu(gpu)).device
+    device: dict[str, Any] = msgspec.to_builtins(target)
     run.build()
     for step in range(steps):
         run.forward(step)
@@ -145,27 +149,26 @@ def answer(*, batch: int = 12, steps: int = 3, gpu: str = "rtx4070", dies: bool 
         "reserved_bytes": run.reserved,
         "process_bytes": run.reserved + device["context_bytes"],
     }
-    limit = device["capacity_bytes"] - device["context_bytes"] - device["reserve_bytes"]
+    limit = target.available_bytes
     process: dict[str, Any] = {
         "pid": 4711,
         "command": ["python", "train.py"],
         "steps": steps if not dies else 1,
         "retries": 1 if dies else 0,
         "ooms": 1 if dies else 0,
-        "peak": peak,
+        **peak,
         "at": {
             "phase": "backward",
             "step": 0 if dies else steps - 1,
             "where": "train.py:316",
             "line": "scaler.scale(loss).backward()",
         },
-        "phases": _phases(run),
+        "peaks": _phases(run),
         "groups": groups,
         "largest": _largest(groups),
         "fragmentation": {
             "reserved_bytes": run.reserved,
             "allocated_bytes": peak["allocated_bytes"] - 31 * MIB,
-            "inactive_bytes": run.reserved - peak["allocated_bytes"],
         },
         "oom": None,
         "timeline": {"groups": list(GROUPS), "points": run.points, "bands": run.bands},
@@ -173,53 +176,64 @@ def answer(*, batch: int = 12, steps: int = 3, gpu: str = "rtx4070", dies: bool 
     headroom = limit - run.reserved
     kind = "safe" if headroom >= 512 * MIB else "tight"
     sentence = (
-        f"{kind}: {headroom / MIB:,.2f} MiB of headroom: "
+        f"{headroom / MIB:,.2f} MiB of headroom: "
         f"{run.reserved / MIB:,.2f} MiB reserved of {limit / MIB:,.2f} available"
     )
     if dies:
         process["oom"] = _oom(run, limit)
         kind = "oom"
         sentence = (
-            f"oom: backward of step 1 asked for {process['oom']['requested_bytes'] / MIB:,.2f} MiB "
+            f"backward of step 1 asked for {process['oom']['requested_bytes'] / MIB:,.2f} MiB "
             "for (16384, 50304) at `scaler.scale(loss).backward()`"
         )
-    return {
-        "schema": 1,
-        "nanocheck": "0.1.0",
+    result = {
+        "schema": 2,
         "command": ["python", "train.py", "config/train_gpt2.py", f"--batch_size={batch}", "--compile=False"],
         "provenance": "virtual",
         "device": device,
-        "environment": {"torch": "2.14.1+cu130", "cuda": "13.0", "python": "3.13.5", "platform": "linux"},
-        "verdict": {"kind": kind, "sentence": sentence, "headroom_bytes": None if dies else headroom},
-        "ended": "failed" if dies else "answered",
-        "exit_code": 1 if dies else 0,
-        "seconds": 11.4,
+        "environment": {"torch": "2.14.1+cu130", "cuda": "13.0", "python": "3.13.5", "os": "Linux"},
+        "outcome": "oom" if dies else "completed",
+        "ending": {"how": "failed" if dies else "answered", "exit_code": 1 if dies else 0},
+        "seconds": {"command": 11.4},
         "notes": [
             "the script read 3 values from the GPU that a virtual card does not compute (train.py:327)"
         ],
         "processes": [process],
     }
+    verdict = {
+        "kind": kind,
+        "sentence": sentence,
+        "headroom_bytes": None if dies else headroom,
+        "process_bytes": process["process_bytes"],
+    }
+    return {"result": result, "margin_bytes": 512 * MIB, "verdict": verdict}
+
+
+def typed(answer: dict[str, Any]) -> JudgedRun:
+    """The run that an answer stands for."""
+    return msgspec.convert(answer, JudgedRun)
 
 
 def several() -> dict[str, Any]:
     """Two processes: the training, and a small one that evaluates."""
     both = answer()
-    small = copy.deepcopy(answer(batch=1, steps=1)["processes"][0])
+    small = copy.deepcopy(answer(batch=1, steps=1)["result"]["processes"][0])
     small["pid"], small["command"] = (
         4790,
         ["python", "-c", "from multiprocessing.spawn import spawn_main; ..."],
     )
-    both["processes"].append(small)
+    both["result"]["processes"].append(small)
     return both
 
 
 def nothing() -> dict[str, Any]:
     """No process used the GPU."""
     bare = answer()
-    bare["processes"] = []
+    bare["result"] |= {"processes": [], "outcome": "no-gpu"}
     bare["verdict"] = {
         "kind": "no-gpu",
-        "sentence": "no-gpu: no process used the GPU",
+        "sentence": "no process used the GPU",
+        "process_bytes": 0,
         "headroom_bytes": None,
     }
     return bare
@@ -255,7 +269,7 @@ def _largest(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _phases(run: _Run) -> list[dict[str, Any]]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for phase in ("build", "forward", "backward", "optimizer"):
         spans = [(band["first"], band["last"]) for band in run.bands if band["phase"] == phase]
         inside = [point for point in run.points if any(first <= point[0] <= last for first, last in spans)]
@@ -263,6 +277,7 @@ def _phases(run: _Run) -> list[dict[str, Any]]:
             rows.append(
                 {
                     "phase": phase,
+                    "step": 0,
                     "allocated_bytes": max(sum(point[2:]) for point in inside),
                     "reserved_bytes": max(point[1] for point in inside),
                 }

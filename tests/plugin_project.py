@@ -23,8 +23,8 @@ FOREIGN = ("CI", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTEST_XDIST_WORKER",
 CONFTEST = """
 from fake_measuring import Fake
 
-def pytest_nanocheck_measuring(device, settings, workers):
-    return Fake(device)
+def pytest_nanocheck_measuring(target, settings, workers):
+    return Fake(target)
 """
 
 

@@ -94,9 +94,9 @@ def test_a_method_is_named_by_the_words_that_made_it(words: list[str]) -> None:
 def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fields: Any) -> None:
     fields["compile"] = fields.pop("mode")
     config = StepConfig(n_head=heads, n_embd=heads * 48, **fields)
-    settings = script_settings.lines(config)
+    settings = script_settings.settings(config)
     values = {}
-    for line in settings["lines"]:
+    for line in settings.lines:
         (statement,) = ast.parse(line).body
         assert isinstance(statement, ast.Assign)
         assert isinstance(statement.targets[0], ast.Name)
@@ -113,24 +113,24 @@ def test_lines_for_nanogpt_are_python_and_say_the_configuration(heads: int, **fi
         "compile": config.compile == "default",
     }
     expandable = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
-    assert settings["environment"] == (expandable if config.allocator == "expandable" else {})
-    assert settings["changes"] == []
+    assert settings.environment == (expandable if config.allocator == "expandable" else {})
+    assert settings.changes == ()
 
 
 def test_flags_for_nanochat() -> None:
     config = StepConfig.from_dict({"model": "nanochat-2026", "n_layer": 20, "batch": 8, "accumulation": 32})
-    assert script_settings.lines(config)["lines"] == [
-        "--depth=20 --max-seq-len=2048 --device-batch-size=8 --total-batch-size=524288 --window-pattern=SSSL"
-    ]
-    assert script_settings.lines(config)["environment"] == {"NANOCHAT_DTYPE": "bfloat16"}
+    assert script_settings.settings(config).lines == (
+        "--depth=20 --max-seq-len=2048 --device-batch-size=8 --total-batch-size=524288 --window-pattern=SSSL",
+    )
+    assert script_settings.settings(config).environment == {"NANOCHAT_DTYPE": "bfloat16"}
     old = StepConfig.from_dict({"model": "nanochat-2025", "n_layer": 20, "batch": 8, "accumulation": 32})
-    assert script_settings.lines(old)["lines"] == [
-        "--depth=20 --max_seq_len=2048 --device_batch_size=8 --total_batch_size=524288"
-    ]
+    assert script_settings.settings(old).lines == (
+        "--depth=20 --max_seq_len=2048 --device_batch_size=8 --total_batch_size=524288",
+    )
 
 
 def test_what_must_be_edited_is_said_with_its_cost() -> None:
     config = StepConfig(checkpointing="block", optimizer="adamw-8bit", allocator="expandable")
-    changes = script_settings.lines(config)["changes"]
+    changes = script_settings.settings(config).changes
     assert len(changes) == 2
     assert any("activation checkpointing" in each and "once more" in each for each in changes)

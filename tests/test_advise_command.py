@@ -48,7 +48,7 @@ def advice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_answer_is_printed_and_written(advice: dict[str, Any]) -> None:
-    first = advice["answers"][0]
+    first = advice["recommendations"][0]
     assert first["run"]["provenance"] == "virtual"
     assert first["predicted"]["provenance"] == "computed"
     assert first["batch"] * first["accumulation"] * 256 == 16_384
@@ -58,16 +58,16 @@ def test_the_answer_is_printed_and_written(advice: dict[str, Any]) -> None:
 
 
 def test_a_script_with_the_lines_has_the_promised_peak(advice: dict[str, Any], tmp_path: Path) -> None:
-    first = advice["answers"][0]
+    first = advice["recommendations"][0]
     settings = tmp_path / "settings.py"
-    settings.write_text("\n".join(first["paste"]["lines"]) + "\n")
-    for line in first["paste"]["lines"]:
+    settings.write_text("\n".join(first["settings"]["lines"]) + "\n")
+    for line in first["settings"]["lines"]:
         ast.parse(line)
     out = tmp_path / "run.json"
     nanocheck("run", *FULL, "--json", str(out), "--", sys.executable, str(CLIENT), str(settings))
     ran = json.loads(out.read_text())
     assert ran["verdict"]["kind"] == "safe"
-    peak = ran["processes"][0]["peak"]
+    peak = ran["result"]["processes"][0]
     assert peak["allocated_bytes"] == pytest.approx(first["run"]["allocated_bytes"], rel=0.005)
     assert peak["reserved_bytes"] == pytest.approx(first["run"]["reserved_bytes"], rel=0.03)
 

@@ -13,7 +13,8 @@ from advise_fakes import Fake, Need, card, line
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
-from nanocheck.report import advice_data, advice_page, frontier_picture
+from nanocheck.report import advice_page, frontier_picture, frontier_text
+from nanocheck.report.advice_data import AdviceFile, FrontierFile
 from nanocheck.search import advice, advisor, frontier
 
 GPT2 = StepConfig(n_embd=576, batch=1, accumulation=8)
@@ -24,12 +25,10 @@ CHATS = tuple(
 METHODS = ("eager", "compile", "eager+checkpoint-selective", "eager+update-in-backward")
 
 
-def chart(
-    need: Need = line, interrupt_after: int | None = None, **fields: Any
-) -> tuple[dict[str, Any], Fake]:
-    asked = frontier.Chart(**{"device": card(), "models": (GPT2,), "methods": METHODS, **fields})
-    fake = Fake(asked.device, need, interrupt_after)
-    return frontier.to_dict(frontier.search(asked, fake)), fake
+def chart(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[FrontierFile, Fake]:
+    asked = frontier.Chart(**{"target": card(), "models": (GPT2,), "methods": METHODS, **fields})
+    fake = Fake(asked.target, need, interrupt_after)
+    return FrontierFile.of(frontier.search(asked, fake)), fake
 
 
 def deep(config: StepConfig) -> float:
@@ -38,14 +37,14 @@ def deep(config: StepConfig) -> float:
 
 def test_each_cell_ends_between_a_run_that_fits_and_one_that_does_not() -> None:
     found, fake = chart()
-    assert found["complete"]
-    assert len(found["cells"]) == len(METHODS)
-    for cell in found["cells"]:
-        assert cell["refused"]["batch"] == cell["largest"] + 1
-        assert cell["fits"]["verdict"] == "safe"
-        assert cell["refused"]["verdict"] != "safe"
-        assert max(run["batch"] for run in cell["runs"]) > cell["refused"]["batch"]
-    assert found["runs"] == len(fake.ran)
+    assert found.complete
+    assert len(found.cells) == len(METHODS)
+    for cell in found.cells:
+        assert cell.refused.batch == cell.largest + 1
+        assert cell.fits.verdict.kind == "safe"
+        assert cell.refused.verdict.kind != "safe"
+        assert max(run.batch for run in cell.runs) > cell.refused.batch
+    assert found.runs == len(fake.ran)
 
 
 def test_updates_in_the_backward_have_nothing_to_accumulate() -> None:
@@ -56,14 +55,14 @@ def test_updates_in_the_backward_have_nothing_to_accumulate() -> None:
 
 def test_an_exception_is_told_in_words() -> None:
     found, _ = chart(lambda config: 1000 if config.batch < 9 or config.batch == 18 else 20_000)
-    cell = found["cells"][0]
-    assert (cell["largest"], cell["exceptions"]) == (8, [18])
-    assert "eager: not monotone: 18 fits, although a smaller batch does not" in frontier.text(found)
+    cell = found.cells[0]
+    assert (cell.largest, cell.exceptions) == (8, (18,))
+    assert "eager: not monotone: 18 fits, although a smaller batch does not" in frontier_text.text(found)
 
 
 def test_rows_of_depths_and_what_even_one_sequence_needs() -> None:
     found, _ = chart(deep, models=CHATS, methods=("eager", "compile"))
-    words = frontier.text(found, 400)
+    words = frontier_text.text(found, 400)
     assert re.search(r"^ +d12 +[\d,]+ M +\d+ \([\d,.]+\) +\d+ \([\d,.]+\)$", words, re.MULTILINE)
     assert re.search(r"^ +d20 +[\d,]+ M +- +-$", words, re.MULTILINE)
     assert "d20, eager, batch 1: oom: backward of step 0 asked for" in words
@@ -71,9 +70,9 @@ def test_rows_of_depths_and_what_even_one_sequence_needs() -> None:
 
 def test_a_method_that_does_not_go_with_a_model_is_said_and_not_run() -> None:
     found, fake = chart(methods=("eager", "eager+muon"))
-    assert "muon is nanochat's" in found["cells"][1]["refusal"]
-    assert not found["cells"][1]["runs"]
-    assert "cannot" in frontier.text(found)
+    assert "muon is nanochat's" in found.cells[1].refusal
+    assert not found.cells[1].runs
+    assert "cannot" in frontier_text.text(found)
     assert {each.optimizer for each in fake.ran} == {"adamw-fused"}
     with pytest.raises(RequestError, match="expected words joined by"):
         chart(methods=("eager+magic",))
@@ -82,10 +81,10 @@ def test_a_method_that_does_not_go_with_a_model_is_said_and_not_run() -> None:
 def test_ctrl_c_keeps_the_cells_that_are_known() -> None:
     found, fake = chart(interrupt_after=9)
     assert len(fake.ran) == 9
-    assert not found["complete"]
-    known = [cell["known"] for cell in found["cells"]]
+    assert not found.complete
+    known = [cell.known for cell in found.cells]
     assert not all(known)
-    assert "interrupted" in frontier.text(found)
+    assert "interrupted" in frontier_text.text(found)
     assert advice_page.render(found)
 
 
@@ -126,24 +125,24 @@ def test_the_picture_shows_every_run_and_the_limit() -> None:
     html = advice_page.render(found)
     shown = outline(html)
     assert html.count("<title>batch ") == len(fake.ran)
-    for cell in found["cells"]:
-        for run in cell["runs"]:
-            if run["verdict"] == "safe":
-                assert f"{run['reserved_bytes'] / 2**30:.2f}" in shown.words
+    for cell in found.cells:
+        for run in cell.runs:
+            if run.verdict.kind == "safe":
+                assert f"{run.reserved_bytes / 2**30:.2f}" in shown.words
     assert (
         html.count('class="oom"')
-        == sum(run["verdict"] == "oom" for cell in found["cells"] for run in cell["runs"]) + 1
+        == sum(run.verdict.kind == "oom" for cell in found.cells for run in cell.runs) + 1
     )  # the key
     assert "VIRTUAL" in shown.words
 
 
 def test_the_limit_lies_between_the_cells() -> None:
     found, _ = chart(methods=("eager", "compile"))
-    drawn = frontier_picture.draw(found["cells"], found["columns"], 10**10)
+    drawn = frontier_picture.draw(found.cells, found.columns, 10**10)
     path = re.search(r'<path d="([^"]+)"', str(drawn))
     assert path is not None
-    batches = sorted({run["batch"] for cell in found["cells"] for run in cell["runs"]})
-    rows = [batches.index(cell["refused"]["batch"]) for cell in found["cells"]]
+    batches = sorted({run.batch for cell in found.cells for run in cell.runs})
+    rows = [batches.index(cell.refused.batch) for cell in found.cells]
     levels = [float(each) for each in re.findall(r" ([\d.]+)", path[1])]
     first = re.search(r'<rect x="[^"]+" y="([\d.]+)"', str(drawn))
     assert first is not None
@@ -154,10 +153,10 @@ def test_the_limit_lies_between_the_cells() -> None:
 def test_the_advice_is_a_page_too() -> None:
     base = StepConfig(n_embd=576, batch=1)
     for need in (line, lambda config: 30_000):
-        asked = advice.Question(device=card(), base=base, tokens_per_step=524_288)
-        found = advice_data.advice(advisor.advise(asked, Fake(asked.device, need)))
+        asked = advice.Question(target=card(), base=base, tokens_per_step=524_288)
+        found = AdviceFile.of(advisor.advise(asked, Fake(asked.target, need)))
         shown = " ".join(outline(advice_page.render(found)).words)
-        if found["answers"]:
+        if found.recommendations:
             assert "batch_size = 16\ngradient_accumulation_steps = 32" in shown
             assert "there is no model of time yet" in shown
         else:

@@ -9,11 +9,14 @@ import pytest
 from advise_fakes import Fake, Need, card, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_up import result
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
-from nanocheck.report import advice_data, advice_text
+from nanocheck.report import advice_text
+from nanocheck.report.advice_data import AdviceFile
 from nanocheck.search import advice, advisor, training_variants
 from nanocheck.search.advice import smallest as nearest_to_fitting
 
@@ -21,20 +24,20 @@ BASE = StepConfig(n_embd=576, batch=1)
 
 
 def question(**fields: Any) -> advice.Question:
-    return advice.Question(**{"device": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
+    return advice.Question(**{"target": card(), "base": BASE, "tokens_per_step": 524_288, **fields})
 
 
 def ask(need: Need = line, interrupt_after: int | None = None, **fields: Any) -> tuple[advice.Advice, Fake]:
     asked = question(**fields)
-    fake = Fake(asked.device, need, interrupt_after)
+    fake = Fake(asked.target, need, interrupt_after)
     return advisor.advise(asked, fake), fake
 
 
-def test_note_a_is_answered_with_two_compiled_runs() -> None:
+def test_the_nanogpt_note_is_answered_with_two_compiled_runs() -> None:
     advice, fake = ask()
     found = [
         (training_variants.name(each.config), each.split.batch, each.split.accumulation)
-        for each in advice.answers
+        for each in advice.recommendations
     ]
     assert found == [("bf16 compile", 16, 32), ("bf16 eager", 8, 64), ("fp16 eager", 8, 64)]
     assert [each.batch for each in fake.ran if each.compile != "off"] == [16, 32]
@@ -45,7 +48,7 @@ def test_note_a_is_answered_with_two_compiled_runs() -> None:
 def test_every_answer_was_run_as_a_whole_and_is_safe() -> None:
     for need in (line, lambda config: line(config) * 3, lambda config: line(config) / 3):
         advice, fake = ask(need)
-        for each in advice.answers:
+        for each in advice.recommendations:
             assert each.config in fake.ran
             assert each.config.cycle == "full"
             assert each.trial.verdict.kind == "safe"
@@ -53,11 +56,11 @@ def test_every_answer_was_run_as_a_whole_and_is_safe() -> None:
 
 
 def test_with_a_desktop_the_batch_is_halved_and_the_tokens_are_kept() -> None:
-    advice, fake = ask(device=card(reserve_bytes=2450 * MIB))
-    first = advice.answers[0]
+    advice, fake = ask(target=card(reserve_bytes=2450 * MIB))
+    first = advice.recommendations[0]
     assert (first.split.batch, first.split.accumulation) == (8, 64)
     assert first.beyond is not None
-    assert first.beyond.record.config.batch == 16
+    assert first.beyond.config.batch == 16
     assert first.beyond.verdict.kind == "oom"
     # 16 sequences ask for more than there is, by a line: no allocator is tried for them.
     assert [each.batch for each in fake.ran if each.compile != "off"] == [8, 16]
@@ -65,30 +68,30 @@ def test_with_a_desktop_the_batch_is_halved_and_the_tokens_are_kept() -> None:
 
 def test_what_evaluation_needs_beside_is_part_of_the_proof() -> None:
     advice, _ = ask(lambda config: 5000 if config.cycle == "train" or config.batch <= 2 else 20_000)
-    assert {each.split.batch for each in advice.answers} == {2}
+    assert {each.split.batch for each in advice.recommendations} == {2}
 
 
 def test_nothing_that_needs_an_edit_is_advised_unasked() -> None:
     def need(config: StepConfig) -> float:
         return 5000 if config.checkpointing == "block" else 20_000
 
-    assert ask(need)[0].answers == []
+    assert ask(need)[0].recommendations == []
     advice, _ = ask(need, change_script=True)
-    assert advice.answers
-    assert all(each.config.checkpointing == "block" for each in advice.answers)
+    assert advice.recommendations
+    assert all(each.config.checkpointing == "block" for each in advice.recommendations)
     assert all(
-        "the script must change" in advice_text.text(advice_data.advice(advice)) for _ in advice.answers
+        "the script must change" in advice_text.text(AdviceFile.of(advice)) for _ in advice.recommendations
     )
 
 
 def test_methods_that_cannot_be_noticeably_faster_are_not_run() -> None:
     advice, fake = ask(change_script=True)
-    assert training_variants.name(advice.answers[0].config) == "bf16 compile"
+    assert training_variants.name(advice.recommendations[0].config) == "bf16 compile"
     assert not any(each.checkpointing != "none" for each in fake.ran)
     left_out = [row for row in advice.rows if "checkpoint-block" in training_variants.name(row.variant)]
     assert left_out
     assert all("faster than" in row.note for row in left_out)
-    shown = advice_text.text(advice_data.advice(advice))
+    shown = advice_text.text(AdviceFile.of(advice))
     assert "checkpoint-block" not in shown
     assert f"{len([row for row in advice.rows if not row.runs])} further ways were not run" in shown
 
@@ -96,8 +99,8 @@ def test_methods_that_cannot_be_noticeably_faster_are_not_run() -> None:
 def test_where_only_a_small_batch_fits_methods_are_tried() -> None:
     advice, fake = ask(lambda config: line(config) * 4.5, change_script=True)
     assert any(each.loss == "chunked" for each in fake.ran)
-    best = advice.answers[0]
-    assert best.cost.seconds_per_token <= min(each.cost.seconds_per_token for each in advice.answers)
+    best = advice.recommendations[0]
+    assert best.cost.seconds_per_token <= min(each.cost.seconds_per_token for each in advice.recommendations)
 
 
 def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
@@ -105,14 +108,14 @@ def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
     advice, fake = ask(base=base)
     assert {each.compile for each in fake.ran} == {"off", "default"}
     assert {each.cycle for each in fake.ran if each.compile == "off"} == {"train"}
-    assert {each.config.compile for each in advice.answers} == {"default"}
-    assert "--total-batch-size=524288" in advice_text.text(advice_data.advice(advice))
+    assert {each.config.compile for each in advice.recommendations} == {"default"}
+    assert "--total-batch-size=524288" in advice_text.text(AdviceFile.of(advice))
 
 
 def test_one_mode_is_searched_where_one_is_asked_for() -> None:
     for mode in ("off", "default"):
         advice, fake = ask(modes=(mode,))
-        assert {each.config.compile for each in advice.answers} == {mode}
+        assert {each.config.compile for each in advice.recommendations} == {mode}
         assert {row.variant.compile for row in advice.rows} == {mode}
         assert fake.ran
 
@@ -120,19 +123,19 @@ def test_one_mode_is_searched_where_one_is_asked_for() -> None:
 def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
     advice, _ = ask(lambda config: 11_200)
     assert advice.tight
-    assert advice.answers
-    assert all(each.trial.verdict.kind == "tight" for each in advice.answers)
-    assert "Nothing is safe" in advice_text.text(advice_data.advice(advice))
+    assert advice.recommendations
+    assert all(each.trial.verdict.kind == "tight" for each in advice.recommendations)
+    assert "Nothing is safe" in advice_text.text(AdviceFile.of(advice))
 
 
 def test_where_nothing_fits_the_smallest_run_is_told() -> None:
     advice, _ = ask(lambda config: 30_000)
-    assert advice.answers == []
+    assert advice.recommendations == []
     smallest = nearest_to_fitting(advice)
     assert smallest is not None
-    assert smallest.record.config.batch == 1
-    words = " ".join(advice_text.text(advice_data.advice(advice)).split())
-    assert f"The smallest that was run, {smallest.record.id}: oom: backward of step 0" in words
+    assert smallest.config.batch == 1
+    words = " ".join(advice_text.text(AdviceFile.of(advice)).split())
+    assert f"The smallest that was run, {smallest.result.id}: oom: backward of step 0" in words
 
 
 @pytest.mark.parametrize("runs", [0, 3, 8])
@@ -141,24 +144,23 @@ def test_ctrl_c_keeps_what_was_found(runs: int) -> None:
     assert not advice.complete
     assert len(fake.ran) == runs
     assert len(advice.trials) <= runs
-    shown = advice_text.text(advice_data.advice(advice))
+    shown = advice_text.text(AdviceFile.of(advice))
     assert shown.endswith("nothing is known of what is missing")
     whole = ask()[0]
     if runs == 8:
-        assert [training_variants.name(each.config) for each in advice.answers] == ["bf16 eager"]
-    assert len(advice.answers) <= len(whole.answers)
+        assert [training_variants.name(each.config) for each in advice.recommendations] == ["bf16 eager"]
+    assert len(advice.recommendations) <= len(whole.recommendations)
 
 
 def test_a_run_that_gives_no_answer_is_not_counted_as_fitting() -> None:
     class Broken(Fake):
-        def _record(self, config: StepConfig) -> Any:
-            record = super()._record(config)
-            return replace(record, outcome="crashed", peaks=(), detail="no such kernel")
+        def _result(self, config: StepConfig) -> RunResult:
+            return result(config, outcome="crashed", peaks=(), detail="no such kernel")
 
     asked = question()
-    advice = advisor.advise(asked, Broken(asked.device))
-    assert advice.answers == []
-    assert "crashed: no such kernel" in advice_text.text(advice_data.advice(advice))
+    advice = advisor.advise(asked, Broken(asked.target))
+    assert advice.recommendations == []
+    assert "crashed: no such kernel" in advice_text.text(AdviceFile.of(advice))
 
 
 def test_two_searches_go_on_at_once() -> None:
@@ -176,12 +178,12 @@ def test_the_first_answer_is_the_fastest_that_fits_of_all_there_are(
     def need(config: StepConfig) -> float:
         return line(config) * scale
 
-    asked = question(device=card(reserve_bytes=held * MIB), tokens_per_step=1024 * tokens)
-    fake = Fake(asked.device, need)
+    asked = question(target=card(reserve_bytes=held * MIB), tokens_per_step=1024 * tokens)
+    fake = Fake(asked.target, need)
     advice = advisor.advise(asked, fake)
     best = min(
         (
-            advisor.step_cost.cost(config, asked.device.gpu).seconds_per_token
+            advisor.step_cost.cost(config, asked.target.gpu).seconds_per_token
             for mode in ("off", "default")
             for batch in range(1, tokens + 1)
             if tokens % batch == 0
@@ -196,7 +198,7 @@ def test_the_first_answer_is_the_fastest_that_fits_of_all_there_are(
         assert best is None
         return
     assert best is not None
-    assert advice.answers[0].cost.seconds_per_token <= best * advisor.ENOUGH
+    assert advice.recommendations[0].cost.seconds_per_token <= best * advisor.ENOUGH
 
 
 def test_a_wrong_request_is_refused_before_anything_runs() -> None:

@@ -44,8 +44,8 @@ SCRIPT = """
 
 def test_logits_are_told_from_what_only_has_the_size_of_a_gradient(tmp_path: Path) -> None:
     """The zeros of an embedding's gradient come from a constant of nll_loss_forward, says Inductor."""
-    (process,) = observe(SCRIPT, tmp_path).answer()["processes"]
-    groups = {tuple(row["shape"] or ()): row["group"] for row in process["largest"]}
+    (process,) = observe(SCRIPT, tmp_path).judged().result.processes
+    groups = {tuple(row.shape or ()): row.group for row in process.largest}
     assert groups[2048, 8192] == "logits and loss"
     assert groups[2048, 2048] == "activations"
-    assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
+    assert sum(row.bytes for row in process.groups) == process.allocated_bytes

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from observing import Ended, observe
+from made_up import DEVICE
+from observing import observe
 
-from nanocheck.attribution.command_result import answer
+from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.replay import Replay
-from nanocheck.core.device import Device
-from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Ending, How, RunResult
+from nanocheck.core.verdict import classify
 
 SCRIPT = """
     import torch
@@ -40,21 +41,21 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Journal:
     return Journal(tmp_path_factory.mktemp("script"))
 
 
-def answered(text: bytes, how: str = "killed") -> dict[str, object]:
+def answered(text: bytes, how: How = How.KILLED) -> RunResult:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "1-a.jsonl").write_bytes(text)
-        device = Device(kind="virtual", gpu=find_gpu("rtx4070"))
-        return answer(Path(folder), command=["x"], device=device, ended=Ended(how, 137, 1.0))
+        ending = Ending(how=how, exit_code=137)
+        return command_result(Path(folder), command=["x"], device=DEVICE, ending=ending, seconds=1.0)
 
 
-def sums(found: dict[str, object]) -> None:
-    for process in found["processes"]:  # type: ignore[attr-defined]
-        assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
+def sums(found: RunResult) -> None:
+    for process in found.processes:
+        assert sum(row.bytes for row in process.groups) == process.allocated_bytes
 
 
 def test_the_whole_journal(journal: Journal) -> None:
-    found = answered(journal.text, "failed")
-    assert found["verdict"]["kind"] == "oom"  # type: ignore[index]
+    found = answered(journal.text, How.FAILED)
+    assert classify(found).kind == "oom"
     sums(found)
 
 

@@ -60,7 +60,7 @@ def test_the_replay_ends_with_the_blocks_the_allocator_has(setting: str, tmp_pat
         "3000",
         environment={"PYTORCH_ALLOC_CONF": setting, "PYTORCH_CUDA_ALLOC_CONF": setting},
     )
-    assert seen.ended.exit_code == 0, seen.stderr
+    assert seen.ending.exit_code == 0, seen.stderr
     (process,) = seen.processes()
     assert process.end is not None
     replay = Replay(process.end["settings"]).feed(process.events)

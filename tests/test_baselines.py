@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_up import DEVICE, ENVIRONMENT, oom_record, peaks, record
+from made_up import device, environment, oom_result, peaks, result
 
 from nanocheck.core import files
 from nanocheck.core.baselines import Baseline, Expected, baseline_path, dumps, load
-from nanocheck.core.comparison import Baselines, compare
+from nanocheck.core.comparison import compare
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import MachineError, RequestError, StoredDataError
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
+from nanocheck.pytest_plugin.baselines import Baselines
 
 COMMAND = "pytest suites/ --gpu rtx4070 --update-baselines"
 
@@ -29,18 +30,18 @@ def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
 
 
-def three() -> list[Record]:
+def three() -> list[RunResult]:
     return [
-        record(StepConfig(batch=8)),
-        record(StepConfig(batch=4), peaks=peaks(4000 * MIB, 5000 * MIB)),
-        oom_record(StepConfig(n_embd=576, batch=16, compile="default")),
+        result(StepConfig(batch=8)),
+        result(StepConfig(batch=4), peaks=peaks(4000 * MIB, 5000 * MIB)),
+        oom_result(StepConfig(n_embd=576, batch=16, compile="default")),
     ]
 
 
-def stored_at(folder: Path, records: list[Record] | None = None) -> Path:
-    records = records or three()
-    Baselines(folder).update(records)
-    return baseline_path(folder, records[0])
+def stored_at(folder: Path, results: list[RunResult] | None = None) -> Path:
+    results = results or three()
+    Baselines(folder).update(results)
+    return baseline_path(folder, results[0])
 
 
 # --- the file ---------------------------------------------------------------------------------------------
@@ -73,7 +74,7 @@ def test_read_back_it_is_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_another_amount_of_memory_is_another_file(tmp_path: Path, changes: dict[str, Any], name: str) -> None:
-    assert baseline_path(tmp_path, record(device={**DEVICE, **changes})).name == name
+    assert baseline_path(tmp_path, result(device=device(**changes))).name == name
 
 
 def damaged(change: Callable[[str], str]) -> Callable[[Path], None]:
@@ -105,26 +106,29 @@ def damaged(change: Callable[[str], str]) -> Callable[[Path], None]:
         (damaged(lambda text: text.replace('"schema": 1', '"schema": true')), "found True"),
         (damaged(lambda text: text.replace('"schema": 1', '"schema": "1"')), "found '1'"),
         (damaged(lambda text: "[]"), "found 'list'"),
-        (damaged(lambda text: text.replace(' "profile"', ' "profil"')), "unknown fields: profil, profile"),
+        (damaged(lambda text: text.replace(' "profile"', ' "profil"')), "missing required field `profile`"),
         (
             damaged(lambda text: text.replace(' "tolerance": 0.0', ' "tolerance": "0"')),
-            "tolerance: expected float",
+            "Expected `float`, got `str` - at `$.tolerance`",
         ),
         (
             damaged(lambda text: text.replace(' "tolerance": 0.0', ' "tolerance": -0.5')),
-            "tolerance: expected 0",
+            "Expected `float` >= 0.0 - at `$.tolerance`",
         ),
-        (damaged(lambda text: text.replace('"virtual"', '"imagined"')), "provenance: expected one of"),
+        (damaged(lambda text: text.replace('"virtual"', '"imagined"')), "'imagined' - at `$.provenance`"),
         (
             damaged(lambda text: text.replace("[8388608000", "[8388608000.0")),
-            "[allocated, reserved] bytes per phase",
+            "Expected `int`, got `float` - at `$.peaks",
         ),
-        (damaged(lambda text: text.replace("[8388608000", "[-1")), "[allocated, reserved] bytes per phase"),
+        (damaged(lambda text: text.replace("[8388608000", "[-1")), "Expected `int` >= 0 - at `$.peaks"),
         (
             damaged(lambda text: text.replace('"retries": 1', '"retries": true')),
-            "impossible outcome, retries",
+            "Expected `int`, got `bool` - at `$.retries`",
         ),
-        (damaged(lambda text: text.replace('"backward", 0', '"backward", null')), "oom: expected [phase"),
+        (
+            damaged(lambda text: text.replace('"backward", 0', '"backward", null')),
+            "Expected `int`, got `null` - at `$.oom[1]`",
+        ),
         (
             damaged(lambda text: text.replace("[8388608000", "[8388608001")),
             "edited by hand, merged or damaged",
@@ -156,7 +160,7 @@ def test_the_line_of_a_damage_is_named(tmp_path: Path) -> None:
     number = next(i for i, line in enumerate(lines, 1) if "gpt2-768-b8" in line)
     lines[number - 1] = lines[number - 1].replace('"retries": 0', '"retries": -7')
     path.write_text("\n".join(lines) + "\n")
-    with pytest.raises(StoredDataError, match=rf"json:{number}: gpt2-768-b8-a1-bf16-eager: impossible"):
+    with pytest.raises(StoredDataError, match=rf"json:{number}: malformed gpt2-768-b8-a1-bf16-eager: "):
         load(path)
 
 
@@ -178,15 +182,15 @@ def test_no_mutation_of_one_byte_passes_silently(tmp_path: Path, data: st.DataOb
 # --- what a comparison finds ------------------------------------------------------------------------------
 
 
-def compared(expected: Record, found: Record) -> Any:
+def compared(expected: RunResult, found: RunResult) -> Any:
     return compare(found, Baseline.header_of(expected, {expected.id: Expected.of(expected)}))
 
 
 def test_equal_is_equal_and_cites_the_numbers() -> None:
-    comparison = compared(record(), record())
+    comparison = compared(result(), result())
     assert (comparison.kind, comparison.fails) == ("equal", False)
     assert "8,000.00 MiB allocated" in comparison.sentence
-    assert compared(oom_record(), oom_record()).kind == "equal"
+    assert compared(oom_result(), oom_result()).kind == "equal"
 
 
 @given(
@@ -199,12 +203,12 @@ def test_any_byte_more_is_a_regression_and_any_byte_less_must_be_accepted(
 ) -> None:
     low = peaks(1 << 20, 1 << 21)
     high = tuple(
-        replace(peak, **{which: getattr(peak, which) + size}) if index == at else peak
+        msgspec.structs.replace(peak, **{which: getattr(peak, which) + size}) if index == at else peak
         for index, peak in enumerate(low)
     )
     worse, better = (
-        compared(record(peaks=low), record(peaks=high)),
-        compared(record(peaks=high), record(peaks=low)),
+        compared(result(peaks=low), result(peaks=high)),
+        compared(result(peaks=high), result(peaks=low)),
     )
     assert (worse.kind, better.kind) == ("regressed", "improved")
     assert worse.fails
@@ -215,53 +219,53 @@ def test_any_byte_more_is_a_regression_and_any_byte_less_must_be_accepted(
 
 
 def test_a_regression_tells_expected_found_mib_and_percent() -> None:
-    said = compared(record(), record(peaks=peaks(8080 * MIB))).sentence
+    said = compared(result(), result(peaks=peaks(8080 * MIB))).sentence
     assert "backward allocated: expected 8,000.00 MiB, found 8,080.00 MiB (+80.00 MiB" in said
     assert "+1.000%" in said
 
 
 def test_better_in_one_phase_and_worse_in_another_is_a_regression() -> None:
     changed = tuple(
-        replace(
+        msgspec.structs.replace(
             peak,
             allocated_bytes=peak.allocated_bytes + {"forward": -512, "optimizer": 512}.get(peak.phase, 0),
         )
         for peak in peaks()
     )
-    assert compared(record(), record(peaks=changed)).kind == "regressed"
+    assert compared(result(), result(peaks=changed)).kind == "regressed"
 
 
 @pytest.mark.parametrize(
     ("found", "kind", "said"),
     [
         (
-            oom_record(StepConfig()),
+            oom_result(StepConfig()),
             "regressed",
             "found oom (backward of step 0 asking for 1,648,361,472 bytes)",
         ),
-        (record(outcome="crashed"), "regressed", "found crashed"),
-        (record(sdpa_backend="math"), "regressed", "attention backend: expected flash, found math"),
-        (record(retries=1), "regressed", "allocator retries: expected 0, found 1"),
+        (result(outcome="crashed"), "regressed", "found crashed"),
+        (result(attention="math"), "regressed", "attention backend: expected flash, found math"),
+        (result(retries=1), "regressed", "allocator retries: expected 0, found 1"),
         (
-            record(peaks=(*peaks(), replace(peaks()[0], phase="evaluation"))),
+            result(peaks=(*peaks(), msgspec.structs.replace(peaks()[0], phase="evaluation"))),
             "regressed",
             "evaluation: a phase not in",
         ),
-        (record(peaks=peaks()[:2]), "regressed", "optimizer: a phase only in the baseline"),
+        (result(peaks=peaks()[:2]), "regressed", "optimizer: a phase only in the baseline"),
     ],
 )
-def test_what_else_differs(found: Record, kind: str, said: str) -> None:
-    comparison = compared(record(), found)
+def test_what_else_differs(found: RunResult, kind: str, said: str) -> None:
+    comparison = compared(result(), found)
     assert comparison.kind == kind
     assert said in comparison.sentence
 
 
 def test_an_oom_that_no_longer_dies_or_asks_for_another_size() -> None:
-    assert compared(oom_record(StepConfig()), record()).kind == "improved"
-    died = oom_record()
+    assert compared(oom_result(StepConfig()), result()).kind == "improved"
+    died = oom_result()
     assert died.oom is not None
-    more = replace(died, oom=replace(died.oom, requested_bytes=died.oom.requested_bytes + 512))
-    later = replace(died, oom=replace(died.oom, step=2))
+    more = oom_result(oom=msgspec.structs.replace(died.oom, requested_bytes=died.oom.requested_bytes + 512))
+    later = oom_result(oom=msgspec.structs.replace(died.oom, step=2))
     assert compared(died, more).kind == "regressed"
     assert compared(more, died).kind == "improved"
     assert compared(died, later).kind == "regressed"
@@ -270,14 +274,14 @@ def test_an_oom_that_no_longer_dies_or_asks_for_another_size() -> None:
 @given(thousandths=st.integers(-20, 20))
 def test_measured_peaks_may_differ_by_the_stated_tolerance_both_ways(thousandths: int) -> None:
     base = 8_000_000_000
-    one = record(provenance="measured", peaks=peaks(base, base))
-    other = record(provenance="measured", peaks=peaks(base + thousandths * base // 1000, base))
+    one = result(provenance="measured", peaks=peaks(base, base))
+    other = result(provenance="measured", peaks=peaks(base + thousandths * base // 1000, base))
     kind = compared(one, other).kind
     assert kind == ("equal" if abs(thousandths) <= 5 else "regressed" if thousandths > 0 else "improved")
 
 
 def test_measured_retries_only_need_to_be_some_or_none() -> None:
-    once, twice, never = (record(provenance="measured", retries=count) for count in (1, 2, 0))
+    once, twice, never = (result(provenance="measured", retries=count) for count in (1, 2, 0))
     assert compared(once, twice).kind == "equal"
     assert compared(never, once).kind == "regressed"
     assert compared(once, never).kind == "improved"
@@ -287,20 +291,20 @@ def test_measured_retries_only_need_to_be_some_or_none() -> None:
     ("changes", "said"),
     [
         (
-            {"environment": {**ENVIRONMENT, "torch": "2.9.1+cu128"}},
+            {"environment": environment(torch="2.9.1+cu128")},
             "made with torch 2.14.1+cu130, this run has torch 2.9.1",
         ),
-        ({"environment": {**ENVIRONMENT, "cuda": "12.8"}}, "made with cuda 13.0, this run has cuda 12.8"),
+        ({"environment": environment(cuda="12.8")}, "made with cuda 13.0, this run has cuda 12.8"),
         ({"provenance": "measured"}, "made from virtual runs, this run is measured"),
-        ({"device": {**DEVICE, "context_bytes": 1}}, "made for context_bytes"),
-        ({"device": {**DEVICE, "capability": [9, 0]}}, "another profile of this card"),
+        ({"device": device(context_bytes=1)}, "made for context_bytes"),
+        ({"device": device(capability="9.0")}, "another profile of this card"),
     ],
 )
 def test_another_environment_is_stale_and_judges_nothing(
     tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     stored_at(tmp_path)
-    comparison = Baselines(tmp_path).compare(record(peaks=peaks(1, 1), **changes))
+    comparison = Baselines(tmp_path).compare(result(peaks=peaks(1, 1), **changes))
     assert (comparison.kind, comparison.fails) == ("stale", False)
     assert said in comparison.sentence
     assert COMMAND in comparison.hint
@@ -308,27 +312,27 @@ def test_another_environment_is_stale_and_judges_nothing(
 
 def test_python_and_nanocheck_versions_do_not_make_a_baseline_stale(tmp_path: Path) -> None:
     stored_at(tmp_path)
-    other = record(environment={**ENVIRONMENT, "python": "3.13.0", "nanocheck": "9.9"})
+    other = result(environment=environment(python="3.13.0", nanocheck="9.9"))
     assert Baselines(tmp_path).compare(other).kind == "equal"
 
 
 def test_a_missing_baseline_fails_with_the_command(tmp_path: Path) -> None:
     for folder in (tmp_path / "none", stored_at(tmp_path).parent.parent):
-        comparison = Baselines(folder).compare(record(StepConfig(batch=2)))
+        comparison = Baselines(folder).compare(result(StepConfig(batch=2)))
         assert (comparison.kind, comparison.fails, comparison.hint) == ("missing", True, COMMAND)
         assert "gpt2-768-b2-a1-bf16-eager: expected a baseline, found none" in comparison.sentence
 
 
 def test_a_reserve_has_no_baseline_of_the_bare_card(tmp_path: Path) -> None:
     stored_at(tmp_path)
-    reserved = record(StepConfig(batch=8), device={**DEVICE, "reserve_bytes": 2048 * MIB})
+    reserved = result(StepConfig(batch=8), device=device(reserve_bytes=2048 * MIB))
     assert Baselines(tmp_path).compare(reserved).kind == "missing"
 
 
 def test_the_nearest_other_environment_is_told(tmp_path: Path) -> None:
-    Baselines(tmp_path).update([record(environment={**ENVIRONMENT, "torch": "2.9.1"})])
-    Baselines(tmp_path).update([record(provenance="measured")])
-    new = record(environment={**ENVIRONMENT, "torch": "2.15.0"})
+    Baselines(tmp_path).update([result(environment=environment(torch="2.9.1"))])
+    Baselines(tmp_path).update([result(provenance="measured")])
+    new = result(environment=environment(torch="2.15.0"))
     assert "torch 2.9.1" in Baselines(tmp_path).compare(new).sentence
 
 
@@ -338,7 +342,7 @@ def test_the_nearest_other_environment_is_told(tmp_path: Path) -> None:
 def test_an_update_keeps_what_was_not_run_and_counts(tmp_path: Path) -> None:
     stored_at(tmp_path)
     update = Baselines(tmp_path).update(
-        [record(StepConfig(batch=8), peaks=peaks(1, 1)), record(StepConfig(batch=2)), three()[1]]
+        [result(StepConfig(batch=8), peaks=peaks(1, 1)), result(StepConfig(batch=2)), three()[1]]
     )
     assert (update.created, update.changed, update.unchanged, update.removed) == (1, 1, 1, 0)
     assert len(load(update.paths[0]).configurations) == 4
@@ -346,23 +350,23 @@ def test_an_update_keeps_what_was_not_run_and_counts(tmp_path: Path) -> None:
 
 def test_a_whole_update_removes_unused_baselines_and_fixes_a_damaged_file(tmp_path: Path) -> None:
     path = stored_at(tmp_path)
-    records = three()[:2]
-    known = [each.id for each in records]
-    assert Baselines(tmp_path).unused(records, known) == [three()[2].id]
-    assert Baselines(tmp_path).update(records, keep_only=known).removed == 1
+    results = three()[:2]
+    known = [each.id for each in results]
+    assert Baselines(tmp_path).unused(results, known) == [three()[2].id]
+    assert Baselines(tmp_path).update(results, keep_only=known).removed == 1
     assert set(load(path).configurations) == set(known)
     path.write_text("damaged")
-    assert Baselines(tmp_path).update(records, keep_only=known).created == 2
+    assert Baselines(tmp_path).update(results, keep_only=known).created == 2
     path.write_text("damaged")
     with pytest.raises(StoredDataError):
-        Baselines(tmp_path).update(records)
+        Baselines(tmp_path).update(results)
     assert path.read_text() == "damaged"
 
 
 @pytest.mark.parametrize("outcome", ["crashed", "timeout"])
 def test_no_answer_is_never_stored(tmp_path: Path, outcome: str) -> None:
     with pytest.raises(RequestError, match=f"found {outcome}"):
-        Baselines(tmp_path).update([*three(), record(StepConfig(batch=1), outcome=outcome)])
+        Baselines(tmp_path).update([*three(), result(StepConfig(batch=1), outcome=outcome)])
     assert not any(tmp_path.rglob("*.json"))
 
 
@@ -385,13 +389,13 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(MachineError, match="No space left on device"):
-        Baselines(tmp_path).update([record(StepConfig(batch=8), peaks=peaks(1, 1))])
+        Baselines(tmp_path).update([result(StepConfig(batch=8), peaks=peaks(1, 1))])
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_a_baseline_of_a_changed_card_is_replaced_not_mixed(tmp_path: Path) -> None:
     stored_at(tmp_path)
-    changed = record(StepConfig(batch=2), device={**DEVICE, "context_bytes": 1})
+    changed = result(StepConfig(batch=2), device=device(context_bytes=1))
     path = Baselines(tmp_path).update([changed]).paths[0]
     assert set(load(path).configurations) == {changed.id}

@@ -14,7 +14,7 @@ GPU = find_gpu("rtx4070")
 
 def found(answer: RealCard | str, choice: str) -> tuple[str, str | None, str]:
     chosen = choose_device(GPU, choice, find=lambda: answer)
-    return chosen.device.kind, chosen.device.capped_from, chosen.why
+    return chosen.target.kind, chosen.target.capped_from, chosen.why
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_unknown_choice() -> None:
 
 
 def test_reserve_and_platform_reach_the_device() -> None:
-    device = choose_device(GPU, "virtual", platform="windows", reserve_bytes=GIB).device
+    device = choose_device(GPU, "virtual", platform="windows", reserve_bytes=GIB).target.device
     assert (device.platform, device.reserve_bytes) == ("windows", GIB)
 
 
@@ -62,5 +62,5 @@ def test_reserve_and_platform_reach_the_device() -> None:
     "answer", ["raise SystemExit(3)", "print('garbage')", "print('{}')", "import os; os.abort()"]
 )
 def test_a_driver_that_answers_nonsense_is_no_card(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nanocheck.core.device_selection._ASK", answer)
+    monkeypatch.setattr("nanocheck.core.device_selection._DRIVER_QUERY", answer)
     assert "the NVIDIA driver did not answer" in str(find_real_card())

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import oom_record, record
+from made_up import oom_result, result
 
 from nanocheck.claims.evaluation import needed
 from nanocheck.claims.files import chosen, load_ledger, load_ledgers
 from nanocheck.claims.judging import Finding, find
 from nanocheck.claims.quantities import Asked
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 
 HEAD = '[ledger]\ntitle = "A note"\nabout = "somebody wrote it"\ngpu = "rtx4070"\n'
@@ -33,7 +33,7 @@ source = "a data sheet"
 [claim.X1.quote]
 confirmed = "It has {size}, or {size:GiB.2}."
 """
-HOME = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+HOME = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 
 
 def write(folder: Path, text: str) -> Path:
@@ -43,7 +43,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def judged(
-    folder: Path, text: str, records: dict[StepConfig, Record] | None = None, device: Device = HOME
+    folder: Path, text: str, records: dict[StepConfig, RunResult] | None = None, device: Target = HOME
 ) -> Finding:
     ledger = load_ledger(write(folder, text))
     (claim,) = ledger.claims
@@ -83,19 +83,19 @@ RUN = RUN.replace("size <= 10 * GB", "it.allocated <= 10 * GB").replace(
 def test_a_run_that_gave_no_answer_decides_nothing(tmp_path: Path) -> None:
     config = StepConfig(batch=2)
     for outcome in ("crashed", "timeout", "unsupported"):
-        finding = judged(tmp_path, RUN, {config: record(config, outcome=outcome, detail="it fell over")})
+        finding = judged(tmp_path, RUN, {config: result(config, outcome=outcome, detail="it fell over")})
         assert finding.verdict == "cannot tell"
         assert "it fell over" in finding.why
-    finding = judged(tmp_path, RUN, {config: oom_record(config)})
+    finding = judged(tmp_path, RUN, {config: oom_result(config)})
     assert finding.verdict == "cannot tell"
     assert "ran out of memory" in finding.why
 
 
 def test_a_run_decides(tmp_path: Path) -> None:
     config = StepConfig(batch=2)
-    finding = judged(tmp_path, RUN, {config: record(config)})
+    finding = judged(tmp_path, RUN, {config: result(config)})
     assert (finding.verdict, finding.provenance) == ("refuted", "virtual")
-    measured = judged(tmp_path, RUN, {config: record(config, provenance="measured")})
+    measured = judged(tmp_path, RUN, {config: result(config, provenance="measured")})
     assert measured.provenance == "measured"
     shown = {each.name: each for each in finding.shown}
     assert shown["it.allocated"].value == "8,000 MiB"
@@ -105,13 +105,13 @@ def test_a_run_decides(tmp_path: Path) -> None:
 def test_nothing_is_expected_on_another_card(tmp_path: Path) -> None:
     config = StepConfig(batch=2)
     for device in (
-        Device(kind="virtual", gpu=find_gpu("rtx4090")),
-        Device(kind="virtual", gpu=HOME.gpu, reserve_bytes=MIB),
+        Target(kind="virtual", gpu=find_gpu("rtx4090")),
+        Target(kind="virtual", gpu=HOME.gpu, reserve_bytes=MIB),
     ):
-        assert judged(tmp_path, RUN, {config: record(config)}, device).same is None
+        assert judged(tmp_path, RUN, {config: result(config)}, device).same is None
         assert judged(tmp_path, CLAIM, {}, device).same is True  # arithmetic is the same everywhere
         pinned = RUN.replace("batch = 2", 'batch = 2\ngpu = "rtx4090"')
-        assert judged(tmp_path, pinned, {config: record(config)}, device).same is False
+        assert judged(tmp_path, pinned, {config: result(config)}, device).same is False
 
 
 def test_what_runs_is_only_what_is_asked_for(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from nanocheck.claims import data, markdown, page
 from nanocheck.claims.files import load_ledgers
 from nanocheck.claims.judging import find_all
 from nanocheck.cli import main
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 
 #: A model so small that a step takes no time, and still too large for the few MiB that are left.
@@ -156,7 +156,7 @@ def spoiled(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def answer() -> dict[str, Any]:
     """The whole built-in ledger, nothing run."""
-    device = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+    device = Target(kind="virtual", gpu=find_gpu("rtx4070"))
     found = find_all(load_ledgers(), lambda _: {}, device)
     plain = [data.finding_to_plain(ledger, finding) for ledger, findings in found for finding in findings]
     return data.to_plain(

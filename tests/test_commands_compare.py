@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up import oom_record, peaks, record
+from made_up import oom_result, peaks, result
 from made_up_recordings import CONFIG, NAMES, recorded, recording, trace, weight, with_loss, with_parameter
 
 from nanocheck.cli import main
 from nanocheck.core.config import StepConfig
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import classify
 from nanocheck.numerics.recording import dumps, load
@@ -39,12 +39,12 @@ def keep(name: str, *runs: Trace, torch: str = "2.14.1+cu130") -> str:
     return name
 
 
-def report(*records: Record) -> Report:
-    rows = tuple(Row(record=each, verdict=classify(each)) for each in records)
+def report(*records: RunResult) -> Report:
+    rows = tuple(Row(result=each, verdict=classify(each)) for each in records)
     return Report(date="2026-01-02", command="pytest suites/", margin_bytes=512 * MIB, rows=rows)
 
 
-def written(name: str, *records: Record) -> str:
+def written(name: str, *records: RunResult) -> str:
     Path(name).write_text(report_file.dumps(report(*records)))
     return name
 
@@ -108,15 +108,15 @@ def test_damaged_and_foreign_files_are_four(text: str, said: str, capsys: pytest
 
 
 def test_a_recording_and_a_report_do_not_compare(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["compare", keep("a.json", trace()), written("r.json", record())]) == 2
+    assert main(["compare", keep("a.json", trace()), written("r.json", result())]) == 2
     assert "found a recording in a.json and a memory report in r.json" in capsys.readouterr().err
 
 
 def test_reports_name_the_peaks_that_moved(capsys: pytest.CaptureFixture[str]) -> None:
     small, large = StepConfig(batch=4), StepConfig(batch=8)
-    before = written("a.json", record(small), record(large))
-    grown = record(large, peaks=peaks(allocated=8000 * MIB + 512, reserved=11_200 * MIB))
-    after = written("b.json", record(small), grown)
+    before = written("a.json", result(small), result(large))
+    grown = result(large, peaks=peaks(allocated=8000 * MIB + 512, reserved=11_200 * MIB))
+    after = written("b.json", result(small), grown)
     assert main(["compare", before, before]) == 0
     assert capsys.readouterr().out.endswith("2 configurations: 2 equal\n")
     assert main(["compare", before, after, "--md", "page.md", "--json", "all.json"]) == 1
@@ -136,7 +136,7 @@ def test_reports_name_the_peaks_that_moved(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_reports_name_what_is_out_of_memory_now() -> None:
-    found = compare(report(record()), report(oom_record()))
+    found = compare(report(result()), report(oom_result()))
     assert found.moved
     (row,) = found.rows
     assert row.kinds == ("safe", "oom")
@@ -145,10 +145,10 @@ def test_reports_name_what_is_out_of_memory_now() -> None:
 
 @pytest.mark.parametrize(("more", "verdict"), [(0, "equal"), (39 * MIB, "close"), (60 * MIB, "moved")])
 def test_measured_peaks_may_differ_by_half_a_percent(more: int, verdict: str) -> None:
-    one = record(provenance="measured")
-    other = record(provenance="measured", peaks=peaks(allocated=8000 * MIB + more))
+    one = result(provenance="measured")
+    other = result(provenance="measured", peaks=peaks(allocated=8000 * MIB + more))
     assert [row.verdict for row in compare(report(one), report(other)).rows] == [verdict]
-    virtual = compare(report(record()), report(record(peaks=other.peaks))).rows[0].verdict
+    virtual = compare(report(result()), report(result(peaks=other.main.peaks))).rows[0].verdict
     assert virtual == ("moved" if more else "equal")
 
 

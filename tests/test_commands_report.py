@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from made_up import record
+from made_up import result
 
 from nanocheck.cli import main
 from nanocheck.core.config import StepConfig
@@ -15,8 +15,8 @@ from nanocheck.report.report_file import Report, Row
 
 
 def made_up_report(batch: int) -> Report:
-    found = record(StepConfig(batch=batch))
-    row = Row(record=found, verdict=classify(found, 512 << 20))
+    found = result(StepConfig(batch=batch))
+    row = Row(result=found, verdict=classify(found, 512 << 20))
     return Report(date="2026-01-02", command="pytest suites/", margin_bytes=512 << 20, rows=(row,))
 
 

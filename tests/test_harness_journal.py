@@ -136,7 +136,7 @@ def lines_of(path: Path) -> list[bytes]:
         (3, lambda line: line.replace(b"2.5", b"NaN"), "NaN"),
         (3, lambda line: line.replace(b"2.5", b"1e999"), "1e999"),
         (3, lambda line: line.replace(b"2.5", b"2.6"), "checksum"),
-        (3, lambda line: line.replace(b'{"x"', b'{"x": 1, "x"'), "twice"),
+        (3, lambda line: line.replace(b'{"x"', b'{"x": 1, "x"'), "duplicated"),
         (3, lambda line: line.replace(b'"two"', b'"six"'), "checksum"),
         (2, lambda line: line + line, "second time"),
         (4, lambda line: line[:10] + b"\n", "expected JSON"),

@@ -1,4 +1,4 @@
-"""Configurations become records, whatever happens, and none is computed twice."""
+"""Configurations become results, whatever happens, and none is computed twice."""
 
 from __future__ import annotations
 
@@ -8,25 +8,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.result import Record
+from nanocheck.core.device import Target
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import RunResult
 from nanocheck.measure.configurations import Measurement, measure
 from nanocheck.process.jobs import Deadlines
 from nanocheck.process.journal import Journal
 
 
-class Device:
-    """A stand-in; the CPU, so that no virtual GPU is built."""
-
-    kind = "cpu"
-
-    def __init__(self, gpu: str = "rtx4070") -> None:
-        self._gpu = gpu
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"gpu": self._gpu, "capability": [8, 9]}
+def target(gpu: str = "rtx4070", kind: str = "cpu") -> Target:
+    """The CPU, so that no virtual GPU is built."""
+    return Target(kind=kind, gpu=find_gpu(gpu))
 
 
 @pytest.fixture
@@ -39,7 +35,7 @@ def counts(tmp_path: Path) -> Path:
 @pytest.fixture
 def options(counts: Path) -> dict[str, Any]:
     return {
-        "task": "harness_tasks:record",
+        "task": "harness_tasks:result",
         "preload": [],
         "launch_environment": {"PYTHONPATH": str(Path(__file__).parent), "COUNT_FILE": str(counts)},
         "deadlines": Deadlines(stages={"hanging": 0.3}),
@@ -50,74 +46,77 @@ def configs(*batches: int, **fields: Any) -> list[StepConfig]:
     return [StepConfig(batch=batch, **fields) for batch in batches]
 
 
-def only(config: StepConfig, options: dict[str, Any]) -> Record:
-    (record,) = measure([config], Device(), **options)
-    assert record.config == config
+def only(config: StepConfig, options: dict[str, Any]) -> RunResult:
+    (result,) = measure([config], target(), **options)
+    assert result.config == config
     # Whatever it is, it can be stored.
-    assert Record.from_dict(record.to_dict()) == record
-    return record
+    assert msgspec.convert(msgspec.to_builtins(result), RunResult) == result
+    return result
 
 
 def test_records_for_all_configurations(options: dict[str, Any]) -> None:
     wanted = configs(1, 2, 101)
-    records = {record.id: record for record in measure(wanted, Device(), **options)}
-    assert [records[config.id].outcome for config in wanted] == ["completed", "completed", "oom"]
-    assert {"start", "import", "run", "step"} <= set(records[wanted[0].id].seconds)
+    results = {result.id: result for result in measure(wanted, target(), **options)}
+    assert [results[config.id].outcome for config in wanted] == ["completed", "completed", "oom"]
+    assert {"start", "import", "run", "step"} <= set(results[wanted[0].id].seconds)
 
 
 def test_a_configuration_asked_for_twice_runs_once(options: dict[str, Any], counts: Path) -> None:
-    assert len(list(measure(configs(1, 1, 2, 1), Device(), **options))) == 2
+    assert len(list(measure(configs(1, 1, 2, 1), target(), **options))) == 2
     assert sorted(counts.read_text().split()) == ["1", "2"]
 
 
 def test_a_crash_keeps_the_peaks_reached_and_says_why(options: dict[str, Any]) -> None:
-    record = only(StepConfig(seed=1), options)
-    assert record.outcome == "crashed"
-    assert [(peak.phase, peak.allocated_bytes) for peak in record.peaks] == [("build", 1), ("forward", 7)]
-    assert "SIGABRT" in record.detail
-    assert "last words" in record.detail
-    assert record.environment["torch"]
-    assert record.device == Device().to_dict()
+    result = only(StepConfig(seed=1), options)
+    assert result.outcome == "crashed"
+    assert [(peak.phase, peak.allocated_bytes) for peak in result.main.peaks] == [
+        ("build", 1),
+        ("forward", 7),
+    ]
+    assert "SIGABRT" in result.detail
+    assert "last words" in result.detail
+    assert result.environment.torch == "1.2.3"
+    assert result.device == target().device
 
 
 def test_what_this_machine_cannot_do_is_unsupported(options: dict[str, Any]) -> None:
-    record = only(StepConfig(seed=2), options)
-    assert record.outcome == "unsupported"
-    assert "no such GPU here" in record.detail
-    assert "hint: buy one" in record.detail
-    assert "in record" in record.detail
+    result = only(StepConfig(seed=2), options)
+    assert result.outcome == "unsupported"
+    assert "no such GPU here" in result.detail
+    assert "hint: buy one" in result.detail
+    assert "in result" in result.detail
 
 
 def test_a_hang_is_a_timeout(options: dict[str, Any]) -> None:
-    record = only(StepConfig(seed=3), options)
-    assert record.outcome == "timeout"
-    assert "'hanging'" in record.detail
-    assert "in hang_here" in record.detail
+    result = only(StepConfig(seed=3), options)
+    assert result.outcome == "timeout"
+    assert "'hanging'" in result.detail
+    assert "in hang_here" in result.detail
 
 
 def test_a_worker_that_returns_no_record(options: dict[str, Any]) -> None:
-    record = only(StepConfig(seed=4), options)
-    assert (record.outcome, "no record" in record.detail) == ("crashed", True)
+    result = only(StepConfig(seed=4), options)
+    assert (result.outcome, "no result" in result.detail) == ("crashed", True)
 
 
 def test_malformed_partial_peaks_are_told(options: dict[str, Any]) -> None:
-    record = only(StepConfig(seed=5), options)
-    assert (record.outcome, record.peaks) == ("crashed", ())
-    assert "malformed partial peak" in record.detail
-    assert "ValueError: odd" in record.detail
+    result = only(StepConfig(seed=5), options)
+    assert (result.outcome, result.main.peaks) == ("crashed", ())
+    assert "malformed partial result" in result.detail
+    assert "ValueError: odd" in result.detail
 
 
 def test_the_allocator_is_chosen_by_the_configuration_alone(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "from:user")
-    assert only(StepConfig(), options).allocator_conf == ","
+    assert only(StepConfig(), options).main.allocator_settings == ","
     expandable = only(StepConfig(allocator="expandable"), options)
-    assert expandable.allocator_conf == "expandable_segments:True,expandable_segments:True"
+    assert expandable.main.allocator_settings == "expandable_segments:True,expandable_segments:True"
 
 
 def test_hashes_do_not_differ_between_runs(options: dict[str, Any]) -> None:
-    assert only(StepConfig(), options).environment == {"hash_seed": "0"}
+    assert only(StepConfig(), options).environment.python == "0"
 
 
 def test_an_interrupted_run_computes_nothing_twice(
@@ -129,9 +128,9 @@ def test_an_interrupted_run_computes_nothing_twice(
     def interrupted() -> None:
         with (
             Journal(path, {}) as journal,
-            closing(measure(wanted, Device(), journal=journal, **options)) as records,
+            closing(measure(wanted, target(), journal=journal, **options)) as results,
         ):
-            for number, _ in enumerate(records, 1):
+            for number, _ in enumerate(results, 1):
                 if number == 5:
                     raise KeyboardInterrupt
 
@@ -140,45 +139,45 @@ def test_an_interrupted_run_computes_nothing_twice(
     with Journal(path, {}) as journal:
         stored = set(journal)
         assert len(stored) >= 5
-        records = list(measure(wanted, Device(), journal=journal, **options))
-    assert {record.id for record in records} == {config.id for config in wanted}
+        results = list(measure(wanted, target(), journal=journal, **options))
+    assert {result.id for result in results} == {config.id for config in wanted}
     runs = Counter(int(batch) for batch in counts.read_text().split())
-    with Measurement(Device()) as measurement:
+    with Measurement(target()) as measurement:
         for config in wanted:
             if measurement.key(config) in stored:
                 assert runs[config.batch] == 1
             # One that was killed on its way has run before, but has no result.
             assert 1 <= runs[config.batch] <= 2
     with Journal(path, {}) as journal:
-        again = list(measure(wanted, Device(), journal=journal, **options))
-    key = {record.id: record.to_dict() for record in records}
-    assert {record.id: record.to_dict() for record in again} == key
+        again = list(measure(wanted, target(), journal=journal, **options))
+    key = {result.id: result for result in results}
+    assert {result.id: result for result in again} == key
     assert sum(runs.values()) == len(counts.read_text().split())
 
 
 def test_results_nobody_waited_for_are_in_the_journal(options: dict[str, Any], tmp_path: Path) -> None:
     with (
         Journal(tmp_path / "journal.jsonl", {}) as journal,
-        Measurement(Device(), journal=journal, workers=1, **options) as measurement,
+        Measurement(target(), journal=journal, workers=1, **options) as measurement,
     ):
         pending = [measurement.submit(config) for config in configs(1, 2, 3)]
         assert pending[-1].result().outcome == "completed"
         assert len(journal) == 3
-        assert all(each.record is not None for each in pending)
+        assert all(each.found is not None for each in pending)
 
 
 def test_only_answers_are_kept(options: dict[str, Any], tmp_path: Path) -> None:
     wanted = [StepConfig(seed=seed) for seed in (1, 2, 3, 4)] + configs(1, 101)
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
-        assert len(list(measure(wanted, Device(), journal=journal, **options))) == 6
+        assert len(list(measure(wanted, target(), journal=journal, **options))) == 6
         assert sorted(key.partition("@")[0] for key in journal) == sorted(each.id for each in wanted[4:])
 
 
 def test_another_device_is_another_result(options: dict[str, Any], counts: Path, tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
         for gpu in ("rtx4070", "t4", "t4"):
-            (record,) = measure(configs(1), Device(gpu), journal=journal, **options)
-            assert record.device["gpu"] == gpu
+            (result,) = measure(configs(1), target(gpu), journal=journal, **options)
+            assert result.device.gpu == gpu
     assert counts.read_text().split() == ["1", "1"]
 
 
@@ -186,19 +185,19 @@ def test_without_anything_to_run_no_process_starts(
     options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
-        list(measure(configs(1), Device(), journal=journal, **options))
+        list(measure(configs(1), target(), journal=journal, **options))
         monkeypatch.setattr("nanocheck.process.pool.Link", None)
-        assert len(list(measure(configs(1), Device(), journal=journal, **options))) == 1
+        assert len(list(measure(configs(1), target(), journal=journal, **options))) == 1
 
 
 def test_progress_counts_what_the_journal_gave(options: dict[str, Any], tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     with Journal(tmp_path / "journal.jsonl", {}) as journal:
-        list(measure(configs(1), Device(), journal=journal, **options))
+        list(measure(configs(1), target(), journal=journal, **options))
         list(
             measure(
                 configs(1, 2),
-                Device(),
+                target(),
                 journal=journal,
                 progress=lambda done, total, running: seen.append((done, total)),
                 **options,
@@ -209,22 +208,21 @@ def test_progress_counts_what_the_journal_gave(options: dict[str, Any], tmp_path
 
 
 def test_a_real_gpu_is_not_shared(options: dict[str, Any]) -> None:
-    class Real(Device):
-        kind = "real"
-
     most = 0
 
     def observe(done: int, total: int, running: Any) -> None:
         nonlocal most
         most = max(most, len(running))
 
-    list(measure(configs(1, 2, 3), Real(), workers=4, progress=observe, **options))
+    list(measure(configs(1, 2, 3), target(kind="real"), workers=4, progress=observe, **options))
     assert most == 1
-    failed = next(iter(measure([StepConfig(seed=1)], Real(), **options)))
-    assert failed.provenance == "measured"
+    failed = next(iter(measure([StepConfig(seed=1)], target(kind="real"), **options)))
+    assert failed.provenance == "virtual", "what the process said of itself, not what was asked for"
+    silent = next(iter(measure([StepConfig(seed=2)], target(kind="real"), **options)))
+    assert silent.provenance == "unknown", "nothing ran"
 
 
 def test_the_environment_of_this_process_is_untouched(options: dict[str, Any]) -> None:
     before = dict(os.environ)
-    list(measure(configs(1, allocator="expandable"), Device(), **options))
+    list(measure(configs(1, allocator="expandable"), target(), **options))
     assert dict(os.environ) == before

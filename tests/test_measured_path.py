@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import GIB, MIB
 from nanocheck.report.report_file import load
 from nanocheck.virtual import card_environment, prepare
@@ -39,7 +39,7 @@ batch = 12
 
 def run(
     tmp_path: Path, *arguments: str, card: str | None, code: int = 0, matrix: str = MATRIX
-) -> tuple[str, list[Record]]:
+) -> tuple[str, list[RunResult]]:
     """A pytest run over a small matrix; its output and the records of its report."""
     (tmp_path / "matrix.toml").write_text(matrix)
     environment = {
@@ -47,7 +47,7 @@ def run(
     }
     if card is not None:
         environment |= prepare().launch_environment()
-        environment |= card_environment(Device(kind="virtual", gpu=find_gpu(card)))
+        environment |= card_environment(Target(kind="virtual", gpu=find_gpu(card)))
     options = [f"--nanocheck-{name}={tmp_path / name}" for name in ("baselines", "reports", "journal")]
     options += ["-p", "no:cacheprovider", f"--nanocheck-matrix={tmp_path / 'matrix.toml'}"]
     ran = subprocess.run(
@@ -66,24 +66,24 @@ def run(
     (report,) = (tmp_path / "journal" / "reports").glob("*.json")
     rows = load(report).rows
     assert rows
-    return ran.stdout, [row.record for row in rows]
+    return ran.stdout, [row.result for row in rows]
 
 
 @pytest.fixture(scope="module")
-def as_real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[Record]]:
+def as_real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, list[RunResult]]:
     """Folder, output and records of a run on the asked card, which the driver offers."""
     folder = tmp_path_factory.mktemp("as-real")
     return folder, *run(folder, "--device=real", "--gpu=rtx4070", "--update-baselines", card="rtx4070")
 
 
-def test_the_asked_card_is_there_and_is_used(as_real: tuple[Path, str, list[Record]]) -> None:
+def test_the_asked_card_is_there_and_is_used(as_real: tuple[Path, str, list[RunResult]]) -> None:
     folder, said, records = as_real
     assert "NVIDIA GeForce RTX 4070 is here" in said
     assert "MEASURED" not in said
     assert len(records) == 2
     for record in records:
         assert record.outcome == "completed"
-        assert record.device["kind"] == "real"
+        assert record.device.kind == "real"
         assert record.provenance == "virtual"  # found out by the process that ran
     # What was virtual is never stored as an expectation of a real card.
     stored = [path.name for path in (folder / "baselines").rglob("*.json")]
@@ -92,10 +92,10 @@ def test_the_asked_card_is_there_and_is_used(as_real: tuple[Path, str, list[Reco
 
 
 def test_a_virtual_and_a_so_called_real_run_agree_to_the_byte(
-    as_real: tuple[Path, str, list[Record]], tmp_path: Path
+    as_real: tuple[Path, str, list[RunResult]], tmp_path: Path
 ) -> None:
     virtual = run(tmp_path, "--device=virtual", "--gpu=rtx4070", "--update-baselines", card=None)[1]
-    assert [record.peaks for record in as_real[2]] == [record.peaks for record in virtual]
+    assert [record.main.peaks for record in as_real[2]] == [record.main.peaks for record in virtual]
 
 
 def test_another_card_is_capped_says_so_and_ends_where_the_asked_one_would(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_another_card_is_capped_says_so_and_ends_where_the_asked_one_would(tmp_p
     options = ["--device=real", "--gpu=rtx4070", "--update-baselines"]
     said, (record,) = run(tmp_path, *options, card="rtx4090", matrix=LARGE)
     assert "NVIDIA GeForce RTX 4090" in said
-    assert record.device["capped_from"] == "NVIDIA GeForce RTX 4090"
-    assert record.device["capacity_bytes"] == 11874 * MIB
+    assert record.device.capped_from == "NVIDIA GeForce RTX 4090"
+    assert record.device.capacity_bytes == 11874 * MIB
     assert record.outcome == "oom"
 
 
@@ -121,8 +121,8 @@ def test_auto_takes_the_card_that_is_asked_for_and_no_other(tmp_path: Path) -> N
     (tmp_path / "other").mkdir()
     same = run(tmp_path / "same", "--gpu=rtx4070", "--update-baselines", card="rtx4070")[1]
     other = run(tmp_path / "other", "--gpu=t4", "--update-baselines", card="rtx4070")[1]
-    assert {record.device["kind"] for record in same} == {"real"}
-    assert {record.device["kind"] for record in other} == {"virtual"}
+    assert {record.device.kind for record in same} == {"real"}
+    assert {record.device.kind for record in other} == {"virtual"}
 
 
 def test_a_smaller_card_cannot_stand_for_a_larger_one(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.shapes import parameter_shapes
 from nanocheck.process.jobs import Job
@@ -34,7 +34,7 @@ needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="pip ins
 def held() -> Iterator[Held]:
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     launch = {**prepare().launch_environment(), "PYTHONPATH": path}
-    environment = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
+    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
     preload = ["torch", "torch._dynamo", "torch._inductor.compile_fx", "methods_tasks"]
     with Pool(1, launch, preload) as pool:
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import MIB
 from nanocheck.observe import nvidia_smi
@@ -48,7 +48,7 @@ def test_a_script_asks_nvidia_smi_and_nvml(tmp_path: Path) -> None:
     environment = {
         **os.environ,
         **prepare().launch_environment(),
-        **card_environment(Device(kind="virtual", gpu=card)),
+        **card_environment(Target(kind="virtual", gpu=card)),
         "NANOCHECK_RUN": str(tmp_path),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     }
@@ -92,6 +92,6 @@ def test_without_a_card_it_fails_as_without_a_driver(
 def test_exit_codes_are_those_of_nvidia_smi(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
 ) -> None:
-    device = Device(kind="virtual", gpu=find_gpu("h100"))
+    device = Target(kind="virtual", gpu=find_gpu("h100"))
     monkeypatch.setenv("NANOCHECK_CARD", card_environment(device)["NANOCHECK_CARD"])
     assert nvidia_smi.main(arguments) == code

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from observing import Seen, observe
 
+from nanocheck.core.result import Variable
+
 #: A small honest training script; prints PyTorch's own peaks, as many scripts do.
 TRAIN = """
     import atexit, os, sys, torch
@@ -39,32 +41,32 @@ def rested(tmp_path_factory: pytest.TempPathFactory) -> tuple[Seen, Path]:
 
 def test_it_ends_when_the_peak_rests_and_lets_the_script_clean_up(rested: tuple[Seen, Path]) -> None:
     seen, _ = rested
-    assert seen.ended.exit_code == 0, seen.stderr
+    assert seen.ending.exit_code == 0, seen.stderr
     assert "finally ran" in seen.stdout
     assert "handlers ran" in seen.stdout
     assert seen.printed()["step"] == "2"
-    answer = seen.answer()
-    assert answer["ended"] == "answered"
-    (process,) = answer["processes"]
-    assert process["steps"] == 3
-    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
-    assert process["peak"]["reserved_bytes"] == int(seen.printed()["reserved"])
-    assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
-    assert [row["phase"] for row in process["phases"]] == ["build", "forward", "backward", "optimizer"]
-    groups = {row["group"]: row for row in process["groups"]}
+    answer = seen.judged()
+    assert answer.result.ending.how == "answered"
+    (process,) = answer.result.processes
+    assert process.steps == 3
+    assert process.allocated_bytes == int(seen.printed()["peak"])
+    assert process.reserved_bytes == int(seen.printed()["reserved"])
+    assert sum(row.bytes for row in process.groups) == process.allocated_bytes
+    assert list(process.phase_peaks()) == ["build", "forward", "backward", "optimizer"]
+    groups = {row.group: row for row in process.groups}
     numbers = 512 * 2048 * 2 + 2048 + 512
-    assert groups["parameters"]["bytes"] == groups["gradients"]["bytes"] == 4 * numbers
-    assert groups["parameters"]["count"] == 4
-    assert groups["optimizer state"]["bytes"] == 8 * numbers
+    assert groups["parameters"].bytes == groups["gradients"].bytes == 4 * numbers
+    assert groups["parameters"].count == 4
+    assert groups["optimizer state"].bytes == 8 * numbers
 
 
 def test_it_runs_to_the_end_when_asked_and_changes_no_byte(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     full = observe(TRAIN, tmp_path / "full", "6", steps=0)
     assert full.printed()["step"] == "5"
-    answer = full.answer()
-    assert answer["ended"] == "finished"
-    assert answer["processes"][0]["steps"] == 6
+    answer = full.judged()
+    assert answer.result.ending.how == "finished"
+    assert answer.result.processes[0].steps == 6
     # The same without the observer: its variables are there, its folder is not on the path.
     (tmp_path / "alone").mkdir()
     alone = observe(TRAIN, tmp_path / "alone", "6", environment={"PYTHONPATH": ""})
@@ -82,16 +84,16 @@ def test_it_runs_to_the_end_when_asked_and_changes_no_byte(tmp_path: Path) -> No
 def test_whatever_the_end_what_was_seen_is_kept(ending: str, code: int, tmp_path: Path) -> None:
     script = TRAIN.replace('print("finally ran", flush=True)', ending)
     seen = observe(script, tmp_path, "2")
-    assert seen.ended.exit_code == code
-    answer = seen.answer()
-    assert answer["exit_code"] == code
-    (process,) = answer["processes"]
+    assert seen.ending.exit_code == code
+    answer = seen.judged()
+    assert answer.result.ending.exit_code == code
+    (process,) = answer.result.processes
     # A killed process wrote its last piece when its second step began; the others say everything.
     if code != 137:
-        assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
-    assert process["peak"]["allocated_bytes"] > 4 * 4 * 512 * 2048 * 2
-    assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
-    assert answer["verdict"]["kind"] == "crashed"
+        assert process.allocated_bytes == int(seen.printed()["peak"])
+    assert process.allocated_bytes > 4 * 4 * 512 * 2048 * 2
+    assert sum(row.bytes for row in process.groups) == process.allocated_bytes
+    assert answer.verdict.kind == "crashed"
 
 
 OOM = """
@@ -107,25 +109,25 @@ OOM = """
 
 def test_an_oom_names_the_line_the_tensors_and_what_was_alive(tmp_path: Path) -> None:
     seen = observe(OOM.format(call="grow(1 << 19)"), tmp_path)
-    answer = seen.answer()
-    assert seen.ended.exit_code == 1
-    assert answer["verdict"]["kind"] == "oom"
-    oom = answer["processes"][0]["oom"]
-    assert (oom["where"], oom["line"]) == ("script.py:6", "return torch.cat([here, here])")
-    assert oom["requested_bytes"] == 4 << 30
-    assert oom["tensors"] == [{"name": "here", "shape": [1 << 19, 1 << 10], "dtype": "float32"}]
-    assert sum(row["bytes"] for row in oom["groups"]) == 11 << 30
-    assert oom["alive"][0]["bytes"] == 9 << 30
-    assert oom["alive"][0]["count"] == 3
-    assert oom["alive"][0]["where"] == "script.py:3"
-    assert not oom["caught"]
+    answer = seen.judged()
+    assert seen.ending.exit_code == 1
+    assert answer.verdict.kind == "oom"
+    oom = answer.result.processes[0].oom
+    assert (oom.where, oom.line) == ("script.py:6", "return torch.cat([here, here])")
+    assert oom.requested_bytes == 4 << 30
+    assert oom.tensors == (Variable(name="here", shape=(1 << 19, 1 << 10), dtype="float32"),)
+    assert sum(row.bytes for row in oom.groups) == 11 << 30
+    assert oom.alive[0].bytes == 9 << 30
+    assert oom.alive[0].count == 3
+    assert oom.alive[0].where == "script.py:3"
+    assert not oom.caught
 
 
 def test_an_oom_that_the_script_survives_is_a_note(tmp_path: Path) -> None:
     call = "try: grow(1 << 19)\n    except torch.OutOfMemoryError: pass"
-    answer = observe(OOM.format(call=call), tmp_path).answer()
-    assert answer["verdict"]["kind"] == "tight"
-    assert "caught it and went on" in answer["notes"][0]
+    answer = observe(OOM.format(call=call), tmp_path).judged()
+    assert answer.verdict.kind == "tight"
+    assert "caught it and went on" in answer.result.notes[0]
 
 
 def test_phases_of_a_whole_cycle(tmp_path: Path) -> None:
@@ -146,14 +148,14 @@ def test_phases_of_a_whole_cycle(tmp_path: Path) -> None:
             torch.save(model.state_dict(), "checkpoint.pt")
     """
     seen = observe(script, tmp_path, steps=0)
-    (process,) = seen.answer()["processes"]
-    phases = [band["phase"] for band in process["timeline"]["bands"]]
+    (process,) = seen.judged().result.processes
+    phases = [band.phase for band in process.timeline.bands]
     # torch.save copies from the card without asking it for memory: no event, no band of its own.
     assert set(phases) == {"build", "forward", "backward", "optimizer", "evaluation"}
-    assert {band["step"] for band in process["timeline"]["bands"]} == {0, 1}
+    assert {band.step for band in process.timeline.bands} == {0, 1}
     assert phases.count("backward") == 4
     assert phases.count("evaluation") == 2
-    peaks = {row["phase"]: row["allocated_bytes"] for row in process["phases"]}
+    peaks = {phase: allocated for phase, (allocated, _) in process.phase_peaks().items()}
     assert peaks["evaluation"] > 2 * 4096 * 1024 * 4 > peaks["forward"] - peaks["build"]
 
 
@@ -165,11 +167,11 @@ def test_many_small_tensors(count: int, tmp_path: Path) -> None:
         print("peak", torch.cuda.max_memory_allocated())
     """
     seen = observe(script, tmp_path)
-    (process,) = seen.answer()["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
-    (row,) = [row for row in process["groups"] if row["count"]]
-    assert row["count"] == count
-    assert len(process["timeline"]["points"]) <= 1500
+    (process,) = seen.judged().result.processes
+    assert process.allocated_bytes == int(seen.printed()["peak"])
+    (row,) = [row for row in process.groups if row.count]
+    assert row.count == count
+    assert len(process.timeline.points) <= 1500
 
 
 def test_a_script_that_records_memory_itself(tmp_path: Path) -> None:
@@ -186,9 +188,9 @@ def test_a_script_that_records_memory_itself(tmp_path: Path) -> None:
     seen = observe(script, tmp_path)
     own = pickle.loads((tmp_path / "own.pickle").read_bytes())
     assert sum(event["action"] == "alloc" for event in own["device_traces"][0]) == 3
-    (process,) = seen.answer()["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
-    assert sum(row["count"] for row in process["groups"]) == 6
+    (process,) = seen.judged().result.processes
+    assert process.allocated_bytes == int(seen.printed()["peak"])
+    assert sum(row.count for row in process.groups) == 6
 
 
 def test_pytorchs_own_snapshot(rested: tuple[Seen, Path]) -> None:
@@ -212,4 +214,4 @@ def test_a_sitecustomize_of_the_users_still_runs(tmp_path: Path) -> None:
 def test_a_process_without_a_gpu_leaves_no_trace(tmp_path: Path) -> None:
     seen = observe("import torch; torch.ones(3).sum()", tmp_path)
     assert seen.processes() == []
-    assert seen.answer()["verdict"]["kind"] == "no-gpu"
+    assert seen.judged().verdict.kind == "no-gpu"

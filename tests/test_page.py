@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from nanocheck.core.units import MIB
 from nanocheck.report.html import palette, render, timeline
 from nanocheck.report.html.markup import Markup, join, tag, text
+from nanocheck.report.html.run_page import plain
 from nanocheck.report.html.scale import HEIGHT, WIDTH, event_ticks, memory_ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -97,37 +98,51 @@ ODD = {
 }
 
 
+def page_of(answer: dict[str, Any]) -> str:
+    return render(page_sample.typed(answer))
+
+
+def shown(answer: dict[str, Any]) -> dict[str, Any]:
+    """As the parts of the page read it."""
+    return plain(page_sample.typed(answer))
+
+
+def with_provenance(word: str) -> dict[str, Any]:
+    return {**ODD["tight"], "result": {**ODD["tight"]["result"], "provenance": word}}
+
+
 def changed(**process: Any) -> dict[str, Any]:
     answer = page_sample.answer()
-    answer["processes"][0].update(process)
+    answer["result"]["processes"][0].update(process)
     return answer
 
 
-ODD["no timeline"] = changed(timeline={"groups": [], "points": [], "bands": []}, phases=[], largest=[])
+ODD["no timeline"] = changed(timeline={"groups": [], "points": [], "bands": []}, peaks=[], largest=[])
 ODD["zero bytes"] = changed(
     timeline={"groups": ["parameters"], "points": [[0, 0, 0]], "bands": []},
     groups=[],
-    peak={"allocated_bytes": 0, "reserved_bytes": 0, "process_bytes": 0},
+    allocated_bytes=0,
+    reserved_bytes=0,
+    process_bytes=0,
     at=None,
     fragmentation=None,
-    phases=[],
+    peaks=[],
 )
 ODD["one point"] = changed(timeline={"groups": ["unnamed"], "points": [[7, 4096, 512]], "bands": []})
 ODD["reserved only"] = changed(timeline={"groups": [], "points": [[0, 2 * MIB], [9, MIB]], "bands": []})
-ODD["no device"] = {**page_sample.answer(), "device": {}}
 ODD["died while it was built"] = page_sample.answer(batch=16, dies=True)
-ODD["died while it was built"]["processes"][0].update(
-    steps=0, at=None, oom={"requested_bytes": 2 << 40, "phase": "build", "step": 0, "caught": False}
+ODD["died while it was built"]["result"]["processes"][0].update(
+    steps=0, at=None, oom={"requested_bytes": 2 << 40, "phase": "build", "step": 0, "exact": True}
 )
 ODD["caught"] = page_sample.answer(batch=16, dies=True)
-ODD["caught"]["processes"][0]["oom"]["caught"] = True
+ODD["caught"]["result"]["processes"][0]["oom"]["caught"] = True
 
 
 @pytest.mark.parametrize("name", ODD)
 def test_every_answer_is_a_well_formed_page_that_fetches_nothing(name: str) -> None:
-    page = render(ODD[name])
+    page = page_of(ODD[name])
     reader = Reader(page)
-    assert page == render(json.loads(json.dumps(ODD[name])))
+    assert page == page_of(json.loads(json.dumps(ODD[name])))
     for element, attributes in reader.found:
         assert "src" not in attributes
         assert element not in ("link", "img", "iframe", "base", "object")
@@ -142,7 +157,7 @@ def test_every_answer_is_a_well_formed_page_that_fetches_nothing(name: str) -> N
 
 
 def test_the_verdict_comes_first_with_card_and_provenance() -> None:
-    words = " ".join(Reader(render(ODD["oom"])).words)
+    words = " ".join(Reader(page_of(ODD["oom"])).words)
     order = ["VIRTUAL", "Out of memory on NVIDIA GeForce RTX 4070.", "Peak allocated", "Allocator retries"]
     order += ["Memory, event by event", "Who holds the memory at the peak", "The largest allocations"]
     order += ["Phases", "Out of memory", "Notes and limits", "Environment", "--batch_size=16"]
@@ -150,11 +165,11 @@ def test_the_verdict_comes_first_with_card_and_provenance() -> None:
     for each in order:
         place = words.index(each, place)
     assert "MEASURED" not in words
-    assert "MEASURED" in " ".join(Reader(render({**ODD["tight"], "provenance": "measured"})).words)
+    assert "MEASURED" in " ".join(Reader(page_of(with_provenance("measured"))).words)
 
 
 def test_a_device_that_nobody_knows_is_never_called_measured() -> None:
-    page = " ".join(Reader(render({**ODD["tight"], "provenance": "guessed"})).words).lower()
+    page = " ".join(Reader(page_of(with_provenance("unknown"))).words).lower()
     assert "measured:" not in page
     assert "virtual:" not in page
 
@@ -167,7 +182,8 @@ HOSTILE = st.text(
 
 
 THIN = page_sample.answer(batch=16, dies=True)
-THIN["processes"][0]["timeline"]["points"] = THIN["processes"][0]["timeline"]["points"][::90]
+_TIMELINE = THIN["result"]["processes"][0]["timeline"]
+_TIMELINE["points"] = _TIMELINE["points"][::90]
 
 
 @example("</script><script>alert(1)</script>")
@@ -179,18 +195,19 @@ THIN["processes"][0]["timeline"]["points"] = THIN["processes"][0]["timeline"]["p
 def test_no_text_of_the_script_breaks_out(words: str) -> None:
     def page(value: str) -> str:
         answer = copy.deepcopy(THIN)
-        process = answer["processes"][0]
-        answer["command"] = process["command"] = ["python", value]
-        answer["notes"] = answer["environment"]["torch"] = [value]
-        answer["device"]["name"] = value
+        process = answer["result"]["processes"][0]
+        answer["result"]["command"] = process["command"] = ["python", value]
+        answer["result"]["notes"] = [value]
+        answer["result"]["environment"]["torch"] = value
+        answer["result"]["device"]["name"] = value
         answer["verdict"]["sentence"] = value.replace("`", "")
         process["at"].update(where=value, line=value, phase=value)
         process["oom"].update(where=value, line=value, message=value)
-        process["timeline"]["bands"][1]["phase"] = process["phases"][1]["phase"] = value
+        process["timeline"]["bands"][1]["phase"] = process["peaks"][1]["phase"] = value
         process["timeline"]["groups"][4] = process["groups"][3]["group"] = value
         for row in process["largest"]:
             row.update(where=value, line=value, group=value, phase=value)
-        return render(answer)
+        return page_of(answer)
 
     made = page(f"x{words}")
     made.encode("utf-8")
@@ -223,34 +240,34 @@ def test_markup_is_not_escaped_twice_and_text_always_once() -> None:
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
 def test_groups_sum_to_the_peak(name: str) -> None:
-    page = render(ODD[name])
-    process = ODD[name]["processes"][0]
+    page = page_of(ODD[name])
+    process = ODD[name]["result"]["processes"][0]
     table = re.search(r'<table class="groups">.*?</table>', page)
     assert table is not None
     root = ET.fromstring(table.group())
     rows = {row[0].itertext().__next__(): row[1].text or "" for row in root.findall(".//tbody/tr")}
     (total,) = [row[1].text for row in root.findall(".//tfoot/tr")]
-    assert total == f"{process['peak']['allocated_bytes'] / MIB:,.2f}"
+    assert total == f"{process['allocated_bytes'] / MIB:,.2f}"
     assert len(rows) == len(process["groups"])
     assert sum(float(value.replace(",", "")) for value in rows.values()) == pytest.approx(
-        process["peak"]["allocated_bytes"] / MIB, abs=0.005 * len(rows)
+        process["allocated_bytes"] / MIB, abs=0.005 * len(rows)
     )
 
 
 def test_what_the_groups_do_not_explain_has_its_own_row() -> None:
     answer = page_sample.answer()
-    answer["processes"][0]["groups"].pop()
-    assert "not attributed" in render(answer)
-    assert "not attributed" not in render(page_sample.answer())
+    answer["result"]["processes"][0]["groups"].pop()
+    assert "not attributed" in page_of(answer)
+    assert "not attributed" not in page_of(page_sample.answer())
 
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit", "one point"])
 def test_areas_stack_to_the_sum(name: str) -> None:
     answer = ODD[name]
-    process = answer["processes"][0]
-    drawn = timeline.of(process, answer["device"], palette.of(answer))
+    process = answer["result"]["processes"][0]
+    drawn = timeline.of(process, shown(answer)["device"], palette.of(shown(answer)))
     assert drawn is not None
-    plot = svg(render(answer))
+    plot = svg(page_of(answer))
     areas = {
         path.get("data-group"): heights(str(path.get("d")))
         for path in plot.iter(f"{SVG}path")
@@ -273,9 +290,9 @@ def test_areas_stack_to_the_sum(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
 def test_everything_lies_inside_the_plot(name: str) -> None:
-    plot = svg(render(ODD[name]))
+    plot = svg(page_of(ODD[name]))
     bands = [rect for rect in plot.iter(f"{SVG}rect") if "band" in str(rect.get("class")).split()]
-    assert len(bands) >= len(ODD[name]["processes"][0]["timeline"]["bands"])
+    assert len(bands) >= len(ODD[name]["result"]["processes"][0]["timeline"]["bands"])
     for rect in [*bands, *(each for each in plot.iter(f"{SVG}rect") if each.get("class") == "shade")]:
         left, width = share_of(str(rect.get("x"))), share_of(str(rect.get("width")))
         assert left >= 0
@@ -287,31 +304,32 @@ def test_everything_lies_inside_the_plot(name: str) -> None:
 
 def test_limits_are_drawn_to_scale_or_said_to_be_far_away() -> None:
     answer = ODD["tight"]
-    device = answer["device"]
-    plot = svg(render(answer))
+    device = shown(answer)["device"]
+    plot = svg(page_of(answer))
     drawn = {each.get("class"): each for each in plot.iter(f"{SVG}line")}
     limit = device["capacity_bytes"] - device["context_bytes"]
-    scale = timeline.of(answer["processes"][0], device, palette.of(answer)).scale  # type: ignore[union-attr]
+    scale = timeline.of(shown(answer)["processes"][0], device, palette.of(shown(answer))).scale  # type: ignore[union-attr]
     assert share_of(str(drawn["limit-line"].get("y1"))) == pytest.approx(
         1 - limit / scale.top_bytes, abs=1e-4
     )
     assert share_of(str(drawn["card-line"].get("y1"))) == pytest.approx(
         1 - device["capacity_bytes"] / scale.top_bytes, abs=1e-4
     )
-    assert "far above this picture" not in render(answer)
-    assert "far above this picture" in render(ODD["far from the limit"])
+    assert "far above this picture" not in page_of(answer)
+    assert "far above this picture" in page_of(ODD["far from the limit"])
 
 
 def test_the_failed_request_reaches_beyond_what_was_free() -> None:
     answer = ODD["oom"]
-    oom = answer["processes"][0]["oom"]
-    drawn = timeline.of(answer["processes"][0], answer["device"], palette.of(answer))
+    oom = answer["result"]["processes"][0]["oom"]
+    page = shown(answer)
+    drawn = timeline.of(page["processes"][0], page["device"], palette.of(page))
     assert drawn is not None
     assert drawn.request is not None
     assert drawn.limit_bytes is not None
     assert drawn.request.base_bytes + oom["free_bytes"] == drawn.limit_bytes
     assert drawn.request.base_bytes + drawn.request.size_bytes > drawn.limit_bytes
-    words = " ".join(Reader(render(answer)).words)
+    words = " ".join(Reader(page_of(answer)).words)
     assert f"{(oom['requested_bytes'] - oom['free_bytes']) / MIB:.2f} MiB" in words
 
 
@@ -337,12 +355,12 @@ def test_event_ticks_are_inside_and_few(first: int, length: int, wanted: int) ->
 
 def test_a_long_run_stays_a_page_and_not_a_book() -> None:
     answer = page_sample.answer(steps=2)
-    raw = answer["processes"][0]["timeline"]
+    raw = answer["result"]["processes"][0]["timeline"]
     raw["points"] = [[place * 70, *raw["points"][place % len(raw["points"])][1:]] for place in range(1500)]
     raw["bands"] = [
         {"phase": "forward", "step": step, "first": step * 10, "last": step * 10 + 9}
         for step in range(10_000)
     ]
-    page = render(answer)
+    page = page_of(answer)
     assert len(page) < 1_500_000
     svg(page)

@@ -12,6 +12,7 @@ import page_sample
 import pytest
 
 from nanocheck.report.html import palette, render
+from nanocheck.report.html.run_page import plain
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason=f"no Chromium on this machine; to install it: {chromium.INSTALL}"
@@ -31,13 +32,13 @@ WIDTHS = (390, 1280)
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     for name, answer in ANSWERS.items():
-        (folder / f"{name}.html").write_text(render(answer), encoding="utf-8")
+        (folder / f"{name}.html").write_text(render(page_sample.typed(answer)), encoding="utf-8")
     # A path and a line without a place to break them must not widen the page.
     long = page_sample.answer(batch=16, dies=True)
-    long["command"] = ["python", "x" * 400]
-    for row in long["processes"][0]["largest"]:
+    long["result"]["command"] = ["python", "x" * 400]
+    for row in long["result"]["processes"][0]["largest"]:
         row.update(where="/" + "y" * 300, line="z" * 500, group="w" * 80)
-    (folder / "long.html").write_text(render(long), encoding="utf-8")
+    (folder / "long.html").write_text(render(page_sample.typed(long)), encoding="utf-8")
     return {path.stem: path for path in folder.glob("*.html")}
 
 
@@ -72,7 +73,7 @@ def test_the_picture_is_drawn_in_the_legends_colours(
     )
     expected = [
         "rgb({}, {}, {})".format(*(int(palette.STACK[group][place : place + 2], 16) for place in (1, 3, 5)))
-        for group in palette.of(ANSWERS["safe"]).stacked(page_sample.GROUPS)
+        for group in palette.of(plain(page_sample.typed(ANSWERS["safe"]))).stacked(page_sample.GROUPS)
     ]
     assert legend == expected[::-1]
 
@@ -138,7 +139,7 @@ def test_the_read_out_follows_the_pointer_and_goes_back(
     browser("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] * 0.995, y=middle)
     assert ": optimizer, step 2." in browser.evaluate(figure)
     first = "document.querySelector('.legend b').textContent"
-    held = sum(ANSWERS["safe"]["processes"][0]["timeline"]["points"][-1][2:]) / 2**20
+    held = sum(ANSWERS["safe"]["result"]["processes"][0]["timeline"]["points"][-1][2:]) / 2**20
     assert float(browser.evaluate(first).replace(",", "")) == pytest.approx(held, rel=0.2)
     browser("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] / 2, y=5)
     assert browser.evaluate(figure) == at_peak

@@ -314,7 +314,7 @@ def test_an_ini_value_is_the_default_and_an_option_overrules_it(project: Project
 
 def test_real_without_a_card_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "nanocheck.core.device_selection._ASK", 'print(\'{"why": "no NVIDIA driver was found"}\')'
+        "nanocheck.core.device_selection._DRIVER_QUERY", 'print(\'{"why": "no NVIDIA driver was found"}\')'
     )
     result = project.run("suites/", device="real")
     assert result.ret == pytest.ExitCode.USAGE_ERROR

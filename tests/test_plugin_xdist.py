@@ -16,9 +16,9 @@ from nanocheck.report.section import Section
 def seen(request):
     seen = []
     yield seen
-    rows = tuple({"name": each} for each in (*seen, "a"))
+    cells = tuple((each,) for each in (*seen, "a"))
     plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
-    plugin.session.add_section(Section(title="Other", paragraphs=(), rows=rows))
+    plugin.session.add_section(Section(title="Other", paragraphs=(), columns=("name",), cells=cells))
 
 @pytest.mark.parametrize("name", "abcd")
 def test_other(name, seen):
@@ -61,5 +61,5 @@ def test_workers_join_their_parts_of_a_section(settled: Project) -> None:
     on_two_workers(settled).assert_outcomes(passed=8)
     (section,) = json.loads(settled.report.with_suffix(".json").read_text())["sections"]
     assert section["title"] == "Other"
-    assert section["rows"] == [["a"], ["b"], ["c"], ["d"]], "each row once, whichever workers had it"
+    assert section["cells"] == [["a"], ["b"], ["c"], ["d"]], "each row once, whichever workers had it"
     assert "## Other" in settled.report.read_text()

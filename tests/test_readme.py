@@ -37,7 +37,7 @@ def models() -> list[str]:
 def test_the_readme_shows_the_reports_answer(model: str) -> None:
     readme = (ROOT / "README.md").read_text()
     rows = load(ROOT / "reports" / "rtx4070.json").rows
-    (version,) = {str(row.record.environment["torch"]).split("+")[0] for row in rows}
+    (version,) = {str(row.result.environment.torch).split("+")[0] for row in rows}
     if f"torch {version}, provenance" not in readme:
         pytest.skip(
             f"the report was made anew with torch {version}; the README states another version's: set the "

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from nanocheck.attribution.places import tensor_of
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.measure.configurations import Measurement
 from nanocheck.virtual.wheels import find_wheels
@@ -29,11 +30,11 @@ NOTE_A_FIX = {"n_embd": 576, "batch": 12, "accumulation": 40, "dtype": "fp16"}
 NOTE_A_RESERVE = 2450 * MIB
 
 
-def device(gpu: str, reserve_bytes: int = 0) -> Device:
-    return Device(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
+def device(gpu: str, reserve_bytes: int = 0) -> Target:
+    return Target(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
 
 
-def records(configs: Sequence[dict[str, Any]], on: Device) -> Iterator[Record]:
+def records(configs: Sequence[dict[str, Any]], on: Target) -> Iterator[RunResult]:
     with Measurement(on, workers=2) as measurement:
         for pending in [measurement.submit(StepConfig(**config)) for config in configs]:
             yield pending.result()
@@ -45,16 +46,16 @@ def test_eager_peaks_equal_the_reference_within_a_thousandth() -> None:
     found = list(records([config for config, _ in expected], device("rtx4090")))
     for record, (_, allocated_mib) in zip(found, expected, strict=True):
         assert record.outcome == "completed", record.detail
-        assert record.peak_allocated_bytes / MIB == pytest.approx(allocated_mib, rel=1e-3)
+        assert record.main.allocated_bytes / MIB == pytest.approx(allocated_mib, rel=1e-3)
     # Without accumulation-dependent fragmentation the fp32 step reserves exactly what the reference did.
-    assert found[1].peak_reserved_bytes == 13076 * MIB
+    assert found[1].main.reserved_bytes == 13076 * MIB
 
 
 def test_compiled_peak_equals_the_reference_within_half_a_percent() -> None:
     (record,) = records([{"batch": 8, "accumulation": 2, "compile": "default"}], device("rtx4070"))
     assert record.outcome == "completed", record.detail
-    assert record.peak_allocated_bytes / MIB == pytest.approx(7170, rel=5e-3)
-    assert record.peak_reserved_bytes / MIB == pytest.approx(7380, rel=5e-3)
+    assert record.main.allocated_bytes / MIB == pytest.approx(7170, rel=5e-3)
+    assert record.main.reserved_bytes / MIB == pytest.approx(7380, rel=5e-3)
 
 
 @pytest.mark.slow
@@ -63,7 +64,7 @@ def test_note_a_dies_where_its_author_saw_it_die() -> None:
     (fits,) = records([NOTE_A], device("rtx4070"))
     (dies,) = records([NOTE_A], device("rtx4070", NOTE_A_RESERVE))
     assert fits.outcome == "completed", fits.detail
-    assert fits.peak_allocated_bytes / MIB == pytest.approx(10034, rel=5e-3)
+    assert fits.main.allocated_bytes / MIB == pytest.approx(10034, rel=5e-3)
     assert dies.outcome == "oom", dies.detail
     assert dies.oom is not None
     assert (dies.oom.phase, dies.oom.step) == ("backward", 0)
@@ -74,15 +75,13 @@ def test_note_a_dies_where_its_author_saw_it_die() -> None:
 
 
 def test_the_buffer_is_read_from_a_line_of_generated_code() -> None:
-    from nanocheck.measure.step_oom import _generated_tensor
-
     shape = (16384, 50304)
     for line, found in (
-        ("buf1 = empty_strided_cuda((16384, 50304), (50304, 1), torch.bfloat16)", (2, shape)),
-        ("buf9 = empty_strided_cuda((16384, 50304), (50304, 1), torch.float32)", (4, shape)),
+        ("buf1 = empty_strided_cuda((16384, 50304), (50304, 1), torch.bfloat16)", (shape, 2 * 16384 * 50304)),
+        ("buf9 = empty_strided_cuda((16384, 50304), (50304, 1), torch.float32)", (shape, 4 * 16384 * 50304)),
     ):
-        assert _generated_tensor(line) == (found[0] * 16384 * 50304, found[1])
-    assert _generated_tensor("return torch.cat([here, here])") == (None, None)
+        assert tensor_of(line) == found
+    assert tensor_of("return torch.cat([here, here])") == (None, None)
 
 
 @pytest.mark.slow
@@ -94,7 +93,7 @@ def test_note_as_fix_needs_more_memory_and_dies_too() -> None:
         assert record.oom is not None
         assert record.oom.phase == "backward"
         assert record.oom.requested_bytes == 12 * 1024 * 50304 * 4
-        assert record.retries >= 1
+        assert record.main.retries >= 1
         assert "of which" in record.oom.message
     assert fix.oom is not None
     assert expandable.oom is not None
@@ -105,13 +104,13 @@ def test_fp16_and_bf16_need_the_same_memory() -> None:
     both = [{"n_embd": 576, "batch": 8, "accumulation": 32, "dtype": dtype} for dtype in ("bf16", "fp16")]
     bf16, fp16 = records(both, device("rtx4070"))
     # The loss scaler keeps a handful of scalars of 512 bytes each.
-    assert 0 <= fp16.peak_allocated_bytes - bf16.peak_allocated_bytes <= 8 * 512
-    assert fp16.peak_reserved_bytes == bf16.peak_reserved_bytes
+    assert 0 <= fp16.main.allocated_bytes - bf16.main.allocated_bytes <= 8 * 512
+    assert fp16.main.reserved_bytes == bf16.main.reserved_bytes
 
 
 @pytest.mark.slow
 def test_the_same_configuration_twice_is_the_same_to_the_byte() -> None:
     config = {"n_layer": 3, "batch": 5, "accumulation": 7, "allocator": "expandable"}
     first, second = (next(records([config], device("rtx4070"))) for _ in range(2))
-    assert first.peaks == second.peaks
+    assert first.main.peaks == second.main.peaks
     assert first.outcome == second.outcome == "completed"

@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import RunResult
 from nanocheck.measure.configurations import PRELOAD, TASK
+from nanocheck.measure.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
 from nanocheck.step.repetition import Repetition
 from nanocheck.virtual import card_environment, prepare
 
-CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+CARD = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +37,18 @@ def job(config: StepConfig, every: bool) -> Job:
     if config.allocator == "expandable":
         environment["PYTORCH_ALLOC_CONF"] = "expandable_segments:True"
         environment["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
-    payload = {"config": config.to_dict(), "device": CARD.to_dict(), "every_micro_batch": every}
+    payload = msgspec.to_builtins(Task(config=config, device=CARD.device, every_micro_batch=every))
     return Job(id=f"{config.id} {every}", task=TASK, payload=payload, environment=environment)
 
 
-def what_counts(record: dict[str, Any]) -> Any:
-    return record["outcome"], record["oom"], record["peaks"]
+def ran(pool: Pool, config: StepConfig, every: bool) -> RunResult:
+    done = pool.submit(job(config, every)).result()
+    assert done.value is not None, done.output
+    return msgspec.convert(done.value, RunResult)
+
+
+def what_counts(result: RunResult) -> Any:
+    return result.outcome, result.oom, result.main.peaks
 
 
 configurations = st.builds(
@@ -60,33 +69,28 @@ configurations = st.builds(
 @settings(max_examples=15)
 @given(config=configurations)
 def test_leaving_out_changes_no_byte_of_any_phase(pool: Pool, config: StepConfig) -> None:
-    every, some = (pool.submit(job(config, flag)) for flag in (True, False))
-    assert every.result().value is not None, every.result().output
-    assert what_counts(every.result().value) == what_counts(some.result().value)
-    assert every.result().value["micro_batches"] == config.accumulation
+    every, some = (ran(pool, config, flag) for flag in (True, False))
+    assert what_counts(every) == what_counts(some)
+    assert every.micro_batches == config.accumulation
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("allocator", ["default", "expandable"])
 def test_a_real_size_too_and_it_saves_most_of_the_work(pool: Pool, allocator: str) -> None:
     config = StepConfig(n_embd=576, batch=6, accumulation=40, allocator=allocator)
-    every, some = (pool.submit(job(config, flag)).result().value for flag in (True, False))
+    every, some = (ran(pool, config, flag) for flag in (True, False))
     assert what_counts(every) == what_counts(some)
-    assert every["micro_batches"] == 40
-    assert some["micro_batches"] <= 20
+    assert every.micro_batches == 40
+    assert some.micro_batches <= 20
 
 
 def test_two_micro_batches_do_not_stand_for_all(pool: Pool) -> None:
     """The counter-example because of which two are not enough: expandable segments, 40 against 2."""
-    forty, two = (
-        pool.submit(
-            job(StepConfig(n_embd=576, batch=6, accumulation=k, dtype="fp32", allocator="expandable"), False)
-        ).result()
-        for k in (40, 2)
-    )
-    assert forty.value["micro_batches"] <= 20  # the rest was left out
-    reserved = [max(peak["reserved_bytes"] for peak in each.value["peaks"]) for each in (forty, two)]
-    requested = [max(peak["requested_bytes"] for peak in each.value["peaks"]) for each in (forty, two)]
+    sizes = {"n_embd": 576, "batch": 6, "dtype": "fp32", "allocator": "expandable"}
+    forty, two = (ran(pool, StepConfig(**sizes, accumulation=count), False) for count in (40, 2))
+    assert forty.micro_batches <= 20  # the rest was left out
+    reserved = [max(peak.reserved_bytes for peak in each.main.peaks) for each in (forty, two)]
+    requested = [max(peak.requested_bytes or 0 for peak in each.main.peaks) for each in (forty, two)]
     assert reserved[0] != reserved[1]
     assert requested[0] == requested[1]
 

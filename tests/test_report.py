@@ -1,33 +1,33 @@
-"""The report says what the records say, and nothing a record holds can break it."""
+"""The report says what the results say, and nothing a record holds can break it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import DEVICE, ENVIRONMENT, oom_record, peaks, record
+from made_up import ENVIRONMENT, device, oom_result, peaks, result
 
-from nanocheck.core.comparison import Comparison
+from nanocheck.core.comparison import Comparison, ComparisonKind
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import StoredDataError
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify
 from nanocheck.report import markdown_cells, memory_report, report_file
 from nanocheck.report.report_file import Report, Row
 from nanocheck.report.section import Section
 
-EQUAL = Comparison(kind="equal", sentence="equal")
+EQUAL = Comparison(kind=ComparisonKind.EQUAL, sentence="equal")
 
 
-def report_of(*records: Record, comparison: Comparison | None = EQUAL, **changes: Any) -> Report:
-    rows = tuple(Row(record=each, verdict=classify(each), comparison=comparison) for each in records)
+def report_of(*results: RunResult, comparison: Comparison | None = EQUAL, **changes: Any) -> Report:
+    rows = tuple(Row(result=each, verdict=classify(each), comparison=comparison) for each in results)
     values: dict[str, Any] = {
         "date": "2026-11-22",
         "command": "pytest suites/ --gpu rtx4070",
@@ -37,13 +37,13 @@ def report_of(*records: Record, comparison: Comparison | None = EQUAL, **changes
     return Report(**{**values, **changes})
 
 
-def ladder() -> list[Record]:
+def ladder() -> list[RunResult]:
     """Batches 4 and 8 safe, 12 tight, 16 out of memory."""
     sizes = {4: 5000, 8: 9000, 12: 11_200}
-    records = [
-        record(StepConfig(batch=batch), peaks=peaks(size * MIB, size * MIB)) for batch, size in sizes.items()
+    results = [
+        result(StepConfig(batch=batch), peaks=peaks(size * MIB, size * MIB)) for batch, size in sizes.items()
     ]
-    return [*records, oom_record(StepConfig(batch=16))]
+    return [*results, oom_result(StepConfig(batch=16))]
 
 
 def table_rows(page: str, heading: str) -> list[list[str]]:
@@ -75,13 +75,13 @@ def test_the_answer_comes_first_and_is_the_largest_safe_batch() -> None:
 
 
 def test_a_hole_below_the_largest_safe_batch_is_told() -> None:
-    batch_6 = record(StepConfig(batch=6), retries=1)
+    batch_6 = result(StepConfig(batch=6), retries=1)
     header, line = table_rows(memory_report.render(report_of(*ladder(), batch_6)), "## In ten seconds")
     assert dict(zip(header, line, strict=True))["largest safe batch"] == "8 (but not 6)"
 
 
 def test_nothing_safe_is_said() -> None:
-    page = memory_report.render(report_of(oom_record()))
+    page = memory_report.render(report_of(oom_result()))
     assert "No configuration that ran is safe." in page
     assert "none of those run" in page
 
@@ -108,13 +108,13 @@ def test_every_row_has_its_peaks_headroom_backend_and_provenance() -> None:
 
 
 def test_rows_are_grouped_by_model_precision_and_compile() -> None:
-    records = [
-        record(StepConfig(dtype=dtype, compile=mode, n_embd=width))
+    results = [
+        result(StepConfig(dtype=dtype, compile=mode, n_embd=width))
         for width in (768, 576)
         for dtype in ("bf16", "fp16")
         for mode in ("off", "default")
     ]
-    page = memory_report.render(report_of(*records))
+    page = memory_report.render(report_of(*results))
     for heading in (
         "### GPT-2 124M (12 layers, 12 heads, 768 wide), bf16, eager",
         "### GPT-2, 12 layers, 12 heads, 576 wide (77 M parameters), fp16, compiled",
@@ -125,9 +125,9 @@ def test_rows_are_grouped_by_model_precision_and_compile() -> None:
 def test_provenance_is_never_mixed_silently() -> None:
     pure = memory_report.render(report_of(*ladder()))
     assert "Numbers of different provenance" not in pure
-    capped = {**DEVICE, "capped_from": "NVIDIA L40S"}
+    capped = device(capped_from="NVIDIA L40S")
     mixed = memory_report.render(
-        report_of(*ladder(), record(StepConfig(batch=8), provenance="measured", device=capped))
+        report_of(*ladder(), result(StepConfig(batch=8), provenance="measured", device=capped))
     )
     assert "**Numbers of different provenance stand in this report: look at the column.**" in mixed
     _, *answers = table_rows(mixed, "## In ten seconds")
@@ -137,7 +137,7 @@ def test_provenance_is_never_mixed_silently() -> None:
 
 def test_a_crash_is_no_answer_and_says_why() -> None:
     page = memory_report.render(
-        report_of(*ladder(), record(StepConfig(batch=2), outcome="crashed", detail="boom | <b>\n"))
+        report_of(*ladder(), result(StepConfig(batch=2), outcome="crashed", peaks=(), detail="boom | <b>\n"))
     )
     header, line = table_rows(page, "## No answer")
     assert dict(zip(header, line, strict=True))["why"] == "crashed: boom &#124; &lt;b&gt;"
@@ -145,7 +145,7 @@ def test_a_crash_is_no_answer_and_says_why() -> None:
 
 def test_a_part_and_notes_and_environment_and_limits_are_told() -> None:
     page = memory_report.render(
-        report_of(*[replace(each, notes=("attention fell back",)) for each in ladder()], whole=False)
+        report_of(*[result(each.config, notes=("attention fell back",)) for each in ladder()], whole=False)
     )
     assert "**Only a part of the matrix ran.**" in page
     assert "- attention fell back (gpt2-768-b4-a1-bf16-eager, " in page
@@ -193,11 +193,10 @@ def test_numbers_stay_as_they_were_written(text: str) -> None:
 
 
 def test_hostile_output_of_a_child_stays_text() -> None:
-    hostile = oom_record()
+    hostile = oom_result()
     assert hostile.oom is not None
-    hostile = replace(
-        hostile, oom=replace(hostile.oom, line="a | <script>alert(1)</script>\n# heading\x1b[31m`")
-    )
+    line = "a | <script>alert(1)</script>\n# heading\x1b[31m`"
+    hostile = oom_result(oom=msgspec.structs.replace(hostile.oom, line=line))
     page = memory_report.render(report_of(hostile))
     assert "<script>" not in page
     assert "\x1b" not in page
@@ -212,12 +211,15 @@ def test_the_json_holds_everything_but_wall_times_and_comes_back(tmp_path: Path)
     path = tmp_path / "rtx4070.json"
     path.write_text(report_file.dumps(report))
     stored = json.loads(path.read_text())
-    assert (stored["schema"], stored["date"], len(stored["environments"])) == (1, "2026-11-22", 1)
-    assert stored["environments"][0] == ENVIRONMENT
+    assert (stored["schema"], stored["date"]) == (2, "2026-11-22")
+    assert stored["rows"][0]["id"] == ladder()[0].id
+    assert stored["rows"][0]["result"]["environment"] == msgspec.to_builtins(ENVIRONMENT)
     back = report_file.load(path)
-    assert back == replace(
-        report, rows=tuple(replace(row, record=replace(row.record, seconds={})) for row in report.rows)
-    )
+    rows = [
+        msgspec.structs.replace(row, result=msgspec.structs.replace(row.result, seconds={}))
+        for row in report.rows
+    ]
+    assert back == msgspec.structs.replace(report, rows=tuple(rows))
     assert memory_report.render(back) == memory_report.render(report)
     assert sum('"verdict"' in line for line in path.read_text().splitlines()) == 4
 
@@ -225,9 +227,10 @@ def test_the_json_holds_everything_but_wall_times_and_comes_back(tmp_path: Path)
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"schema": 1,', '"schema": 7,', "schema 1, found 7"),
-        ('"margin_bytes"', '"margin"', "malformed report: KeyError"),
-        ('"device": 0', '"device": 5', "malformed report: IndexError"),
+        ('"schema": 2,', '"schema": 7,', "schema 2, found 7"),
+        ('"margin_bytes"', '"margin"', "malformed report: Object"),
+        ('"device": {', '"device": 5, "d": {', "malformed report: .*device"),
+        ('"id": "', '"id": "x', "malformed report: expected the id"),
         ('"rows": [', '"rows": [NaN,', "found NaN"),
         ("{", "", "not JSON"),
     ],
@@ -240,8 +243,14 @@ def test_a_damaged_report_is_refused(tmp_path: Path, old: str, new: str, said: s
 
 
 def test_a_section_is_the_same_page_after_it_was_stored(tmp_path: Path) -> None:
-    rows = ({"zebra": "1", "ant": "2"}, {"zebra": "3", "ant": "4"})
-    section = Section(title="Animals", paragraphs=("two", "of them"), rows=rows, right=("ant",), more="a.md")
+    section = Section(
+        title="Animals",
+        paragraphs=("two", "of them"),
+        columns=("zebra", "ant"),
+        cells=(("1", "2"), ("3", "4")),
+        right=("ant",),
+        more="a.md",
+    )
     report = report_of(*ladder(), sections=(section, Section(title="None", paragraphs=())))
     path = tmp_path / "report.json"
     path.write_text(report_file.dumps(report))

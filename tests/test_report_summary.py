@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import oom_record, record
+from made_up import oom_result, result
 
-from nanocheck.core.comparison import Comparison
+from nanocheck.core.comparison import Comparison, ComparisonKind
 from nanocheck.core.config import StepConfig
 from nanocheck.core.verdict import classify
 from nanocheck.report import ci_summary
 from nanocheck.report.report_file import Report, Row
 
-REGRESSED = Comparison(kind="regressed", sentence="worse: 50%\nby far", hint="pytest --update-baselines")
+REGRESSED = Comparison(
+    kind=ComparisonKind.REGRESSED, sentence="worse: 50%\nby far", hint="pytest --update-baselines"
+)
+EQUAL = Comparison(kind=ComparisonKind.EQUAL, sentence="")
 
 
 def rows(count: int, comparison: Comparison = REGRESSED) -> list[Row]:
-    records = [record(StepConfig(batch=batch)) for batch in range(1, count + 1)]
-    return [Row(record=each, verdict=classify(each), comparison=comparison) for each in records]
+    results = [result(StepConfig(batch=batch)) for batch in range(1, count + 1)]
+    return [Row(result=each, verdict=classify(each), comparison=comparison) for each in results]
 
 
 def report(each: list[Row]) -> Report:
@@ -25,10 +28,10 @@ def report(each: list[Row]) -> Report:
 
 
 def test_one_counted_sentence() -> None:
-    died = oom_record()
+    died = oom_result()
     both = [
         *rows(2),
-        Row(record=died, verdict=classify(died), comparison=Comparison(kind="equal", sentence="")),
+        Row(result=died, verdict=classify(died), comparison=EQUAL),
     ]
     assert ci_summary.sentence(report(both)) == (
         "3 configurations on NVIDIA GeForce RTX 4070 (VIRTUAL): 2 safe, 1 oom; "
@@ -38,12 +41,12 @@ def test_one_counted_sentence() -> None:
 
 
 def test_failures_are_what_fails_a_suite() -> None:
-    good = rows(1, Comparison(kind="equal", sentence=""))
-    stale = rows(1, Comparison(kind="stale", sentence=""))
-    crashed = record(StepConfig(batch=9), outcome="crashed")
-    died = oom_record()
-    bad = [Row(record=crashed, verdict=classify(crashed)), *rows(1)]
-    assert ci_summary.failures(report([*good, *stale, Row(record=died, verdict=classify(died)), *bad])) == bad
+    good = rows(1, EQUAL)
+    stale = rows(1, Comparison(kind=ComparisonKind.STALE, sentence=""))
+    crashed = result(StepConfig(batch=9), outcome="crashed")
+    died = oom_result()
+    bad = [Row(result=crashed, verdict=classify(crashed)), *rows(1)]
+    assert ci_summary.failures(report([*good, *stale, Row(result=died, verdict=classify(died)), *bad])) == bad
 
 
 @given(count=st.integers(0, 40))

@@ -6,7 +6,6 @@ word (``peak N``); with ``steps=0`` they run to their end, so their own figure m
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,34 +15,37 @@ from typing import Any
 import pytest
 from observing import Seen, observe
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import ProcessMemory
+from nanocheck.core.verdict import JudgedRun
+from nanocheck.report.run_file import load
 from nanocheck.virtual import card_environment, prepare
 
 CLIENTS = Path(__file__).parent / "clients"
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1")
 
 
-def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen, dict[str, Any]]:
+def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen, JudgedRun]:
     """A client observed to its end, and its answer; what holds for every one of them holds."""
     seen = observe(CLIENTS / name, folder, *arguments, steps=options.pop("steps", 0), **options)
-    assert seen.ended.exit_code == 0, seen.stderr[-3000:]
-    answer = seen.answer()
-    assert answer["verdict"]["kind"] == "safe"
-    assert answer["provenance"] == "virtual"
-    for process in answer["processes"]:
-        assert process["unexplained_events"] == 0
-        assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
-        named = {row["group"]: row["bytes"] for row in process["groups"]}
+    assert seen.ending.exit_code == 0, seen.stderr[-3000:]
+    answer = seen.judged()
+    assert answer.verdict.kind == "safe"
+    assert answer.result.provenance == "virtual"
+    for process in answer.result.processes:
+        assert process.unexplained_events == 0
+        assert sum(row.bytes for row in process.groups) == process.allocated_bytes
+        named = {row.group: row.bytes for row in process.groups}
         assert "not in the history" not in named
-        points = process["timeline"]["points"]
-        assert max(sum(point[2:]) for point in points) == process["peak"]["allocated_bytes"]
-        assert max(point[1] for point in points) == process["peak"]["reserved_bytes"]
+        points = process.timeline.points
+        assert max(sum(point[2:]) for point in points) == process.allocated_bytes
+        assert max(point[1] for point in points) == process.reserved_bytes
     return seen, answer
 
 
-def groups(process: dict[str, Any]) -> dict[str, int]:
-    return {row["group"]: row["bytes"] for row in process["groups"]}
+def groups(process: ProcessMemory) -> dict[str, int]:
+    return {row.group: row.bytes for row in process.groups}
 
 
 @pytest.mark.parametrize(
@@ -66,15 +68,15 @@ def test_a_program_that_measures_itself_finds_the_same_peak(
     name: str, arguments: tuple[str, ...], launcher: tuple[str, ...], tmp_path: Path
 ) -> None:
     seen, answer = run(tmp_path, name, *arguments, launcher=launcher)
-    (process,) = answer["processes"]
-    assert process["peak"]["allocated_bytes"] == int(seen.printed()["peak"])
-    assert {"forward", "backward", "optimizer"} <= {row["phase"] for row in process["phases"]}
+    (process,) = answer.result.processes
+    assert process.allocated_bytes == int(seen.printed()["peak"])
+    assert {"forward", "backward", "optimizer"} <= process.phase_peaks().keys()
     assert groups(process)["parameters"] > 0
-    first = process["largest"][0]
-    assert first["line"] is not None
+    first = process.largest[0]
+    assert first.line is not None
     # Names of files that only one machine has help nobody.
     assert not any(
-        (row["where"] or "").startswith("/") and "/clients/" not in row["where"] for row in process["largest"]
+        (row.where or "").startswith("/") and "/clients/" not in row.where for row in process.largest
     )
 
 
@@ -85,8 +87,8 @@ def test_checkpointing_is_seen_in_the_activations(tmp_path: Path) -> None:
     for name, arguments in (("without", ()), ("with", ("--checkpointing",))):
         (tmp_path / name).mkdir()
         _, answer = run(tmp_path / name, "trainer.py", "out", "--model", "llama", *arguments, steps=3)
-        found.append(groups(answer["processes"][0]))
-        assert answer["ended"] == "answered"
+        found.append(groups(answer.result.processes[0]))
+        assert answer.result.ending.how == "answered"
     without, checkpointed = found
     assert without["parameters"] == checkpointed["parameters"]
     assert without["optimizer state"] == checkpointed["optimizer state"]
@@ -96,18 +98,16 @@ def test_checkpointing_is_seen_in_the_activations(tmp_path: Path) -> None:
 def test_processes_are_kept_apart(tmp_path: Path) -> None:
     """A script that forks and spawns processes which train on the card too."""
     seen, answer = run(tmp_path, "forks.py")
-    assert len(answer["processes"]) >= 3
-    assert len({process["pid"] for process in answer["processes"]}) == len(answer["processes"])
-    assert int(seen.printed()["peak"]) in [
-        process["peak"]["allocated_bytes"] for process in answer["processes"]
-    ]
-    reserved = [process["peak"]["reserved_bytes"] for process in answer["processes"]]
+    assert len(answer.result.processes) >= 3
+    assert len({process.pid for process in answer.result.processes}) == len(answer.result.processes)
+    assert int(seen.printed()["peak"]) in [process.allocated_bytes for process in answer.result.processes]
+    reserved = [process.reserved_bytes for process in answer.result.processes]
     assert reserved == sorted(reserved, reverse=True)
 
 
 def test_a_program_that_asks_nvidia_smi(tmp_path: Path) -> None:
     seen = observe(CLIENTS / "smi.py", tmp_path)
-    assert seen.ended.exit_code == 0, seen.stderr
+    assert seen.ending.exit_code == 0, seen.stderr
     assert "name NVIDIA GeForce RTX 4070" in seen.stdout
 
 
@@ -116,7 +116,7 @@ def test_the_road_to_a_real_card_walked_on_the_virtual_one(tmp_path: Path) -> No
 
     The card is the virtual one, made the machine's own, so the answer must still say virtual.
     """
-    card = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+    card = Target(kind="virtual", gpu=find_gpu("rtx4070"))
     command = [
         sys.executable,
         "-m",
@@ -137,9 +137,9 @@ def test_the_road_to_a_real_card_walked_on_the_virtual_one(tmp_path: Path) -> No
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    answer = json.loads((tmp_path / "a.json").read_text())
-    assert answer["device"]["kind"] == "real"
-    assert answer["provenance"] == "virtual"
-    (process,) = answer["processes"]
-    assert sum(row["bytes"] for row in process["groups"]) == process["peak"]["allocated_bytes"]
+    answer = load(tmp_path / "a.json")
+    assert answer.result.device.kind == "real"
+    assert answer.result.provenance == "virtual"
+    (process,) = answer.result.processes
+    assert sum(row.bytes for row in process.groups) == process.allocated_bytes
     assert "measured" not in ran.stderr.lower()

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_up import result
 
+from nanocheck.cli import options
 from nanocheck.cli import run as verb
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import Ending, How
 from nanocheck.core.units import GIB, MIB
+from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.measure.request import Request, parse_duration
 from nanocheck.process import stack_dump
-from nanocheck.process.launch import Ended
+from nanocheck.report.further_runs_text import every_card_text
 
 #: 64 MiB of weights, as much again for gradients, twice as much for AdamW, and activations by the batch.
 TRAIN = """
@@ -69,14 +73,14 @@ def test_a_training_script_that_fits(train: Path) -> None:
     assert "values read from this GPU are not computed" in lines[0]
     assert lines[1].startswith("nanocheck: SAFE: ")
     answer = json.loads((train / "a.json").read_text())
-    assert (answer["provenance"], answer["ended"], answer["verdict"]["kind"]) == (
+    assert (answer["result"]["provenance"], answer["result"]["ending"]["how"], answer["verdict"]["kind"]) == (
         "virtual",
         "answered",
         "safe",
     )
-    (process,) = answer["processes"]
+    (process,) = answer["result"]["processes"]
     held = sum(group["bytes"] for group in process["groups"])
-    assert held == process["peak"]["allocated_bytes"] > 256 * MIB
+    assert held == process["allocated_bytes"] > 256 * MIB
     assert f"{held / MIB:,.2f}" in ran.stderr
 
 
@@ -112,12 +116,12 @@ def test_the_batch_that_fits_is_found_by_running_it(train: Path) -> None:
     assert found["complete"]
     assert (found["batch_argument"], found["batch"]) == ("batch_size", 3)
     first, same, *others = found["runs"]
-    assert (first["verdict"], first["expandable"]) == ("oom", False)
+    assert (first["verdict"]["kind"], first["expandable"]) == ("oom", False)
     assert (same["batch"], same["expandable"]) == (3, True)
     plain = [row for row in others if not row["expandable"]]
     assert {row["provenance"] for row in found["runs"]} == {"virtual"}
-    best = max(row["batch"] for row in plain if row["verdict"] in ("safe", "tight"))
-    worse = min(row["batch"] for row in [first, *plain] if row["verdict"] == "oom")
+    best = max(row["batch"] for row in plain if row["verdict"]["kind"] in ("safe", "tight"))
+    worse = min(row["batch"] for row in [first, *plain] if row["verdict"]["kind"] == "oom")
     assert best + 1 == worse <= 3
     assert f"the largest batch_size that fits: {best} ({worse} does not)" in ran.stderr
     assert len(found["runs"]) <= 6
@@ -135,9 +139,13 @@ def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
         patch.chdir(train)
         command = [sys.executable, "train.py", "--batch_size=300000"]
         found = every_card.on_every_card(request(command=command), lambda *_: None)
-    assert (found["fits"], found["oom"], found["no_answer"]) == (["rtx4090"], ["rtx4070"], [])
-    assert [row["provenance"] for row in found["cards"]] == ["virtual", "virtual"]
-    shown = every_card.text(found)
+    assert (found.of_kind(Kind.SAFE), found.of_kind(Kind.OOM), found.no_answer) == (
+        ("rtx4090",),
+        ("rtx4070",),
+        (),
+    )
+    assert [row.provenance for row in found.cards] == ["virtual", "virtual"]
+    shown = every_card_text(found)
     assert "fits on: rtx4090\nout of memory on: rtx4070\n" in shown
 
 
@@ -185,7 +193,7 @@ def test_terminated_in_the_middle_it_tells_what_it_knows(train: Path) -> None:
     assert process.wait(60) == 143
     answer = json.loads((train / "a.json").read_text())
     assert answer["verdict"]["kind"] == "interrupted"
-    assert answer["processes"][0]["peak"]["allocated_bytes"] > 64 * MIB
+    assert answer["result"]["processes"][0]["allocated_bytes"] > 64 * MIB
 
 
 # -- requests ---------------------------------------------------------------------------------------
@@ -197,15 +205,20 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def asked(*arguments: str) -> Request:
+    found = parse(*arguments)
+    return Request.of(found, options.card(found))
+
+
 def request(*arguments: str, command: list[str] | None = None) -> Request:
-    return Request.of(parse(*arguments, "--", *(command or ["python", "train.py"])))
+    return asked(*arguments, "--", *(command or ["python", "train.py"]))
 
 
 def test_what_follows_the_dashes_is_not_ours() -> None:
     found = request("--gpu", "t4", command=["python", "t.py", "--gpu", "x", "--", "--steps", "1"])
     assert found.command == ["python", "t.py", "--gpu", "x", "--", "--steps", "1"]
-    assert (found.gpu, found.steps, found.time_limit_s) == ("t4", 3, 600)
-    assert Request.of(parse("--full", "python", "t.py", "--steps", "4")).command == [
+    assert (found.card.gpu, found.steps, found.time_limit_s) == ("t4", 3, 600)
+    assert asked("--full", "python", "t.py", "--steps", "4").command == [
         "python",
         "t.py",
         "--steps",
@@ -237,7 +250,7 @@ def test_the_options_ask_the_same_again() -> None:
 )
 def test_requests_that_make_no_sense(arguments: list[str], expected: str) -> None:
     with pytest.raises(RequestError, match=expected):
-        Request.of(parse(*arguments))
+        asked(*arguments)
 
 
 def test_durations() -> None:
@@ -261,10 +274,11 @@ def test_durations() -> None:
     ],
 )
 def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) -> None:
-    answer = {"verdict": {"kind": kind}}
-    ended = Ended(how, code, 1.0)
-    assert verb.exit_code(answer, ended, check=False) == plain
-    assert verb.exit_code(answer, ended, check=True) == checked
+    verdict = Verdict(kind=Kind(kind), process_bytes=0, headroom_bytes=None, sentence="")
+    judged = JudgedRun(result=result(), margin_bytes=0, verdict=verdict)
+    ending = Ending(how=How(how), exit_code=code)
+    assert verb.exit_code(judged, ending, check=False) == plain
+    assert verb.exit_code(judged, ending, check=True) == checked
 
 
 # -- the child's environment ------------------------------------------------------------------------
@@ -272,7 +286,7 @@ def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) ->
 
 def environment(kind: str, tmp_path: Path, **device: Any) -> dict[str, str]:
     base = {"PATH": "/bin", "PYTHONPATH": "/mine", "CUDA_VISIBLE_DEVICES": "3", "NANOCHECK_RUN_STEPS": "99"}
-    card = Device(kind=kind, gpu=find_gpu("rtx4070"), **device)
+    card = Target(kind=kind, gpu=find_gpu("rtx4070"), **device)
     return child_environment(card, tmp_path, steps=7, base=base)
 
 

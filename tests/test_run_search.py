@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import device, peaks, result
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.units import MIB
+from nanocheck.core.verdict import JudgedRun, Kind, Verdict
+from nanocheck.report.further_runs_text import suggestions_text
 from nanocheck.search.batch_argument import find_batch
-from nanocheck.search.candidates import MOST, Trial, conclusions, text
+from nanocheck.search.candidates import MOST, Candidate, conclusions, to_suggestions
 from nanocheck.search.suggest import is_expandable, search, with_expandable
 
 CAPACITY, CONTEXT = 1000 * MIB, 100 * MIB
 
 
-def answer(kind: str, reserved_mib: int = 0) -> dict[str, Any]:
-    """What the search reads of an answer."""
+def answer(kind: str, reserved_mib: int = 0) -> JudgedRun:
+    """A run that took so much."""
     headroom = CAPACITY - CONTEXT - reserved_mib * MIB
-    return {
-        "verdict": {"kind": kind, "sentence": f"{kind}: because", "headroom_bytes": headroom},
-        "provenance": "virtual",
-        "device": {"capacity_bytes": CAPACITY, "context_bytes": CONTEXT, "reserve_bytes": 0},
-        "processes": [{"peak": {"reserved_bytes": reserved_mib * MIB}}],
-    }
+    size = reserved_mib * MIB
+    ran = result(
+        device=device(capacity_bytes=CAPACITY, context_bytes=CONTEXT),
+        outcome={"oom": "oom", "crashed": "crashed"}.get(kind, "completed"),
+        peaks=peaks(size, size),
+    )
+    verdict = Verdict(kind=Kind(kind), process_bytes=0, headroom_bytes=headroom, sentence="because")
+    return JudgedRun(result=ran, margin_bytes=0, verdict=verdict)
 
 
-def by_memory(needed_mib: float) -> dict[str, Any]:
+def by_memory(needed_mib: float) -> JudgedRun:
     if needed_mib > 900:
         return answer("oom", 900)
     return answer("safe" if needed_mib <= 800 else "tight", math.ceil(needed_mib))
@@ -43,11 +49,11 @@ class Script:
         self._saved = saved
         self.asked: list[tuple[int | None, bool]] = []
 
-    def __call__(self, batch: int | None, expandable: bool) -> dict[str, Any]:
+    def __call__(self, batch: int | None, expandable: bool) -> JudgedRun:
         self.asked.append((batch, expandable))
         return self.look(batch or 1, expandable)
 
-    def look(self, batch: int, expandable: bool) -> dict[str, Any]:
+    def look(self, batch: int, expandable: bool) -> JudgedRun:
         return by_memory(self._needs(batch, self._saved if expandable else 0.0))
 
     def largest(self, given: int, expandable: bool) -> int | None:
@@ -55,18 +61,31 @@ class Script:
         fit = [
             batch
             for batch in range(1, MOST * given + 1)
-            if self.look(batch, expandable)["verdict"]["kind"] != "oom"
+            if self.look(batch, expandable).verdict.kind != "oom"
         ]
         return max(fit, default=None)
 
 
-def made(*arguments: Any, **options: Any) -> list[Trial]:
-    return list(search(*arguments, **options))
+def made(
+    first: JudgedRun,
+    batch: int | None,
+    ask: Callable[[int | None, bool], JudgedRun],
+    *,
+    expandable: bool = True,
+) -> list[Candidate]:
+    """What the search runs around a first run, that one included."""
+    candidates = [Candidate(batch=batch, expandable=False, run=first)]
+    asking = search(candidates, expandable=expandable)
+    with contextlib.suppress(StopIteration):
+        wanted = next(asking)
+        while True:
+            wanted = asking.send(ask(*wanted))
+    return candidates
 
 
-def found(trials: list[Trial], expandable: bool) -> int | None:
+def found(candidates: list[Candidate], expandable: bool) -> int | None:
     return max(
-        (each.batch or 0 for each in trials if each.fits and each.expandable == expandable), default=None
+        (each.batch or 0 for each in candidates if each.fits and each.expandable == expandable), default=None
     )
 
 
@@ -81,9 +100,9 @@ def test_the_largest_that_fits_is_found_with_few_runs(
     fixed: float, each: float, bend: float, saved: float, batch: int
 ) -> None:
     script = Script(fixed, each, saved, bend)
-    trials = made(script.look(batch, False), batch, script)
+    candidates = made(script.look(batch, False), batch, script)
     for expandable in (False, True):
-        best, truth = found(trials, expandable), script.largest(batch, expandable)
+        best, truth = found(candidates, expandable), script.largest(batch, expandable)
         assert best == truth or (best and truth and 64 <= best <= truth <= best + best // 32)
     assert len(set(script.asked)) == len(script.asked)  # nothing is run twice
     assert len(script.asked) <= 2 * (math.log2(MOST * batch) + 6)
@@ -91,8 +110,8 @@ def test_the_largest_that_fits_is_found_with_few_runs(
 
 def test_a_line_needs_only_a_few_runs() -> None:
     script = Script(100, 7.7)
-    trials = made(script.look(16, False), 16, script, expandable=False)
-    assert found(trials, False) == script.largest(16, False) == 64
+    candidates = made(script.look(16, False), 16, script, expandable=False)
+    assert found(candidates, False) == script.largest(16, False) == 64
     assert len(script.asked) == 1
     script = Script(100, 29)
     made(script.look(16, False), 16, script, expandable=False)
@@ -101,51 +120,43 @@ def test_a_line_needs_only_a_few_runs() -> None:
 
 def test_without_a_batch_only_the_allocator_is_tried() -> None:
     script = Script(990, 0, saved=0.1)
-    trials = made(script.look(1, False), None, script)
+    candidates = made(script.look(1, False), None, script)
     assert script.asked == [(None, True)]
-    assert conclusions(trials, None) == ["expandable segments alone: tight, was oom"]
+    assert conclusions(candidates, None) == ["expandable segments alone: tight, was oom"]
 
 
 def test_nothing_is_searched_around_a_crash() -> None:
     script = Script(1, 1)
-    trials = made(answer("crashed"), 4, script)
+    candidates = made(answer("crashed"), 4, script)
     assert script.asked == []
-    assert conclusions(trials, None)[0].startswith("nothing was searched")
+    assert conclusions(candidates, None)[0].startswith("nothing was searched")
 
 
 def test_a_crash_in_between_is_told_and_counts_as_not_fitting() -> None:
-    def ask(batch: int | None, expandable: bool) -> dict[str, Any]:
+    def ask(batch: int | None, expandable: bool) -> JudgedRun:
         return answer("crashed") if batch and batch >= 5 else answer("safe", 10)
 
     batch = find_batch(["python", "t.py", "--batch-size", "2"])
-    trials = made(answer("safe", 10), 2, ask, expandable=False)
-    assert found(trials, False) == 4
+    candidates = made(answer("safe", 10), 2, ask, expandable=False)
+    assert found(candidates, False) == 4
     assert any(
         "gave no answer and counts as not fitting: crashed: because" in each
-        for each in conclusions(trials, batch)
+        for each in conclusions(candidates, batch)
     )
 
 
 def test_what_is_told_names_the_largest_that_fits_and_the_largest_safe_one() -> None:
     script = Script(0, 100)
     batch = find_batch(["python", "t.py", "--batch-size", "20"])
-    trials = made(script.look(20, False), 20, script)
-    said = conclusions(trials, batch)
+    candidates = made(script.look(20, False), 20, script)
+    said = conclusions(candidates, batch)
     assert said[0] == "expandable segments alone: oom, was oom"
     assert said[1].startswith("the largest batch-size that fits: 9 (10 does not), tight")
     assert said[2].startswith(
         "the largest batch-size that fits with expandable segments: 9 (10 does not), tight"
     )
     assert conclusions(made(by_memory(5000), 4, Script(5000, 1)), batch)[1] == "no batch-size from 1 on fits"
-    shown = text(
-        {
-            "batch_argument": "batch-size",
-            "batch": 20,
-            "complete": True,
-            "runs": [t.to_dict() for t in trials],
-            "conclusions": said,
-        }
-    )
+    shown = suggestions_text(to_suggestions(candidates, batch, complete=True))
     assert "900.00" in shown
     assert "virtual" in shown
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fake_measuring import Fake
 from plugin_project import IDS, Project
@@ -17,8 +18,8 @@ from nanocheck.process.journal import Journal
 class Journaled(Fake):
     """The fake, with the harness's use of a journal."""
 
-    def __init__(self, device: Any, *, journal: Journal | None, workers: int, progress: Any) -> None:
-        super().__init__(device)
+    def __init__(self, target: Any, *, journal: Journal | None, workers: int, progress: Any) -> None:
+        super().__init__(target)
         self.journal = journal
 
     def submit(self, config: Any) -> Any:
@@ -28,12 +29,12 @@ class Journaled(Fake):
 
         class Kept:
             def result(self) -> Any:
-                from nanocheck.core.result import Record
+                from nanocheck.core.result import RunResult
 
                 if config.id in journal:
-                    return Record.from_dict(journal.get(config.id))
+                    return msgspec.convert(journal.get(config.id), RunResult)
                 record = pending.result()
-                journal.append(config.id, record.to_dict())
+                journal.append(config.id, msgspec.to_builtins(record))
                 return record
 
         return Kept()

@@ -14,7 +14,7 @@ import torch
 
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.methods import clips
@@ -121,26 +121,26 @@ def test_it_learns_and_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
 
 
 def test_an_answer_is_told_as_lines_of_train_py() -> None:
-    settings = script_settings.lines(training_variants.script(D8))
-    assert settings["lines"] == ["DEPTH = 8", "DEVICE_BATCH_SIZE = 64", "TOTAL_BATCH_SIZE = 524288"]
-    assert settings["changes"] == []
+    settings = script_settings.settings(training_variants.script(D8))
+    assert settings.lines == ("DEPTH = 8", "DEVICE_BATCH_SIZE = 64", "TOTAL_BATCH_SIZE = 524288")
+    assert settings.changes == ()
     assert training_variants.expressible(training_variants.script(D8))
     assert not training_variants.expressible(
         replace(training_variants.script(D8), dtype="fp16", optimizer="adamw-8bit")
     )
     assert any(
-        "MAX_SEQ_LEN = 1024" in each for each in script_settings.lines(replace(D8, block_size=1024))["notes"]
+        "MAX_SEQ_LEN = 1024" in each for each in script_settings.settings(replace(D8, block_size=1024)).notes
     )
 
 
 def peaks(*configs: StepConfig) -> list[tuple[int, int]]:
     """Allocated and reserved bytes."""
-    with Measurement(Device(kind="virtual", gpu=find_gpu("rtx5090")), workers=1) as measurement:
+    with Measurement(Target(kind="virtual", gpu=find_gpu("rtx5090")), workers=1) as measurement:
         records = [each.result() for each in [measurement.submit(config) for config in configs]]
     assert [each.outcome for each in records] == ["completed"] * len(configs), [
         each.detail for each in records
     ]
-    return [(each.peak_allocated_bytes, each.peak_reserved_bytes) for each in records]
+    return [(each.main.allocated_bytes, each.main.reserved_bytes) for each in records]
 
 
 def test_every_cycle_runs_to_its_end_on_the_virtual_gpu() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.measure.configurations import Measurement
 from nanocheck.virtual.wheels import find_wheels
@@ -19,10 +19,10 @@ from nanocheck.virtual.wheels import find_wheels
 TINY = {"n_layer": 2, "n_head": 2, "n_embd": 64, "vocab_size": 512, "block_size": 256, "batch": 2}
 
 
-def records(*configs: dict[str, Any], free_bytes: int | None = None) -> Iterator[Record]:
-    card = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+def records(*configs: dict[str, Any], free_bytes: int | None = None) -> Iterator[RunResult]:
+    card = Target(kind="virtual", gpu=find_gpu("rtx4070"))
     if free_bytes is not None:
-        card = replace(card, reserve_bytes=card.capacity_bytes - card.gpu.context_bytes - free_bytes)
+        card = replace(card, reserve_bytes=card.available_bytes - free_bytes)
     with Measurement(card, workers=2) as measurement:
         for pending in [measurement.submit(StepConfig.from_dict(config)) for config in configs]:
             yield pending.result()
@@ -38,7 +38,7 @@ def test_every_cycle_runs_to_its_end() -> None:
         )
     )
     assert [each.outcome for each in found] == ["completed"] * 4, [each.detail for each in found]
-    assert [each.sdpa_backend for each in found] == ["flash", "flash", "flash+efficient", "flash"]
+    assert [each.main.attention for each in found] == ["flash", "flash", "flash+efficient", "flash"]
 
 
 def test_it_says_where_it_died() -> None:
@@ -50,9 +50,9 @@ def test_it_says_where_it_died() -> None:
     assert forward.oom is not None, forward.detail
     assert optimizer.oom is not None, optimizer.detail
     assert (forward.oom.phase, forward.oom.step) == ("forward", 0)
-    assert forward.oom.line.startswith("nanocheck/step/nanochat/")
+    assert str(forward.oom.where).startswith("nanocheck/step/nanochat/")
     assert (optimizer.oom.phase, optimizer.oom.step) == ("optimizer", 0)
-    assert optimizer.oom.line.startswith("nanocheck/step/nanochat/muon_2026.py:")
+    assert str(optimizer.oom.where).startswith("nanocheck/step/nanochat/muon_2026.py:")
 
 
 @pytest.mark.slow
@@ -73,4 +73,4 @@ def test_d8_needs_what_a_real_rtx_4070_was_seen_to_need() -> None:
     (record,) = records(published)
     assert record.outcome == "completed", record.detail
     same_version = find_wheels().version.startswith("2.9.")
-    assert record.peak_allocated_bytes / MIB == pytest.approx(2179.31, abs=0.005 if same_version else 11)
+    assert record.main.allocated_bytes / MIB == pytest.approx(2179.31, abs=0.005 if same_version else 11)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import MIB
 from nanocheck.observe import placeholder_values
@@ -22,7 +22,7 @@ Run = Callable[..., Any]
 @pytest.fixture(scope="module")
 def run() -> Iterator[Run]:
     launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
-    environment = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
+    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
     with Pool(1, launch, ["torch", "value_tasks"]) as pool:
 
         def run(task: str, payload: Any = None, *, expandable: bool = False) -> Any:
@@ -137,7 +137,7 @@ def test_on_no_virtual_gpu_nothing_is_installed() -> None:
     assert not placeholder_values.install()
     assert torch.Tensor.to is before
     assert (
-        placeholder_values.made_up(),
-        placeholder_values.sizes_made_up(),
+        placeholder_values.placeholders(),
+        placeholder_values.placeholder_sizes(),
         placeholder_values.first_place(),
     ) == (0, 0, None)

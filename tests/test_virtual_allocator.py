@@ -18,7 +18,7 @@ import pytest
 from allocator_blocks import MIB
 from harness_tasks import open_pool
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.process.jobs import Job
 from nanocheck.virtual import card_environment, prepare
@@ -44,14 +44,14 @@ def pool() -> Iterator[Any]:
 
 
 def fuzz(pool: Any, card: str, configuration: str, seed: int, **payload: Any) -> dict[str, Any]:
-    device = Device(kind="virtual", gpu=find_gpu(card))
+    device = Target(kind="virtual", gpu=find_gpu(card))
     conf, settings = CONFIGURATIONS[configuration]
     payload = {
         "seed": seed,
         "events": EVENTS,
         "model": "faithful",
         "settings": settings,
-        "free_bytes": device.capacity_bytes - device.gpu.context_bytes,
+        "free_bytes": device.available_bytes,
         **payload,
     }
     # torch before 2.9 knows only the second name.
@@ -107,7 +107,7 @@ def test_one_wrong_rule_is_noticed(pool: Any, configuration: str, mistake: dict[
 
 @pytest.mark.parametrize("wrong_by", [-2 * MIB, 2 * MIB])
 def test_a_granule_of_capacity_makes_a_difference(pool: Any, wrong_by: int) -> None:
-    device = Device(kind="virtual", gpu=find_gpu("rtx4070"))
-    free_bytes = device.capacity_bytes - device.gpu.context_bytes + wrong_by
+    device = Target(kind="virtual", gpu=find_gpu("rtx4070"))
+    free_bytes = device.available_bytes + wrong_by
     found = fuzz(pool, "rtx4070", "default", 1, free_bytes=free_bytes)
     assert found["difference"] is not None

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.measure.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
-CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+CARD = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 #: Rows longer than a kernel reduces at once make Inductor try several candidates, which is what allocates.
 CONFIG = StepConfig(
     n_layer=1, n_head=4, n_embd=256, block_size=256, vocab_size=20000, batch=8, compile="default"
@@ -30,19 +32,18 @@ def pool() -> Iterator[Pool]:
         yield opened
 
 
-def run(pool: Pool, folder: Path, **switches: bool) -> dict[str, Any]:
+def run(pool: Pool, folder: Path, **switches: bool) -> RunResult:
     environment = card_environment(CARD)
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
     environment["TRITON_CACHE_DIR"] = str(folder / "triton")
-    payload = {"config": CONFIG.to_dict(), "device": CARD.to_dict(), **switches}
+    payload = msgspec.to_builtins(Task(config=CONFIG, device=CARD.device, **switches))
     result = pool.submit(Job(id=CONFIG.id, task=TASK, payload=payload, environment=environment)).result()
     assert result.value is not None, result.output
-    value: dict[str, Any] = result.value
-    return value
+    return msgspec.convert(result.value, RunResult)
 
 
 @pytest.fixture(scope="module")
-def cold(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def cold(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunResult]:
     """A run that finds its caches empty, and the folder of these caches."""
     folder = tmp_path_factory.mktemp("cold")
     return folder, run(pool, folder)
@@ -50,25 +51,25 @@ def cold(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, di
 
 @pytest.mark.slow
 def test_peaks_equal_those_of_a_fully_compiled_run(
-    pool: Pool, cold: tuple[Path, dict[str, Any]], tmp_path: Path
+    pool: Pool, cold: tuple[Path, RunResult], tmp_path: Path
 ) -> None:
     _, left_out = cold
     compiled = run(pool, tmp_path, compile_kernels=True)
     assert list((tmp_path / "triton").rglob("*.cubin"))
-    assert left_out["peaks"] == compiled["peaks"]
+    assert left_out.main.peaks == compiled.main.peaks
 
 
-def test_a_warm_cache_changes_nothing(pool: Pool, cold: tuple[Path, dict[str, Any]]) -> None:
-    folder, record = cold
-    assert run(pool, folder)["peaks"] == record["peaks"]
+def test_a_warm_cache_changes_nothing(pool: Pool, cold: tuple[Path, RunResult]) -> None:
+    folder, first = cold
+    assert run(pool, folder).main.peaks == first.main.peaks
     assert not list((folder / "triton").rglob("*.cubin"))  # left out in both
 
 
-def test_what_autotuning_allocates_is_there(cold: tuple[Path, dict[str, Any]]) -> None:
+def test_what_autotuning_allocates_is_there(cold: tuple[Path, RunResult]) -> None:
     """The buffer that flushes the L2 cache, 36 MiB on this card, is what a naive shortcut would miss."""
-    peaks = cold[1]["peaks"]
-    first = [peak for peak in peaks if peak["step"] == 0 and peak["phase"] != "build"]
-    later = [peak for peak in peaks if peak["step"] == 2]
-    kept = max(peak["reserved_bytes"] for peak in later)
-    assert kept >= max(peak["requested_bytes"] for peak in later) + 36 * MIB
+    peaks = cold[1].main.peaks
+    first = [peak for peak in peaks if peak.step == 0 and peak.phase != "build"]
+    later = [peak for peak in peaks if peak.step == 2]
+    kept = max(peak.reserved_bytes for peak in later)
+    assert kept >= max(peak.requested_bytes or 0 for peak in later) + 36 * MIB
     assert first

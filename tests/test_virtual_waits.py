@@ -8,13 +8,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch._inductor.config
 from observing import observe
 from torch._functorch._aot_autograd import graph_compile
 
+from nanocheck.core.result import ProcessMemory
 from nanocheck.observe import waits
 
 SCRIPT = """
@@ -55,12 +55,12 @@ SCRIPT = """
 
 
 def test_the_backward_is_found_in_the_cache_and_no_byte_moves(tmp_path: Path) -> None:
-    def run(name: str, *launcher: str) -> tuple[dict[str, str], dict[str, Any]]:
+    def run(name: str, *launcher: str) -> tuple[dict[str, str], ProcessMemory]:
         (tmp_path / name).mkdir()
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / name / "cache")}
         seen = observe(SCRIPT, tmp_path / name, steps=0, environment=cache, launcher=launcher)
-        assert seen.ended.exit_code == 0, seen.stderr
-        process = seen.answer()["processes"]
+        assert seen.ending.exit_code == 0, seen.stderr
+        process = seen.result().processes
         assert len(process) == 1  # the fork is none of the script's
         return seen.printed(), process[0]
 
@@ -72,8 +72,8 @@ def test_the_backward_is_found_in_the_cache_and_no_byte_moves(tmp_path: Path) ->
         assert (ahead["hits"], ahead["misses"]) == ("1", "1")
     assert ahead["peak"] == alone["peak"]
     assert (ahead["inside"], ahead["outside"], ahead["disabled"]) == ("False", "True", "False")
-    for key in ("peak", "phases", "groups"):
-        assert answer[key] == expected[key]
+    for key in ("allocated_bytes", "reserved_bytes", "peaks", "groups"):
+        assert getattr(answer, key) == getattr(expected, key)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def written(payload: Any, emit: Emit) -> Any:
     found["copied"] = tokens.clone().tolist()
     found["step"] = [int(each) for each in torch.arange(3).cuda()]
     found["compared"] = [bool(counter == 0), bool(counter > 0), bool(tokens[0] == 3), bool(tokens[0] > 3)]
-    found["made up"] = placeholder_values.made_up()
+    found["made up"] = placeholder_values.placeholders()
     return found
 
 
@@ -88,7 +88,7 @@ def computed(dtype: str, emit: Emit) -> Any:
             or a.tolist() != [[1.0] * 4] * 4
         ):
             wrong[name] = [result.tolist(), a.tolist()]
-    return {"wrong": wrong, "made up": placeholder_values.made_up() > 0}
+    return {"wrong": wrong, "made up": placeholder_values.placeholders() > 0}
 
 
 def health(dtype: str, emit: Emit) -> Any:
@@ -120,8 +120,8 @@ def sizes(payload: Any, emit: Emit) -> Any:
     shapes = [list((x > 0).nonzero().shape), list(x[x > 0].shape), list(torch.unique(x).shape)]
     return {
         "shapes": shapes,
-        "sizes": placeholder_values.sizes_made_up(),
-        "values": placeholder_values.made_up(),
+        "sizes": placeholder_values.placeholder_sizes(),
+        "values": placeholder_values.placeholders(),
         "text": repr(x[:2]),
     }
 
@@ -131,7 +131,7 @@ def place(payload: Any, emit: Emit) -> Any:
     before = placeholder_values.first_place()
     x = torch.randn(8, device="cuda")
     exec(compile("x.mean().item()", "/somewhere/train.py", "exec"), {"x": x})
-    return [before, placeholder_values.first_place(), placeholder_values.made_up()]
+    return [before, placeholder_values.first_place(), placeholder_values.placeholders()]
 
 
 def ratio(payload: Any, emit: Emit) -> Any:

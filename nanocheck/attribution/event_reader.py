@@ -48,6 +48,11 @@ class Observation:
         """Of the process."""
         return int(self.start.get("pid", 0))
 
+    @property
+    def virtual_facts(self) -> dict[str, Any]:
+        """What only the virtual GPU knows; nothing on a real one, or where the process died."""
+        return (self.end or {}).get("virtual") or {}
+
     def last_statistics(self) -> dict[str, int]:
         """PyTorch's own figures, the last ones that were written."""
         if self.end is not None:

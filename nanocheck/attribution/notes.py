@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.core.result import How, OutOfMemory, ProcessMemory
 
 
 def notes_of(
-    seen: Sequence[Observation], processes: Sequence[dict[str, Any]], how: str, virtual: bool
+    seen: Sequence[Observation], processes: Sequence[ProcessMemory], how: How, virtual: bool
 ) -> list[str]:
     """One sentence each, the weightiest first."""
     notes = []
-    notes += [_caught(each) for each in processes if each["oom"] and each["oom"]["caught"]]
+    notes += [_caught(each.oom) for each in processes if each.oom is not None and each.oom.caught]
     notes += [
         f"the observation of process {each.pid} broke: {each.broken['error']}" for each in seen if each.broken
     ]
@@ -28,13 +28,13 @@ def notes_of(
                 f"the allocator {each.start['allocator']} keeps no history: nothing can be attributed"
             )
     for process in processes:
-        rest = next((row["bytes"] for row in process["groups"] if row["group"] == grouping.UNSEEN), 0)
+        rest = next((row.bytes for row in process.groups if row.group == grouping.UNSEEN), 0)
         if rest:
             notes.append(
-                f"process {process['pid']}: PyTorch counts {rest} bytes at the peak that its history does "
+                f"process {process.pid}: PyTorch counts {rest} bytes at the peak that its history does "
                 "not explain"
             )
-    if how == "answered":
+    if how is How.ANSWERED:
         unseen = [name for name in ("evaluation", "checkpoint") if not _has_phase(processes, name)]
         if unseen:
             notes.append(
@@ -46,27 +46,27 @@ def notes_of(
     return notes
 
 
-def _caught(process: dict[str, Any]) -> str:
-    times = process["oom"]["count"]
-    return f"the script ran out of memory {times} time{'s' * (times > 1)}, caught it and went on"
+def _caught(oom: OutOfMemory) -> str:
+    times = "once" if oom.count == 1 else f"{oom.count} times"
+    return f"the script ran out of memory {times}, caught it and went on"
 
 
-def _has_phase(processes: Sequence[dict[str, Any]], name: str) -> bool:
-    return any(row["phase"] == name for each in processes for row in each["phases"])
+def _has_phase(processes: Sequence[ProcessMemory], name: str) -> bool:
+    return any(peak.phase == name for each in processes for peak in each.peaks)
 
 
 def _values(seen: Sequence[Observation]) -> str:
-    facts = [each.end["virtual"] for each in seen if each.end and each.end.get("virtual")]
-    made_up = sum(each.get("made_up", 0) for each in facts)
+    facts = [each.virtual_facts for each in seen]
+    reads = sum(each.get("placeholders", 0) for each in facts)
     sentence = "the virtual GPU computes nothing: no value it holds is a result"
-    if made_up:
-        place = next((each["first_made_up"] for each in facts if each.get("first_made_up")), None)
+    if reads:
+        place = next((each["first_placeholder"] for each in facts if each.get("first_placeholder")), None)
         where = f", first at {place}" if place else ""
         sentence = (
-            f"the virtual GPU computes nothing: {made_up} values that the script read from it were made "
-            f"up{where}"
+            f"the virtual GPU computes nothing: placeholder values were returned for {reads} "
+            f"{'read' if reads == 1 else 'reads'}{where}"
         )
-    if sum(each.get("sizes_made_up", 0) for each in facts):
+    if sum(each.get("placeholder_sizes", 0) for each in facts):
         sentence += (
             "; sizes that PyTorch read back (nonzero, a boolean mask, unique) were taken to be 1: what is "
             "built from them is a lower bound"

@@ -1,14 +1,21 @@
-"""What was asked for when the memory ran out, by which line, and what was alive."""
+"""What was asked for when the memory ran out, by which line, and what was alive.
+
+One description for both pipelines: of a command's process, from its event log, and of a configuration's step,
+from the exception.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from nanocheck.attribution.places import Place
+from nanocheck.attribution.event_reader import Frame
+from nanocheck.attribution.places import Place, Places
 from nanocheck.attribution.process_figures import Figures
+from nanocheck.core.result import OutOfMemory, Variable
 
 
-def describe_oom(figures: Figures) -> dict[str, Any] | None:
+def oom_of_process(figures: Figures) -> OutOfMemory | None:
     """The one that ended the process, else the last one it caught; ``None`` without any."""
     seen = figures.seen
     if not seen.ooms:
@@ -16,31 +23,52 @@ def describe_oom(figures: Figures) -> dict[str, Any] | None:
     request = seen.ooms[-1]
     event = next((at for at in reversed(range(len(seen.events))) if seen.events[at][0] == "o"), None)
     band = figures.band_at(event) if event is not None else (figures.bands[-1] if figures.bands else None)
-    place = _place(figures, event, request)
-    # The allocator tells the segment it asked the driver for, rounded up; generated code tells the tensor.
-    exact = place.bytes_of_shape
-    caught = seen.failed is None or not seen.failed.get("oom")
     level = event if event is not None else len(seen.events) - 1
     allocated = figures.replay.levels[level][0] if seen.events else 0
-    return {
-        "requested_bytes": exact or request["requested"],
-        "exact": exact is not None,
-        "phase": band.phase if band else "build",
-        "step": band.step if band else 0,
-        "where": place.where,
-        "line": place.line,
-        "shape": list(place.shape) if place.shape else None,
-        "message": "" if seen.failed is None else str(seen.failed["error"]).split("\n")[0],
-        "caught": caught,
-        "count": len(seen.ooms),
-        "free_bytes": request["free"],
-        "tensors": [
-            {"name": name, "shape": shape, "dtype": dtype}
+    place = _place(figures, event, request)
+    return OutOfMemory(
+        phase=band.phase if band else "build",
+        step=band.step if band else 0,
+        requested_bytes=place.bytes_of_shape or request["requested"],
+        exact=place.bytes_of_shape is not None,
+        shape=place.shape,
+        where=place.where,
+        line=place.line,
+        message="" if seen.failed is None else _first_line(seen.failed["error"]),
+        free_bytes=request["free"],
+        caught=seen.failed is None or not seen.failed.get("oom"),
+        count=len(seen.ooms),
+        tensors=tuple(
+            Variable(name=name, shape=tuple(shape), dtype=dtype)
             for name, shape, dtype in request.get("tensors", ())
-        ],
-        "groups": figures.table(level, allocated) if seen.events else [],
-        "alive": figures.largest(level) if seen.events else [],
-    }
+        ),
+        groups=figures.table(level, allocated) if seen.events else (),
+        alive=figures.largest(level) if seen.events else (),
+    )
+
+
+def oom_of_step(
+    frames: Sequence[Frame], places: Places, *, segment_bytes: int, phase: str, step: int, message: str
+) -> OutOfMemory:
+    """Of an exception that left a step.
+
+    Args:
+        frames: of its traceback, innermost first.
+        segment_bytes: what the allocator asked the driver for, rounded up; it stands where the code does not
+            say the tensor's own size.
+        phase, step: where the step says it was.
+    """
+    place = places.of_frames(frames)
+    return OutOfMemory(
+        phase=phase,
+        step=step,
+        requested_bytes=place.bytes_of_shape or segment_bytes,
+        exact=place.bytes_of_shape is not None,
+        shape=place.shape,
+        where=place.where if place.in_source else None,
+        line=place.line,
+        message=_first_line(message),
+    )
 
 
 def _place(figures: Figures, event: int | None, request: dict[str, Any]) -> Place:
@@ -51,3 +79,7 @@ def _place(figures: Figures, event: int | None, request: dict[str, Any]) -> Plac
             return place
     where = request.get("where")
     return figures.places.of_frame(tuple(where) if where else None)
+
+
+def _first_line(message: object) -> str:
+    return str(message).split("\n")[0]

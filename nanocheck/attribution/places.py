@@ -11,7 +11,7 @@ from __future__ import annotations
 import linecache
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
@@ -33,36 +33,60 @@ _ITEM_BYTES = {
 
 @dataclass(frozen=True)
 class Place:
-    """``where``: ``file:line``; ``line``: its text; ``of_loss``: compiled, and the loss's."""
+    """A line that allocates.
+
+    ``where``: ``file:line``; ``line``: its text; ``of_loss``: compiled, and the loss's; ``in_source``: the
+    line is of the script or its libraries, not of a file that a compiler wrote.
+    """
 
     where: str | None = None
     line: str | None = None
     shape: tuple[int, ...] | None = None
     bytes_of_shape: int | None = None
     of_loss: bool = False
+    in_source: bool = True
 
 
 class Places:
-    """Of one process; each stack is looked up once."""
+    """Of one process; each stack is looked up once.
 
-    def __init__(self, seen: Observation) -> None:
-        self._seen = seen
-        self._libraries = seen.start.get("libraries") or ("", "", "")
+    Args:
+        libraries: folders whose frames are nobody's own; see ``is_library``.
+        folder: paths below it are shown from there on.
+        stacks: of the process, by number. graphs: lines of the nodes of the graphs it compiled.
+    """
+
+    def __init__(
+        self,
+        libraries: Sequence[str],
+        folder: str | None,
+        stacks: Sequence[Sequence[Frame]] = (),
+        graphs: Sequence[Mapping[str, Frame]] = (),
+    ) -> None:
+        self._libraries, self._folder = libraries, folder
+        self._stacks, self._graphs = stacks, graphs
         self._known: dict[int, Place] = {}
+
+    @classmethod
+    def of(cls, seen: Observation) -> Places:
+        """Of a process that was observed."""
+        start = seen.start
+        return cls(start.get("libraries") or ("", "", ""), start.get("folder"), seen.stacks, seen.graphs)
 
     def of_stack(self, stack: int) -> Place:
         """The place of a stack by its number; an empty one for no stack."""
-        if not 0 <= stack < len(self._seen.stacks):
+        if not 0 <= stack < len(self._stacks):
             return Place()
         if stack not in self._known:
-            self._known[stack] = self._find(self._seen.stacks[stack])
+            self._known[stack] = self.of_frames(self._stacks[stack])
         return self._known[stack]
 
     def of_frame(self, frame: Frame | None) -> Place:
         """The place of one frame."""
         return Place() if frame is None else Place(self._name(frame), _text(frame))
 
-    def _find(self, frames: Sequence[Frame]) -> Place:
+    def of_frames(self, frames: Sequence[Frame]) -> Place:
+        """The place of a stack, innermost frame first."""
         generated = next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
         own = next(
             (
@@ -84,13 +108,14 @@ class Places:
         if source is not None:
             found = self.of_frame(source)
         else:
-            found = Place(f"generated code {PurePath(frame[0]).name[:9]}...py:{frame[1]}", text)
+            name = f"generated code {PurePath(frame[0]).name[:9]}...py:{frame[1]}"
+            found = Place(name, text, in_source=False)
         return replace(found, shape=shape, bytes_of_shape=size, of_loss=of_loss)
 
     def _line_of(self, nodes: Sequence[str]) -> Frame | None:
         """The line of the last node that is known: what the kernel computes in the end."""
         best: tuple[int, Frame] | None = None
-        for graph in self._seen.graphs:
+        for graph in self._graphs:
             known = [graph[name] for name in nodes if name in graph]
             if known and (best is None or len(known) > best[0]):
                 best = (len(known), known[-1])
@@ -101,9 +126,8 @@ class Places:
         for part in ("site-packages", "dist-packages"):
             if part in path.parts:
                 path = PurePath(*path.parts[path.parts.index(part) + 1 :])
-        folder = self._seen.start.get("folder")
-        if folder and path.is_relative_to(folder):
-            path = path.relative_to(folder)
+        if self._folder and path.is_relative_to(self._folder):
+            path = path.relative_to(self._folder)
         return f"{path}:{frame[1]}"
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
-from nanocheck.attribution.phases import PHASES, Band, find_bands
+from nanocheck.attribution.phases import Band, find_bands
 from nanocheck.attribution.places import Places
 from nanocheck.attribution.replay import Allocation, Replay
+from nanocheck.core import result
+from nanocheck.core.result import Fragmentation, Group, Holding, Peak, Timeline
 
 _LARGEST = 25
 _POINTS = 1400
@@ -31,7 +33,7 @@ class Figures:
     def of(cls, seen: Observation) -> Figures:
         """Replay and divide the events of a process."""
         replay = Replay((seen.end or seen.start).get("settings")).feed(seen.events)
-        return cls(seen, replay, find_bands(seen), Places(seen))
+        return cls(seen, replay, find_bands(seen), Places.of(seen))
 
     @cached_property
     def groups(self) -> list[str]:
@@ -54,17 +56,17 @@ class Figures:
         levels = self.replay.levels
         return max(range(len(levels)), key=lambda index: levels[index][1]) if levels else None
 
-    def peak(self) -> dict[str, int]:
-        """PyTorch's own peaks where it told them, so that a hole in the history shows; else the replay's."""
+    def peak(self) -> tuple[int, int]:
+        """Allocated and reserved: PyTorch's own peaks where it reported them, so that a hole in the history
+        shows; else the replay's."""
         counted = self.seen.last_statistics()
         levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
         allocated = 0 if at is None else levels[at][0]
         reserved = 0 if widest is None else levels[widest][1]
-        return {
-            # The script may have reset PyTorch's peaks: the replay has not forgotten.
-            "allocated_bytes": max(counted.get("allocated_peak", 0), allocated),
-            "reserved_bytes": max(counted.get("reserved_peak", 0), reserved),
-        }
+        # The script may have reset PyTorch's peaks: the replay has not forgotten.
+        return max(counted.get("allocated_peak", 0), allocated), max(
+            counted.get("reserved_peak", 0), reserved
+        )
 
     def alive_at(self, event: int | None) -> list[Allocation]:
         """Allocations that live just after an event; none without one."""
@@ -76,7 +78,7 @@ class Figures:
             if one.born <= event and (one.died is None or one.died > event)
         ]
 
-    def table(self, event: int | None, total: int) -> list[dict[str, Any]]:
+    def table(self, event: int | None, total: int) -> tuple[Group, ...]:
         """Bytes by group just after an event; sums to ``total``, whatever could not be named included."""
         sizes: Counter[str] = Counter()
         counts: Counter[str] = Counter()
@@ -87,27 +89,27 @@ class Figures:
             counts[group] += 1
             rounding += one.size_bytes - one.requested_bytes
         rows = [
-            {"group": name, "bytes": sizes[name], "count": counts[name]}
+            Group(group=name, bytes=sizes[name], count=counts[name])
             for name in grouping.ORDER
             if counts[name]
         ]
         if rounding:
-            rows.append({"group": grouping.ROUNDING, "bytes": rounding, "count": 0})
+            rows.append(Group(group=grouping.ROUNDING, bytes=rounding))
         rest = total - sum(sizes.values()) - rounding
         if rest:
-            rows.append({"group": grouping.UNSEEN, "bytes": rest, "count": 0})
-        return rows
+            rows.append(Group(group=grouping.UNSEEN, bytes=rest))
+        return tuple(rows)
 
-    def largest(self, event: int) -> list[dict[str, Any]]:
+    def largest(self, event: int) -> tuple[Holding, ...]:
         """The largest allocations alive just after an event; equal ones of one place are one row."""
         rows: dict[tuple[Any, ...], list[Allocation]] = defaultdict(list)
         for one in self.alive_at(event):
             key = (one.requested_bytes, self.groups[one.number], self.places.of_stack(one.stack).where)
             rows[key].append(one)
         ordered = sorted(rows.values(), key=lambda each: -each[0].requested_bytes * len(each))
-        return [self._row(each) for each in ordered[:_LARGEST]]
+        return tuple(self._holding(each) for each in ordered[:_LARGEST])
 
-    def _row(self, equal: Sequence[Allocation]) -> dict[str, Any]:
+    def _holding(self, equal: Sequence[Allocation]) -> Holding:
         one = equal[0]
         band = self.band_at(one.born)
         place = self.places.of_stack(one.stack)
@@ -115,39 +117,46 @@ class Figures:
             place = self.places.of_frame(band.where)
         exact = place.bytes_of_shape == one.requested_bytes
         _, claimed = self._claims.get(one.number, ("", []))
-        return {
-            "bytes": one.requested_bytes * len(equal),
-            "count": len(equal),
-            "group": self.groups[one.number],
-            "where": place.where,
-            "line": place.line,
-            "shape": list(place.shape) if place.shape and exact else claimed or None,
-            "phase": band.phase if band else None,
-            "step": band.step if band else 0,
-        }
+        shape = place.shape if place.shape and exact else tuple(claimed) or None
+        return Holding(
+            bytes=one.requested_bytes * len(equal),
+            count=len(equal),
+            group=self.groups[one.number],
+            where=place.where,
+            line=place.line,
+            shape=shape,
+            phase=band.phase if band else None,
+            step=band.step if band else 0,
+        )
 
     def band_at(self, event: int) -> Band | None:
         """The band an event lies in."""
         return next((band for band in self.bands if band.first <= event <= band.last), None)
 
-    def phases(self) -> list[dict[str, Any]]:
-        """Peaks of each phase, over all steps."""
-        peaks: dict[str, tuple[int, int]] = {}
+    def peaks(self) -> tuple[Peak, ...]:
+        """Peaks of each phase and step, in the order in which they began."""
+        found: dict[tuple[str, int], tuple[int, int]] = {}
         levels = self.replay.levels
         for band in self.bands:
             inside = levels[max(0, band.first - 1) : band.last + 1]
-            before = peaks.get(band.phase, (0, 0))
-            peaks[band.phase] = (
-                max(before[0], max(each[0] for each in inside)),
-                max(before[1], max(each[1] for each in inside)),
+            allocated, reserved = found.get((band.phase, band.step), (0, 0))
+            found[band.phase, band.step] = (
+                max(allocated, max(each[0] for each in inside)),
+                max(reserved, max(each[1] for each in inside)),
             )
-        return [
-            {"phase": name, "allocated_bytes": peaks[name][0], "reserved_bytes": peaks[name][1]}
-            for name in PHASES
-            if name in peaks
-        ]
+        return tuple(
+            Peak(phase=phase, step=step, allocated_bytes=allocated, reserved_bytes=reserved)
+            for (phase, step), (allocated, reserved) in found.items()
+        )
 
-    def timeline(self) -> dict[str, Any]:
+    def fragmentation(self) -> Fragmentation | None:
+        """When most was reserved; ``None`` where nothing was."""
+        if self.reserved_event is None:
+            return None
+        allocated, reserved = self.replay.levels[self.reserved_event]
+        return Fragmentation(reserved_bytes=reserved, allocated_bytes=allocated)
+
+    def timeline(self) -> Timeline:
         """Points of the picture: bytes by group after chosen events, each stretch's peak among them."""
         there = set(self.groups)
         names = [*(each for each in grouping.ORDER if each in there), grouping.ROUNDING]
@@ -167,12 +176,12 @@ class Figures:
             for each in deaths.get(event, ()):
                 _add(level, self.groups[each.number], each, -1)
             if event in chosen:
-                points.append([event, reserved, *level.values()])
-        bands = [
-            {"phase": band.phase, "step": band.step, "first": band.first, "last": band.last}
+                points.append((event, reserved, *level.values()))
+        bands = tuple(
+            result.Band(phase=band.phase, step=band.step, first=band.first, last=band.last)
             for band in self.bands
-        ]
-        return {"groups": names, "points": points, "bands": bands}
+        )
+        return Timeline(groups=tuple(names), points=tuple(points), bands=bands)
 
     def _chosen(self) -> Iterable[int]:
         """Of every stretch of events the one with the most allocated and the last one."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanocheck.claims.quantities import Asked
-from nanocheck.core.device import PLATFORMS, Device
+from nanocheck.core.device import Target
 from nanocheck.core.device_selection import choose_device
 from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Record
+from nanocheck.core.gpus import PLATFORMS, find_gpu
+from nanocheck.core.result import RunResult
 from nanocheck.measure.configurations import Measurement
 from nanocheck.process.pool import Observer
 
@@ -37,7 +37,7 @@ class Asking:
 
     def __init__(
         self,
-        device: Device,
+        device: Target,
         *,
         choice: str = "auto",
         gpus: Sequence[Path] = (),
@@ -46,18 +46,18 @@ class Asking:
         own: Callable[[], Measuring] | None = None,
     ) -> None:
         self.device = device
-        self.records: dict[Asked, Record] = {}
+        self.records: dict[Asked, RunResult] = {}
         self._choice, self._gpus, self._workers = choice, gpus, workers
         self._progress, self._own = progress, own
 
-    def ask(self, asked: Iterable[Asked]) -> dict[Asked, Record]:
+    def ask(self, asked: Iterable[Asked]) -> dict[Asked, RunResult]:
         """The records of all of them.
 
         Raises:
             RequestError: a card or platform is unknown, or less memory is there than others hold.
             MachineError: nothing can run here.
         """
-        groups: list[tuple[Device, int | None, list[Asked]]] = []
+        groups: list[tuple[Target, int | None, list[Asked]]] = []
         asked = list(dict.fromkeys(asked))
         for each in asked:
             if each in self.records:
@@ -89,7 +89,7 @@ class Asking:
             for each, one in pending:
                 self.records[each] = one.result()
 
-    def _elsewhere(self, groups: Sequence[tuple[Device, int | None, list[Asked]]]) -> None:
+    def _elsewhere(self, groups: Sequence[tuple[Target, int | None, list[Asked]]]) -> None:
         """All other devices at once, a process each: most have one configuration."""
         shown: dict[int, tuple[int, int, Sequence[tuple[str, str]]]] = {}
         with ExitStack() as stack:
@@ -105,16 +105,16 @@ class Asking:
                 measurement = stack.enter_context(Measurement(device, workers=1, progress=show, steps=steps))
                 measurements.append(measurement)
                 waiting += [(each, measurement.submit(each.config)) for each in wanted]
-            while any(one.record is None for _, one in waiting):
+            while any(one.found is None for _, one in waiting):
                 for measurement in measurements:
                     measurement.poll()
                 time.sleep(_SECONDS_BETWEEN)
             self.records.update({each: one.result() for each, one in waiting})
 
-    def _is_other(self, device: Device, steps: int | None) -> bool:
+    def _is_other(self, device: Target, steps: int | None) -> bool:
         return device != self.device or steps is not None
 
-    def _device(self, asked: Asked) -> Device:
+    def _device(self, asked: Asked) -> Target:
         own = self.device
         # A card of its own is asked about as it is, whatever is said of the session's.
         platform = asked.platform or (own.platform if asked.gpu is None else PLATFORMS[0])
@@ -128,4 +128,4 @@ class Asking:
         gpu = own.gpu if asked.gpu is None else find_gpu(asked.gpu, self._gpus)
         if (gpu.id, platform, reserve) == (own.gpu.id, own.platform, own.reserve_bytes):
             return own
-        return choose_device(gpu, self._choice, platform=platform, reserve_bytes=reserve).device
+        return choose_device(gpu, self._choice, platform=platform, reserve_bytes=reserve).target

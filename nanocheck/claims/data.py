@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nanocheck import __version__
 from nanocheck.claims.judging import Finding
 from nanocheck.claims.quantities import VERDICTS, Ledger
 from nanocheck.core import units
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import read_json
 
@@ -51,7 +53,7 @@ def finding_to_plain(ledger: Ledger, finding: Finding) -> dict[str, Any]:
 def to_plain(
     findings: Iterable[Mapping[str, Any]],
     *,
-    device: Device,
+    device: Target,
     command: str,
     date: str,
     environment: Mapping[str, Any] | None,
@@ -71,7 +73,7 @@ def to_plain(
         "nanocheck": __version__,
         "date": date,
         "command": command,
-        "device": device.to_dict(),
+        "device": msgspec.to_builtins(device.device),
         "environment": dict(environment or {}),
         "counts": counts([claim for ledger in ledgers.values() for claim in ledger["claims"]]),
         "ledgers": list(ledgers.values()),

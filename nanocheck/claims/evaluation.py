@@ -21,9 +21,9 @@ from nanocheck.claims.quantities import (
 )
 from nanocheck.claims.words import fields_of, fill
 from nanocheck.core.errors import RequestError
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 
-Records = Mapping[Asked, Record]
+Records = Mapping[Asked, RunResult]
 
 
 class Evaluation:

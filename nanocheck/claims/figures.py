@@ -9,7 +9,7 @@ from typing import Any
 from nanocheck.claims.amounts import BYTES, COUNT, Dimension, Unknown, Value, exactly
 from nanocheck.core.config import StepConfig
 from nanocheck.core.gpus import Gpu
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import classify
 
@@ -58,23 +58,23 @@ OF_CONFIG: dict[str, Figure] = {
 }
 
 
-def _step_peaks(record: Record) -> dict[int, int]:
+def _step_peaks(record: RunResult) -> dict[int, int]:
     """Largest allocated bytes of each optimizer step."""
     found: dict[int, int] = {}
-    for peak in record.peaks:
+    for peak in record.main.peaks:
         if peak.phase in ("forward", "backward", "optimizer"):
             found[peak.step] = max(found.get(peak.step, 0), peak.allocated_bytes)
     return found
 
 
-def _steady_from(record: Record) -> int | None:
+def _steady_from(record: RunResult) -> int | None:
     """The first step, from 1, from which on all peak at the same byte; None if the last two differ."""
     peaks = [peak for _, peak in sorted(_step_peaks(record).items())]
     same = next((place for place, peak in enumerate(peaks) if set(peaks[place:]) == {peak}), None)
     return None if same is None or same >= len(peaks) - 1 else same + 1
 
 
-def _ending(record: Record) -> str:
+def _ending(record: RunResult) -> str:
     """How it ended, to be put after ``it``."""
     if record.oom is None:
         free = classify(record).headroom_bytes or 0
@@ -86,22 +86,22 @@ def _ending(record: Record) -> str:
 #: Known once the configuration ran; ``only_completed`` ones mean nothing where it ran out of memory.
 OF_RECORD: dict[str, Figure] = {
     "fits": Figure("completed run", lambda r: r.outcome == "completed", "truth"),
-    "outcome": Figure("outcome", lambda r: r.outcome, "text"),
+    "outcome": Figure("outcome", lambda r: r.outcome.value, "text"),
     "ending": Figure("end", _ending, "text"),
     "verdict": Figure("verdict (safe, tight, oom)", lambda r: classify(r).kind, "text"),
-    "allocated": _bytes("peak allocated", lambda r: r.peak_allocated_bytes, only_completed=True),
-    "reserved": _bytes("peak reserved", lambda r: r.peak_reserved_bytes, only_completed=True),
+    "allocated": _bytes("peak allocated", lambda r: r.main.allocated_bytes, only_completed=True),
+    "reserved": _bytes("peak reserved", lambda r: r.main.reserved_bytes, only_completed=True),
     "process": _bytes(
         "peak reserved and CUDA context", lambda r: classify(r).process_bytes, only_completed=True
     ),
     "headroom": _bytes("memory left free", lambda r: classify(r).headroom_bytes, only_completed=True),
-    "reached": _bytes("peak allocated, up to its end or its death", lambda r: r.peak_allocated_bytes),
+    "reached": _bytes("peak allocated, up to its end or its death", lambda r: r.main.allocated_bytes),
     "asked": _bytes("request that failed", lambda r: None if r.oom is None else r.oom.requested_bytes),
     "died_in": Figure(
         "phase in which it ran out of memory", lambda r: None if r.oom is None else r.oom.phase, "text"
     ),
     "died_at": Figure("line that ran out of memory", lambda r: None if r.oom is None else r.oom.line, "text"),
-    "retries": Figure("allocator retries", lambda r: r.retries),
+    "retries": Figure("allocator retries", lambda r: r.main.retries),
     "steps": Figure("optimizer steps that ran", lambda r: len(_step_peaks(r)), only_completed=True),
     "steady_from": Figure(
         "step (from 1) from which on all steps peak at the same byte", _steady_from, only_completed=True
@@ -111,7 +111,7 @@ OF_RECORD: dict[str, Figure] = {
     "last_step": _bytes(
         "peak of the last step", lambda r: _step_peaks(r)[max(_step_peaks(r))], only_completed=True
     ),
-    "card": Figure("card", lambda r: str(r.device.get("name")), "text"),
+    "card": Figure("card", lambda r: str(r.device.name), "text"),
 }
 #: Whether nanocheck refuses to build the configuration, and why.
 OF_REFUSAL = ("refused", "refusal")
@@ -155,7 +155,7 @@ def of_config(config: StepConfig, name: str) -> Value:
     return OF_CONFIG[name].value(config)
 
 
-def of_record(record: Record | None, name: str) -> Value:
+def of_record(record: RunResult | None, name: str) -> Value:
     """``OF_RECORD``'s figure; unknown before the run, and where it gave no answer about memory."""
     figure = OF_RECORD[name]
     if record is None:

@@ -10,7 +10,7 @@ from nanocheck.claims.amounts import AmountError, Value
 from nanocheck.claims.evaluation import Evaluation, Records, needed, used, verdict
 from nanocheck.claims.quantities import Asked, Card, Claim, Formula, Given, Ledger, Run
 from nanocheck.claims.words import fill, show, unit_of
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.units import mib
 
@@ -50,7 +50,7 @@ class Finding:
     card: str
 
 
-def find(ledger: Ledger, claim: Claim, records: Records, device: Device) -> Finding:
+def find(ledger: Ledger, claim: Claim, records: Records, device: Target) -> Finding:
     """The finding on one claim.
 
     Args:
@@ -86,7 +86,7 @@ def find(ledger: Ledger, claim: Claim, records: Records, device: Device) -> Find
 
 
 def find_all(
-    ledgers: Iterable[Ledger], ask: Callable[[Sequence[Asked]], Records], device: Device
+    ledgers: Iterable[Ledger], ask: Callable[[Sequence[Asked]], Records], device: Target
 ) -> list[tuple[Ledger, list[Finding]]]:
     """Every claim's finding; all runs are asked for at once.
 
@@ -135,7 +135,7 @@ def _origin(
             if figure in figures.OF_RECORD:
                 record = evaluation.records.get(asked)
                 meaning = figures.OF_RECORD[figure].meaning
-                where = "" if record is None else f" on {record.device.get('name')}"
+                where = "" if record is None else f" on {record.device.name}"
                 held = asked.reserve_bytes
                 where += "" if not held else f" of which others hold {mib(held)} MiB"
                 steps = "" if asked.steps is None else f", {asked.steps} steps"
@@ -154,4 +154,4 @@ def _provenances(shown: Sequence[Shown]) -> list[str]:
 
 
 def _cards(claim: Claim, records: Records) -> list[str]:
-    return [str(records[each].device.get("name")) for each in needed(claim) if each in records]
+    return [str(records[each].device.name) for each in needed(claim) if each in records]

@@ -24,4 +24,10 @@ def section(answer: Mapping[str, Any], page: str) -> Section:
     rows = tuple(overview(each) for ledger in answer["ledgers"] for each in ledger["claims"])
     text = f"{count_summary(answer)}, asked of {where(answer)}. {answer['date']}{ran}."
     titles = tuple(f"{ledger['title']}: {ledger['about']}" for ledger in answer["ledgers"])
-    return Section(title="What is true of what people say", paragraphs=(text, *titles), rows=rows, more=page)
+    return Section(
+        title="What is true of what people say",
+        paragraphs=(text, *titles),
+        columns=tuple(rows[0]) if rows else (),
+        cells=tuple(tuple(row.values()) for row in rows),
+        more=page,
+    )

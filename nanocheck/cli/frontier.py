@@ -8,20 +8,19 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from nanocheck.cli import advise
+from nanocheck.cli import options
 from nanocheck.core.errors import INTERRUPTED
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    advise.add_card(parser)
-    advise.add_model(parser)
+    options.add_card(parser)
+    options.add_model(parser)
     add("--depths", default="", metavar="N,N", help="a row for each of these numbers of layers")
     add("--methods", default="eager,eager+expandable", metavar="WORDS", help="a column each, by commas")
     add("--accumulation", type=int, default=8, metavar="N", help="micro-batches of a step (default 8)")
     add("--most", type=int, default=512, metavar="N", help="the largest batch to ask for (default 512)")
-    add("--margin", metavar="SIZE", help="what must stay free (default 512MiB)")
-    advise.add_output(parser)
+    options.add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,8 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.errors import RequestError
-    from nanocheck.core.units import parse_size_of
-    from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
+    from nanocheck.core.files import write_atomically
+    from nanocheck.report import advice_page, frontier_text
+    from nanocheck.report.advice_data import FrontierFile
     from nanocheck.search import frontier
 
     words = [each for each in arguments.depths.split(",") if each]
@@ -42,20 +42,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.most < 1:
         raise RequestError(f"--most: expected at least 1, found {arguments.most}")
+    card = options.card(arguments)
     depths: list[int | None] = [int(word) for word in words] or [None]
     chart = frontier.Chart(
-        device=advise.device(arguments),
+        target=card.select().target,
         models=tuple(
-            replace(advise.model(arguments, depth), accumulation=arguments.accumulation) for depth in depths
+            replace(options.model(arguments, depth), accumulation=arguments.accumulation) for depth in depths
         ),
         methods=tuple(each.strip() for each in arguments.methods.split(",") if each.strip()),
-        margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+        margin_bytes=card.margin_bytes,
         most=arguments.most,
     )
-    with advise.measuring(chart.device, arguments) as measurement:
-        found = frontier.to_dict(frontier.search(chart, measurement))
-    print(frontier.text(found, advise.width()))
-    advise.write(found, arguments)
-    if not found["complete"]:
+    with options.measuring(chart.target, arguments) as measurement:
+        found = FrontierFile.of(frontier.search(chart, measurement))
+    print(frontier_text.text(found, options.width()))
+    if arguments.json is not None:
+        options.write_json(arguments.json, found)
+    if arguments.html is not None:
+        write_atomically(arguments.html, advice_page.render(found))
+    if not found.complete:
         return INTERRUPTED
-    return 0 if any(cell["largest"] for cell in found["cells"]) else 1
+    return 0 if any(cell.largest for cell in found.cells) else 1

@@ -7,33 +7,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nanocheck.cli import options
 from nanocheck.core.errors import INTERRUPTED
 
 if TYPE_CHECKING:
+    from nanocheck.core.result import Ending
+    from nanocheck.core.verdict import JudgedRun
     from nanocheck.measure.request import Request
-    from nanocheck.process.launch import Ended
+    from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import BatchArgument
+    from nanocheck.search.candidates import Suggestions
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
-    from nanocheck.core.device_selection import CHOICES
-    from nanocheck.core.gpus import DEFAULT_GPU, PLATFORMS
-
     parser.usage = "nanocheck run [options] -- python train.py ..."
+    options.add_card(parser)
     add = parser.add_argument
-    add("--gpu", default=DEFAULT_GPU, metavar="ID", help="GPU to check against; all: every card, in turn")
-    add("--gpus", action="append", default=[], type=Path, metavar="FILE", help="a file of further cards")
-    add("--device", choices=CHOICES, default="auto", help="real: on a GPU that is here; auto: if it is here")
-    add(
-        "--platform",
-        choices=PLATFORMS,
-        default="linux",
-        help="operating system of the target (usable memory differs)",
-    )
-    add("--reserve", default="0", metavar="SIZE", help="used by other processes on the card, such as 2GiB")
-    add("--margin", metavar="SIZE", help="what must stay free to be called safe (default 512MiB)")
     add(
         "--steps",
         type=int,
@@ -58,37 +49,40 @@ def run(arguments: argparse.Namespace) -> int:
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.messages import say
-    from nanocheck.measure.foreground_run import observe
-    from nanocheck.measure.request import EVERY, Request
+    from nanocheck.core.verdict import JudgedRun
+    from nanocheck.measure.foreground_run import run_command
+    from nanocheck.measure.request import EVERY_CARD, Request
     from nanocheck.report import terminal
+    from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import find_batch
 
     _leave_in_order()
-    request = Request.of(arguments)
-    if request.gpu == EVERY:
+    request = Request.of(arguments, options.card(arguments))
+    if request.card.gpu == EVERY_CARD:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
-    answer, ended = observe(request, request.choose(), arguments.snapshot)
-    say(terminal.text(answer, _width()))
-    _write(answer, arguments)
-    if arguments.suggest and ended.how != "interrupted":
-        _suggest(request, answer, batch)
-        _write(answer, arguments)
-        if not answer["suggestions"]["complete"]:
+    result = run_command(request, request.card.select(), arguments.snapshot)
+    judged = JudgedRun.of(result, request.card.margin_bytes)
+    say(terminal.text(judged, options.width()))
+    _write(RunFile.with_suggestions(judged), arguments)
+    assert result.ending is not None  # a command has one
+    if arguments.suggest and result.ending.how != "interrupted":
+        suggestions = _suggest(request, judged, batch)
+        _write(RunFile.with_suggestions(judged, suggestions), arguments)
+        if not suggestions.complete:
             return INTERRUPTED
-    return exit_code(answer, ended, check=arguments.check)
+    return exit_code(judged, result.ending, check=arguments.check)
 
 
-def exit_code(answer: dict[str, Any], ended: Ended, *, check: bool) -> int:
+def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
     """The command's own, except that being stopped with a good answer is a success.
 
     Args:
         check: 1 wherever the verdict is not that it fits.
     """
-    fits = answer["verdict"]["kind"] in ("safe", "tight")
-    if check and not fits:
+    if check and not judged.verdict.fits:
         return 1
-    return 0 if ended.how == "answered" and fits else ended.exit_code
+    return 0 if ending.how == "answered" and judged.verdict.fits else ending.exit_code
 
 
 def _leave_in_order() -> None:
@@ -103,28 +97,32 @@ def _leave_in_order() -> None:
             signal.signal(number, leave)
 
 
-def _suggest(request: Request, answer: dict[str, Any], batch: BatchArgument | None) -> None:
+def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -> Suggestions:
     from nanocheck.core.messages import say
+    from nanocheck.report.further_runs_text import suggestions_text
     from nanocheck.report.progress import Progress
-    from nanocheck.search import candidates, suggest
+    from nanocheck.search.suggest import suggest
 
     progress = Progress()
     try:
-        answer["suggestions"] = suggest.suggest(
+        suggestions = suggest(
             request,
-            answer,
+            judged,
             batch,
             lambda done, names: progress(done, done + len(names), [(name, "running") for name in names]),
         )
     finally:
         progress.clear()
-    say("further runs of the same command\n\n" + candidates.text(answer["suggestions"]))
+    say("further runs of the same command\n\n" + suggestions_text(suggestions))
+    return suggestions
 
 
 def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.messages import say
+    from nanocheck.core.verdict import Kind
     from nanocheck.measure.foreground_run import check_command
+    from nanocheck.report.further_runs_text import every_card_text
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
@@ -144,28 +142,20 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    say(every_card.text(found))
-    _write(found, arguments)
-    if not found["complete"]:
-        return INTERRUPTED
-    return 1 if found["no_answer"] or (arguments.check and found["oom"]) else 0
-
-
-def _write(answer: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """The files that were asked for."""
-    import json
-
-    from nanocheck.core.files import write_atomically
-
+    say(every_card_text(found))
     if arguments.json is not None:
-        write_atomically(arguments.json, json.dumps(answer, indent=1) + "\n")
+        options.write_json(arguments.json, found)
+    if not found.complete:
+        return INTERRUPTED
+    return 1 if found.no_answer or (arguments.check and found.of_kind(Kind.OOM)) else 0
+
+
+def _write(file: RunFile, arguments: argparse.Namespace) -> None:
+    """The files that were asked for."""
+    if arguments.json is not None:
+        options.write_json(arguments.json, file)
     if arguments.html is not None:
+        from nanocheck.core.files import write_atomically
         from nanocheck.report.html import render
 
-        write_atomically(arguments.html, render(answer))
-
-
-def _width() -> int:
-    import shutil
-
-    return shutil.get_terminal_size((100, 24)).columns
+        write_atomically(arguments.html, render(file))

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from nanocheck.core.errors import StoredDataError
-from nanocheck.core.files import read_json
-from nanocheck.core.result import OUTCOMES, PROVENANCES, Record
+import msgspec
+
+from nanocheck.core.device import Device
+from nanocheck.core.errors import RequestError, StoredDataError
+from nanocheck.core.files import check_schema, read_json, to_typed
+from nanocheck.core.result import Outcome, Provenance, RunResult
 from nanocheck.core.units import MIB
 
 SCHEMA = 1
@@ -28,10 +31,12 @@ SCHEMA = 1
 #: Two-sided relative tolerance of measured peaks. Virtual runs are deterministic and compared exactly.
 MEASURED_TOLERANCE = 0.005
 
-#: Fields of ``Record.environment`` that must match before two peaks can be compared.
+#: Fields of ``Environment`` that must match before two peaks can be compared.
 COMPARED_ENVIRONMENT = ("torch", "cuda")
-#: Fields of ``Record.device`` that say how much memory there is, and for whom.
+#: Fields of ``Device`` that say how much memory there is, and for whom.
 _CARD = ("gpu", "platform", "capacity_bytes", "context_bytes", "reserve_bytes", "capped_from")
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 def update_command(gpu: str, extra: str = "") -> str:
@@ -39,40 +44,32 @@ def update_command(gpu: str, extra: str = "") -> str:
     return f"pytest suites/ --gpu {gpu}{extra} --update-baselines"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What one configuration is expected to do.
 
     Attributes:
-        outcome: ``completed``, ``oom`` or ``unsupported``.
         retries: the allocator's retries.
         sdpa: the attention backend.
-        peaks: phase -> largest (allocated, reserved) bytes of any step.
         oom: phase, step and requested_bytes of the failed request, when the outcome is ``oom``.
+        peaks: phase -> largest (allocated, reserved) bytes of any step.
     """
 
-    outcome: str
-    retries: int
+    outcome: Outcome
+    retries: _Count
     sdpa: str
-    peaks: Mapping[str, tuple[int, int]]
-    oom: tuple[str, int, int] | None = None
+    oom: tuple[str, _Count, _Count] | None = None
+    peaks: Mapping[str, tuple[_Count, _Count]]
 
     @classmethod
-    def of(cls, record: Record) -> Expected:
-        """What a later run must do to equal this record."""
-        peaks: dict[str, tuple[int, int]] = {}
-        for peak in record.peaks:
-            allocated, reserved = peaks.get(peak.phase, (0, 0))
-            peaks[peak.phase] = (max(allocated, peak.allocated_bytes), max(reserved, peak.reserved_bytes))
-        oom = None
-        if record.oom is not None:
-            oom = (record.oom.phase, record.oom.step, record.oom.requested_bytes)
+    def of(cls, result: RunResult) -> Expected:
+        """What a later run must do to equal this result."""
+        main, oom = result.main, result.oom
         return cls(
-            outcome=record.outcome,
-            retries=record.retries,
-            sdpa=record.sdpa_backend,
-            peaks=peaks,
-            oom=oom,
+            outcome=result.outcome,
+            retries=main.retries,
+            sdpa=main.attention,
+            peaks=dict(sorted(main.phase_peaks().items())),
+            oom=None if oom is None else (oom.phase, oom.step, oom.requested_bytes),
         )
 
     @property
@@ -83,78 +80,73 @@ class Expected:
     def reserved_bytes(self) -> int:
         return max((reserved for _, reserved in self.peaks.values()), default=0)
 
-    def to_dict(self) -> dict[str, Any]:
-        data: dict[str, Any] = {"outcome": self.outcome, "retries": self.retries, "sdpa": self.sdpa}
-        if self.oom is not None:
-            data["oom"] = list(self.oom)
-        data["peaks"] = {phase: list(self.peaks[phase]) for phase in sorted(self.peaks)}
-        return data
+
+class _Header(msgspec.Struct, frozen=True, kw_only=True):
+    provenance: Provenance
+    card: dict[str, str | int | None]
+    profile: str
+    environment: dict[str, str]
+    tolerance: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Baseline:
+class Baseline(_Header, frozen=True, kw_only=True):
     """One baseline file: the environment it holds for, and what is expected there."""
 
-    provenance: str
-    card: Mapping[str, Any]
-    profile: str
-    environment: Mapping[str, str]
-    tolerance: float
-    configurations: Mapping[str, Expected] = field(default_factory=dict)
+    configurations: Mapping[str, Expected] = {}
 
     @classmethod
-    def header_of(cls, record: Record, configurations: Mapping[str, Expected] | None = None) -> Baseline:
-        """An empty baseline (or one of these configurations) for the environment of a record."""
+    def header_of(cls, result: RunResult, configurations: Mapping[str, Expected] | None = None) -> Baseline:
+        """An empty baseline (or one of these configurations) for the environment of a result."""
+        environment = msgspec.to_builtins(result.environment)
         return cls(
-            provenance=record.provenance,
-            card={name: record.device.get(name) for name in _CARD},
-            profile=profile_of(record),
+            provenance=result.provenance,
+            card={name: getattr(result.device, name) for name in _CARD},
+            profile=profile_of(result.device),
             environment={
-                name: str(record.environment[name])
+                name: str(environment[name])
                 for name in (*COMPARED_ENVIRONMENT, "nanocheck")
-                if name in record.environment
+                if environment[name] is not None
             },
-            tolerance=MEASURED_TOLERANCE if record.provenance == "measured" else 0.0,
+            tolerance=MEASURED_TOLERANCE if result.provenance is Provenance.MEASURED else 0.0,
             configurations=configurations or {},
         )
 
-    def stale_for(self, record: Record) -> str | None:
-        """Why the baseline cannot judge the record, or ``None`` when it can."""
-        if self.provenance != record.provenance:
-            return f"made from {self.provenance} runs, this run is {record.provenance}"
+    def stale_for(self, result: RunResult) -> str | None:
+        """Why nothing can be compared with the baseline, or ``None`` when it can."""
+        if self.provenance != result.provenance:
+            return f"made from {self.provenance} runs, this run is {result.provenance}"
         for name in COMPARED_ENVIRONMENT:
-            expected, found = self.environment.get(name), record.environment.get(name)
-            if expected != (None if found is None else str(found)):
+            expected, found = self.environment.get(name), getattr(result.environment, name)
+            if expected != found:
                 return f"made with {name} {expected}, this run has {name} {found}"
         for name in _CARD:
-            if self.card.get(name) != record.device.get(name):
-                return f"made for {name} {self.card.get(name)}, this run has {record.device.get(name)}"
-        if self.profile != profile_of(record):
+            if self.card.get(name) != getattr(result.device, name):
+                return f"made for {name} {self.card.get(name)}, this run has {getattr(result.device, name)}"
+        if self.profile != profile_of(result.device):
             return "made with another profile of this card"
         return None
 
 
-def profile_of(record: Record) -> str:
-    """A short hash of everything the record says of its device: a changed profile is another card."""
-    text = json.dumps(dict(record.device), sort_keys=True, default=list)
+def profile_of(device: Device) -> str:
+    """A short hash of everything a result says of its device: a changed profile is another card."""
+    text = json.dumps(msgspec.to_builtins(device), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def baseline_path(folder: Path, record: Record) -> Path:
-    """Where the baseline of a record's environment lives.
+def baseline_path(folder: Path, result: RunResult) -> Path:
+    """Where the baseline of a result's environment lives.
 
     Such as ``rtx4070/linux-torch2.14.1+cu130-virtual.json``.
     """
-    device = record.device
-    reserve = int(device.get("reserve_bytes") or 0)
-    parts = [str(device.get("platform"))]
-    if reserve:
-        parts.append(f"reserve{reserve / MIB:g}MiB")
-    if device.get("capped_from"):
-        parts.append(f"capped-{device['capped_from']}")
-    parts += [f"torch{record.environment.get('torch')}", record.provenance]
+    device = result.device
+    parts = [device.platform]
+    if device.reserve_bytes:
+        parts.append(f"reserve{device.reserve_bytes / MIB:g}MiB")
+    if device.capped_from:
+        parts.append(f"capped-{device.capped_from}")
+    parts += [f"torch{result.environment.torch}", result.provenance]
     safe = re.sub(r"[^A-Za-z0-9.+_-]+", "_", "-".join(parts))
-    return folder / re.sub(r"[^A-Za-z0-9.+_-]+", "_", str(device.get("gpu"))) / f"{safe}.json"
+    return folder / re.sub(r"[^A-Za-z0-9.+_-]+", "_", device.gpu) / f"{safe}.json"
 
 
 def dumps(baseline: Baseline) -> str:
@@ -168,7 +160,7 @@ def dumps(baseline: Baseline) -> str:
         f' "tolerance": {json.dumps(baseline.tolerance)},',
     ]
     rows = [
-        f"  {json.dumps(name)}: {json.dumps(expected.to_dict())}"
+        f"  {json.dumps(name)}: {json.dumps(msgspec.to_builtins(expected))}"
         for name, expected in sorted(baseline.configurations.items())
     ]
     lines += [' "configurations": {', *(",\n".join(rows).splitlines()), " },"]
@@ -185,88 +177,36 @@ def load(path: Path, *, hint: str | None = None) -> Baseline:
     """
     hint = hint or update_command(path.parent.name)
     data, text = read_json(path, hint=hint)
-
-    def wrong(problem: str) -> StoredDataError:
-        return StoredDataError(f"{path}: {problem}", hint=hint)
-
-    if not isinstance(data, dict) or type(data.get("schema")) is not int or data["schema"] != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        newer = " (written by a newer nanocheck)" if type(found) is int and found > SCHEMA else ""
-        raise wrong(f"expected a baseline of schema {SCHEMA}, found {found!r}{newer}")
-    expected_keys = {
-        "schema": int,
-        "provenance": str,
-        "card": dict,
-        "profile": str,
-        "environment": dict,
-        "tolerance": float,
-        "configurations": dict,
-        "sha256": str,
-    }
-    different = sorted(set(data) ^ set(expected_keys))
-    if different:
-        raise wrong(f"missing or unknown fields: {', '.join(different)}")
-    for name, kind in expected_keys.items():
-        if type(data[name]) is not kind:
-            raise wrong(f"{name}: expected {kind.__name__}, found {data[name]!r:.80}")
-    if data["provenance"] not in PROVENANCES:
-        raise wrong(f"provenance: expected one of {', '.join(PROVENANCES)}, found {data['provenance']!r}")
-    if not 0 <= data["tolerance"] < 1:
-        raise wrong(f"tolerance: expected 0 or more and below 1, found {data['tolerance']}")
-    try:
-        configurations = {name: _expected(entry) for name, entry in data["configurations"].items()}
-    except (ValueError, TypeError, KeyError) as error:
-        name = next(n for n, entry in data["configurations"].items() if _refused(entry))
-        line = next((i for i, row in enumerate(text.splitlines(), 1) if json.dumps(name) in row), 0)
-        raise StoredDataError(f"{path}:{line}: {name}: {error}", hint=hint) from error
-    baseline = Baseline(
-        provenance=data["provenance"],
-        card=data["card"],
-        profile=data["profile"],
-        environment=data["environment"],
-        tolerance=data["tolerance"],
-        configurations=configurations,
+    check_schema(data, what="a baseline", schema=SCHEMA, where=str(path), hint=hint)
+    header = to_typed(data, _Header, what="a baseline", where=str(path), hint=hint)
+    entries = to_typed(
+        data.get("configurations"), dict[str, Any], what="a baseline", where=str(path), hint=hint
     )
+    configurations = {}
+    for name, entry in entries.items():
+        line = next((i for i, row in enumerate(text.splitlines(), 1) if json.dumps(name) in row), 0)
+        configurations[name] = to_typed(entry, Expected, what=name, where=f"{path}:{line}", hint=hint)
+    baseline = Baseline(**msgspec.structs.asdict(header), configurations=configurations)
     if dumps(baseline) != text:
-        raise wrong("its checksum or form is not its own: edited by hand, merged or damaged")
+        raise StoredDataError(
+            f"{path}: its checksum or form is not its own: edited by hand, merged or damaged", hint=hint
+        )
     return baseline
 
 
-def _expected(entry: Any) -> Expected:
-    if not isinstance(entry, dict) or not {"outcome", "retries", "sdpa", "peaks"} <= set(entry):
-        raise ValueError(f"expected outcome, retries, sdpa and peaks, found {entry!r:.80}")
-    if set(entry) - {"outcome", "retries", "sdpa", "peaks", "oom"}:
-        raise ValueError(f"unknown fields in {sorted(entry)}")
-    outcome, retries, sdpa, peaks = (entry[name] for name in ("outcome", "retries", "sdpa", "peaks"))
-    oom = entry.get("oom")
-    if outcome not in OUTCOMES or not _is_count(retries) or not isinstance(sdpa, str):
-        raise ValueError(
-            f"impossible outcome, retries or sdpa: {outcome!r:.40}, {retries!r:.40}, {sdpa!r:.40}"
+def writing_forbidden() -> bool:
+    """Whether this is CI (every large CI service sets ``CI``), where baselines are only read."""
+    return os.environ.get("CI", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def refuse_update_in_ci() -> None:
+    """
+    Raises:
+        RequestError: this is CI.
+    """
+    if writing_forbidden():
+        raise RequestError(
+            f"--update-baselines: expected a person's machine, found CI={os.environ['CI']}: "
+            "CI only reads baselines",
+            hint="run the command at home, look at the diff and commit it",
         )
-    if not isinstance(peaks, dict) or not all(
-        isinstance(pair, list) and len(pair) == 2 and all(map(_is_count, pair)) for pair in peaks.values()
-    ):
-        raise ValueError("peaks: expected [allocated, reserved] bytes per phase")
-    if oom is not None and not (
-        isinstance(oom, list) and len(oom) == 3 and isinstance(oom[0], str) and all(map(_is_count, oom[1:]))
-    ):
-        raise ValueError("oom: expected [phase, step, requested bytes]")
-    return Expected(
-        outcome=outcome,
-        retries=retries,
-        sdpa=sdpa,
-        peaks={phase: (pair[0], pair[1]) for phase, pair in peaks.items()},
-        oom=None if oom is None else (oom[0], oom[1], oom[2]),
-    )
-
-
-def _refused(entry: Any) -> bool:
-    try:
-        _expected(entry)
-    except (ValueError, TypeError, KeyError):
-        return True
-    return False
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and bool(value >= 0)

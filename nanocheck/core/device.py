@@ -1,33 +1,59 @@
-"""Where a configuration runs: a real GPU, a virtual one, or the CPU."""
+"""Where something runs: a card of the catalog on a platform, real or virtual."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
 
-PLATFORMS = ("linux", "windows")
 
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What identifies a device; stands in every result.
 
-def available_bytes(device: Mapping[str, Any]) -> int:
-    """What PyTorch may reserve on a device given as plain data (``Device.to_dict``), in bytes."""
-    return int(device["capacity_bytes"]) - int(device["context_bytes"]) - int(device["reserve_bytes"])
+    Attributes:
+        kind: ``real``, ``virtual`` or ``cpu``.
+        gpu: the card's id in the catalog.
+        name: as ``torch.cuda.get_device_name()`` prints it.
+        capability: such as ``8.9``. sms: streaming multiprocessors.
+        platform: operating system; a driver on Windows keeps other amounts for itself than on Linux.
+        capacity_bytes: what CUDA reports as the card's total memory on this platform.
+        context_bytes: of the CUDA context and loaded modules, outside of PyTorch's allocator.
+        reserve_bytes: used by other processes, such as a desktop.
+        capped_from: name of the real card that stands in for the asked one, its memory capped.
+    """
+
+    kind: str
+    gpu: str
+    name: str
+    capability: str
+    sms: int
+    platform: str
+    capacity_bytes: int
+    context_bytes: int
+    reserve_bytes: int = 0
+    capped_from: str | None = None
+
+    @property
+    def available_bytes(self) -> int:
+        """What PyTorch may reserve: the card without the CUDA context and what other processes use."""
+        return self.capacity_bytes - self.context_bytes - self.reserve_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
-class Device:
-    """A card of the catalog, on a platform, real or virtual.
+class Target:
+    """A card of the catalog as something to run on: all its figures, and what is done to it.
 
     Attributes:
         kind: ``real``, ``virtual`` or ``cpu``.
         gpu: the card that was asked for; its figures are the limits a verdict is about.
-        platform: whose usable bytes count: a driver on Windows keeps other amounts than on Linux.
-        reserve_bytes: used by other processes, such as a desktop.
-        capped_from: name of the real card that stands in for the asked one, its memory capped; only
-            for ``real``.
+        platform, reserve_bytes, capped_from: see ``Device``; the last only for ``real``.
+
+    Raises:
+        RequestError: the catalog does not know the card's memory on this platform, or more is reserved than
+            there is.
     """
 
     kind: str
@@ -44,33 +70,30 @@ class Device:
                 f"(known: {known})",
                 hint=f"choose --platform {known}, or add {self.platform}_usable_mib to the card's table",
             )
-        if not 0 <= self.reserve_bytes < self.capacity_bytes:
+        capacity = self.gpu.usable_bytes[self.platform]
+        if not 0 <= self.reserve_bytes < capacity:
             raise RequestError(
-                f"--reserve: expected less than the card's {self.capacity_bytes} bytes, "
-                f"found {self.reserve_bytes}"
+                f"--reserve: expected less than the card's {capacity} bytes, found {self.reserve_bytes}"
             )
 
     @property
-    def capacity_bytes(self) -> int:
-        """What CUDA reports as the card's total memory on this platform."""
-        return self.gpu.usable_bytes[self.platform]
+    def device(self) -> Device:
+        """What results say of it."""
+        gpu = self.gpu
+        return Device(
+            kind=self.kind,
+            gpu=gpu.id,
+            name=gpu.name,
+            capability=f"{gpu.capability[0]}.{gpu.capability[1]}",
+            sms=gpu.sms,
+            platform=self.platform,
+            capacity_bytes=gpu.usable_bytes[self.platform],
+            context_bytes=gpu.context_bytes,
+            reserve_bytes=self.reserve_bytes,
+            capped_from=self.capped_from,
+        )
 
     @property
     def available_bytes(self) -> int:
-        """What PyTorch may reserve: the card without the CUDA context and what others hold."""
-        return available_bytes(self.to_dict())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data that identifies the device; stands in every record."""
-        return {
-            "kind": self.kind,
-            "gpu": self.gpu.id,
-            "name": self.gpu.name,
-            "capability": f"{self.gpu.capability[0]}.{self.gpu.capability[1]}",
-            "sms": self.gpu.sms,
-            "platform": self.platform,
-            "capacity_bytes": self.capacity_bytes,
-            "context_bytes": self.gpu.context_bytes,
-            "reserve_bytes": self.reserve_bytes,
-            "capped_from": self.capped_from,
-        }
+        """See ``Device.available_bytes``."""
+        return self.device.available_bytes

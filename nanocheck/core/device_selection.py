@@ -8,19 +8,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError, RequestError
-from nanocheck.core.gpus import Gpu
-from nanocheck.core.units import mib
+from nanocheck.core.gpus import DEFAULT_GPU, Gpu, find_gpu
+from nanocheck.core.options import CARD_OPTIONS, DEVICE, GPU, MARGIN, PLATFORM, RESERVE, Option
+from nanocheck.core.units import mib, parse_size_of
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
-CHOICES = ("auto", "real", "virtual")
+CHOICES = DEVICE.choices
 
 #: Asks the driver for the first visible card; through the driver's own library, so that it works without
 #: nvidia-smi, honours CUDA_VISIBLE_DEVICES, and meets a preloaded virtual GPU as if it were a card.
-_ASK = """
+_DRIVER_QUERY = """
 import ctypes, json
 try:
     cuda = ctypes.CDLL("libcuda.so.1")
@@ -60,12 +63,12 @@ class RealCard:
 
 @dataclass(frozen=True)
 class SelectedDevice:
-    """A device and one clause that says why it was chosen.
+    """A target and one clause that says why it was chosen.
 
-    ``is_real``: a real GPU will run. Each record finds that out for itself once more.
+    ``is_real``: a real GPU will run. Each result finds that out for itself once more.
     """
 
-    device: Device
+    target: Target
     why: str
     is_real: bool = False
 
@@ -74,7 +77,7 @@ def find_real_card() -> RealCard | str:
     """The first visible card, or why there is none."""
     try:
         asked = subprocess.run(
-            [sys.executable, "-c", _ASK], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", _DRIVER_QUERY], capture_output=True, text=True, timeout=60, check=False
         )
         answer = json.loads(asked.stdout)
         return (
@@ -107,13 +110,13 @@ def choose_device(
     if choice not in CHOICES:
         raise RequestError(f"--device: expected one of {', '.join(CHOICES)}, found {choice!r}")
 
-    def device(kind: str, capped_from: str | None = None) -> Device:
-        return Device(
+    def target(kind: str, capped_from: str | None = None) -> Target:
+        return Target(
             kind=kind, gpu=gpu, platform=platform, reserve_bytes=reserve_bytes, capped_from=capped_from
         )
 
     if choice == "virtual":
-        return SelectedDevice(device("virtual"), "--device virtual")
+        return SelectedDevice(target("virtual"), "--device virtual")
     found = find()
     if isinstance(found, str):
         if choice == "real":
@@ -121,19 +124,74 @@ def choose_device(
                 f"--device real: expected {gpu.name}, found none: {found}",
                 hint="run it on a machine with a card, or leave --device away for a virtual run",
             )
-        return SelectedDevice(device("virtual"), found)
+        return SelectedDevice(target("virtual"), found)
     if found.name == gpu.name:
-        return SelectedDevice(device("real"), f"{found.name} is here", not found.virtual)
+        return SelectedDevice(target("real"), f"{found.name} is here", not found.virtual)
     if choice == "auto":
         return SelectedDevice(
-            device("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
+            target("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
         )
-    asked = device("real", found.name)
-    if found.total_bytes < asked.capacity_bytes:
+    asked = target("real", found.name)
+    if found.total_bytes < asked.device.capacity_bytes:
         raise RequestError(
-            f"--device real: expected a card of at least {mib(asked.capacity_bytes)} MiB to stand in for "
-            f"{gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
+            f"--device real: expected a card of at least {mib(asked.device.capacity_bytes)} MiB to stand in "
+            f"for {gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
             hint="leave --device away for a virtual run",
         )
     why = f"{found.name} is here and stands in for {gpu.name}, its memory capped"
     return SelectedDevice(asked, why, not found.virtual)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardQuestion:
+    """Which card is asked about, and what must stay free on it.
+
+    Attributes:
+        gpu: an id of the catalog. gpus: files with further cards.
+        device, platform: see the options' help.
+    """
+
+    gpu: str = DEFAULT_GPU
+    gpus: tuple[Path, ...] = ()
+    device: str = "auto"
+    platform: str = "linux"
+    reserve_bytes: int = 0
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
+
+    @classmethod
+    def of(
+        cls, values: Mapping[Option, str], gpus: Sequence[Path], *, in_pytest: bool = False
+    ) -> CardQuestion:
+        """From what was given; an option that is missing has its default.
+
+        Raises:
+            RequestError: a word that is none of the choices, or no size.
+        """
+        text = {option: values.get(option, option.default) for option in CARD_OPTIONS}
+        for option in (DEVICE, PLATFORM):
+            if text[option] not in option.choices:
+                raise RequestError(
+                    f"{option.flag}: expected one of {', '.join(option.choices)}, found {text[option]!r}"
+                )
+        margin = MARGIN.pytest_flag if in_pytest else MARGIN.flag
+        return cls(
+            gpu=text[GPU],
+            gpus=tuple(gpus),
+            device=text[DEVICE],
+            platform=text[PLATFORM],
+            reserve_bytes=parse_size_of(RESERVE.flag, text[RESERVE]),
+            margin_bytes=parse_size_of(margin, text[MARGIN]),
+        )
+
+    def select(self) -> SelectedDevice:
+        """The device that answers.
+
+        Raises:
+            RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
+        """
+        return choose_device(
+            find_gpu(self.gpu, self.gpus),
+            self.device,
+            platform=self.platform,
+            reserve_bytes=self.reserve_bytes,
+        )

@@ -1,4 +1,8 @@
-"""Strict reading and atomic writing of the JSON files that nanocheck keeps."""
+"""Strict reading and atomic writing of the JSON that nanocheck keeps, and typed values from it.
+
+Strict: no NaN, no number beyond range, no key twice in one object. Which fields there must be, and of which
+type, is said by the type that is asked for (``msgspec``).
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,35 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from nanocheck.core.errors import MachineError, StoredDataError
+import msgspec
+
+from nanocheck.core.errors import MachineError, NanocheckError, StoredDataError
+
+T = TypeVar("T")
 
 
 class _DuplicateKeyError(ValueError):
     def __init__(self, key: str) -> None:
         self.key = key
-        super().__init__(key)
+        super().__init__(f"key {key!r} is duplicated")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a strict JSON text.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def read_json(path: Path, *, hint: str) -> tuple[Any, str]:
@@ -45,17 +68,60 @@ def read_json(path: Path, *, hint: str) -> tuple[Any, str]:
         if line.startswith(("<<<<<<< ", ">>>>>>> ")):
             raise wrong("expected JSON, found the marks of an unresolved merge", number)
     try:
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
+        return parse_json(text), text
     except _DuplicateKeyError as error:
-        raise wrong(f"key {error.key!r} is duplicated", _last_line_with(text, error.key)) from error
+        raise wrong(str(error), _last_line_with(text, error.key)) from error
     except json.JSONDecodeError as error:
         cut = " (the file ends too early: cut short?)" if error.pos >= len(text.rstrip()) else ""
         raise wrong(f"not JSON: {error.msg}{cut}", error.lineno) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise wrong(f"expected finite numbers and flat objects, found {error}") from error
-    return value, text
+
+
+def read_typed(path: Path, kind: type[T], *, what: str, schema: int, hint: str) -> T:
+    """The value of a type in a JSON file.
+
+    Args:
+        what: what the file holds, for the errors, such as ``a report``.
+        schema: what its field ``schema`` must say.
+
+    Raises:
+        StoredDataError: see ``read_json``; or another schema, or data that are not of the type.
+    """
+    data, _ = read_json(path, hint=hint)
+    check_schema(data, what=what, schema=schema, where=str(path), hint=hint)
+    return to_typed(data, kind, what=what, where=str(path), hint=hint)
+
+
+def check_schema(data: Any, *, what: str, schema: int, where: str, hint: str | None) -> None:
+    """
+    Raises:
+        StoredDataError: the data are no object, or of another schema.
+    """
+    found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    if type(found) is not int or found != schema:
+        newer = " (written by a newer nanocheck)" if type(found) is int and found > schema else ""
+        raise StoredDataError(
+            f"{where}: expected {what} of schema {schema}, found {found!r}{newer}", hint=hint
+        )
+
+
+def to_typed(data: Any, kind: type[T], *, what: str, where: str, hint: str | None) -> T:
+    """The value of a type from plain data.
+
+    Raises:
+        StoredDataError: the data are not of the type; the message names the field.
+    """
+    try:
+        return msgspec.convert(data, kind)
+    except msgspec.ValidationError as error:
+        raise StoredDataError(f"{where}: malformed {what.removeprefix('a ')}: {error}", hint=hint) from error
+    except StoredDataError:
+        raise
+    except NanocheckError as error:  # a configuration that makes no sense
+        raise StoredDataError(
+            f"{where}: malformed {what.removeprefix('a ')}: {error.problem}", hint=hint
+        ) from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -83,6 +149,26 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
+def dump_rows(
+    head: Mapping[str, Any], name: str, rows: Sequence[str] | Mapping[str, str], indent: int = 1
+) -> str:
+    """JSON with a line for each field of ``head`` and for each row: one changed row is one line of a diff.
+
+    Args:
+        name: the field that holds the rows.
+        rows: JSON texts; by their names where they are to be one object.
+    """
+    space = " " * indent
+    opening, closing = "[]"
+    if isinstance(rows, Mapping):
+        opening, closing = "{}"
+        rows = [f"{json.dumps(key)}: {row}" for key, row in rows.items()]
+    lines = [f"{space}{json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+    body = ",\n".join(f"{space * 2}{row}" for row in rows)
+    middle = [f"{space}{json.dumps(name)}: {opening}", *([body] if body else []), f"{space}{closing}"]
+    return "\n".join(["{", *lines, *middle, "}", ""])
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
@@ -93,13 +179,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(text)
+    raise ValueError(f"{text} is not JSON")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(text)
+        raise ValueError(f"{text} is no finite number")
     return value
 
 

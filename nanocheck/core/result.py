@@ -1,155 +1,292 @@
-"""What came out: one Record per configuration, plain data that lives as JSON.
+"""What happened: a process trained something on a device, and this is what its memory did.
+
+``RunResult`` is the one type that says it, for a configuration of the reference step and for a command alike.
+Everything after it reads only that. Its JSON Schema is ``docs/run-result.schema.json``.
 
 Schema history (``SCHEMA``):
-1. first version.
+1. a record of a configuration, and a mapping for a command.
+2. one type for both; provenance may be unknown.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from enum import StrEnum
+
+import msgspec
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.errors import StoredDataError
+from nanocheck.core.device import Device
 
-SCHEMA = 1
-
-#: measured: a real GPU ran it. virtual: the virtual GPU ran it. computed: arithmetic only.
-PROVENANCES = ("measured", "virtual", "computed")
-#: How a run ended. Only the first two are answers about memory.
-OUTCOMES = ("completed", "oom", "crashed", "timeout", "unsupported")
+SCHEMA = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Peak:
+class Provenance(StrEnum):
+    """Where a number comes from: found out by the process that ran, never by what was asked for."""
+
+    MEASURED = "measured"  # a real GPU ran it
+    VIRTUAL = "virtual"  # the virtual GPU ran it
+    COMPUTED = "computed"  # arithmetic only
+    UNKNOWN = "unknown"  # nothing ran, or nobody could see on what
+
+
+class Outcome(StrEnum):
+    """How a run ended. Only the first two say something about memory."""
+
+    COMPLETED = "completed"
+    OOM = "oom"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    UNSUPPORTED = "unsupported"
+    INTERRUPTED = "interrupted"
+    NO_GPU = "no-gpu"
+
+
+class How(StrEnum):
+    """How a command ended."""
+
+    FINISHED = "finished"
+    ANSWERED = "answered"  # it was stopped: its peak had been stable for enough steps
+    FAILED = "failed"
+    KILLED = "killed"  # by a signal that is not ours
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of the parts of a result: immutable, strict when read."""
+
+
+class Environment(_Value, frozen=True, kw_only=True):
+    """Whatever can change a number without changing the configuration or the device; ``None``: not known.
+
+    ``virtual_gpu`` is the identity of the virtual GPU's sources where it ran, ``cudnn`` cuDNN's own number.
+    """
+
+    nanocheck: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    cudnn: int | None = None
+    python: str | None = None
+    os: str | None = None
+    machine: str | None = None
+    byteorder: str | None = None
+    virtual_gpu: str | None = None
+
+
+class Peak(_Value, frozen=True, kw_only=True):
     """Peaks of one phase of one optimizer step, in bytes, as ``torch.cuda.memory_stats`` counts them.
 
-    ``phase`` is one of build, resume, evaluation, forward, backward, optimizer, sample,
-    checkpoint;
-    ``step`` counts optimizer steps from 0.
+    ``phase`` is one of build, resume, evaluation, forward, backward, optimizer, sample, checkpoint; ``step``
+    counts optimizer steps from 0. ``requested_bytes`` is what tensors asked for, before blocks are rounded.
     """
 
     phase: str
     step: int
     allocated_bytes: int
     reserved_bytes: int
-    requested_bytes: int
+    requested_bytes: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class OutOfMemory:
+class Moment(_Value, frozen=True, kw_only=True):
+    """When and where something happened: ``where`` is ``file:line``, ``line`` its source text."""
+
+    phase: str
+    step: int
+    where: str | None = None
+    line: str | None = None
+
+
+class Group(_Value, frozen=True, kw_only=True):
+    """Bytes of one kind of memory, such as activations, and how many tensors they are."""
+
+    group: str
+    bytes: int
+    count: int = 0
+
+
+class Holding(_Value, frozen=True, kw_only=True):
+    """Allocations of one size, group and place: ``bytes`` of all ``count`` together."""
+
+    bytes: int
+    count: int
+    group: str
+    where: str | None = None
+    line: str | None = None
+    shape: tuple[int, ...] | None = None
+    phase: str | None = None
+    step: int = 0
+
+
+class Variable(_Value, frozen=True, kw_only=True):
+    """A tensor on the GPU among the script's variables."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class OutOfMemory(_Value, frozen=True, kw_only=True):
     """Where and why the allocator gave up.
 
-    ``requested_bytes`` is the tensor's own size where the message or the call tells it exactly, else
-    the allocator's rounded figure; ``exact`` says which. ``line`` is the code of the innermost frame
-    that is not PyTorch's own, or of Inductor's generated wrapper.
+    Attributes:
+        requested_bytes: the tensor's own size where the code says it exactly, else the segment that the
+            allocator asked the driver for, rounded up; ``exact`` says which.
+        free_bytes: what was free on the card then.
+        message: PyTorch's own first line.
+        caught: the script caught it and went on. count: how often it happened.
+        tensors: of the script's innermost frame. groups, alive: who held the memory then.
     """
 
     phase: str
     step: int
     requested_bytes: int
     exact: bool
-    shape: tuple[int, ...] | None
-    line: str
-    message: str
+    shape: tuple[int, ...] | None = None
+    where: str | None = None
+    line: str | None = None
+    message: str = ""
+    free_bytes: int | None = None
+    caught: bool = False
+    count: int = 1
+    tensors: tuple[Variable, ...] = ()
+    groups: tuple[Group, ...] = ()
+    alive: tuple[Holding, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
-    """One configuration, run once on one device.
+class Fragmentation(_Value, frozen=True, kw_only=True):
+    """Reserved and allocated bytes at the moment at which most was reserved."""
+
+    reserved_bytes: int
+    allocated_bytes: int
+
+    @property
+    def inactive_bytes(self) -> int:
+        """Reserved, and in no tensor."""
+        return self.reserved_bytes - self.allocated_bytes
+
+
+class Band(_Value, frozen=True, kw_only=True):
+    """Allocator events ``first`` to ``last`` (inclusive) are one phase of one optimizer step."""
+
+    phase: str
+    step: int
+    first: int
+    last: int
+
+
+class Timeline(_Value, frozen=True, kw_only=True):
+    """Memory over allocator events.
 
     Attributes:
-        config: what ran.
-        provenance: see ``PROVENANCES``; found out by the process that ran it, never by its caller.
-        device: gpu (catalog id), name, platform, capability, capacity_bytes, context_bytes,
-            reserve_bytes, and ``capped_from`` (name of the real card) where a cap was set.
-        environment: torch, cuda, python, os, nanocheck, ... : whatever can change a number.
-        outcome: see ``OUTCOMES``.
-        peaks: per phase and step, in the order they ran; what was reached before an OOM included.
-        retries, ooms: the allocator's ``num_alloc_retries`` and ``num_ooms``.
-        micro_batches: how many micro-batches a step really ran (2 stand for any larger accumulation).
-        oom: details, when the outcome is ``oom``.
-        sdpa_backend: flash, efficient, cudnn, math, or ``unknown``.
-        cublas_workspace_bytes: the workspace PyTorch asks the allocator for, per handle and stream.
-        allocator_conf: the effective PYTORCH_ALLOC_CONF.
-        seconds: wall time per stage.
-        notes: marks a reader must see, such as a fallback to another attention backend.
-        detail: tail of the output, for outcomes that are no answer.
+        groups: the columns of ``points`` from the third on.
+        points: (event, reserved bytes, bytes of each group) after chosen events.
     """
 
-    config: StepConfig
-    provenance: str
-    device: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    outcome: str
+    groups: tuple[str, ...]
+    points: tuple[tuple[int, ...], ...]
+    bands: tuple[Band, ...]
+
+
+class ProcessMemory(_Value, frozen=True, kw_only=True):
+    """What one process's memory did; sizes in bytes.
+
+    Attributes:
+        allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
+        process_bytes: with the CUDA context, as ``nvidia-smi`` would show it.
+        steps: optimizer steps that were seen.
+        peaks: per phase and step, in the order they ran; what was reached before an out-of-memory included.
+        retries, ooms: the allocator's ``num_alloc_retries`` and ``num_ooms``.
+        attention: flash, efficient, cudnn, math, or ``unknown``.
+        cublas_workspace_bytes: the workspace PyTorch asks the allocator for, per handle and stream.
+        allocator_settings: the effective ``PYTORCH_ALLOC_CONF``.
+        at: when and where most was allocated. groups: who held it then; they sum to ``allocated_bytes``.
+        largest: the largest allocations then.
+        unexplained_events: allocator events that no free block explains; 0 unless the history has a hole.
+    """
+
+    pid: int | None = None
+    command: tuple[str, ...] = ()
+    allocated_bytes: int = 0
+    reserved_bytes: int = 0
+    process_bytes: int = 0
+    steps: int = 0
     peaks: tuple[Peak, ...] = ()
     retries: int = 0
     ooms: int = 0
-    micro_batches: int = 0
     oom: OutOfMemory | None = None
-    sdpa_backend: str = "unknown"
+    attention: str = "unknown"
     cublas_workspace_bytes: int | None = None
-    allocator_conf: str = ""
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    detail: str = ""
-    schema: int = SCHEMA
-
-    @property
-    def id(self) -> str:
-        return self.config.id
-
-    @property
-    def peak_allocated_bytes(self) -> int:
-        """Largest ``max_memory_allocated`` of any phase (0 when nothing ran)."""
-        return max((peak.allocated_bytes for peak in self.peaks), default=0)
-
-    @property
-    def peak_reserved_bytes(self) -> int:
-        """Largest ``max_memory_reserved`` of any phase (0 when nothing ran)."""
-        return max((peak.reserved_bytes for peak in self.peaks), default=0)
+    allocator_settings: str = ""
+    at: Moment | None = None
+    groups: tuple[Group, ...] = ()
+    largest: tuple[Holding, ...] = ()
+    fragmentation: Fragmentation | None = None
+    unexplained_events: int = 0
+    timeline: Timeline | None = None
 
     @property
     def peak_phase(self) -> str:
-        """The phase in which the allocated peak was reached."""
+        """The phase in which the allocated peak was reached; empty where nothing ran."""
         return max(self.peaks, key=lambda peak: peak.allocated_bytes).phase if self.peaks else ""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, with derived peaks left out."""
-        return asdict(self)
+    def phase_peaks(self) -> dict[str, tuple[int, int]]:
+        """Phase -> largest (allocated, reserved) bytes of any step, in the order in which phases began."""
+        found: dict[str, tuple[int, int]] = {}
+        for peak in self.peaks:
+            allocated, reserved = found.get(peak.phase, (0, 0))
+            found[peak.phase] = (max(allocated, peak.allocated_bytes), max(reserved, peak.reserved_bytes))
+        return found
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        """The record of plain data, checked field by field.
 
-        Raises:
-            StoredDataError: another schema, or a field that is missing, unknown or impossible.
-        """
-        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-            raise StoredDataError(
-                f"expected a record of schema {SCHEMA}, found {found!r}",
-                hint="run the suite again with this version of nanocheck",
-            )
-        known = {each.name for each in fields(cls)}
-        wrong = sorted(set(data) ^ known)
-        if wrong:
-            raise StoredDataError(f"record with missing or unknown fields: {', '.join(wrong)}")
-        if data["outcome"] not in OUTCOMES or data["provenance"] not in PROVENANCES:
-            raise StoredDataError(
-                f"record with outcome {data['outcome']!r} and provenance {data['provenance']!r}"
-            )
-        try:
-            values = dict(data)
-            values["config"] = StepConfig.from_dict(data["config"])
-            values["peaks"] = tuple(Peak(**peak) for peak in data["peaks"])
-            values["notes"] = tuple(data["notes"])
-            if data["oom"] is not None:
-                shape = data["oom"]["shape"]
-                values["oom"] = OutOfMemory(
-                    **{**data["oom"], "shape": None if shape is None else tuple(shape)}
-                )
-            return cls(**values)
-        except (TypeError, KeyError) as error:
-            raise StoredDataError(f"malformed record: {error}") from error
+class Ending(_Value, frozen=True, kw_only=True):
+    """How a command ended; the exit code as a shell says it."""
+
+    how: How
+    exit_code: int
+
+
+class RunResult(_Value, frozen=True, kw_only=True):
+    """One run on one device.
+
+    Attributes:
+        config: what ran, where it was a configuration of the reference step; else ``command`` says it.
+        processes: those that used the GPU, the one that reserved most first.
+        micro_batches: how many micro-batches a step of a configuration really ran (2 stand for any larger
+            accumulation).
+        ending: of a command.
+        seconds: wall time per stage.
+        notes: marks a reader must see.
+        detail: why there is no answer about memory, its first line a sentence; empty otherwise.
+    """
+
+    schema: int = SCHEMA
+    config: StepConfig | None = None
+    command: tuple[str, ...] | None = None
+    provenance: Provenance
+    device: Device
+    environment: Environment
+    outcome: Outcome
+    processes: tuple[ProcessMemory, ...] = ()
+    micro_batches: int = 0
+    ending: Ending | None = None
+    seconds: Mapping[str, float] = {}
+    notes: tuple[str, ...] = ()
+    detail: str = ""
+
+    @property
+    def id(self) -> str:
+        """The configuration's name, or the command as one types it."""
+        return self.config.id if self.config is not None else shlex.join(self.command or ())
+
+    @property
+    def main(self) -> ProcessMemory:
+        """The process that reserved most; an empty one where none used the GPU."""
+        return self.processes[0] if self.processes else ProcessMemory()
+
+    @property
+    def oom(self) -> OutOfMemory | None:
+        """The out-of-memory that ended it, else the first one that was caught; ``None`` without any."""
+        found = [process.oom for process in self.processes if process.oom is not None]
+        return min(found, key=lambda oom: oom.caught, default=None)

@@ -1,22 +1,25 @@
-"""The same question once more, with something changed, out of sight: a ``nanocheck run`` of its own.
+"""A command once more, with something changed, out of sight: each run is a ``nanocheck run`` of its own.
 
 Each is a process that adopts and ends whatever its command starts, so several can run at once.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
 
 from nanocheck.core.errors import MachineError, RequestError
+from nanocheck.core.files import read_json, to_typed
+from nanocheck.core.verdict import JudgedRun
 from nanocheck.measure.request import Request
 from nanocheck.process import linux_process
 
@@ -26,32 +29,33 @@ _PATIENCE = 3.0  # seconds for each
 _TAIL = 4000  # characters of its messages that are shown
 
 
-class Again:
-    """A run in the background. ``poll`` until there is an answer; ``stop`` ends it, whatever it does.
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """What is changed for one run; ``None``: as the request has it.
 
-    Args:
-        command: instead of the request's.
-        gpu: instead of the request's.
-        environment: added to ours.
+    ``name`` is for people; ``environment`` is added to ours.
     """
 
-    def __init__(
-        self,
-        request: Request,
-        *,
-        command: Sequence[str] | None = None,
-        gpu: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-again-")
-        self._json = Path(self._folder.name) / "answer.json"
+    name: str
+    command: tuple[str, ...] | None = None
+    gpu: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class BackgroundRun:
+    """One run. ``poll`` until there is a result; ``stop`` ends it, whatever it does."""
+
+    def __init__(self, request: Request, variation: Variation) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-background-")
+        self._json = Path(self._folder.name) / "run.json"
         self._said = Path(self._folder.name) / "said.txt"
+        command = variation.command or tuple(request.command)
         # -P: a folder called nanocheck where we stand is not us.
-        asked = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(gpu)]
+        verb = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(variation.gpu)]
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
-                [*asked, "--json", str(self._json), "--", *(command or request.command)],
-                env={**os.environ, **(environment or {})},
+                [*verb, "--json", str(self._json), "--", *command],
+                env={**os.environ, **variation.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -59,18 +63,19 @@ class Again:
                 preexec_fn=lambda: linux_process.die_with_parent(signal.SIGTERM),
             )
 
-    def poll(self) -> dict[str, Any] | None:
-        """The answer, once there is one.
+    def poll(self) -> JudgedRun | None:
+        """The result, once there is one.
 
         Raises:
-            MachineError, RequestError: it could not be asked at all.
+            MachineError, RequestError: it could not be run at all.
         """
         code = self._process.poll()
         if code is None:
             return None
         if self._json.is_file():
-            found: dict[str, Any] = json.loads(self._json.read_text())
-            return found
+            data, _ = read_json(self._json, hint="run it again")
+            data.pop("suggestions", None)
+            return to_typed(data, JudgedRun, what="a run", where="a further run", hint=None)
         said = self._said.read_text(errors="replace")[-_TAIL:].strip()
         error = RequestError if code == RequestError.exit_code else MachineError
         raise error(f"a further run gave no answer (exit code {code}):\n{said}")
@@ -91,30 +96,61 @@ class Again:
         self._folder.cleanup()
 
 
-def run_all(
-    starts: Iterable[tuple[str, Callable[[], Again]]], at_once: int, show: Callable[[int, list[str]], None]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and answers of many runs as they come, ``at_once`` at a time; leaving early ends the rest.
+class _Pending:
+    def __init__(self, variation: Variation) -> None:
+        self.variation = variation
+        self.found: JudgedRun | None = None
+
+
+class BackgroundRuns:
+    """Runs of one command with variations, a few at a time; leaving it ends what still runs.
 
     Args:
-        show: called with the number of answers so far and the names of what runs.
+        at_once: how many.
+        show: called with the number of finished runs and the names of those that run.
     """
-    waiting, done = iter(starts), 0
-    running: dict[str, Again] = {}
-    try:
+
+    def __init__(self, request: Request, at_once: int, show: Callable[[int, list[str]], None]) -> None:
+        self._request, self._at_once, self._show = request, at_once, show
+        self._queue: deque[_Pending] = deque()
+        self._running: list[tuple[_Pending, BackgroundRun]] = []
+        self._done = 0
+
+    def __enter__(self) -> BackgroundRuns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, run in self._running:
+            run.stop()
+
+    def submit(self, variation: Variation, /) -> _Pending:
+        """Ask for a run; it starts when there is room, while somebody waits."""
+        pending = _Pending(variation)
+        self._queue.append(pending)
+        return pending
+
+    def wait(self) -> None:
+        """Until at least one run has ended.
+
+        Raises:
+            MachineError, RequestError: one could not be run at all.
+        """
         while True:
-            while len(running) < at_once and (following := next(waiting, None)) is not None:
-                running[following[0]] = following[1]()
-            if not running:
+            while self._queue and len(self._running) < self._at_once:
+                pending = self._queue.popleft()
+                self._running.append((pending, BackgroundRun(self._request, pending.variation)))
+            self._show(self._done, [pending.variation.name for pending, _ in self._running])
+            ended = [(pending, run) for pending, run in self._running if self._look(pending, run)]
+            for pending, run in ended:
+                self._running.remove((pending, run))
+                run.stop()
+                self._done += 1
+            if ended or not self._running:
                 return
-            show(done, list(running))
-            for name, again in list(running.items()):
-                found = again.poll()
-                if found is not None:
-                    running.pop(name).stop()
-                    done += 1
-                    yield name, found
             time.sleep(_TICK)
-    finally:
-        for again in running.values():
-            again.stop()
+
+    def _look(self, pending: _Pending, run: BackgroundRun) -> bool:
+        pending.found = run.poll()
+        return pending.found is not None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nanocheck
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.process import stack_dump
 
 #: Optimizer steps whose peak must no longer move; 0: run to the end.
@@ -19,7 +19,7 @@ _OWN = "NANOCHECK_RUN"
 
 
 def child_environment(
-    device: Device,
+    target: Target,
     folder: Path,
     *,
     steps: int = DEFAULT_STEPS,
@@ -29,7 +29,7 @@ def child_environment(
     """The whole environment of the command.
 
     Args:
-        device: the card; a virtual one is compiled on first use.
+        target: the card; a virtual one is compiled on first use.
         folder: where the observer writes.
         steps: see ``DEFAULT_STEPS``.
         snapshot: where to write PyTorch's own snapshot format.
@@ -40,10 +40,10 @@ def child_environment(
     """
     found = os.environ if base is None else base
     environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
-    if device.kind == "virtual":
-        environment.update(_virtual(device, environment))
-    elif device.capped_from is not None or device.reserve_bytes:
-        allowed = device.available_bytes
+    if target.kind == "virtual":
+        environment.update(_virtual(target, environment))
+    elif target.capped_from is not None or target.reserve_bytes:
+        allowed = target.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
@@ -54,14 +54,14 @@ def child_environment(
     return environment
 
 
-def _virtual(device: Device, environment: Mapping[str, str]) -> dict[str, str]:
+def _virtual(target: Target, environment: Mapping[str, str]) -> dict[str, str]:
     from nanocheck.virtual import card_environment, prepare
 
     return {
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
         **prepare().launch_environment(),
-        **card_environment(device),
+        **card_environment(target),
         # Which of the machine's cards are meant: here there is one.
         "CUDA_VISIBLE_DEVICES": "0",
         # Holds the stand-in for nvidia-smi.

@@ -1,23 +1,24 @@
-"""Step configurations in, records out: each in a process of its own, none computed twice."""
+"""Step configurations in, results out: each in a process of its own, none computed twice."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import json
-import os
 import platform
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import replace
 from importlib import metadata
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
+
+import msgspec
 
 from nanocheck.core import methods
 from nanocheck.core.config import StepConfig
-from nanocheck.core.errors import NanocheckError
-from nanocheck.core.result import Peak, Record
+from nanocheck.core.device import Device, Target
+from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.core.files import to_typed
+from nanocheck.core.result import Environment, Outcome, ProcessMemory, Provenance, RunResult
+from nanocheck.measure.task import Seen, Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.journal import Journal
 from nanocheck.process.pool import Handle, Observer, Pool
@@ -36,16 +37,7 @@ _ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 #: What nanocheck/virtual/csrc/unimplemented.c says before it stops the process.
 _UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 #: Outcomes that are answers. Others may be the machine's bad day, so a resumed run tries them again.
-_ANSWERS = ("completed", "oom")
-
-
-class OnDevice(Protocol):
-    """What is asked of ``nanocheck.core.device.Device`` here."""
-
-    @property
-    def kind(self) -> str: ...
-
-    def to_dict(self) -> dict[str, Any]: ...
+_ANSWERS = (Outcome.COMPLETED, Outcome.OOM)
 
 
 class Pending:
@@ -53,28 +45,28 @@ class Pending:
 
     def __init__(self, measurement: Measurement, config: StepConfig) -> None:
         self.config = config
-        self.record: Record | None = None
+        self.found: RunResult | None = None
         self._measurement = measurement
 
-    def result(self) -> Record:
+    def result(self) -> RunResult:
         """Wait for this configuration; all others go on meanwhile.
 
         Raises:
             MachineError: no process can be started here at all.
         """
-        if self.record is None:
+        if self.found is None:
             self._measurement._wait(self)
-        assert self.record is not None
-        return self.record
+        assert self.found is not None
+        return self.found
 
 
 class Measurement:
-    """Submit all configurations, then take each one's record.
+    """Submit all configurations, then take each one's result.
 
     The server starts at the first wait, and only if something is not in the journal yet.
 
     Args:
-        device: where to run.
+        target: where to run.
         journal: finished answers (completed, oom) are taken from it and added to it.
         workers: children at once; a real GPU is never shared, so there it is one.
         deadlines: see ``Deadlines``; stages are those that the worker names.
@@ -85,7 +77,7 @@ class Measurement:
 
     def __init__(
         self,
-        device: OnDevice,
+        target: Target,
         *,
         journal: Journal | None = None,
         workers: int = 2,
@@ -96,16 +88,16 @@ class Measurement:
         launch_environment: Mapping[str, str] | None = None,
         steps: int | None = None,
     ) -> None:
-        self._device = device
-        self._device_data = device.to_dict()
+        self._target = target
+        self._device = target.device
         self._journal = journal
-        self._workers = 1 if device.kind == "real" else workers
+        self._workers = 1 if target.kind == "real" else workers
         self._deadlines = deadlines
         self._progress = progress
         self._task = task
         self._preload = preload
         self._launch_environment = dict(launch_environment or {})
-        self._more = {} if steps is None else {"steps": steps}
+        self._steps = steps
         self._pending: dict[str, Pending] = {}
         self._unsent: list[Pending] = []
         self._handles: dict[str, Handle] = {}
@@ -131,7 +123,7 @@ class Measurement:
             return self._pending[key]
         pending = self._pending[key] = Pending(self, config)
         if self._journal is not None and key in self._journal:
-            pending.record = Record.from_dict(self._journal.get(key))
+            pending.found = _of_journal(self._journal, key)
             self._from_journal += 1
         else:
             self._unsent.append(pending)
@@ -139,7 +131,7 @@ class Measurement:
 
     def key(self, config: StepConfig) -> str:
         """Name of a result in the journal: the configuration's id, the identity of device and steps."""
-        identity = json.dumps({**self._device_data, **self._more}, sort_keys=True).encode()
+        identity = msgspec.json.encode([self._device, self._steps])
         return f"{config.id}@{hashlib.sha256(identity).hexdigest()[:16]}"
 
     def poll(self) -> None:
@@ -172,7 +164,7 @@ class Measurement:
             job = Job(
                 id=config.id,
                 task=self._task,
-                payload={"config": config.to_dict(), "device": self._device_data, **self._more},
+                payload=msgspec.to_builtins(Task(config=config, device=self._device, steps=self._steps)),
                 environment=self._environment(config),
             )
 
@@ -184,8 +176,10 @@ class Measurement:
 
     def _open(self) -> Pool:
         launch = dict(_LAUNCH)
-        if self._device.kind == "virtual":
-            launch.update(_virtual().prepare().launch_environment())
+        if self._target.kind == "virtual":
+            from nanocheck.virtual import prepare  # needs a compiler, which other devices do not
+
+            launch.update(prepare().launch_environment())
         preload = self._preload
         if preload is None:
             compiled = any(methods.imports_compiler(each.config) for each in self._unsent)
@@ -201,8 +195,10 @@ class Measurement:
     def _environment(self, config: StepConfig) -> dict[str, str | None]:
         conf = "expandable_segments:True" if config.allocator == "expandable" else None
         environment: dict[str, str | None] = dict.fromkeys(_ALLOCATOR_VARIABLES, conf)
-        if self._device.kind == "virtual":
-            environment.update(_virtual().card_environment(self._device))
+        if self._target.kind == "virtual":
+            from nanocheck.virtual import card_environment
+
+            environment.update(card_environment(self._target))
         return environment
 
     def _show(self, done: int, total: int, running: Sequence[tuple[str, str]]) -> None:
@@ -210,107 +206,108 @@ class Measurement:
         self._progress(done + self._from_journal, total + self._from_journal, running)
 
     def _finish(self, pending: Pending, result: JobResult) -> None:
-        record = to_record(pending.config, self._device, result)
-        if self._journal is not None and record.outcome in _ANSWERS:
-            self._journal.append(self.key(pending.config), record.to_dict())
-        pending.record = record
+        found = to_result(pending.config, self._device, result)
+        if self._journal is not None and found.outcome in _ANSWERS:
+            self._journal.append(self.key(pending.config), msgspec.to_builtins(found))
+        pending.found = found
 
 
 def measure(
     configs: Iterable[StepConfig],
-    device: OnDevice,
+    target: Target,
     *,
     journal: Journal | None = None,
     workers: int = 2,
     deadlines: Deadlines | None = None,
     progress: Observer | None = None,
     **options: Any,
-) -> Generator[Record, None, None]:
-    """Records as they finish, those of the journal first; one for each distinct configuration.
+) -> Generator[RunResult, None, None]:
+    """Results as they finish, those of the journal first; one for each distinct configuration.
 
     Arguments and errors are those of ``Measurement``. Leaving early kills what still runs.
     """
     with Measurement(
-        device, journal=journal, workers=workers, deadlines=deadlines, progress=progress, **options
+        target, journal=journal, workers=workers, deadlines=deadlines, progress=progress, **options
     ) as measurement:
         waiting = list({id(each): each for each in map(measurement.submit, configs)}.values())
         while waiting:
-            ended = [each for each in waiting if each.record is not None]
-            waiting = [each for each in waiting if each.record is None]
+            ended = [each for each in waiting if each.found is not None]
+            waiting = [each for each in waiting if each.found is None]
             for pending in ended:
                 yield pending.result()
             if waiting and not ended:
                 measurement.wait()
 
 
-def to_record(config: StepConfig, device: OnDevice, result: JobResult) -> Record:
-    """The record of a job's result; whatever is no record becomes one that says why."""
-    if result.outcome == "ok":
+def to_result(config: StepConfig, device: Device, job: JobResult) -> RunResult:
+    """The result of a job; whatever is none becomes one that says why."""
+    if job.outcome == "ok":
         try:
-            record = Record.from_dict(result.value)
-        except NanocheckError as error:
-            return _failed(config, device, result, "crashed", f"the worker returned no record: {error}")
-        if record.config != config:
-            return _failed(config, device, result, "crashed", "the worker ran another configuration")
-        return replace(record, seconds={**result.seconds, **record.seconds})
-    if result.outcome == "timeout":
-        return _failed(config, device, result, "timeout", result.reason)
-    if result.error is not None and result.error.exit_code == 3:
-        return _failed(config, device, result, "unsupported", result.reason)
-    unanswered = _UNANSWERED.search(result.output)
+            found = to_typed(job.value, RunResult, what="result", where=config.id, hint=None)
+        except StoredDataError as error:
+            return _failed(config, device, job, Outcome.CRASHED, f"the worker returned no result: {error}")
+        if found.config != config:
+            return _failed(config, device, job, Outcome.CRASHED, "the worker ran another configuration")
+        return msgspec.structs.replace(found, seconds={**job.seconds, **found.seconds})
+    if job.outcome == "timeout":
+        return _failed(config, device, job, Outcome.TIMEOUT, job.reason)
+    if job.error is not None and job.error.exit_code == MachineError.exit_code:
+        return _failed(config, device, job, Outcome.UNSUPPORTED, job.reason)
+    unanswered = _UNANSWERED.search(job.output)
     if unanswered is not None:
-        return _failed(config, device, result, "unsupported", unanswered.group(1))
-    return _failed(config, device, result, "crashed", result.reason)
+        return _failed(config, device, job, Outcome.UNSUPPORTED, unanswered.group(1))
+    return _failed(config, device, job, Outcome.CRASHED, job.reason)
 
 
-def _failed(config: StepConfig, device: OnDevice, result: JobResult, outcome: str, why: str) -> Record:
-    peaks, complaints = _partial_peaks(result.partials)
+def _failed(config: StepConfig, device: Device, job: JobResult, outcome: Outcome, why: str) -> RunResult:
+    seen, complaints = _last_seen(job.partials)
     parts = [why, *complaints]
-    if result.error is not None:
-        parts += [f"hint: {result.error.hint}"] if result.error.hint else []
-        parts.append(result.error.traceback)
-    if result.output:
-        parts.append(f"output (the last of {result.output_bytes} bytes):\n{result.output}")
-    # Only a process that ran can find out more; these much can be said from outside.
-    provenance = {"real": "measured", "virtual": "virtual"}.get(device.kind, "computed")
-    return Record(
+    if job.error is not None:
+        parts += [f"hint: {job.error.hint}"] if job.error.hint else []
+        parts.append(job.error.traceback)
+    if job.output:
+        parts.append(f"output (the last of {job.output_bytes} bytes):\n{job.output}")
+    process = ProcessMemory(
+        allocated_bytes=max((peak.allocated_bytes for peak in seen.peaks), default=0),
+        reserved_bytes=max((peak.reserved_bytes for peak in seen.peaks), default=0),
+        peaks=seen.peaks,
+    )
+    return RunResult(
         config=config,
-        provenance=provenance,
-        device=device.to_dict(),
-        environment=_environment(),
+        provenance=seen.provenance,
+        device=device,
+        environment=seen.environment,
         outcome=outcome,
-        peaks=peaks,
-        seconds=result.seconds,
+        processes=(process,) if seen.peaks else (),
+        seconds=job.seconds,
         detail="\n".join(part.rstrip() for part in parts),
     )
 
 
-def _partial_peaks(partials: Sequence[Any]) -> tuple[tuple[Peak, ...], list[str]]:
-    """Peaks of all ``{"peaks": [...]}`` partials, and complaints about those that are none.
+def _last_seen(partials: Sequence[Any]) -> tuple[Seen, list[str]]:
+    """What the process last said of itself, and complaints about what is no such thing.
 
-    A phase reported again counts once, with its later figures.
+    Only a process that ran can say on what it ran; without its word, provenance is unknown.
     """
-    found: dict[tuple[str, int], Peak] = {}
+    found = Seen(provenance=Provenance.UNKNOWN, environment=_environment())
     complaints = []
     for partial in partials:
-        if isinstance(partial, dict) and isinstance(partial.get("peaks"), list):
-            for data in partial["peaks"]:
-                try:
-                    peak = Peak(**data)
-                    found[peak.phase, peak.step] = peak
-                except TypeError as error:
-                    complaints.append(f"malformed partial peak {data!r}: {error}")
-    return tuple(found.values()), complaints
+        try:
+            found = msgspec.convert(partial, Seen)
+        except msgspec.ValidationError as error:
+            complaints.append(f"malformed partial result {partial!r:.200}: {error}")
+    return found, complaints
 
 
-def _environment() -> dict[str, str]:
+def _of_journal(journal: Journal, key: str) -> RunResult:
+    hint = f"rm {journal.path}   # its results are then computed again"
+    return to_typed(journal.get(key), RunResult, what="a result", where=str(journal.path), hint=hint)
+
+
+def _environment() -> Environment:
+    """What can be said from outside of a process that said nothing."""
     try:
         torch = metadata.version("torch")
     except metadata.PackageNotFoundError:
-        torch = "missing"
-    return {"torch": torch, "python": platform.python_version(), "os": f"{os.uname().sysname}"}
-
-
-def _virtual() -> Any:
-    """Imported late: building the virtual GPU needs a compiler, which other devices do not."""
-    return importlib.import_module("nanocheck.virtual")
+        torch = None
+    return Environment(torch=torch, python=platform.python_version(), os=platform.system())

@@ -1,18 +1,18 @@
-"""One run of the command in the foreground, from the chosen card to its answer."""
+"""One run of the command in the foreground, on the chosen card."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from nanocheck.core.device_selection import SelectedDevice
 from nanocheck.core.messages import say
+from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.measure.interpreter import check_interpreter
 from nanocheck.measure.request import Request
-from nanocheck.process.launch import Ended, launch
+from nanocheck.process.launch import launch
 from nanocheck.process.spawn import find_program
 
 
@@ -25,10 +25,8 @@ def check_command(request: Request) -> None:
     check_interpreter(find_program(request.command, os.environ), request.command, os.environ)
 
 
-def observe(
-    request: Request, chosen: SelectedDevice, snapshot: Path | None = None
-) -> tuple[dict[str, Any], Ended]:
-    """The answer, and how the command ended.
+def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None = None) -> RunResult:
+    """What the command's processes did.
 
     Args:
         snapshot: where to write PyTorch's own snapshot format.
@@ -37,32 +35,31 @@ def observe(
         RequestError: see ``check_command``.
         MachineError: the virtual GPU cannot be built here.
     """
-    from nanocheck.attribution.command_result import answer
+    from nanocheck.attribution.command_result import command_result
 
     check_command(request)
     with tempfile.TemporaryDirectory(prefix="nanocheck-run-") as name:
         folder = Path(name)
         environment = child_environment(
-            chosen.device,
+            chosen.target,
             folder,
             steps=request.steps,
             snapshot=snapshot,
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s)
-        found = answer(
+        return command_result(
             folder,
             command=request.command,
-            device=chosen.device,
-            ended=ended,
-            margin_bytes=request.margin_bytes,
+            device=chosen.target.device,
+            ending=Ending(how=How(ended.how), exit_code=ended.exit_code),
+            seconds=ended.seconds,
+            notes=ended.notes,
         )
-    found["notes"] = [*ended.notes, *found["notes"]]
-    return found, ended
 
 
 def _opening(chosen: SelectedDevice) -> str:
-    name = chosen.device.gpu.name
+    name = chosen.target.gpu.name
     if chosen.is_real:
         return f"measuring on {name} ({chosen.why})"
     return f"{name}, virtual ({chosen.why}); values read from this GPU are not computed"

@@ -5,18 +5,14 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
-from nanocheck.core.device_selection import SelectedDevice, choose_device
+from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import find_gpu
-from nanocheck.core.units import parse_size_of
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 from nanocheck.measure.command_environment import DEFAULT_STEPS
 
 DEFAULT_TIME_LIMIT = "10min"
 #: ``--gpu``: one run for every card of the catalog.
-EVERY = "all"
+EVERY_CARD = "all"
 
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
@@ -42,7 +38,7 @@ def parse_duration(text: str) -> float | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What is asked, whatever the card.
+    """One command and how long to watch it, on the card that is asked about.
 
     Attributes:
         steps: optimizer steps whose peak no longer moves; 0: to the end.
@@ -50,17 +46,12 @@ class Request:
     """
 
     command: list[str]
-    gpu: str
-    gpus: tuple[Path, ...]
-    device: str
-    platform: str
-    reserve_bytes: int
-    margin_bytes: int
+    card: CardQuestion
     steps: int
     time_limit_s: float | None
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Request:
+    def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
         """
         Raises:
             RequestError: no command, or an invalid value.
@@ -83,39 +74,22 @@ class Request:
         limit = arguments.time_limit or ("none" if arguments.full else DEFAULT_TIME_LIMIT)
         return cls(
             command=command,
-            gpu=arguments.gpu,
-            gpus=tuple(arguments.gpus),
-            device=arguments.device,
-            platform=arguments.platform,
-            reserve_bytes=parse_size_of("--reserve", arguments.reserve),
-            margin_bytes=parse_size_of("--margin", arguments.margin or f"{DEFAULT_MARGIN_BYTES}"),
+            card=card,
             steps=steps,
             time_limit_s=parse_duration(limit),
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
         """What asks the same again on a command line, of another card if one is named."""
+        card = self.card
         limit = "none" if self.time_limit_s is None else f"{self.time_limit_s:g}s"
         return [
-            *("--gpu", gpu or self.gpu),
-            *(word for path in self.gpus for word in ("--gpus", str(path.absolute()))),
-            *("--device", self.device),
-            *("--platform", self.platform),
-            *("--reserve", f"{self.reserve_bytes}B"),
-            *("--margin", f"{self.margin_bytes}B"),
+            *("--gpu", gpu or card.gpu),
+            *(word for path in card.gpus for word in ("--gpus", str(path.absolute()))),
+            *("--device", card.device),
+            *("--platform", card.platform),
+            *("--reserve", f"{card.reserve_bytes}B"),
+            *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
         ]
-
-    def choose(self) -> SelectedDevice:
-        """The card that answers.
-
-        Raises:
-            RequestError, MachineError: see ``choose_device``.
-        """
-        return choose_device(
-            find_gpu(self.gpu, self.gpus),
-            self.device,
-            platform=self.platform,
-            reserve_bytes=self.reserve_bytes,
-        )

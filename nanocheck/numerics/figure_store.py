@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from nanocheck.core.comparison import refuse_update_in_ci
+from nanocheck.core.baselines import refuse_update_in_ci
 from nanocheck.core.errors import StoredDataError
-from nanocheck.core.files import read_json, write_atomically
+from nanocheck.core.files import dump_rows, read_json, write_atomically
 from nanocheck.numerics.tiers import SEEDS
 
 T = TypeVar("T")
@@ -62,8 +62,5 @@ class Store(Generic[T]):
         """
         refuse_update_in_ci()
         head = {"schema": self.schema, "provenance": self.provenance, "seeds": list(SEEDS), "k": self.k}
-        lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-        body = ",\n".join(
-            f"  {json.dumps(name)}: {json.dumps(self.write(each))}" for name, each in sorted(figures.items())
-        )
-        write_atomically(path, "\n".join(["{", *lines, f' "{self.key}": {{', body, " }", "}", ""]))
+        rows = {name: json.dumps(self.write(each)) for name, each in sorted(figures.items())}
+        write_atomically(path, dump_rows(head, self.key, rows))

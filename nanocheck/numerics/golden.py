@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocheck.core.comparison import refuse_update_in_ci
+from nanocheck.core.baselines import refuse_update_in_ci
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import StoredDataError
-from nanocheck.core.files import read_json, write_atomically
+from nanocheck.core.files import dump_rows, read_json, write_atomically
 from nanocheck.numerics.divergence import largest_gaps
 from nanocheck.numerics.properties import canaries, slope
 from nanocheck.numerics.tiers import SEEDS, TOLERANCE_FACTOR, Distance, distance
@@ -263,6 +263,5 @@ def save_golden(path: Path, stored: Curves) -> None:
         "k_draws": SEED_VARIATION_FACTOR,
         "config": stored.config.to_dict(),
     }
-    lines = [f"  {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    curves = ",\n".join(f"    {json.dumps(curve.to_dict())}" for curve in stored.curves)
-    write_atomically(path, "\n".join(["{", *lines, '  "curves": [', curves, "  ]", "}", ""]))
+    curves = [json.dumps(curve.to_dict()) for curve in stored.curves]
+    write_atomically(path, dump_rows(head, "curves", curves, indent=2))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nanocheck.core.errors import NanocheckError, StoredDataError
-from nanocheck.core.files import read_json, write_atomically
+from nanocheck.core.files import dump_rows, read_json, write_atomically
 from nanocheck.numerics.tiers import Distance
 from nanocheck.numerics.trace import Trace, not_finite
 
@@ -126,9 +126,7 @@ def dumps(recording: Recording) -> str:
         "date": recording.date,
         "environment": dict(recording.environment),
     }
-    lines = [f" {json.dumps(name)}: {json.dumps(value)}," for name, value in head.items()]
-    runs = ",\n".join(f"  {json.dumps(run.to_dict(), allow_nan=False)}" for run in recording.runs)
-    return "\n".join(["{", *lines, ' "runs": [', *([runs] if runs else []), " ]", "}", ""])
+    return dump_rows(head, "runs", [json.dumps(run.to_dict(), allow_nan=False) for run in recording.runs])
 
 
 def load(path: Path) -> Recording:

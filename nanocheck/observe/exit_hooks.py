@@ -72,9 +72,9 @@ def virtual_facts() -> dict[str, Any]:
     return {
         "attention": introspect.attention_backend(),
         **introspect.counters(),
-        "made_up": placeholder_values.made_up(),
-        "first_made_up": placeholder_values.first_place(),
-        "sizes_made_up": placeholder_values.sizes_made_up(),
+        "placeholders": placeholder_values.placeholders(),
+        "first_placeholder": placeholder_values.first_place(),
+        "placeholder_sizes": placeholder_values.placeholder_sizes(),
         "peak_used": introspect.peak_used_bytes(),
     }
 

@@ -35,19 +35,19 @@ from nanocheck.observe import introspect
 _FILL_LIMIT_BYTES = 64 << 20
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
-_made_up = 0
+_placeholders = 0
 _scalars = 0  # of them, those that the C library saw as a read of one number
 _first_place: str | None = None
 _library: Any = None  # torch.library.Library: what it registers is gone with it
 _known: Any = None  # nanocheck_known of csrc/known.c
 
 
-def made_up() -> int:
+def placeholders() -> int:
     """How many reads in this process gave values that nobody computed."""
-    return _made_up
+    return _placeholders
 
 
-def sizes_made_up() -> int:
+def placeholder_sizes() -> int:
     """How many counts PyTorch read for itself (``nonzero``, masks, ``unique``) were answered with one."""
     if introspect.version() is None:
         return 0
@@ -158,8 +158,8 @@ def _stands(tensor: torch.Tensor) -> bool:
 
 
 def _count(read_as_one: bool) -> None:
-    global _made_up, _scalars, _first_place
-    _made_up += 1
+    global _placeholders, _scalars, _first_place
+    _placeholders += 1
     _scalars += read_as_one
     if _first_place is None:
         _first_place = _place()

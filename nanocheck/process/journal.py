@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nanocheck.core import strict_json
 from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.core.files import parse_json
 
 SCHEMA = 1
 _KIND = "nanocheck journal"
@@ -154,7 +154,7 @@ class Journal:
 
     def _parse(self, number: int, line: bytes, expected: set[str]) -> dict[str, Any]:
         try:
-            value = strict_json.loads(line)
+            value = parse_json(line)
         except ValueError as error:
             raise self._damaged(number, f"expected JSON, found {line[:60]!r} ({error})") from error
         if not isinstance(value, dict) or set(value) != expected:

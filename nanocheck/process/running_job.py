@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from nanocheck.core import strict_json
+from nanocheck.core.files import parse_json
 from nanocheck.process.jobs import Deadlines, Job, JobError, JobResult
 from nanocheck.process.linux_process import OomKills
 from nanocheck.process.output_tail import Tail
@@ -99,7 +99,7 @@ class Running:
 
     def _take(self, line: bytes) -> None:
         try:
-            message = strict_json.loads(line)
+            message = parse_json(line)
         except ValueError as error:
             self._refuse(f"not JSON ({error}): {line[:80]!r}")
             return

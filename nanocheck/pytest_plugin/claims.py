@@ -10,6 +10,7 @@ import datetime
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from nanocheck.core.errors import NanocheckError
@@ -49,7 +50,7 @@ class ClaimSuite:
             settings = self.plugin.session.settings
             own = settings.claims
             files = sorted(own.glob("*.toml")) if own.is_dir() else [own] if own.suffix == ".toml" else []
-            ledgers = load_ledgers(files, gpus=settings.gpus)
+            ledgers = load_ledgers(files, gpus=settings.card.gpus)
             self._claims = {claim.id: (ledger, claim) for ledger in ledgers for claim in ledger.claims}
         return self._claims
 
@@ -88,12 +89,12 @@ class ClaimSuite:
         from nanocheck.claims.judging import find
 
         session = self.plugin.session
-        device = session.chosen.device
+        device = session.chosen.target
         if self._asking is None:
             self._asking = Asking(
                 device,
-                choice=session.settings.device,
-                gpus=session.settings.gpus,
+                choice=session.settings.card.device,
+                gpus=session.settings.card.gpus,
                 workers=self.plugin.workers,
                 own=self.plugin.measuring,
             )
@@ -139,10 +140,10 @@ class ClaimSuite:
         from nanocheck.claims import data, markdown
         from nanocheck.claims.section import section as claims_section
         from nanocheck.core.files import write_atomically
-        from nanocheck.pytest_plugin.session import device_name
+        from nanocheck.pytest_plugin.session import report_name
 
         session = self.plugin.session
-        settings, device = session.settings, session.chosen.device
+        settings, device = session.settings, session.chosen.target
         order = list(self.claims)
         findings = sorted(self.findings.values(), key=lambda each: order.index(each["id"]))
         records = self._asking.records.values() if self._asking is not None else ()
@@ -151,11 +152,11 @@ class ClaimSuite:
             device=device,
             command=settings.command.replace("suites/", "suites/claims", 1),
             date=datetime.date.today().isoformat(),
-            environment=next((record.environment for record in records), None),
+            environment=next((msgspec.to_builtins(record.environment) for record in records), None),
         )
         whole = set(order) <= set(self.findings)
         folder = settings.reports if whole else settings.journal / "reports"
-        path = folder / f"claims-{device_name(device.to_dict())}.md"
+        path = folder / f"claims-{report_name(device.device)}.md"
         write_atomically(path, markdown.render(answer))
         write_atomically(path.with_suffix(".json"), data.dumps(answer))
         part = "" if whole else " (a part of the ledger)"

@@ -7,33 +7,33 @@ from typing import Protocol
 import pytest
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
-from nanocheck.core.result import Record
+from nanocheck.core.device import Target
+from nanocheck.core.result import RunResult
 from nanocheck.pytest_plugin.settings import Settings
 
 
-class PendingRecord(Protocol):
+class PendingResult(Protocol):
     """A configuration that was submitted."""
 
-    def result(self) -> Record:
-        """Waits for its record; all others go on meanwhile."""
+    def result(self) -> RunResult:
+        """Waits for its result; all others go on meanwhile."""
         ...
 
 
 class Measuring(Protocol):
-    """Something that turns configurations into records, such as ``measure.configurations.Measurement``."""
+    """Something that turns configurations into results, such as ``measure.configurations.Measurement``."""
 
-    def submit(self, config: StepConfig) -> PendingRecord: ...
+    def submit(self, config: StepConfig) -> PendingResult: ...
 
     def close(self) -> None: ...
 
 
 @pytest.hookspec(firstresult=True)
-def pytest_nanocheck_measuring(device: Device, settings: Settings, workers: int) -> Measuring | None:
+def pytest_nanocheck_measuring(target: Target, settings: Settings, workers: int) -> Measuring | None:
     """Who measures; nanocheck's own answer is its harness.
 
     Example, in ``conftest.py``: a laboratory that keeps its cards behind a queue::
 
-        def pytest_nanocheck_measuring(device, settings, workers):
-            return MyQueue(device)      # has submit(config) -> .result() -> Record, and close()
+        def pytest_nanocheck_measuring(target, settings, workers):
+            return MyQueue(target)      # has submit(config) -> .result() -> RunResult, and close()
     """

@@ -7,11 +7,11 @@ before a report is written, and a run that collects no such test never notices t
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from nanocheck.core.errors import MachineError, NanocheckError
@@ -21,7 +21,7 @@ from nanocheck.pytest_plugin.claims import ClaimSuite
 if TYPE_CHECKING:
     from nanocheck.claims.judging import Finding
     from nanocheck.core.config import StepConfig
-    from nanocheck.core.device import Device
+    from nanocheck.core.device import Target
     from nanocheck.pytest_plugin.hooks import Measuring
     from nanocheck.pytest_plugin.session import Session
     from nanocheck.pytest_plugin.settings import Settings
@@ -69,7 +69,7 @@ class _Plugin:
 
     def _check(self) -> None:
         """What can be found wrong before a minute was spent."""
-        from nanocheck.core.comparison import refuse_update_in_ci
+        from nanocheck.core.baselines import refuse_update_in_ci
 
         if self.session.settings.update:
             refuse_update_in_ci()
@@ -126,7 +126,7 @@ class _Plugin:
         session = self.session
         if session.measuring is None:
             session.measuring = self.config.hook.pytest_nanocheck_measuring(
-                device=session.chosen.device, settings=session.settings, workers=self.workers
+                target=session.chosen.target, settings=session.settings, workers=self.workers
             )
         assert session.measuring is not None
         return session.measuring
@@ -163,20 +163,18 @@ class _Plugin:
         report = yield
         row = item.stash.get(_ROW, None)
         if row is not None:
-            from nanocheck.report.report_file import row_to_plain
-
             # As text: attributes of a report travel from an xdist worker to its controller.
-            report.nanocheck_row = json.dumps(row_to_plain(row))
+            report.nanocheck_row = msgspec.json.encode(row).decode()
             item.stash[_ROW] = None
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         text = getattr(report, "nanocheck_row", None)
         if text is not None and not self.is_worker:
-            from nanocheck.report.report_file import row_of_plain
+            from nanocheck.report.report_file import Row
 
-            row = row_of_plain(json.loads(text))
-            self.session.rows[row.record.id] = row
+            row = msgspec.json.decode(text, type=Row)
+            self.session.rows[row.id] = row
 
     # -- the end ------------------------------------------------------------------------------------------
 
@@ -185,7 +183,7 @@ class _Plugin:
         if self._session is None:
             return
         if self.is_worker:
-            plain = [each.to_dict() for each in self._session.sections.values()]
+            plain = msgspec.to_builtins(tuple(self._session.sections.values()))
             self.config.workeroutput["nanocheck_sections"] = plain  # type: ignore[attr-defined]
         else:
             self._session.finish()
@@ -198,8 +196,9 @@ class _Plugin:
         """xdist: a worker has ended, before the session does."""
         from nanocheck.report.section import Section
 
-        for plain in getattr(node, "workeroutput", {}).get("nanocheck_sections", ()):
-            self.session.add_section(Section.from_dict(plain))
+        plain = getattr(node, "workeroutput", {}).get("nanocheck_sections", ())
+        for section in msgspec.convert(plain, tuple[Section, ...]):
+            self.session.add_section(section)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._session is None:
@@ -226,12 +225,12 @@ _ROW: pytest.StashKey[Any] = pytest.StashKey()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_nanocheck_measuring(device: Device, settings: Settings, workers: int) -> Measuring:
+def pytest_nanocheck_measuring(target: Target, settings: Settings, workers: int) -> Measuring:
     """nanocheck's own harness, unless a project answers first."""
     from nanocheck.pytest_plugin.session import Harness
 
     # The workers of pytest-xdist would lock each other out of one journal.
-    return Harness(device, settings, workers, keep_journal="PYTEST_XDIST_WORKER" not in os.environ)
+    return Harness(target, settings, workers, keep_journal="PYTEST_XDIST_WORKER" not in os.environ)
 
 
 @pytest.fixture
@@ -244,7 +243,7 @@ def claim_finding(ledger_claim: str, request: pytest.FixtureRequest) -> Finding:
 
 @pytest.fixture
 def memory_row(memory_config: StepConfig, request: pytest.FixtureRequest) -> Row:
-    """What came out of the configuration: its record, verdict and comparison with the baseline."""
+    """What came out of the configuration: its result, verdict and comparison with the baseline."""
     plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
     assert isinstance(plugin, _Plugin)
     return plugin.row(request, memory_config)
@@ -257,10 +256,10 @@ def _config_of(item: pytest.Item) -> StepConfig | None:
 
 def _properties(row: Row) -> dict[str, object]:
     return {
-        "config_id": row.record.id,
+        "config_id": row.id,
         "provenance": row.provenance,
-        "verdict": row.verdict.kind,
-        "peak_allocated_bytes": row.record.peak_allocated_bytes,
-        "peak_reserved_bytes": row.record.peak_reserved_bytes,
+        "verdict": row.verdict.kind.value,
+        "peak_allocated_bytes": row.result.main.allocated_bytes,
+        "peak_reserved_bytes": row.result.main.reserved_bytes,
         "headroom_bytes": "" if row.verdict.headroom_bytes is None else row.verdict.headroom_bytes,
     }

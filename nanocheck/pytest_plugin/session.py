@@ -6,24 +6,25 @@ import contextlib
 import datetime
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from nanocheck.core.comparison import Baselines, Comparison, Update
+import msgspec
+
+from nanocheck.core.comparison import Comparison
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
-from nanocheck.core.device_selection import SelectedDevice, choose_device
+from nanocheck.core.device import Device, Target
+from nanocheck.core.device_selection import SelectedDevice
 from nanocheck.core.errors import NanocheckError, RequestError, StoredDataError
 from nanocheck.core.files import write_atomically
 from nanocheck.core.fingerprint import fingerprint
-from nanocheck.core.gpus import find_gpu
 from nanocheck.core.matrix import Entry, Matrix, load_matrix
-from nanocheck.core.result import Record
-from nanocheck.core.units import mib
+from nanocheck.core.result import RunResult
+from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import classify, leaks
 from nanocheck.measure.configurations import Measurement
 from nanocheck.process.journal import Journal
+from nanocheck.pytest_plugin.baselines import Baselines, Update
 from nanocheck.pytest_plugin.hooks import Measuring
 from nanocheck.pytest_plugin.settings import Settings
 from nanocheck.report import ci_summary, report_file
@@ -39,10 +40,10 @@ class Harness:
         keep_journal: off where several processes of one run would share the file.
     """
 
-    def __init__(self, device: Device, settings: Settings, workers: int, *, keep_journal: bool) -> None:
+    def __init__(self, target: Target, settings: Settings, workers: int, *, keep_journal: bool) -> None:
         self.journal: Journal | None = None
         if keep_journal:
-            path = settings.journal / f"journal-{settings.gpu}.jsonl"
+            path = settings.journal / f"journal-{settings.card.gpu}.jsonl"
             if settings.fresh:
                 with contextlib.suppress(StoredDataError):  # damaged: --nanocheck-fresh is the remedy
                     Journal(path, fingerprint()).discard()
@@ -50,7 +51,7 @@ class Harness:
             self.journal = Journal(path, fingerprint())
         self._progress = Progress()
         self._measurement = Measurement(
-            device, journal=self.journal, workers=workers, progress=self._progress
+            target, journal=self.journal, workers=workers, progress=self._progress
         )
         self.submit = self._measurement.submit
 
@@ -104,26 +105,19 @@ class Session:
     def chosen(self) -> SelectedDevice:
         """
         Raises:
-            RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
+            RequestError, MachineError: see ``CardQuestion.select``.
         """
         if self._chosen is None:
-            settings = self.settings
-            self._chosen = choose_device(
-                find_gpu(settings.gpu, settings.gpus),
-                settings.device,
-                platform=settings.platform,
-                reserve_bytes=settings.reserve_bytes,
-            )
+            self._chosen = self.settings.card.select()
         return self._chosen
 
     def header(self) -> list[str]:
         """Every effective setting, and first of all whether anything will be measured."""
-        device, why = self.chosen.device, self.chosen.why
+        device, why = self.chosen.target.device, self.chosen.why
         how = "MEASURED on a real GPU" if self.chosen.is_real else "VIRTUAL: no GPU runs anything"
         return [
-            f"nanocheck: {device.gpu.id} ({device.gpu.name}), {device.platform}: {how} ({why})",
-            f"nanocheck: capacity {mib(device.capacity_bytes)} MiB, "
-            f"context {mib(device.gpu.context_bytes)} MiB",
+            f"nanocheck: {device.gpu} ({device.name}), {device.platform}: {how} ({why})",
+            f"nanocheck: capacity {mib(device.capacity_bytes)} MiB, context {mib(device.context_bytes)} MiB",
             *self.settings.lines(),
         ]
 
@@ -141,11 +135,11 @@ class Session:
             if each.id not in self._submitted:
                 self._submitted.add(each.id)
                 self.measuring.submit(each)
-        record = self.measuring.submit(config).result()
+        result = self.measuring.submit(config).result()
         row = Row(
-            record=record,
-            verdict=classify(record, self.settings.margin_bytes),
-            comparison=self._compare(record),
+            result=result,
+            verdict=classify(result, self.settings.card.margin_bytes),
+            comparison=self._compare(result),
             why=next((entry.why for entry in self._entries() if entry.id == config.id), ""),
         )
         self.rows[config.id] = row
@@ -154,8 +148,8 @@ class Session:
     def _entries(self) -> Sequence[Entry]:
         return self.matrix.entries
 
-    def _compare(self, record: Record) -> Comparison | None:
-        return None if self.settings.update else self.baselines.compare(record)
+    def _compare(self, result: RunResult) -> Comparison | None:
+        return None if self.settings.update else self.baselines.compare(result)
 
     # -- the end ------------------------------------------------------------------------------------------
 
@@ -168,7 +162,7 @@ class Session:
         except RequestError:
             known = ()
         order = {name: index for index, name in enumerate(known)}
-        rows = tuple(sorted(self.rows.values(), key=lambda row: order.get(row.record.id, len(order))))
+        rows = tuple(sorted(self.rows.values(), key=lambda row: order.get(row.id, len(order))))
         whole = bool(known) and set(known) <= set(self.rows)
         if self.settings.update:
             self._guarded(lambda: self._update(rows, known if whole and self.settings.own_matrix else None))
@@ -178,10 +172,10 @@ class Session:
         self.report = Report(
             date=datetime.date.today().isoformat(),
             command=self.settings.command,
-            margin_bytes=self.settings.margin_bytes,
+            margin_bytes=self.settings.card.margin_bytes,
             rows=rows,
             whole=whole,
-            sections=self._sections(rows[0].record),
+            sections=self._sections(rows[0].result.device),
         )
         self._guarded(self._write)
         if all(config.id in self.rows for config in self.selected) and isinstance(self.measuring, Harness):
@@ -195,20 +189,20 @@ class Session:
 
     def _compared(self, row: Row) -> Row:
         try:
-            comparison = self.baselines.compare(row.record)
+            comparison = self.baselines.compare(row.result)
         except NanocheckError:
             comparison = None
-        return Row(record=row.record, verdict=row.verdict, comparison=comparison, why=row.why)
+        return msgspec.structs.replace(row, comparison=comparison)
 
     def _update(self, rows: Sequence[Row], keep_only: Sequence[str] | None) -> None:
         for row in rows:
-            leak = leaks(row.record)
+            leak = leaks(row.result)
             if leak is not None:
                 raise RequestError(
-                    f"{row.record.id}: expected a steady step to store as its baseline, found {leak}",
+                    f"{row.id}: expected a steady step to store as its baseline, found {leak}",
                     hint="fix the leak first; nothing was written",
                 )
-        update = self.baselines.update((row.record for row in rows), keep_only=keep_only)
+        update = self.baselines.update((row.result for row in rows), keep_only=keep_only)
         self.messages.append(self._update_summary(update))
 
     def _update_summary(self, update: Update) -> str:
@@ -219,13 +213,13 @@ class Session:
         )
 
     def _report_unused(self, rows: Sequence[Row], known: Sequence[str]) -> None:
-        records = [row.record for row in rows]
-        unused = self.baselines.unused(records, known)
+        results = [row.result for row in rows]
+        unused = self.baselines.unused(results, known)
         if unused:
             names = ", ".join(unused[:5]) + (f" and {len(unused) - 5} more" if len(unused) > 5 else "")
             self.messages.append(
                 f"{len(unused)} unused, no longer in the matrix: {names}; "
-                f"to remove: {self.baselines.hint(records[0])}"
+                f"to remove: {self.baselines.hint(results[0])}"
             )
 
     def add_section(self, section: Section) -> None:
@@ -233,11 +227,11 @@ class Session:
         known = self.sections.get(section.title)
         self.sections[section.title] = section if known is None else known.joined(section)
 
-    def _sections(self, record: Record) -> tuple[Section, ...]:
+    def _sections(self, device: Device) -> tuple[Section, ...]:
         """What other suites found in this run; what it did not ask stays as the stored report has it."""
         stored: tuple[Section, ...] = ()
         with contextlib.suppress(StoredDataError):  # none yet, or damaged: this run writes it anew
-            stored = report_file.load(self.settings.reports / f"{report_name(record)}.json").sections
+            stored = report_file.load(self.settings.reports / f"{report_name(device)}.json").sections
         found = {**{each.title: each for each in stored}, **self.sections}
         return tuple(found[title] for title in sorted(found))
 
@@ -249,7 +243,7 @@ class Session:
         replaces = self.report.whole and settings.own_matrix
         folder = settings.reports if replaces else settings.journal / "reports"
         page = memory_report.render(self.report)
-        path = folder / f"{report_name(self.report.rows[0].record)}.md"
+        path = folder / f"{report_name(self.report.rows[0].result.device)}.md"
         write_atomically(path, page)
         write_atomically(path.with_suffix(".json"), report_file.dumps(self.report))
         if replaces:
@@ -297,18 +291,13 @@ class Session:
             self.measuring.close()
 
 
-def report_name(record: Record) -> str:
-    """The report's file name."""
-    return device_name(record.device)
-
-
-def device_name(device: Mapping[str, Any]) -> str:
-    """A name for files: the card's id, and what else decides how much memory there is."""
-    name = str(device.get("gpu"))
-    if device.get("platform") not in (None, "linux"):
-        name += f"-{device['platform']}"
-    if device.get("reserve_bytes"):
-        name += f"-reserve{int(device['reserve_bytes']) / (1 << 20):g}MiB"
-    if device.get("capped_from"):
+def report_name(device: Device) -> str:
+    """The report's file name: the card's id, and what else decides how much memory there is."""
+    name = device.gpu
+    if device.platform != "linux":
+        name += f"-{device.platform}"
+    if device.reserve_bytes:
+        name += f"-reserve{device.reserve_bytes / MIB:g}MiB"
+    if device.capped_from:
         name += "-capped"
     return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)

@@ -9,32 +9,20 @@ from typing import Any
 
 import pytest
 
-from nanocheck.core.comparison import writing_forbidden
-from nanocheck.core.device import PLATFORMS
-from nanocheck.core.device_selection import CHOICES
+from nanocheck.core.baselines import writing_forbidden
+from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import DEFAULT_GPU
-from nanocheck.core.units import mib, parse_size_of
+from nanocheck.core.options import CARD_OPTIONS
+from nanocheck.core.units import mib
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
 #: option -> (default as text, help). Each one is also an ini value, ``nanocheck_<name>``.
 OPTIONS: Mapping[str, tuple[str, str]] = {
-    "--gpu": (DEFAULT_GPU, "GPU to check against, an id of the catalog"),
-    "--device": (
-        "auto",
-        "real: measure on a GPU; virtual: on the virtual GPU; auto: measure if the card is here",
-    ),
-    "--platform": ("linux", "operating system of the target, linux or windows (usable memory differs)"),
-    "--reserve": ("0", "memory used by other processes on the card, such as 2GiB for a desktop"),
+    **{option.pytest_flag: (option.default, option.help) for option in CARD_OPTIONS},
     "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
     "--nanocheck-claims": (
         "suites/claims",
         "further claims beside nanocheck's own: a TOML file, or a folder",
-    ),
-    "--nanocheck-gpus": ("", "a TOML file with further cards"),
-    "--nanocheck-margin": (
-        f"{DEFAULT_MARGIN_BYTES}",
-        "what must stay free for a verdict of safe, such as 512MiB",
     ),
     "--nanocheck-workers": ("2", "how many configurations run at once"),
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
@@ -78,15 +66,10 @@ class Settings:
     whole run of it may replace the report and remove unused baselines.
     """
 
-    gpu: str
-    device: str
-    platform: str
-    reserve_bytes: int
+    card: CardQuestion
     matrix: Path
     own_matrix: bool
     claims: Path
-    gpus: tuple[Path, ...]
-    margin_bytes: int
     workers: int
     baselines: Path
     reports: Path
@@ -103,11 +86,6 @@ class Settings:
             RequestError: an invalid value, or ``--update-baselines`` under CI.
         """
         values = {option: _text(config, option) for option in OPTIONS}
-        for option, allowed in (("--device", CHOICES), ("--platform", PLATFORMS)):
-            if values[option] not in allowed:
-                raise RequestError(
-                    f"{option}: expected one of {', '.join(allowed)}, found {values[option]!r}"
-                )
         workers = values["--nanocheck-workers"]
         if not workers.isascii() or not workers.isdigit() or not 1 <= int(workers) <= 256:
             raise RequestError(f"--nanocheck-workers: expected a number from 1 to 256, found {workers!r}")
@@ -115,15 +93,14 @@ class Settings:
         own = config.rootpath / str(config.getini(_dest("--nanocheck-matrix")))
         matrix = config.invocation_params.dir / given if given is not None else own
         return cls(
-            gpu=values["--gpu"],
-            device=values["--device"],
-            platform=values["--platform"],
-            reserve_bytes=parse_size_of("--reserve", values["--reserve"]),
+            card=CardQuestion.of(
+                {option: values[option.pytest_flag] for option in CARD_OPTIONS},
+                _paths(config, "--nanocheck-gpus"),
+                in_pytest=True,
+            ),
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             claims=_path(config, "--nanocheck-claims"),
-            gpus=_paths(config, "--nanocheck-gpus"),
-            margin_bytes=parse_size_of("--nanocheck-margin", values["--nanocheck-margin"]),
             workers=int(workers),
             baselines=_path(config, "--nanocheck-baselines"),
             reports=_path(config, "--nanocheck-reports"),
@@ -137,23 +114,23 @@ class Settings:
     def command_options(self) -> str:
         """What must be added to ``pytest suites/ --gpu ID`` to ask the same question again."""
         parts = []
-        if self.platform != "linux":
-            parts.append(f" --platform {self.platform}")
-        if self.reserve_bytes:
-            parts.append(f" --reserve {self.reserve_bytes}B")
-        if self.device != "auto":
-            parts.append(f" --device {self.device}")
-        if self.margin_bytes != DEFAULT_MARGIN_BYTES:
-            parts.append(f" --nanocheck-margin {self.margin_bytes}B")
+        if self.card.platform != "linux":
+            parts.append(f" --platform {self.card.platform}")
+        if self.card.reserve_bytes:
+            parts.append(f" --reserve {self.card.reserve_bytes}B")
+        if self.card.device != "auto":
+            parts.append(f" --device {self.card.device}")
+        if self.card.margin_bytes != DEFAULT_MARGIN_BYTES:
+            parts.append(f" --nanocheck-margin {self.card.margin_bytes}B")
         if not self.own_matrix:
             parts.append(f" --nanocheck-matrix {self.relative(self.matrix)}")
-        parts += [f" --nanocheck-gpus {self.relative(path)}" for path in self.gpus]
+        parts += [f" --nanocheck-gpus {self.relative(path)}" for path in self.card.gpus]
         return "".join(parts)
 
     @property
     def command(self) -> str:
         """The command that asks the same question again."""
-        return f"pytest suites/ --gpu {self.gpu}{self.command_options}"
+        return f"pytest suites/ --gpu {self.card.gpu}{self.command_options}"
 
     def relative(self, path: Path) -> str:
         """A path as the project's people write it."""
@@ -163,11 +140,12 @@ class Settings:
         """Every effective setting, for the header."""
         update = "yes" if self.update else "no (CI only reads baselines)" if writing_forbidden() else "no"
         return [
-            f"nanocheck: margin {mib(self.margin_bytes)} MiB, reserve {mib(self.reserve_bytes)} MiB, "
-            f"workers {self.workers}, update baselines: {update}, fresh: {'yes' if self.fresh else 'no'}",
+            f"nanocheck: margin {mib(self.card.margin_bytes)} MiB, "
+            f"reserve {mib(self.card.reserve_bytes)} MiB, workers {self.workers}, "
+            f"update baselines: {update}, fresh: {'yes' if self.fresh else 'no'}",
             f"nanocheck: matrix {self.relative(self.matrix)}, baselines {self.relative(self.baselines)}, "
             f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
-            + "".join(f", cards {self.relative(path)}" for path in self.gpus),
+            + "".join(f", cards {self.relative(path)}" for path in self.card.gpus),
         ]
 
 

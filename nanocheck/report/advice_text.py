@@ -3,110 +3,101 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from nanocheck.core.device import available_bytes
 from nanocheck.core.units import mib
+from nanocheck.report import caveats
+from nanocheck.report.advice_data import AdviceFile, Recommended, Searched
+from nanocheck.report.script_settings import Settings
 from nanocheck.report.terminal import table
 
 _INDENT = "    "
 #: More rows of what was searched only show those that were run.
 _ROWS = 12
-#: Said under every list of answers, so that no predicted figure passes for a measured one.
-PREDICTED = (
-    "Step times are computed, not measured: operations / peak of the card + memory traffic / bandwidth "
-    "(nanocheck/search/step_cost.py). They rank; there is no model of time yet."
-)
 
 
-def text(advice: Mapping[str, Any], width: int = 100) -> str:
+def text(advice: AdviceFile, width: int = 100) -> str:
     """The whole advice."""
-    device = advice["device"]
-    available = available_bytes(device)
+    available = advice.device.available_bytes
     blocks = [_fill(_question(advice, available), width)]
-    if not advice["answers"]:
+    if not advice.recommendations:
         blocks.append(_fill(_nothing(advice), width))
-    elif advice["tight"]:
+    elif advice.tight:
         blocks.append(
-            _fill(f"Nothing is safe with {mib(advice['margin_bytes'])} MiB to spare; this finished:", width)
+            _fill(f"Nothing is safe with {mib(advice.margin_bytes)} MiB to spare; this finished:", width)
         )
-    blocks += [_answer(place, each, advice, width) for place, each in enumerate(advice["answers"], 1)]
-    shown, hidden = _shown(advice["searched"])
+    blocks += [_answer(place, each, advice, width) for place, each in enumerate(advice.recommendations, 1)]
+    shown, hidden = _shown(advice.searched)
     blocks.append(table([_row(row) for row in shown], left=("searched", "why")))
     more = f" {hidden} further ways were not run: nothing could be gained by them." if hidden else ""
-    blocks.append(_fill(f"{advice['runs']} runs.{more} {PREDICTED}", width))
-    if not advice["complete"]:
+    blocks.append(_fill(f"{advice.runs} runs.{more} {caveats.PREDICTED}", width))
+    if not advice.complete:
         blocks.append("interrupted: what was found until then; nothing is known of what is missing")
     return "\n\n".join(block for block in blocks if block)
 
 
-def _question(advice: Mapping[str, Any], available: int) -> str:
-    model, device = advice["model"], advice["device"]
-    sizes = f"{model['n_layer']} layers, {model['n_head']} heads, {model['n_embd']} wide"
-    reserve = (
-        f", {mib(device['reserve_bytes'])} MiB used by other processes" if device["reserve_bytes"] else ""
-    )
+def _question(advice: AdviceFile, available: int) -> str:
+    model, device = advice.model, advice.device
+    sizes = f"{model.n_layer} layers, {model.n_head} heads, {model.n_embd} wide"
+    reserve = f", {mib(device.reserve_bytes)} MiB used by other processes" if device.reserve_bytes else ""
     return (
-        f"{model['model']} ({sizes}, {model['parameters']:,} parameters), "
-        f"{advice['tokens_per_step']:,} tokens per step in sequences of {model['block_size']:,}, "
-        f"on {device['name']}, {device['platform']}{reserve}: PyTorch may reserve {mib(available)} MiB"
+        f"{model.model} ({sizes}, {model.parameters:,} parameters), "
+        f"{advice.tokens_per_step:,} tokens per step in sequences of {model.block_size:,}, "
+        f"on {device.name}, {device.platform}{reserve}: PyTorch may reserve {mib(available)} MiB"
     )
 
 
-def _nothing(advice: Mapping[str, Any]) -> str:
-    nearest = advice["nearest"]
+def _nothing(advice: AdviceFile) -> str:
+    nearest = advice.nearest
     if nearest is None:
         return "Nothing fits: nothing was run."
-    return f"Nothing fits. The smallest that was run, {nearest['id']}: {nearest['sentence']}"
+    return f"Nothing fits. The smallest that was run, {nearest.id}: {nearest.verdict}"
 
 
-def _answer(place: int, answer: Mapping[str, Any], advice: Mapping[str, Any], width: int) -> str:
-    run, predicted = answer["run"], answer["predicted"]
-    best = advice["answers"][0]["predicted"]["tokens_per_second"]
-    speed = "fastest" if place == 1 else f"{predicted['tokens_per_second'] / best:.0%} of the first's speed"
-    tokens = f"{answer['tokens']:,} tokens"
-    if answer["deviation"]:
-        tokens += f" ({answer['deviation']:+.2%} of what was asked)"
+def _answer(place: int, found: Recommended, advice: AdviceFile, width: int) -> str:
+    run, predicted = found.run, found.predicted
+    best = advice.recommendations[0].predicted.tokens_per_second
+    speed = "fastest" if place == 1 else f"{predicted.tokens_per_second / best:.0%} of the first's speed"
+    tokens = f"{found.tokens:,} tokens"
+    if found.deviation:
+        tokens += f" ({found.deviation:+.2%} of what was asked)"
     head = (
-        f"{place}. {answer['name']}, {answer['batch']} x {answer['accumulation']} = {tokens}: "
-        f"{speed}, {predicted['seconds']:.2f} s a step (computed)"
+        f"{place}. {found.name}, {found.batch} x {found.accumulation} = {tokens}: "
+        f"{speed}, {predicted.seconds:.2f} s a step (computed)"
     )
-    ran = f"{run['provenance']}: {mib(run['allocated_bytes'])} MiB allocated, {run['sentence']}"
+    ran = f"{run.provenance}: {mib(run.allocated_bytes)} MiB allocated, {run.verdict}"
     lines = [_fill(head, width), _fill(ran, width, _INDENT)]
-    beyond = answer["beyond"]
+    beyond = found.beyond
     if beyond is not None:
-        lines.append(
-            _fill(f"batch {beyond['batch']} ({beyond['provenance']}): {beyond['sentence']}", width, _INDENT)
-        )
-    lines += [_fill(each, width, _INDENT) for each in (answer["note"], *answer["notes"]) if each]
-    return "\n".join([*lines, "", *_paste(answer["paste"], width)])
+        lines.append(_fill(f"batch {beyond.batch} ({beyond.provenance}): {beyond.verdict}", width, _INDENT))
+    lines += [_fill(each, width, _INDENT) for each in (found.note, *found.notes) if each]
+    return "\n".join([*lines, "", *_settings(found.settings, width)])
 
 
-def _paste(paste: Mapping[str, Any], width: int) -> list[str]:
-    environment = " ".join(f"{name}={value}" for name, value in paste["environment"].items())
-    lines = [_INDENT + each for each in paste["lines"]]
+def _settings(settings: Settings, width: int) -> list[str]:
+    environment = " ".join(f"{name}={value}" for name, value in settings.environment.items())
+    lines = [_INDENT + each for each in settings.lines]
     lines += [_INDENT + environment] if environment else []
-    lines += [_fill(f"the script must change: {each}", width, _INDENT) for each in paste["changes"]]
-    return lines + [_fill(f"note: {each}", width, _INDENT) for each in paste["notes"]]
+    lines += [_fill(f"the script must change: {each}", width, _INDENT) for each in settings.changes]
+    return lines + [_fill(f"note: {each}", width, _INDENT) for each in settings.notes]
 
 
-def _shown(rows: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
+def _shown(rows: Sequence[Searched]) -> tuple[list[Searched], int]:
     """The rows that fit a screen, those that were run before others, and how many are left out."""
     if len(rows) <= _ROWS:
         return list(rows), 0
-    ran = [row for row in rows if row["runs"]]
+    ran = [row for row in rows if row.runs]
     return ran, len(rows) - len(ran)
 
 
-def _row(row: Mapping[str, Any]) -> dict[str, str]:
-    found = row["batch"] is not None
+def _row(row: Searched) -> dict[str, str]:
+    found = row.batch is not None
     return {
-        "searched": row["name"],
-        "batch": f"{row['batch']} x {row['accumulation']}" if found else "-",
-        "s a step": f"{row['seconds']:.2f}" if found else "",
-        "runs": str(row["runs"]),
-        "why": row["note"],
+        "searched": row.name,
+        "batch": f"{row.batch} x {row.accumulation}" if found else "-",
+        "s a step": f"{row.seconds:.2f}" if found else "",
+        "runs": str(row.runs),
+        "why": row.note,
     }
 
 

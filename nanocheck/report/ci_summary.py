@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from nanocheck.core.comparison import KINDS
+from nanocheck.core.comparison import ComparisonKind
+from nanocheck.core.verdict import Kind
 from nanocheck.report.report_file import Report, Row
 
 #: GitHub drops a whole job summary above 1,024 KiB (docs.github.com, "Adding a job summary").
@@ -18,7 +19,9 @@ def sentence(report: Report) -> str:
     """One counted sentence: how many configurations, measured or virtual, with which verdicts."""
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts().items()) or "nothing"
     compared = Counter(row.comparison.kind for row in report.rows if row.comparison is not None)
-    baselines = ", ".join(f"{compared[kind]} {kind}" for kind in KINDS if compared[kind]) or "none compared"
+    baselines = (
+        ", ".join(f"{compared[kind]} {kind}" for kind in ComparisonKind if compared[kind]) or "none compared"
+    )
     many = "configuration" if len(report.rows) == 1 else "configurations"
     how = " and ".join(f"{name.upper()}" for name in report.provenances) or "not run"
     return f"{len(report.rows)} {many} on {report.card} ({how}): {counts}; baselines: {baselines}"
@@ -29,7 +32,8 @@ def failures(report: Report) -> list[Row]:
     return [
         row
         for row in report.rows
-        if row.verdict.kind in ("crashed", "timeout") or (row.comparison is not None and row.comparison.fails)
+        if row.verdict.kind in (Kind.CRASHED, Kind.TIMEOUT)
+        or (row.comparison is not None and row.comparison.fails)
     ]
 
 
@@ -52,9 +56,7 @@ def job_summary(report: Report, page: str, *, room_bytes: int = SUMMARY_LIMIT_BY
 def annotate(rows: Sequence[Row], *, file: str = "") -> list[str]:
     """GitHub workflow commands for what failed: at most ten, the last one counting those left out."""
     place = f" file={_property(file)}," if file else " "
-    lines = [
-        f"::error{place}title={_property(f'nanocheck: {row.record.id}')}::{_data(_why(row))}" for row in rows
-    ]
+    lines = [f"::error{place}title={_property(f'nanocheck: {row.id}')}::{_data(_why(row))}" for row in rows]
     if len(lines) > ANNOTATION_LIMIT:
         left = len(lines) - ANNOTATION_LIMIT + 1
         lines = lines[: ANNOTATION_LIMIT - 1]
@@ -65,7 +67,7 @@ def annotate(rows: Sequence[Row], *, file: str = "") -> list[str]:
 def _why(row: Row) -> str:
     if row.comparison is not None and row.comparison.fails:
         return f"{row.comparison.sentence} ({row.comparison.hint})"
-    return row.verdict.sentence
+    return str(row.verdict)
 
 
 def _data(text: str) -> str:

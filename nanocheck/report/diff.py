@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nanocheck.core.baselines import MEASURED_TOLERANCE, Expected
+from nanocheck.core.device import Device
 from nanocheck.core.errors import RequestError
 from nanocheck.core.pairing import Compared, pair
+from nanocheck.core.result import Environment, Provenance
 from nanocheck.report.report_file import Report, Row
 
 #: What each verdict says of a configuration.
@@ -78,14 +79,14 @@ def compare(before: Report, after: Report) -> Compared[Moved]:
 
 
 def _named(report: Report) -> dict[str, Row]:
-    return {row.record.id: row for row in report.rows}
+    return {row.id: row for row in report.rows}
 
 
 def diff_rows(before: Row, after: Row) -> Moved:
     """What changed of one configuration."""
-    old, new = Expected.of(before.record), Expected.of(after.record)
+    old, new = Expected.of(before.result), Expected.of(after.result)
     changes = _changes(old, new)
-    exact = before.record.provenance == "virtual" == after.record.provenance
+    exact = before.result.provenance is Provenance.VIRTUAL is after.result.provenance
     tolerance = 0.0 if exact else MEASURED_TOLERANCE
     notes = [
         f"{what}: {a} -> {b}"
@@ -101,16 +102,16 @@ def diff_rows(before: Row, after: Row) -> Moved:
         )
         if a != b
     ]
-    kinds = (before.verdict.kind, after.verdict.kind)
+    kinds = (before.verdict.kind.value, after.verdict.kind.value)
     far = any(abs(each.bytes) > tolerance * each.before for each in changes)
-    if before.record.provenance != after.record.provenance:
-        notes.append(f"provenance: {before.record.provenance} -> {after.record.provenance}")
+    if before.result.provenance != after.result.provenance:
+        notes.append(f"provenance: {before.result.provenance} -> {after.result.provenance}")
         moved = far or kinds[0] != kinds[1] or len(notes) > 1
     else:
         moved = far or kinds[0] != kinds[1] or bool(notes)
     verdict = "moved" if moved else "close" if changes else "equal"
     return Moved(
-        name=before.record.id,
+        name=before.id,
         verdict=verdict,
         kinds=kinds,
         changes=tuple(sorted(changes, key=lambda each: -abs(each.bytes))),
@@ -141,8 +142,9 @@ def _place(expected: Expected) -> str:
 
 
 def _around(report: Report) -> dict[str, str]:
-    def values(where: tuple[Mapping[str, Any], ...], name: str) -> str:
-        return " or ".join(dict.fromkeys(str(each.get(name, "-")) for each in where)) or "-"
+    def values(where: Sequence[Environment | Device], name: str) -> str:
+        found = [getattr(each, name) for each in where]
+        return " or ".join(dict.fromkeys("-" if each is None else str(each) for each in found)) or "-"
 
     found = {name: values(report.environments, name) for name in _ENVIRONMENT}
     found |= {name: values(report.devices, name) for name in _CARD}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import wrap
-from typing import Any
 
 from nanocheck.core.units import GIB
+from nanocheck.core.verdict import Kind
+from nanocheck.report.advice_data import FrontierCell, Run
 from nanocheck.report.html.markup import Markup, join, tag
 
 #: In px; the picture is not stretched, so that its words stay readable. Four methods fit a phone's 390.
@@ -35,14 +36,14 @@ tbody th { white-space: nowrap; }
 )
 
 
-def draw(cells: Sequence[Mapping[str, Any]], names: Sequence[str], available_bytes: int) -> Markup:
+def draw(cells: Sequence[FrontierCell], names: Sequence[str], available_bytes: int) -> Markup:
     """One model's picture.
 
     Args:
         cells: one per method, in the order of ``names``.
         available_bytes: what PyTorch may reserve on the card; a full cell.
     """
-    batches = sorted({run["batch"] for cell in cells for run in cell["runs"]})
+    batches = sorted({run.batch for cell in cells for run in cell.runs})
     words = [[line for word in name.split("+") for line in wrap(word, _LETTERS)] for name in names]
     top = 8 + LINE * max(map(len, words))
     width, height = LEFT + WIDE * len(names) + 2, top + HIGH * len(batches) + 6
@@ -51,7 +52,7 @@ def draw(cells: Sequence[Mapping[str, Any]], names: Sequence[str], available_byt
         x = LEFT + WIDE * column
         first = top - 5 - LINE * (len(lines) - 1)
         parts += [_text(x + WIDE / 2, first + LINE * at, line, "name") for at, line in enumerate(lines)]
-        runs = {run["batch"]: run for run in cell["runs"]}
+        runs = {run.batch: run for run in cell.runs}
         for at, batch in enumerate(batches):
             parts.append(_cell(x, top + HIGH * at, runs.get(batch), batch, cell, available_bytes))
     parts.append(_limit(cells, batches, top))
@@ -71,37 +72,37 @@ def draw(cells: Sequence[Mapping[str, Any]], names: Sequence[str], available_byt
 def _cell(
     x: float,
     y: float,
-    run: Mapping[str, Any] | None,
+    run: Run | None,
     batch: int,
-    cell: Mapping[str, Any],
+    cell: FrontierCell,
     available_bytes: int,
 ) -> Markup:
     box = {"x": f"{x + 1:g}", "y": f"{y + 1:g}", "width": str(WIDE - 2), "height": str(HIGH - 2), "rx": "3"}
     if run is None:
-        below = batch < cell["largest"]
+        below = batch < cell.largest
         return tag(
             "g", tag("rect", **box, class_="blank"), _word(x, y, "\N{MIDDLE DOT}" if below else "", "")
         )
-    title = tag("title", f"batch {batch}: {run['sentence']} ({run['provenance']})")
-    if run["verdict"] not in ("safe", "tight"):
-        word = "\N{MULTIPLICATION SIGN}" if run["verdict"] == "oom" else "?"
+    title = tag("title", f"batch {batch}: {run.verdict} ({run.provenance})")
+    if not run.verdict.fits:
+        word = "\N{MULTIPLICATION SIGN}" if run.verdict.kind is Kind.OOM else "?"
         return tag("g", title, tag("rect", **box, class_="oom"), _word(x, y, word, "oom-word"))
-    share = run["reserved_bytes"] / available_bytes
+    share = run.reserved_bytes / available_bytes
     shade = min(SHADES - 1, max(0, int(share * SHADES)))
-    kind = "tight" if run["verdict"] == "tight" else f"shade s{shade}"
+    kind = "tight" if run.verdict.kind is Kind.TIGHT else f"shade s{shade}"
     return tag(
-        "g", title, tag("rect", **box, class_=kind), _word(x, y, f"{run['reserved_bytes'] / GIB:.2f}", "")
+        "g", title, tag("rect", **box, class_=kind), _word(x, y, f"{run.reserved_bytes / GIB:.2f}", "")
     )
 
 
-def _limit(cells: Sequence[Mapping[str, Any]], batches: Sequence[int], top: float) -> Markup:
+def _limit(cells: Sequence[FrontierCell], batches: Sequence[int], top: float) -> Markup:
     """A stair between the largest that fits and what does not; open where nothing was refused."""
     path, pen = [], None
     for column, cell in enumerate(cells):
-        if not cell["known"] or cell["refused"] is None:
+        if not cell.known or cell.refused is None:
             pen = None
             continue
-        y = top + HIGH * batches.index(cell["refused"]["batch"])
+        y = top + HIGH * batches.index(cell.refused.batch)
         path.append(f"{'M' if pen is None else 'L'}{LEFT + WIDE * column:g} {y:g}")
         path.append(f"L{LEFT + WIDE * (column + 1):g} {y:g}")
         pen = y

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from nanocheck.core.config import StepConfig
+from nanocheck.core.verdict import ANSWERS, Kind
 from nanocheck.report.report_file import Row, model_name
 
 NONE = "-"
@@ -30,9 +31,9 @@ def answer_frame(rows: Sequence[Row]) -> pd.DataFrame:
         {
             **dict(zip(columns, key, strict=False)),
             "largest safe batch": _largest_safe(group),
-            "tight": _batches(group, {"tight"}),
-            "out of memory": _batches(group, {"oom"}),
-            "no answer": _batches(group, {"crashed", "timeout", "unsupported"}),
+            "tight": _batches(group, {Kind.TIGHT}),
+            "out of memory": _batches(group, {Kind.OOM}),
+            "no answer": _batches(group, set(Kind) - set(ANSWERS)),
             "provenance": key[-1],
         }
         for key, group in groups.items()
@@ -45,7 +46,7 @@ def answer_frame(rows: Sequence[Row]) -> pd.DataFrame:
 
 def best_sentence(rows: Sequence[Row]) -> str:
     """The largest safe batch of all these rows of one model, and which ways of training reach it."""
-    safe = [row for row in rows if row.verdict.kind == "safe"]
+    safe = [row for row in rows if row.verdict.kind is Kind.SAFE]
     if not safe:
         return "No configuration that ran is safe."
     largest = max(row.config.batch for row in safe)
@@ -75,7 +76,7 @@ def _largest_safe(group: Iterable[Row]) -> str:
     safe: set[int] = set()
     other: set[int] = set()
     for row in group:
-        (safe if row.verdict.kind == "safe" else other).add(row.config.batch)
+        (safe if row.verdict.kind is Kind.SAFE else other).add(row.config.batch)
     safe -= other
     if not safe:
         return "none of those run"
@@ -87,6 +88,6 @@ def _largest_safe(group: Iterable[Row]) -> str:
     return text + (f" (but not {', '.join(map(str, holes))})" if holes else "")
 
 
-def _batches(group: Iterable[Row], kinds: set[str]) -> str:
+def _batches(group: Iterable[Row], kinds: set[Kind]) -> str:
     batches = sorted({row.config.batch for row in group if row.verdict.kind in kinds})
     return ", ".join(map(str, batches)) or NONE

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import pandas as pd
 
+from nanocheck.core.result import OutOfMemory
 from nanocheck.core.units import mib
+from nanocheck.report import caveats
 from nanocheck.report.largest_batch_table import (
     ALLOCATOR_WORDS,
     COMPILE_WORDS,
@@ -18,23 +21,7 @@ from nanocheck.report.largest_batch_table import (
 from nanocheck.report.markdown_cells import escape, table
 from nanocheck.report.report_file import Report, Row, model_name
 
-_PROVENANCE = {
-    "virtual": "the real PyTorch ran on a virtual GPU, with its real allocator; no GPU was there",
-    "measured": "a real GPU ran it",
-    "computed": "arithmetic only, nothing ran",
-}
 _STAGES = ("build", "resume", "evaluation", "forward", "backward", "optimizer", "sample", "checkpoint")
-_LIMITS = (
-    "Peaks are PyTorch's own (`max_memory_allocated`, `max_memory_reserved`). The CUDA context and loaded "
-    "modules are outside of them: they are a figure of the card's profile, known to about 60 MiB.",
-    "What a desktop, a browser or another process holds is not known. The margin covers a plain display; "
-    "for a desktop add `--reserve 2GiB`.",
-    "A virtual GPU computes nothing: it says what fits, never how fast, and never whether a loss goes down.",
-    "On Windows the driver may spill to system memory instead of failing: what is out of memory here may "
-    "there run many times slower.",
-    "Another version of PyTorch, of its CUDA libraries or of the training script has other peaks.",
-    "One card, one process: NCCL's buffers and the memory of several GPUs are not in these figures.",
-)
 _LEGEND = (
     ("safe", "it completed without an allocator retry and at least the margin stays free"),
     ("tight", "it completed, but only after allocator retries, or less than the margin stays free"),
@@ -55,7 +42,7 @@ def render(report: Report) -> str:
 
 
 def _opening(report: Report) -> str:
-    words = [f"**{name}**: {_PROVENANCE[name.split(',')[0]]}" for name in report.provenances]
+    words = [f"**{name}**: {caveats.describe(name)}" for name in report.provenances]
     counts = ", ".join(f"{count} {kind}" for kind, count in report.counts().items()) or "nothing ran"
     mixed = (
         "\n\n**Numbers of different provenance stand in this report: look at the column.**"
@@ -86,12 +73,10 @@ def _stages(report: Report) -> list[str]:
     """Peak of each stage of the runs that do more than train: late out-of-memory errors come from there."""
     rows = []
     for row in report.rows:
-        stages: dict[str, int] = {}
-        for peak in row.record.peaks:
-            stages[peak.phase] = max(stages.get(peak.phase, 0), peak.allocated_bytes)
+        stages = {phase: allocated for phase, (allocated, _) in row.result.main.phase_peaks().items()}
         if row.config.cycle != "train" and stages:
             cells = {name: mib(stages[name]) if name in stages else NONE for name in _STAGES}
-            rows.append({"configuration": row.record.id, **cells, "provenance": row.provenance})
+            rows.append({"configuration": row.id, **cells, "provenance": row.provenance})
     if not rows:
         return []
     text = "Peak allocated in each stage, in MiB, until the end or until it died."
@@ -101,29 +86,34 @@ def _stages(report: Report) -> list[str]:
 def _deaths(report: Report) -> list[str]:
     rows = [
         {
-            "configuration": row.record.id,
+            "configuration": row.id,
             "asked for (MiB)": ("" if oom.exact else "about ") + mib(oom.requested_bytes),
             "bytes": f"{oom.requested_bytes:,}",
             "phase": oom.phase,
             "step": oom.step,
             "shape": NONE if oom.shape is None else str(oom.shape),
-            "line": oom.line or NONE,
+            "line": _line(oom),
             "provenance": row.provenance,
         }
         for row in report.rows
-        if (oom := row.record.oom) is not None
+        if (oom := row.result.oom) is not None
     ]
     if not rows:
         return []
     return ["## What died where", table(pd.DataFrame(rows), right=("asked for (MiB)", "bytes", "step"))]
 
 
+def _line(oom: OutOfMemory) -> str:
+    """Where and what; generated code has no place worth naming."""
+    return ": ".join(part for part in (oom.where, oom.line) if part) or NONE
+
+
 def _no_answers(report: Report) -> list[str]:
     rows = [
         {
-            "configuration": row.record.id,
-            "verdict": row.verdict.kind,
-            "why": row.verdict.sentence,
+            "configuration": row.id,
+            "verdict": row.verdict.kind.value,
+            "why": str(row.verdict),
         }
         for row in report.rows
         if not row.verdict.is_answer
@@ -156,8 +146,8 @@ def _every_row(report: Report) -> list[str]:
 
 
 def _full_row(row: Row) -> dict[str, object]:
-    config, record = row.config, row.record
-    ran = bool(record.peaks)
+    config, main = row.config, row.result.main
+    ran = bool(main.peaks)
     headroom = row.verdict.headroom_bytes
     variant = [CYCLE_WORDS[config.cycle]] if config.cycle != "train" else []
     variant += [ALLOCATOR_WORDS[config.allocator]] if config.allocator != "default" else []
@@ -169,24 +159,24 @@ def _full_row(row: Row) -> dict[str, object]:
         "batch": config.batch,
         "accumulation": config.accumulation,
         "variant": ", ".join(variant) or NONE,
-        "verdict": row.verdict.kind,
-        "peak allocated (MiB)": mib(record.peak_allocated_bytes) if ran else NONE,
-        "peak reserved (MiB)": mib(record.peak_reserved_bytes) if ran else NONE,
+        "verdict": row.verdict.kind.value,
+        "peak allocated (MiB)": mib(main.allocated_bytes) if ran else NONE,
+        "peak reserved (MiB)": mib(main.reserved_bytes) if ran else NONE,
         "headroom (MiB)": NONE if headroom is None else mib(headroom),
-        "peak in": record.peak_phase or NONE,
-        "retries": record.retries,
-        "attention": record.sdpa_backend,
-        "baseline": NONE if row.comparison is None else row.comparison.kind,
+        "peak in": main.peak_phase or NONE,
+        "retries": main.retries,
+        "attention": main.attention,
+        "baseline": NONE if row.comparison is None else row.comparison.kind.value,
         "provenance": row.provenance,
-        "configuration": record.id,
+        "configuration": row.id,
     }
 
 
 def _notes(report: Report) -> list[str]:
     text: dict[str, list[str]] = {}
     for row in report.rows:
-        for note in row.record.notes:
-            text.setdefault(note, []).append(row.record.id)
+        for note in row.result.notes:
+            text.setdefault(note, []).append(row.id)
     if not text:
         return []
     lines = [f"- {escape(note)} ({_some(ids)})" for note, ids in text.items()]
@@ -203,24 +193,21 @@ def _frame(report: Report) -> list[str]:
     facts = [
         {"what": name.removesuffix("_bytes"), "value": _value(name, value)}
         for each in (*report.devices, *report.environments)
-        for name, value in sorted(each.items())
+        for name, value in sorted(msgspec.structs.asdict(each).items())
         if value is not None and value != ""
     ]
     facts.append({"what": "margin", "value": f"{mib(report.margin_bytes)} MiB"})
     facts.append({"what": "date", "value": report.date})
     parts.append(table(pd.DataFrame(facts)))
-    parts += ["## Limits", "\n".join(f"- {text}" for text in _LIMITS)]
+    parts += ["## Limits", "\n".join(f"- {text}" for text in caveats.limits_of_suite())]
     parts += ["## To reproduce", f"```\n{' '.join(report.command.replace('`', '').split())}\n```"]
     parts += ["## Legend", "\n".join(f"- **{word}**: {meaning}" for word, meaning in _LEGEND)]
-    parts.append(
-        "Provenance: " + "; ".join(f"**{word}**: {meaning}" for word, meaning in _PROVENANCE.items()) + "."
-    )
+    words = "; ".join(f"**{word}**: {meaning}" for word, meaning in caveats.PROVENANCE.items())
+    parts.append(f"Provenance: {words}.")
     return parts
 
 
 def _value(name: str, value: object) -> str:
     if name.endswith("_bytes") and isinstance(value, int):
         return f"{mib(value)} MiB"
-    if isinstance(value, (list, tuple)):
-        return ".".join(map(str, value)) if name == "capability" else ", ".join(map(str, value))
     return str(value)

@@ -1,8 +1,8 @@
-"""Lines to paste: an answer in the words of the script that will train it."""
+"""Lines to paste: a configuration in the words of the script that will train it."""
 
 from __future__ import annotations
 
-from typing import Any
+import msgspec
 
 from nanocheck.core import architectures, methods
 from nanocheck.core.config import StepConfig
@@ -11,22 +11,32 @@ _NANOGPT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "tf32": "float32", "fp
 _EXPANDABLE = "expandable_segments:True"
 
 
-def lines(config: StepConfig) -> dict[str, Any]:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What to paste where.
 
-    Returns:
-        script: which one. lines: assignments for nanoGPT's configuration file or for those in autoresearch's
-        ``train.py``, or one line of flags for nanochat's ``base_train``. environment: variables. changes:
-        what must be edited in the script.
+    Attributes:
+        script: which one.
+        lines: assignments for nanoGPT's configuration file or for those in autoresearch's ``train.py``, or
+            one line of flags for nanochat's ``base_train``.
+        environment: variables. changes: what must be edited in the script.
     """
+
+    script: str
+    lines: tuple[str, ...]
+    environment: dict[str, str]
+    notes: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+
+
+def settings(config: StepConfig) -> Settings:
+    """Of the script that trains this model."""
     writer = {"gpt2": _nanogpt, "autoresearch": _autoresearch}.get(config.model, _nanochat)
-    found = writer(config)
-    changes = [f"{each.title}; costs: {each.costs}" for each in _changes(config)]
-    return {**found, "changes": changes}
+    changes = tuple(f"{each.title}; costs: {each.costs}" for each in _changes(config))
+    return msgspec.structs.replace(writer(config), changes=changes)
 
 
-def _nanogpt(config: StepConfig) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+def _nanogpt(config: StepConfig) -> Settings:
+    values: dict[str, object] = {
         "batch_size": config.batch,
         "gradient_accumulation_steps": config.accumulation,
         "block_size": config.block_size,
@@ -45,16 +55,16 @@ def _nanogpt(config: StepConfig) -> dict[str, Any]:
         notes.append("nanoGPT multiplies float32 in TF32: torch.backends.cuda.matmul.allow_tf32 = True")
     if config.vocab_size != architectures.usual("gpt2", "vocab_size"):
         notes.append(f"nanoGPT takes the vocabulary of {config.vocab_size} from the data set's meta.pkl")
-    return {
-        "script": "nanoGPT train.py",
-        "lines": [f"{name} = {value!r}" for name, value in settings.items()],
-        "environment": environment,
-        "notes": notes,
-    }
+    return Settings(
+        script="nanoGPT train.py",
+        lines=tuple(f"{name} = {value!r}" for name, value in values.items()),
+        environment=environment,
+        notes=tuple(notes),
+    )
 
 
-def _nanochat(config: StepConfig) -> dict[str, Any]:
-    settings: dict[str, Any] = {
+def _nanochat(config: StepConfig) -> Settings:
+    values: dict[str, object] = {
         "depth": config.n_layer,
         "max-seq-len": config.block_size,
         "device-batch-size": config.batch,
@@ -62,20 +72,20 @@ def _nanochat(config: StepConfig) -> dict[str, Any]:
     }
     environment = {}
     if config.model == "nanochat-2025":
-        settings = {name.replace("-", "_"): value for name, value in settings.items()}
+        values = {name.replace("-", "_"): value for name, value in values.items()}
     else:
-        settings["window-pattern"] = config.window
+        values["window-pattern"] = config.window
         environment["NANOCHAT_DTYPE"] = _NANOGPT_DTYPES[config.dtype]
-    return {
-        "script": "nanochat scripts.base_train",
-        "lines": [" ".join(f"--{name}={value}" for name, value in settings.items())],
-        "environment": environment,
-        "notes": _other_sizes(config),
-    }
+    return Settings(
+        script="nanochat scripts.base_train",
+        lines=(" ".join(f"--{name}={value}" for name, value in values.items()),),
+        environment=environment,
+        notes=tuple(_other_sizes(config)),
+    )
 
 
-def _autoresearch(config: StepConfig) -> dict[str, Any]:
-    settings = {
+def _autoresearch(config: StepConfig) -> Settings:
+    values: dict[str, object] = {
         "DEPTH": config.n_layer,
         "DEVICE_BATCH_SIZE": config.batch,
         "TOTAL_BATCH_SIZE": config.batch * config.accumulation * config.block_size,
@@ -85,12 +95,12 @@ def _autoresearch(config: StepConfig) -> dict[str, Any]:
         value = getattr(config, field)
         if value != architectures.usual(config.model, field):
             notes.append(f"this run had {name} = {value}, which is prepare.py's")
-    return {
-        "script": "autoresearch train.py",
-        "lines": [f"{name} = {value}" for name, value in settings.items()],
-        "environment": {},
-        "notes": [*notes, *_other_sizes(config)],
-    }
+    return Settings(
+        script="autoresearch train.py",
+        lines=tuple(f"{name} = {value}" for name, value in values.items()),
+        environment={},
+        notes=(*notes, *_other_sizes(config)),
+    )
 
 
 def _other_sizes(config: StepConfig) -> list[str]:

@@ -41,8 +41,14 @@ def section(seen: Mapping[Plan, Trace], date: str) -> Section | None:
         f"measured, real arithmetic on {where}, {date}: runs of a small GPT-2 beside the "
         "formulas in fp64 (never on the virtual GPU, which computes nothing). Tiers: "
     ) + "; ".join(f"{name}: {promise}" for name, promise in TIERS.items())
-    right = tuple(name for name in rows[0] if name not in ("configuration", "attention"))
-    return Section(title=TITLE, paragraphs=(text + ".", LIMITS), rows=tuple(rows), right=right)
+    columns = tuple(rows[0])
+    return Section(
+        title=TITLE,
+        paragraphs=(text + ".", LIMITS),
+        columns=columns,
+        cells=tuple(tuple(row.values()) for row in rows),
+        right=tuple(name for name in columns if name not in ("configuration", "attention")),
+    )
 
 
 def _row(plan: Plan, trace: Trace, formulas: Trace) -> dict[str, str]:

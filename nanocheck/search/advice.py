@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
-from nanocheck.core.result import Record
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Verdict
+from nanocheck.core.device import Target
+from nanocheck.core.result import Outcome, RunResult
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind, Verdict
 from nanocheck.search.step_cost import Cost
 from nanocheck.search.tokens_per_step import Split
 
@@ -20,10 +20,10 @@ class Question:
         tokens_per_step: batch x accumulation x block_size.
         dtypes, methods, modes, change_script: see ``axes.ways``.
         cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default.
-        top: how many answers.
+        top: how many recommendations.
     """
 
-    device: Device
+    target: Target
     base: StepConfig
     tokens_per_step: int
     margin_bytes: int = DEFAULT_MARGIN_BYTES
@@ -37,33 +37,46 @@ class Question:
     @property
     def limit_bytes(self) -> int:
         """What PyTorch may reserve and still be safe."""
-        return self.device.available_bytes - self.margin_bytes
+        return self.target.available_bytes - self.margin_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One run. ``need_bytes`` is what it reserved, where it completed."""
+    """One run of the search. ``need_bytes`` is what it reserved, where it completed."""
 
-    record: Record
-    verdict: Verdict
+    run: JudgedRun
+
+    @property
+    def result(self) -> RunResult:
+        return self.run.result
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.run.verdict
+
+    @property
+    def config(self) -> StepConfig:
+        """What ran."""
+        assert self.result.config is not None
+        return self.result.config
 
     @property
     def fits(self) -> bool:
-        return self.verdict.kind == "safe"
+        return self.verdict.kind is Kind.SAFE
 
     @property
     def need_bytes(self) -> int | None:
-        return self.record.peak_reserved_bytes if self.record.outcome == "completed" else None
+        return self.result.main.reserved_bytes if self.result.outcome is Outcome.COMPLETED else None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class Recommendation:
     """A configuration that fits, as it was run.
 
     Attributes:
-        beyond: the next larger batch that would be an answer, run and refused; ``None`` where there is none
+        beyond: the next larger batch that would be one, run and refused; ``None`` where there is none
             or it was not run.
-        note: why no larger batch is the answer, or what else to know.
+        note: why no larger batch is it, or what else to know.
     """
 
     config: StepConfig
@@ -76,11 +89,11 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Row:
-    """What became of one variant: an answer, or why not."""
+    """What became of one variant: a recommendation, or why not."""
 
     variant: StepConfig
     runs: int = 0
-    answer: Answer | None = None
+    recommendation: Recommendation | None = None
     note: str = ""
 
 
@@ -88,15 +101,15 @@ class Row:
 class Advice:
     """
     Attributes:
-        answers: best first.
+        recommendations: best first.
         rows: every variant that was considered.
         trials: every run, in the order they ended.
         complete: not interrupted.
-        tight: the answers are inside the margin: nothing is safe.
+        tight: they are inside the margin: nothing is safe.
     """
 
     question: Question
-    answers: list[Answer] = field(default_factory=list)
+    recommendations: list[Recommendation] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     complete: bool = False
@@ -108,6 +121,6 @@ def smallest(advice: Advice) -> Trial | None:
     answers = [trial for trial in advice.trials if trial.verdict.is_answer]
     return min(
         answers or advice.trials,
-        key=lambda each: (each.record.config.batch, each.record.peak_allocated_bytes),
+        key=lambda each: (each.config.batch, each.result.main.allocated_bytes),
         default=None,
     )

@@ -15,12 +15,12 @@ from dataclasses import replace
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
-from nanocheck.core.result import Record
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import mib
-from nanocheck.core.verdict import classify
+from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.search import bisection, step_cost, tokens_per_step, training_variants
-from nanocheck.search.advice import Advice, Answer, Question, Row, Trial
-from nanocheck.search.scheduler import Measuring, Search, drive
+from nanocheck.search.advice import Advice, Question, Recommendation, Row, Trial
+from nanocheck.search.scheduler import Runner, drive
 from nanocheck.search.tokens_per_step import Split
 
 #: What could be faster by no more than this is not worth half a minute of search; the count of operations
@@ -32,29 +32,33 @@ _SURE = 1.1
 _SIDE_BY_SIDE = 2
 
 
-def advise(question: Question, measuring: Measuring) -> Advice:
+def advise(question: Question, runner: Runner[StepConfig, RunResult]) -> Advice:
     """Search, until it is known or Ctrl-C; what was found until then is kept.
 
     Raises:
         RequestError: see ``axes.ways`` and ``tokens.splits``.
         MachineError: nothing can run here.
     """
-    search = _Search(question, measuring)
+    search = _Search(question, runner)
     with contextlib.suppress(KeyboardInterrupt):
         search.run()
         search.advice.complete = True
     return search.finish()
 
 
+#: Yields configurations to run and is sent their results.
+_Asking = Generator[Sequence[StepConfig], Sequence[RunResult], None]
+
+
 class _Search:
-    def __init__(self, question: Question, measuring: Measuring) -> None:
+    def __init__(self, question: Question, runner: Runner[StepConfig, RunResult]) -> None:
         self.question = question
-        self.measuring = measuring
+        self.runner = runner
         self.advice = Advice(question=question)
         self._splits = tokens_per_step.splits(question.tokens_per_step, question.base.block_size)
         self._ways = training_variants.ways(
             question.base,
-            question.device.gpu,
+            question.target.gpu,
             dtypes=question.dtypes,
             methods=question.methods,
             modes=question.modes,
@@ -69,33 +73,33 @@ class _Search:
         order = sorted(self._ways, key=lambda way: len(training_variants.name(way.variants[0]).split()))
         eager = [way for way in order if way.variants[0].compile == "off"]
         first = eager[:1]
-        drive(self.measuring, [self._way(way) for way in first])
+        drive(self.runner, [self._way(way) for way in first])
         # At once only from the second on: what the plain compiled step reaches decides what else is run.
         rest = [way for way in order if way not in first]
-        drive(self.measuring, [self._way(way) for way in rest[:1]])
+        drive(self.runner, [self._way(way) for way in rest[:1]])
         queue = iter(sorted(rest[1:], key=lambda way: self._ideal(way.variants[0])))
-        drive(self.measuring, [self._all(queue) for _ in range(_SIDE_BY_SIDE)])
+        drive(self.runner, [self._all(queue) for _ in range(_SIDE_BY_SIDE)])
 
     def finish(self) -> Advice:
         """The answers in order, and those inside the margin where nothing is safe."""
         advice = self.advice
-        answers = [row.answer for row in advice.rows if row.answer is not None]
+        answers = [row.recommendation for row in advice.rows if row.recommendation is not None]
         advice.tight = not answers
         if not answers:
-            answers = [self._answer(trial, None, "") for trial in advice.trials if self._is_tight(trial)]
+            answers = [self._recommend(trial, None, "") for trial in advice.trials if self._is_tight(trial)]
         # The sort is stable, and simpler variants stand before others.
         answers.sort(key=lambda each: (round(each.cost.seconds_per_token, 12), -each.config.batch))
-        kept: dict[str, Answer] = {}
+        kept: dict[str, Recommendation] = {}
         for each in answers:
             kept.setdefault(
                 training_variants.name(replace(each.config, allocator=self.question.base.allocator)), each
             )
-        advice.answers = list(kept.values())[: self.question.top]
+        advice.recommendations = list(kept.values())[: self.question.top]
         return advice
 
     def _is_tight(self, trial: Trial) -> bool:
-        config = trial.record.config
-        return trial.verdict.kind == "tight" and config.cycle == self.question.cycle and self._may(config)
+        config = trial.config
+        return trial.verdict.kind is Kind.TIGHT and config.cycle == self.question.cycle and self._may(config)
 
     def _may(self, config: StepConfig) -> bool:
         return self.question.change_script or training_variants.expressible(
@@ -104,11 +108,11 @@ class _Search:
 
     # -- one way ------------------------------------------------------------------------------------------
 
-    def _all(self, queue: Iterator[training_variants.Way]) -> Search:
+    def _all(self, queue: Iterator[training_variants.Way]) -> _Asking:
         for way in queue:
             yield from self._way(way)
 
-    def _way(self, way: training_variants.Way) -> Search:
+    def _way(self, way: training_variants.Way) -> _Asking:
         rows: list[Row] = []
         for variant in way.variants:
             row = Row(variant=variant)
@@ -129,7 +133,7 @@ class _Search:
         Args:
             before: the simpler variants of the same way.
         """
-        answered = [row.answer for row in before if row.answer is not None]
+        answered = [row.recommendation for row in before if row.recommendation is not None]
         same = [each for each in answered if each.config.dtype == variant.dtype]
         if answered and not same and variant.compile != "off":
             return f"no smaller and no faster than {training_variants.name(answered[0].config)}"
@@ -138,7 +142,7 @@ class _Search:
             if larger and variant.compile != "off":
                 return larger
             return self._no_faster(variant, same[0])
-        found = [row.answer for row in self.advice.rows if row.answer is not None]
+        found = [row.recommendation for row in self.advice.rows if row.recommendation is not None]
         plain = len(training_variants.name(variant).split()) == len(
             training_variants.name(self._ways[0].variants[0]).split()
         )
@@ -147,7 +151,7 @@ class _Search:
             return ""
         return self._no_faster(variant, min(found, key=lambda each: each.cost.seconds_per_token))
 
-    def _no_faster(self, variant: StepConfig, best: Answer) -> str:
+    def _no_faster(self, variant: StepConfig, best: Recommendation) -> str:
         ideal = self._ideal(variant)
         if best.cost.seconds_per_token <= ideal * ENOUGH:
             gain = best.cost.seconds_per_token / ideal - 1
@@ -159,13 +163,13 @@ class _Search:
         """Predicted seconds per token with the largest batch, as if it fitted."""
         return min((self._seconds(variant, each) for each in self._worth(variant)), default=float("inf"))
 
-    def _too_large(self, answer: Answer) -> str:
+    def _too_large(self, answer: Recommendation) -> str:
         """Why no allocator would make room for the next larger batch, or nothing.
 
         Arithmetic, and so only for what is dear to run: what tensors ask for grows with the batch along a
         line from weights, gradients and state at none through the answer, to within the ``_SURE``.
         """
-        batch, allocated = answer.config.batch, answer.trial.record.peak_allocated_bytes
+        batch, allocated = answer.config.batch, answer.trial.result.main.allocated_bytes
         following = [
             each.batch
             for each in self._worth(replace(answer.config, batch=1, accumulation=1))
@@ -181,9 +185,7 @@ class _Search:
 
     # -- runs ---------------------------------------------------------------------------------------------
 
-    def _eager(
-        self, variant: StepConfig, row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[Record], None]:
+    def _eager(self, variant: StepConfig, row: Row) -> _Asking:
         worth = self._worth(variant)
         found = yield from self._bisect(variant, worth, row)
         self._reached[training_variants.name(replace(variant, allocator="default"))] = found.largest
@@ -194,15 +196,13 @@ class _Search:
             # The proof is a run of all that the script does; the search has left out evaluation.
             trial = (yield from self._run([self._of(variant, sizes[-1], self.question.cycle)], row))[0]
             if trial.fits:
-                row.answer = self._answer(trial, beyond, self._exceptions(found))
+                row.recommendation = self._recommend(trial, beyond, self._exceptions(found))
                 return
             beyond = trial
             sizes.pop()
         row.note = f"not even batch {worth[0].batch} is safe"
 
-    def _compiled(
-        self, variant: StepConfig, row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[Record], None]:
+    def _compiled(self, variant: StepConfig, row: Row) -> _Asking:
         worth = self._worth(variant)
         scout = replace(variant, compile="off", memory_budget=100)
         known = self._reached.get(training_variants.name(replace(scout, allocator="default")))
@@ -212,7 +212,7 @@ class _Search:
         sizes = [each.batch for each in worth]
         # Compiled steps keep less: the first pair is the next two sizes, so that the second is refused.
         start = next((size for size in sizes if size > known), sizes[-1])
-        asking = bisection.dearly(sizes, self.question.limit_bytes, start=start)
+        asking = bisection.largest_in_pairs(sizes, self.question.limit_bytes, start=start)
         seen: dict[int, Trial] = {}
         asked = next(asking)
         while True:
@@ -228,7 +228,7 @@ class _Search:
             row.note = f"not even batch {min(seen)} is safe"
             return
         beyond = None if found.refused is None else seen[found.refused]
-        row.answer = self._answer(
+        row.recommendation = self._recommend(
             seen[found.largest], beyond, self._exceptions(found) or self._line(seen, sizes)
         )
 
@@ -249,31 +249,31 @@ class _Search:
 
     def _bisect(
         self, variant: StepConfig, worth: Sequence[Split], row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[Record], bisection.Found]:
-        asking = bisection.largest([each.batch for each in worth], self.question.limit_bytes)
-        size = next(asking)
+    ) -> Generator[Sequence[StepConfig], Sequence[RunResult], bisection.Found]:
+        asking = bisection.largest_that_fits([each.batch for each in worth], self.question.limit_bytes)
+        (size,) = next(asking)
         while True:
             config = self._config(variant, worth, size)
             assert config is not None
             trial = (yield from self._run([config], row))[0]
             try:
-                size = asking.send(trial)
+                (size,) = asking.send({size: trial})
             except StopIteration as end:
                 found: bisection.Found = end.value
                 return found
 
     def _run(
         self, configs: Sequence[StepConfig], row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[Record], list[Trial]]:
-        records = yield configs
-        trials = [Trial(record=each, verdict=classify(each, self.question.margin_bytes)) for each in records]
+    ) -> Generator[Sequence[StepConfig], Sequence[RunResult], list[Trial]]:
+        results = yield configs
+        trials = [Trial(run=JudgedRun.of(each, self.question.margin_bytes)) for each in results]
         row.runs += len(trials)
         for trial in trials:
-            if trial.record.id not in self._counted:
-                self._counted.add(trial.record.id)
+            if trial.result.id not in self._counted:
+                self._counted.add(trial.result.id)
                 self.advice.trials.append(trial)
             if not trial.verdict.is_answer:
-                row.note = trial.verdict.sentence
+                row.note = str(trial.verdict)
         return trials
 
     # -- small things -------------------------------------------------------------------------------------
@@ -302,17 +302,17 @@ class _Search:
         return self._of(variant, chosen[0], cycle) if chosen else None
 
     def _last_trial(self, config: StepConfig | None, cycle: str) -> Trial | None:
-        return next((each for each in self.advice.trials if each.record.config == config), None)
+        return next((each for each in self.advice.trials if each.config == config), None)
 
     def _seconds(self, variant: StepConfig, split: Split) -> float:
-        return step_cost.cost(self._of(variant, split), self.question.device.gpu).seconds_per_token
+        return step_cost.cost(self._of(variant, split), self.question.target.gpu).seconds_per_token
 
-    def _answer(self, trial: Trial, beyond: Trial | None, note: str) -> Answer:
-        config = trial.record.config
-        return Answer(
+    def _recommend(self, trial: Trial, beyond: Trial | None, note: str) -> Recommendation:
+        config = trial.config
+        return Recommendation(
             config=config,
             split=tokens_per_step.split(self.question.tokens_per_step, config.block_size, config.batch),
-            cost=step_cost.cost(config, self.question.device.gpu),
+            cost=step_cost.cost(config, self.question.target.gpu),
             trial=trial,
             beyond=beyond,
             note=note,

@@ -1,14 +1,18 @@
-"""The largest size that fits, found by asking; whether "fits" is monotone is looked at, not assumed."""
+"""The largest size that fits, found by asking; whether "fits" is monotone is looked at, not assumed.
+
+One search for all: ``largest_that_fits`` yields the sizes to run, is sent what came out, and returns what it
+found. Cheap runs are asked for one at a time, dear ones two side by side.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 class Outcome(Protocol):
-    """What is known of one size once it was asked for."""
+    """What is known of one size once it was run."""
 
     @property
     def fits(self) -> bool: ...
@@ -23,8 +27,8 @@ class Outcome(Protocol):
 class Found:
     """
     Attributes:
-        largest: a size that fits, while the next of the sizes does not; 0 where not even the first fits.
-        refused: the smallest asked size beyond it, which does not fit; ``None`` where all sizes fit.
+        largest: the largest size that was seen to fit below one that does not; 0 where none fits.
+        refused: the smallest size beyond it that was run and does not fit; ``None`` where none was refused.
         exceptions: sizes that fit beyond a smaller one that does not.
     """
 
@@ -33,8 +37,8 @@ class Found:
     exceptions: tuple[int, ...]
 
 
-#: Asks for sizes, is sent their outcomes.
-Asking = Generator[int, Outcome, Found]
+#: Yields sizes to run at once, is sent their outcomes.
+Bisection = Generator[tuple[int, ...], Mapping[int, Outcome], Found]
 
 #: Guesses that follow the line through two outcomes, before halves are taken: a bad line must not cost
 #: more than a few runs.
@@ -43,104 +47,139 @@ _GUESSES = 4
 PROBES = (1.25, 1.5, 2.0)
 
 
-def largest(
-    sizes: Sequence[int], limit_bytes: int, *, start: int | None = None, probes: Sequence[float] = PROBES
-) -> Asking:
-    """Bisect ``sizes``, which rise, and then probe a few larger ones.
+def neighbours(low: int, high: int) -> bool:
+    """Go on until a size that fits lies beside one that does not."""
+    return False
 
-    It ends with a size that fits beside one that does not, both asked for, whatever the function is; where
-    it is monotone, that is the largest that fits. Where a probe fits, it is among the exceptions.
+
+def largest_that_fits(
+    sizes: Sequence[int],
+    limit_bytes: int,
+    *,
+    start: int | None = None,
+    known: Mapping[int, Outcome] | None = None,
+    probes: Sequence[float] = PROBES,
+    close_enough: Callable[[int, int], bool] = neighbours,
+) -> Bisection:
+    """Bisect ``sizes``, which rise, one run at a time, and then probe a few larger ones.
+
+    It ends with a size that fits beside one that does not, both run, whatever the function is; where it is
+    monotone, that is the largest that fits. Where a probe fits, it is among the exceptions.
 
     Args:
         limit_bytes: what there is; guesses aim at it.
         start: which size to ask for first: the nearest that is there; the first of them by default.
+        known: outcomes that need no run.
         probes: multiples of the smallest size that does not fit, to be asked for in the end.
+        close_enough: whether a size that fits and one that does not are near enough to stop between them.
     """
-    seen: dict[int, Outcome] = {}
-    low, high = -1, len(sizes)
+    bracket = _Bracket(sizes, limit_bytes, dict(known or {}))
     at = 0 if start is None else _nearest(sizes, start)
-    guesses = 0
-    while high - low > 1:
-        size = sizes[at]
-        seen[size] = yield size
-        if seen[size].fits:
-            low = at
-        else:
-            high = at
-        at = (low + high) // 2
-        if guesses < _GUESSES:
-            guesses += 1
-            at = _guess(sizes, seen, limit_bytes, low, high)
+    if bracket.seen:
+        at = bracket.next_guess(_GUESSES)
+    for guesses_left in _countdown(_GUESSES):
+        low, high = bracket.low, bracket.high
+        if high - low <= 1 or (low >= 0 and high < len(sizes) and close_enough(sizes[low], sizes[high])):
+            break
         at = min(max(at, low + 1), high - 1)
+        bracket.seen.update((yield (sizes[at],)))
+        at = bracket.next_guess(guesses_left)
+    low, high = bracket.low, bracket.high
     if high < len(sizes):
         for factor in probes:
             probe = _nearest(sizes, factor * sizes[high])
-            if probe > high and sizes[probe] not in seen:
-                seen[sizes[probe]] = yield sizes[probe]
-    refused = min((size for size, each in seen.items() if not each.fits), default=None)
-    beyond = (
-        () if refused is None else tuple(sorted(s for s, each in seen.items() if each.fits and s > refused))
-    )
+            if probe > high and sizes[probe] not in bracket.seen:
+                bracket.seen.update((yield (sizes[probe],)))
     return Found(
         largest=sizes[low] if low >= 0 else 0,
         refused=sizes[high] if high < len(sizes) else None,
-        exceptions=beyond,
+        exceptions=bracket.exceptions(),
     )
 
 
-def _guess(sizes: Sequence[int], seen: Mapping[int, Outcome], limit_bytes: int, low: int, high: int) -> int:
-    """The last size that a line through the two largest known needs leaves room for; doubled before."""
-    known = sorted((size, each.need_bytes) for size, each in seen.items() if each.need_bytes is not None)[-2:]
-    if len(known) < 2:
-        return (low + high) // 2 if low < 0 else _nearest(sizes, 2 * sizes[low])
-    (first, need), (second, more) = known
-    slope = (int(more or 0) - int(need or 0)) / (second - first)
-    if slope <= 0:
-        return (low + high) // 2
-    fitting = second + (limit_bytes - int(more or 0)) / slope
-    return max((at for at, size in enumerate(sizes) if size <= fitting), default=0)
-
-
-def _nearest(sizes: Sequence[int], wanted: float) -> int:
-    """Where the size lies that is nearest to the wanted one."""
-    return min(range(len(sizes)), key=lambda at: abs(sizes[at] - wanted))
-
-
-#: Asks for several sizes at once.
-AskingSome = Generator[tuple[int, ...], Mapping[int, Outcome], Found]
-
-
-def dearly(sizes: Sequence[int], limit_bytes: int, *, start: int) -> AskingSome:
+def largest_in_pairs(sizes: Sequence[int], limit_bytes: int, *, start: int) -> Bisection:
     """The same where every run takes long and two can run side by side: no probes, and few sizes.
 
     First ``start`` and the next larger one. Where both fit, a line through them says whether one more is
     worth its time: ``refused`` is then ``None``, which means that nothing refused it, not that it fits.
     """
-    seen: dict[int, Outcome] = {}
+    bracket = _Bracket(sizes, limit_bytes, {})
     at = _nearest(sizes, start)
     pair = tuple(sizes[at : at + 2])
     while pair:
-        seen.update((yield pair))
-        low = max((place for place, size in enumerate(sizes) if size in seen and seen[size].fits), default=-1)
-        above = [
-            place for place, size in enumerate(sizes) if size in seen and not seen[size].fits and place > low
-        ]
-        if low < 0:  # Downwards, two by two.
-            smallest = min(place for place, size in enumerate(sizes) if size in seen)
-            pair = tuple(sizes[max(0, smallest - 2) : smallest])
-        elif above:
-            between = sizes[low + 1 : min(above)]
+        bracket.seen.update((yield pair))
+        low, high = bracket.low, bracket.high
+        if low < 0:  # downwards, two by two
+            pair = tuple(sizes[max(0, high - 2) : high])
+        elif high < len(sizes):
+            between = sizes[low + 1 : high]
             third = len(between) // 3
             pair = tuple(between) if len(between) < 3 else (between[third], between[2 * third])
         else:
-            top = max(place for place, size in enumerate(sizes) if size in seen)
-            last = max(top, _guess(sizes, seen, limit_bytes, low, len(sizes)))
-            pair = tuple(sizes[top + 1 : last + 1][-2:])
-    fitting = [size for size, each in seen.items() if each.fits]
-    largest_size = max(fitting, default=0)
-    refused = [size for size, each in seen.items() if not each.fits]
+            last = max(low, bracket.next_guess(1))
+            pair = tuple(sizes[low + 1 : last + 1][-2:])
     return Found(
-        largest=largest_size,
-        refused=min((size for size in refused if size > largest_size), default=None),
-        exceptions=tuple(sorted(s for s in fitting if any(r < s for r in refused))),
+        largest=sizes[bracket.low] if bracket.low >= 0 else 0,
+        refused=sizes[bracket.high] if bracket.high < len(sizes) else None,
+        exceptions=bracket.exceptions(),
     )
+
+
+@dataclass
+class _Bracket:
+    """What is known so far, and the places between which the answer lies."""
+
+    sizes: Sequence[int]
+    limit_bytes: int
+    seen: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def low(self) -> int:
+        """The place of the largest size that fits below all larger refusals; -1 without one."""
+        return max((at for at, size in self._places() if self.seen[size].fits), default=-1)
+
+    @property
+    def high(self) -> int:
+        """The place of the smallest size above ``low`` that does not fit; one beyond the last without one."""
+        low = self.low
+        refused = (at for at, size in self._places() if at > low and not self.seen[size].fits)
+        return min(refused, default=len(self.sizes))
+
+    def _places(self) -> list[tuple[int, int]]:
+        return [(at, size) for at, size in enumerate(self.sizes) if size in self.seen]
+
+    def exceptions(self) -> tuple[int, ...]:
+        refused = min((size for size, each in self.seen.items() if not each.fits), default=None)
+        fitting = (size for size, each in self.seen.items() if each.fits)
+        return () if refused is None else tuple(sorted(size for size in fitting if size > refused))
+
+    def next_guess(self, guesses_left: int) -> int:
+        """The place to look at next: where a line through the two largest known needs meets the limit.
+
+        Through one need, a line from the origin: it asks for too little, since something is always held. The
+        middle where there is no line, or it has been wrong too often.
+        """
+        low, high = self.low, self.high
+        middle = (low + high) // 2
+        known = ((size, each.need_bytes) for size, each in self.seen.items())
+        needs = sorted((size, need) for size, need in known if need is not None)[-2:]
+        if guesses_left <= 0 or not needs:
+            return middle
+        (first, need), (second, more) = needs[0], needs[-1]
+        slope = (more - need) / (second - first) if len(needs) == 2 else more / second
+        if slope <= 0:
+            return middle
+        fitting = second + (self.limit_bytes - more) / slope
+        return max((at for at, size in enumerate(self.sizes) if size <= fitting), default=0)
+
+
+def _countdown(number: int) -> Generator[int, None, None]:
+    """``number``, down to 0, and 0 for ever."""
+    while True:
+        number = max(0, number - 1)
+        yield number
+
+
+def _nearest(sizes: Sequence[int], wanted: float) -> int:
+    """Where the size lies that is nearest to the wanted one."""
+    return min(range(len(sizes)), key=lambda at: abs(sizes[at] - wanted))

@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Generator, Sequence
+
+import msgspec
 
 from nanocheck import __version__
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import Gpu, load_catalog
-from nanocheck.core.units import mib
-from nanocheck.measure.background_run import Again, run_all
+from nanocheck.core.result import Provenance
+from nanocheck.core.verdict import JudgedRun, Kind, Verdict
+from nanocheck.measure.background_run import BackgroundRuns, Variation
 from nanocheck.measure.request import Request
-from nanocheck.report import terminal
+from nanocheck.search.scheduler import drive
 
-SCHEMA = 1
+SCHEMA = 2
 AT_ONCE = 2
-#: Lists of cards in the result, and the verdicts that go into each.
-_LISTS = {"fits": ("safe",), "tight": ("tight",), "oom": ("oom",)}
 #: If the first so many cards give no answer, the others are not tried: it is not the card.
 _HOPELESS = 3
 
 
-def on_every_card(request: Request, show: Callable[[int, int, list[str]], None]) -> dict[str, Any]:
-    """One answer for each card that exists on the asked platform, the largest first.
+class CardRow(msgspec.Struct, frozen=True, kw_only=True):
+    """What came out on one card; sizes in bytes."""
+
+    gpu: str
+    name: str
+    capacity_bytes: int
+    verdict: Verdict
+    allocated_bytes: int
+    reserved_bytes: int
+    provenance: Provenance
+
+
+class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
+    """One command on many cards, the largest card first.
+
+    Attributes:
+        complete: not interrupted.
+        not_run: ids of the cards that were not: interrupted, not on this platform, or nothing free.
+    """
+
+    schema: int = SCHEMA
+    nanocheck: str = __version__
+    command: tuple[str, ...]
+    platform: str
+    reserve_bytes: int
+    complete: bool
+    cards: tuple[CardRow, ...]
+    not_run: tuple[str, ...]
+
+    def of_kind(self, kind: Kind) -> tuple[str, ...]:
+        """Ids of the cards with this verdict."""
+        return tuple(row.gpu for row in self.cards if row.verdict.kind is kind)
+
+    @property
+    def no_answer(self) -> tuple[str, ...]:
+        """Ids of the cards without a word about memory."""
+        return tuple(row.gpu for row in self.cards if not row.verdict.is_answer)
+
+
+def on_every_card(request: Request, show: Callable[[int, int, list[str]], None]) -> EveryCard:
+    """One run for each card that exists on the asked platform.
 
     Args:
         show: called with finished runs, all runs, and the names of what runs.
@@ -31,92 +70,55 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
     Raises:
         NanocheckError: the command gives no answer on any of the first cards.
     """
-    catalog = load_catalog(request.gpus).values()
+    catalog = load_catalog(request.card.gpus).values()
     cards = sorted(
-        (gpu for gpu in catalog if request.platform in gpu.usable_bytes and _is_large_enough(gpu, request)),
-        key=lambda gpu: (-gpu.usable_bytes[request.platform], gpu.id),
+        (
+            gpu
+            for gpu in catalog
+            if request.card.platform in gpu.usable_bytes and _is_large_enough(gpu, request)
+        ),
+        key=lambda gpu: (-gpu.usable_bytes[request.card.platform], gpu.id),
     )
-    starts = [(gpu.id, lambda gpu=gpu: Again(request, gpu=gpu.id)) for gpu in cards]
-    answers: dict[str, dict[str, Any]] = {}
+    found: dict[str, JudgedRun] = {}
+
+    def on_card(gpu: Gpu) -> Generator[Sequence[Variation], Sequence[JudgedRun], None]:
+        found[gpu.id] = (yield [Variation(name=gpu.id, gpu=gpu.id)])[0]
+        if len(found) == _HOPELESS and not any(run.verdict.is_answer for run in found.values()):
+            raise NanocheckError(
+                f"expected verdicts, found none on the first {_HOPELESS} cards: {found[gpu.id].verdict}",
+                hint=f"look at it on one card: nanocheck run --gpu {gpu.id} -- ...",
+            )
+
     complete = False
-    with contextlib.suppress(KeyboardInterrupt):  # what was found until then is told
-        for name, answer in run_all(starts, AT_ONCE, lambda done, names: show(done, len(cards), names)):
-            answers[name] = answer
-            if len(answers) == _HOPELESS and not any(map(_list, answers.values())):
-                raise NanocheckError(
-                    f"expected verdicts, found none on the first {_HOPELESS} cards: "
-                    f"{answer['verdict']['sentence']}",
-                    hint=f"look at it on one card: nanocheck run --gpu {name} -- ...",
-                )
+    with (
+        contextlib.suppress(KeyboardInterrupt),  # what was found until then is shown
+        BackgroundRuns(request, AT_ONCE, lambda done, names: show(done, len(cards), names)) as runs,
+    ):
+        drive(runs, [on_card(gpu) for gpu in cards])
         complete = True
-    rows = [_row(answers[gpu.id]) for gpu in cards if gpu.id in answers]
-    lists = {
-        title: [row["gpu"] for row in rows if row["verdict"] in kinds] for title, kinds in _LISTS.items()
-    }
-    return {
-        "schema": SCHEMA,
-        "nanocheck": __version__,
-        "command": request.command,
-        "platform": request.platform,
-        "reserve_bytes": request.reserve_bytes,
-        "complete": complete,
-        "cards": rows,
-        **lists,
-        "no_answer": [row["gpu"] for row in rows if not any(row["gpu"] in each for each in lists.values())],
-        "not_run": sorted(gpu.id for gpu in catalog if gpu.id not in answers),
-    }
+    return EveryCard(
+        command=tuple(request.command),
+        platform=request.card.platform,
+        reserve_bytes=request.card.reserve_bytes,
+        complete=complete,
+        cards=tuple(_row(found[gpu.id]) for gpu in cards if gpu.id in found),
+        not_run=tuple(sorted(gpu.id for gpu in catalog if gpu.id not in found)),
+    )
 
 
 def _is_large_enough(gpu: Gpu, request: Request) -> bool:
-    """Whether anything is left on it beside what others hold."""
-    return request.reserve_bytes < gpu.usable_bytes[request.platform] - gpu.context_bytes
+    """Whether anything is left on it beside what other processes use."""
+    return request.card.reserve_bytes < gpu.usable_bytes[request.card.platform] - gpu.context_bytes
 
 
-def _list(answer: dict[str, Any]) -> str | None:
-    kind = answer["verdict"]["kind"]
-    return next((title for title, kinds in _LISTS.items() if kind in kinds), None)
-
-
-def _row(answer: dict[str, Any]) -> dict[str, Any]:
-    device, verdict = answer["device"], answer["verdict"]
-    peak = answer["processes"][0]["peak"] if answer["processes"] else {}
-    return {
-        "gpu": device["gpu"],
-        "name": device["name"],
-        "capacity_bytes": device["capacity_bytes"],
-        "verdict": verdict["kind"],
-        "sentence": verdict["sentence"],
-        "headroom_bytes": verdict["headroom_bytes"],
-        "allocated_bytes": peak.get("allocated_bytes"),
-        "reserved_bytes": peak.get("reserved_bytes"),
-        "provenance": answer["provenance"],
-    }
-
-
-def text(found: dict[str, Any]) -> str:
-    """The result as a terminal shows it."""
-    titles = {
-        "fits": "fits on",
-        "tight": "tight on",
-        "oom": "out of memory on",
-        "no_answer": "no answer on",
-        "not_run": "not run (interrupted, not on this platform, or nothing free)",
-    }
-    lines = [f"{title}: {', '.join(found[key])}" for key, title in titles.items() if found[key]]
-    rows = [
-        {
-            "card": row["gpu"],
-            "memory MiB": mib(row["capacity_bytes"]),
-            "verdict": row["verdict"],
-            "allocated MiB": _size(row["allocated_bytes"]),
-            "reserved MiB": _size(row["reserved_bytes"]),
-            "headroom MiB": _size(row["headroom_bytes"]),
-            "provenance": row["provenance"],
-        }
-        for row in found["cards"]
-    ]
-    return "\n".join([*lines, "", terminal.table(rows, left=("card", "verdict", "provenance"))])
-
-
-def _size(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else mib(size_bytes)
+def _row(run: JudgedRun) -> CardRow:
+    device, main = run.result.device, run.result.main
+    return CardRow(
+        gpu=device.gpu,
+        name=device.name,
+        capacity_bytes=device.capacity_bytes,
+        verdict=run.verdict,
+        allocated_bytes=main.allocated_bytes,
+        reserved_bytes=main.reserved_bytes,
+        provenance=run.result.provenance,
+    )

@@ -1,56 +1,71 @@
-"""Searches that go on side by side, as far as the workers reach."""
+"""Searches that go on side by side, as far as the workers reach: of configurations and of commands."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from nanocheck.core.config import StepConfig
-from nanocheck.core.result import Record
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+Question = TypeVar("Question", contravariant=True)
+Reply = TypeVar("Reply", covariant=True)
 
-#: Asks for runs of several configurations at once and is sent their records, in that order.
-Search = Generator[Sequence[StepConfig], Sequence[Record], Any]
+#: Yields what to run at once and is sent what came out, in that order.
+Search = Generator[Sequence[Asked], Sequence[Answer], Any]
 
 
-class Pending(Protocol):
+class Pending(Protocol[Reply]):
+    """Something that was submitted; ``found`` is ``None`` until it has ended."""
+
     @property
-    def record(self) -> Record | None: ...
+    def found(self) -> Reply | None: ...
 
 
-class Measuring(Protocol):
-    """What is used of ``Measurement``."""
+class Runner(Protocol[Question, Reply]):
+    """What runs things: ``measure.configurations.Measurement``, ``measure.background_run.BackgroundRuns``."""
 
-    def submit(self, config: StepConfig) -> Pending: ...
+    def submit(self, question: Question, /) -> Pending[Reply]: ...
 
-    def wait(self) -> None: ...
+    def wait(self) -> None:
+        """Until something changes."""
+        ...
 
 
-def drive(measuring: Measuring, searches: Iterable[Search]) -> None:
+class _Waiting(Generic[Asked, Answer]):
+    """A search, and what it waits for."""
+
+    def __init__(self, search: Search[Asked, Answer], pending: list[Pending[Answer]]) -> None:
+        self.search, self.pending = search, pending
+
+    @property
+    def answers(self) -> list[Answer] | None:
+        """Everything it waits for; ``None`` while anything is missing."""
+        found = [each.found for each in self.pending]
+        there = [each for each in found if each is not None]
+        return there if len(there) == len(found) else None
+
+
+def drive(runner: Runner[Asked, Answer], searches: Iterable[Search[Asked, Answer]]) -> None:
     """Run all searches to their ends; each goes on as soon as what it asked for is there.
 
     Raises:
         MachineError: no process can be started here.
     """
-    waiting: list[tuple[Search, list[Pending]]] = []
+    waiting: list[_Waiting[Asked, Answer]] = []
+
+    def resume(search: Search[Asked, Answer], answers: list[Answer] | None) -> None:
+        try:
+            asked = next(search) if answers is None else search.send(answers)
+        except StopIteration:
+            return
+        waiting.append(_Waiting(search, [runner.submit(each) for each in asked]))
+
     for search in searches:
-        _resume(measuring, search, None, waiting)
+        resume(search, None)
     while waiting:
-        ready = [each for each in waiting if all(one.record is not None for one in each[1])]
-        waiting = [each for each in waiting if each not in ready]
-        for search, pending in ready:
-            _resume(measuring, search, [one.record for one in pending if one.record is not None], waiting)
+        ready = [(each, each.answers) for each in waiting if each.answers is not None]
+        for each, answers in ready:
+            waiting.remove(each)
+            resume(each.search, answers)
         if waiting and not ready:
-            measuring.wait()
-
-
-def _resume(
-    measuring: Measuring,
-    search: Search,
-    records: Sequence[Record] | None,
-    waiting: list[tuple[Search, list[Pending]]],
-) -> None:
-    try:
-        configs = next(search) if records is None else search.send(records)
-    except StopIteration:
-        return
-    waiting.append((search, [measuring.submit(each) for each in configs]))
+            runner.wait()

@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.virtual.build import LIBRARY, NVML, build_library, cache_folder, source_hash
 from nanocheck.virtual.card import card_text
 from nanocheck.virtual.wheels import find_wheels
@@ -70,13 +70,13 @@ def _installation() -> str:
     return source_hash() + find_wheels().version + hashlib.sha256(own).hexdigest()
 
 
-def card_environment(device: Device) -> dict[str, str]:
+def card_environment(target: Target) -> dict[str, str]:
     """Variables that choose the card; set them before CUDA initialises.
 
     Compiled code is cached per card: Inductor's own key is the card's name, and two cards of the same
     name can differ in a user's catalog.
     """
-    text = card_text(device)
+    text = card_text(target)
     # How much memory there is does not enter compiled code, so --reserve compiles nothing anew.
     compiled_for = "\n".join(
         line for line in text.splitlines() if "_bytes=" not in line or line.startswith("l2")

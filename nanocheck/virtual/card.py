@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.units import MIB
 
 #: Transfers to the card up to this size are carried out; larger ones leave no value behind.
 COPY_LIMIT_BYTES = 1 * MIB
 
 
-def card_text(device: Device) -> str:
+def card_text(target: Target) -> str:
     """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/nc.h."""
-    gpu = device.gpu
+    gpu = target.gpu
     fields = {
         "name": gpu.name,
-        "total_bytes": device.capacity_bytes,
+        "total_bytes": target.device.capacity_bytes,
         "context_bytes": gpu.context_bytes,
-        "reserve_bytes": device.reserve_bytes,
+        "reserve_bytes": target.reserve_bytes,
         "copy_limit_bytes": COPY_LIMIT_BYTES,
         "major": gpu.capability[0],
         "minor": gpu.capability[1],

@@ -13,12 +13,12 @@ from nanocheck.report.report_file import Row
 
 
 def test_memory(memory_row: Row) -> None:
-    record, comparison = memory_row.record, memory_row.comparison
-    if record.outcome in ("crashed", "timeout"):
-        pytest.fail(f"{record.id}: {memory_row.verdict.sentence}\n{record.detail}", pytrace=False)
-    leak = leaks(record)
+    result, comparison = memory_row.result, memory_row.comparison
+    if result.outcome in ("crashed", "timeout"):
+        pytest.fail(f"{result.id}: {memory_row.verdict}\n{result.detail}", pytrace=False)
+    leak = leaks(result)
     if leak is not None:
-        pytest.fail(f"{record.id}: no steady state: {leak}", pytrace=False)
+        pytest.fail(f"{result.id}: no steady state: {leak}", pytrace=False)
     if comparison is None:
         return  # --update-baselines: this run says what is expected
     if comparison.fails:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,23 +9,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import msgspec
+
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Peak, Record
+from nanocheck.core.result import Peak, RunResult
 from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.measure.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Handle, Pool
 from nanocheck.virtual import card_environment, prepare
 from properties.configurations import is_long
 
-CARD = Device(kind="virtual", gpu=find_gpu("rtx4070"))
+CARD = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 #: Phases of an optimizer step. Step 2 is the last one: AdamW's state exists since the end of step 0.
 STEP = ("forward", "backward", "optimizer")
 FIELDS = ("requested_bytes", "allocated_bytes", "reserved_bytes")
 
 
-def card_with(available_bytes: int) -> Device:
+def card_with(available_bytes: int) -> Target:
     """The card with this much left for PyTorch's allocator beside the context, and nothing else changed."""
     usable = {"linux": available_bytes + CARD.gpu.context_bytes}
     return replace(CARD, gpu=replace(CARD.gpu, usable_bytes=usable))
@@ -57,28 +59,33 @@ class Laboratory:
     ) -> None:
         self._pool.close()
 
-    def records(self, configs: Iterable[StepConfig], *, card: Device = CARD, again: int = 0) -> list[Record]:
-        """One record for each, in order. ``again`` is a number that makes another run of the same."""
+    def results(
+        self, configs: Iterable[StepConfig], *, card: Target = CARD, again: int = 0
+    ) -> list[RunResult]:
+        """One result for each, in order. ``again`` is a number that makes another run of the same."""
         asks = [(config, card) for config in configs]
-        return [Record.from_dict(value) for value in self._run(TASK, asks, again)]
+        return [msgspec.convert(value, RunResult) for value in self._run(TASK, asks, again)]
 
-    def on_cards(self, config: StepConfig, cards: Iterable[Device]) -> list[Record]:
+    def on_cards(self, config: StepConfig, cards: Iterable[Target]) -> list[RunResult]:
         """The same configuration on each card."""
-        return [Record.from_dict(value) for value in self._run(TASK, [(config, card) for card in cards], 0)]
+        return [
+            msgspec.convert(value, RunResult)
+            for value in self._run(TASK, [(config, card) for card in cards], 0)
+        ]
 
-    def pairs(self, pairs: Sequence[tuple[StepConfig, StepConfig]]) -> list[tuple[Record, Record]]:
-        """Completed records of both configurations of each pair."""
-        records = self.records(config for pair in pairs for config in pair)
-        for record in records:
-            assert record.outcome == "completed", f"{record.id}: {record.outcome}: {record.detail}"
-        return list(zip(records[::2], records[1::2], strict=True))
+    def pairs(self, pairs: Sequence[tuple[StepConfig, StepConfig]]) -> list[tuple[RunResult, RunResult]]:
+        """Completed results of both configurations of each pair."""
+        results = self.results(config for pair in pairs for config in pair)
+        for result in results:
+            assert result.outcome == "completed", f"{result.id}: {result.outcome}: {result.detail}"
+        return list(zip(results[::2], results[1::2], strict=True))
 
     def live(self, configs: Iterable[StepConfig]) -> list[dict[str, Any]]:
         """What ``live_tasks.live`` tells of each configuration."""
         return self._run("properties.live_tasks:live", [(config, CARD) for config in configs], 0)
 
-    def _run(self, task: str, asks: Sequence[tuple[StepConfig, Device]], again: int) -> list[Any]:
-        keys = [f"{task} {config.id} {json.dumps(card.to_dict())} {again}" for config, card in asks]
+    def _run(self, task: str, asks: Sequence[tuple[StepConfig, Target]], again: int) -> list[Any]:
+        keys = [f"{task} {config.id} {card.device} {again}" for config, card in asks]
         handles: dict[str, Handle] = {}
         for key, (config, card) in zip(keys, asks, strict=True):
             if key not in self._results and key not in handles:
@@ -89,27 +96,27 @@ class Laboratory:
             self._results[key] = result.value
         return [self._results[key] for key in keys]
 
-    def _submit(self, key: str, task: str, config: StepConfig, card: Device) -> Handle:
+    def _submit(self, key: str, task: str, config: StepConfig, card: Target) -> Handle:
         self.configurations.add(config.id)
         self.runs += 1
         environment: dict[str, str | None] = {**card_environment(card)}
         for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
             environment[name] = "expandable_segments:True" if config.allocator == "expandable" else None
-        payload = {"config": config.to_dict(), "device": card.to_dict()}
+        payload = msgspec.to_builtins(Task(config=config, device=card.device))
         return self._pool.submit(Job(id=key, task=task, payload=payload, environment=environment))
 
 
-def peak_of(record: Record, phase: str, step: int = 2) -> Peak:
+def peak_of(result: RunResult, phase: str, step: int = 2) -> Peak:
     """The row of a phase of a step."""
-    return next(peak for peak in record.peaks if (peak.phase, peak.step) == (phase, step))
+    return next(peak for peak in result.main.peaks if (peak.phase, peak.step) == (phase, step))
 
 
-def peak_bytes(record: Record, field: str) -> int:
+def peak_bytes(result: RunResult, field: str) -> int:
     """The largest figure of any phase: ``requested_bytes``, ``allocated_bytes`` or ``reserved_bytes``."""
-    return max(getattr(peak, field) for peak in record.peaks)
+    return max(getattr(peak, field) for peak in result.main.peaks)
 
 
-def compare(first: Record, second: Record, field: str) -> str:
+def compare(first: RunResult, second: RunResult, field: str) -> str:
     """Both figures, for whoever reads a failure."""
     low, high = peak_bytes(first, field), peak_bytes(second, field)
     return f"{field}: {first.id} {low:,}, {second.id} {high:,}: {high - low:+,}"

@@ -1,4 +1,4 @@
-"""Run in a child: what is alive at the end of each phase, which a record's peaks do not tell."""
+"""Run in a child: what is alive at the end of each phase, which a result's peaks do not tell."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 
 def figures(lab: Laboratory, field: str, *configs: StepConfig) -> list[int]:
-    return [peak_bytes(record, field) for record in lab.records(configs)]
+    return [peak_bytes(result, field) for result in lab.results(configs)]
 
 
 def test_reserved_bytes_move_with_accumulation_either_way(lab: Laboratory) -> None:
@@ -52,8 +52,8 @@ def test_a_larger_batch_can_reserve_less(lab: Laboratory) -> None:
     eight, nine = (StepConfig(n_embd=576, batch=count, accumulation=32) for count in (8, 9))
     assert figures(lab, "reserved_bytes", eight, nine) == [10_898_898_944, 10_468_982_784]
     assert figures(lab, "allocated_bytes", eight, nine) == [8_461_686_272, 9_326_704_128]
-    cramped = lab.records([eight, nine], card=card_with(10_200 * MIB))
-    assert [(each.outcome, each.retries) for each in cramped] == [("completed", 1), ("completed", 0)]
+    cramped = lab.results([eight, nine], card=card_with(10_200 * MIB))
+    assert [(each.outcome, each.main.retries) for each in cramped] == [("completed", 1), ("completed", 0)]
 
 
 def test_a_longer_block_can_allocate_less(lab: Laboratory) -> None:
@@ -70,12 +70,12 @@ def test_a_longer_block_can_allocate_less(lab: Laboratory) -> None:
 def test_a_steady_step_can_allocate_differently_each_time(lab: Laboratory) -> None:
     """The default allocator hands out a block whole if up to 1 MiB would be left of it, and counts that as
     allocated; which block it finds depends on the step before."""
-    (record,) = lab.records([FLAT])
-    assert [peak_of(record, "backward", step).allocated_bytes for step in (1, 2)] == [
+    (result,) = lab.results([FLAT])
+    assert [peak_of(result, "backward", step).allocated_bytes for step in (1, 2)] == [
         231_147_008,
         231_254_528,
     ]
-    assert len({peak_of(record, "backward", step).requested_bytes for step in (1, 2)}) == 1
+    assert len({peak_of(result, "backward", step).requested_bytes for step in (1, 2)}) == 1
 
 
 def test_expandable_segments_can_reserve_more(lab: Laboratory) -> None:
@@ -125,7 +125,7 @@ def test_resuming_takes_more_than_starting(lab: Laboratory) -> None:
     """GPT-2 124M, batch 4: the loaded weights stay, 4 bytes for each of 124,373,760 parameters, and reserve
     746 MiB more. A run that just fits cannot be resumed."""
     start = StepConfig(batch=4, accumulation=4)
-    first, resumed = lab.records([start, replace(start, cycle="resume")])
+    first, resumed = lab.results([start, replace(start, cycle="resume")])
     more = [peak_of(resumed, phase).requested_bytes - peak_of(first, phase).requested_bytes for phase in STEP]
     assert more == [4 * 124_373_760] * 3
     reserved = [peak_bytes(each, "reserved_bytes") for each in (first, resumed)]

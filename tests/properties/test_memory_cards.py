@@ -26,16 +26,16 @@ def test_less_memory_never_turns_out_of_memory_into_a_fit(
     lab: Laboratory, configs: list[StepConfig], places: list[float], margin: int
 ) -> None:
     """Cards between what the tensors ask for at once and what the allocator takes when it may."""
-    for config, natural in zip(configs, lab.records(configs), strict=True):
+    for config, natural in zip(configs, lab.results(configs), strict=True):
         low, high = peak_bytes(natural, "requested_bytes"), peak_bytes(natural, "reserved_bytes")
         drawn = {round(low + place * (high + margin - low)) // GRANULE for place in places}
         sizes = sorted({each for size in drawn for each in (size, size + 1)})
-        records = lab.on_cards(config, [card_with(size * GRANULE) for size in sizes])
+        results = lab.on_cards(config, [card_with(size * GRANULE) for size in sizes])
         found = [
-            f"{size * 2} MiB: {each.outcome}, {each.retries} retries"
-            for size, each in zip(sizes, records, strict=True)
+            f"{size * 2} MiB: {each.outcome}, {each.main.retries} retries"
+            for size, each in zip(sizes, results, strict=True)
         ]
-        ranks = [ORDER[classify(each, margin).kind] for each in records]
+        ranks = [ORDER[classify(each, margin).kind] for each in results]
         assert ranks == sorted(ranks), (config.id, found)
 
 
@@ -44,12 +44,12 @@ def test_less_memory_never_turns_out_of_memory_into_a_fit(
 def test_what_it_takes_when_it_may_is_enough_and_what_it_asks_for_is_needed(
     lab: Laboratory, configs: list[StepConfig], more: int
 ) -> None:
-    for config, natural in zip(configs, lab.records(configs), strict=True):
+    for config, natural in zip(configs, lab.results(configs), strict=True):
         reserved, requested = (peak_bytes(natural, field) for field in ("reserved_bytes", "requested_bytes"))
         cards = [card_with(reserved + more * GRANULE), card_with(requested - 1)]
         enough, too_little = lab.on_cards(config, cards)
-        assert (enough.outcome, enough.retries) == ("completed", 0), config.id
-        assert enough.peaks == natural.peaks, [compare(natural, enough, field) for field in FIELDS]
+        assert (enough.outcome, enough.main.retries) == ("completed", 0), config.id
+        assert enough.main.peaks == natural.main.peaks, [compare(natural, enough, field) for field in FIELDS]
         assert too_little.outcome == "oom", config.id
 
 
@@ -57,11 +57,11 @@ def test_what_it_takes_when_it_may_is_enough_and_what_it_asks_for_is_needed(
 @given(configs=configurations(cycle="train"), place=st.floats(0, 1.2))
 def test_a_reserve_is_a_smaller_card(lab: Laboratory, configs: list[StepConfig], place: float) -> None:
     """What a desktop holds counts as if the card had that much less."""
-    for config, natural in zip(configs, lab.records(configs), strict=True):
+    for config, natural in zip(configs, lab.results(configs), strict=True):
         low, high = peak_bytes(natural, "requested_bytes"), peak_bytes(natural, "reserved_bytes")
         available = round(low + place * (high - low)) // GRANULE * GRANULE
-        reserve = CARD.capacity_bytes - CARD.gpu.context_bytes - available
+        reserve = CARD.available_bytes - available
         smaller, shared = lab.on_cards(config, [card_with(available), replace(CARD, reserve_bytes=reserve)])
         assert smaller.outcome == shared.outcome, config.id
-        assert smaller.peaks == shared.peaks, [compare(smaller, shared, field) for field in FIELDS]
-        assert (smaller.retries, smaller.ooms) == (shared.retries, shared.ooms), config.id
+        assert smaller.main.peaks == shared.main.peaks, [compare(smaller, shared, field) for field in FIELDS]
+        assert (smaller.main.retries, smaller.main.ooms) == (shared.main.retries, shared.main.ooms), config.id

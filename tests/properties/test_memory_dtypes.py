@@ -34,7 +34,7 @@ def test_fp16_costs_what_bf16_costs_and_its_scaler(lab: Laboratory, bases: list[
 def test_tf32_costs_what_fp32_costs(lab: Laboratory, bases: list[StepConfig]) -> None:
     pairs = [(replace(each, dtype="fp32"), replace(each, dtype="tf32")) for each in bases]
     for fp32, tf32 in lab.pairs(pairs):
-        assert fp32.peaks == tf32.peaks, [compare(fp32, tf32, field) for field in FIELDS]
+        assert fp32.main.peaks == tf32.main.peaks, [compare(fp32, tf32, field) for field in FIELDS]
 
 
 @explored(long=4)

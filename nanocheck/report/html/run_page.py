@@ -6,11 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from nanocheck.core.units import GIB
+from nanocheck.core.verdict import JudgedRun
+from nanocheck.report import caveats
 from nanocheck.report.html import document
 from nanocheck.report.html import palette as colours
 from nanocheck.report.html.assets import asset
-from nanocheck.report.html.caveats import LIMITS, PROVENANCE
 from nanocheck.report.html.format import NONE, cell, plural, size
 from nanocheck.report.html.markup import Markup, join, tag
 from nanocheck.report.html.process_section import section
@@ -28,12 +31,9 @@ _HEADLINES = {
 _SIGNS = {"safe": "\N{CHECK MARK}", "tight": "!", "oom": "\N{MULTIPLICATION X}"}
 
 
-def render(answer: Mapping[str, Any]) -> str:
-    """The whole page, ending in a newline. The same answer gives the same bytes.
-
-    Args:
-        answer: what ``nanocheck run --json`` writes.
-    """
+def render(run: JudgedRun) -> str:
+    """The whole page, ending in a newline. The same run gives the same bytes."""
+    answer = plain(run)
     palette = colours.of(answer)
     style = Markup(asset("style.css") + colours.style())
     script = Markup(asset("readout.js"))
@@ -52,6 +52,23 @@ def render(answer: Mapping[str, Any]) -> str:
     return document.document(f"{_headline(answer)}: {_command(answer['command'])}", style, body, script)
 
 
+def plain(run: JudgedRun) -> dict[str, Any]:
+    """The run as mappings, which the parts of the page read."""
+    result: dict[str, Any] = msgspec.to_builtins(run.result)
+    result["verdict"] = msgspec.to_builtins(run.verdict)
+    for process, typed in zip(result["processes"], run.result.processes, strict=True):
+        process["peak"] = {
+            name: process[name] for name in ("allocated_bytes", "reserved_bytes", "process_bytes")
+        }
+        process["phases"] = [
+            {"phase": phase, "allocated_bytes": allocated, "reserved_bytes": reserved}
+            for phase, (allocated, reserved) in typed.phase_peaks().items()
+        ]
+        if typed.fragmentation is not None:
+            process["fragmentation"]["inactive_bytes"] = typed.fragmentation.inactive_bytes
+    return result
+
+
 def _card(answer: Mapping[str, Any]) -> str:
     return str((answer.get("device") or {}).get("name") or "this device")
 
@@ -65,7 +82,7 @@ def _headline(answer: Mapping[str, Any]) -> str:
 def _verdict(answer: Mapping[str, Any]) -> Markup:
     verdict, device = answer["verdict"], answer.get("device") or {}
     kind, provenance = str(verdict["kind"]), str(answer.get("provenance") or "")
-    sentence = str(verdict.get("sentence") or "").removeprefix(f"{kind}: ")
+    sentence = str(verdict["sentence"])
     card = [_card(answer)]
     if device.get("capacity_bytes"):
         card.append(f"{device['capacity_bytes'] / GIB:.2f} GiB")
@@ -81,7 +98,7 @@ def _verdict(answer: Mapping[str, Any]) -> Markup:
             tag(
                 "span",
                 provenance.upper(),
-                class_=f"badge {provenance if provenance in PROVENANCE else ''}".strip(),
+                class_=f"badge {provenance}",
             ),
             tag("span", " \N{MIDDLE DOT} ".join(card), class_="card-facts"),
             class_="eyebrow",
@@ -92,7 +109,7 @@ def _verdict(answer: Mapping[str, Any]) -> Markup:
             f"{_headline(answer)}.",
         ),
         tag("p", *_prose(sentence[:1].upper() + sentence[1:]), class_="sentence"),
-        tag("p", PROVENANCE.get(provenance, ""), class_="provenance"),
+        tag("p", caveats.sentence(provenance), class_="provenance"),
         class_=f"verdict {kind if kind in _SIGNS else 'none'}",
     )
 
@@ -130,7 +147,7 @@ def _contents(processes: Sequence[Mapping[str, Any]]) -> Markup:
 def _notes(answer: Mapping[str, Any]) -> Markup:
     notes = [tag("li", str(note)) for note in answer.get("notes") or ()]
     provenance = str(answer.get("provenance") or "")
-    limits = [tag("li", words) for only, words in LIMITS if only in (None, provenance)]
+    limits = [tag("li", words) for words in caveats.limits_of_command(provenance)]
     return tag(
         "section",
         tag("h2", "Notes and limits"),
@@ -140,8 +157,7 @@ def _notes(answer: Mapping[str, Any]) -> Markup:
 
 
 def _environment(answer: Mapping[str, Any]) -> Markup:
-    facts: list[tuple[str, object]] = [("nanocheck", answer.get("nanocheck"))]
-    facts += sorted((answer.get("environment") or {}).items())
+    facts: list[tuple[str, object]] = sorted((answer.get("environment") or {}).items())
     facts += [(f"device {name}", value) for name, value in sorted((answer.get("device") or {}).items())]
     rows = [
         tag("div", tag("dt", name.removesuffix("_bytes").replace("_", " ")), tag("dd", _fact(name, value)))
@@ -162,7 +178,8 @@ def _fact(name: str, value: object) -> str:
 
 
 def _run(answer: Mapping[str, Any]) -> Markup:
-    ended = str(answer.get("ended") or "")
+    ending = answer.get("ending") or {}
+    ended = str(ending.get("how") or "")
     how = {
         "finished": "It ran to its end",
         "answered": "It was ended once the answer was known",
@@ -171,7 +188,7 @@ def _run(answer: Mapping[str, Any]) -> Markup:
         "timeout": "It was ended by the time limit",
         "interrupted": "It was interrupted",
     }.get(ended, f"It ended: {ended}")
-    code, seconds = answer.get("exit_code"), answer.get("seconds")
+    code, seconds = ending.get("exit_code"), answer["seconds"].get("command")
     words = how + (f", with exit code {code}" if code is not None else "")
     words += f", after {seconds:,.1f} s on this machine's clock" if seconds is not None else ""
     return tag(

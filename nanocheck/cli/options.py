@@ -1,0 +1,150 @@
+"""Options that several verbs share, and what they are for: the card, the model, the files, the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import msgspec
+
+    from nanocheck.core.config import StepConfig
+    from nanocheck.core.device import Target
+    from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.measure.configurations import Measurement
+
+#: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
+#: up sends the search the wrong way.
+_PATIENCE_S = 1200.0
+_SIZES = {
+    "n_layer": "layers",
+    "n_head": "attention heads",
+    "n_embd": "width",
+    "block_size": "tokens of a sequence",
+    "vocab_size": "rows of the embedding",
+}
+
+
+def add_card(parser: argparse.ArgumentParser) -> None:
+    """Which card, and what must stay free on it."""
+    from nanocheck.core.options import CARD_OPTIONS, GPUS
+
+    for option in CARD_OPTIONS:
+        if option is GPUS:
+            parser.add_argument(
+                option.flag, action="append", default=[], type=Path, metavar=option.metavar, help=option.text
+            )
+            continue
+        parser.add_argument(
+            option.flag,
+            default=option.default,
+            metavar=option.metavar if not option.choices else None,
+            choices=option.choices or None,
+            help=option.text,
+        )
+
+
+def card(arguments: argparse.Namespace) -> CardQuestion:
+    """
+    Raises:
+        RequestError: an invalid value.
+    """
+    from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.options import CARD_OPTIONS, GPUS
+
+    values = {each: getattr(arguments, each.flag[2:]) for each in CARD_OPTIONS if each is not GPUS}
+    return CardQuestion.of(values, arguments.gpus)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which model."""
+    from nanocheck.core.step_fields import MODELS
+
+    add = parser.add_argument
+    add("--model", default="gpt2", metavar="NAME", help=", ".join(MODELS))
+    for name, words in _SIZES.items():
+        add(f"--{name.replace('_', '-')}", type=int, metavar="N", help=words)
+    add("--depth", type=int, metavar="N", help="layers of a nanochat or autoresearch; width and heads follow")
+    add("--bias", action="store_true", help="biases in linear layers and norms (gpt2)")
+    add("--window", metavar="LETTERS", help="nanochat-2026's pattern of attention windows")
+
+
+def model(arguments: argparse.Namespace, depth: int | None = None) -> StepConfig:
+    """The model, batch and accumulation 1.
+
+    Raises:
+        RequestError: sizes that go with no model.
+    """
+    from nanocheck.core.config import StepConfig
+    from nanocheck.core.errors import RequestError
+
+    given: dict[str, Any] = {name: getattr(arguments, name) for name in (*_SIZES, "window")}
+    layers = depth if depth is not None else arguments.depth
+    if layers is not None and given["n_layer"] not in (None, layers):
+        raise RequestError(f"expected --depth or --n-layer, found {layers} and {given['n_layer']}")
+    given["n_layer"] = layers if layers is not None else given["n_layer"]
+    chosen = {name: value for name, value in given.items() if value is not None}
+    return StepConfig.from_dict({"model": arguments.model, "bias": arguments.bias, "batch": 1, **chosen})
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Where to write, and from where to go on."""
+    add = parser.add_argument
+    add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
+    add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
+    add("--html", type=Path, metavar="FILE", help="write the answer as a page")
+
+
+@contextlib.contextmanager
+def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measurement]:
+    """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
+    from nanocheck.core.fingerprint import fingerprint
+    from nanocheck.core.messages import say
+    from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
+    from nanocheck.process.jobs import Deadlines
+    from nanocheck.process.journal import Journal
+    from nanocheck.report.progress import Progress
+
+    progress = Progress()
+    with contextlib.ExitStack() as stack:
+        stack.callback(progress.clear)
+        journal = None
+        if arguments.journal is not None:
+            journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
+            for note in journal.notes:
+                say(note)
+        yield stack.enter_context(
+            # Eager steps come first, compiled ones are sure to follow: the server imports for both.
+            Measurement(
+                target,
+                journal=journal,
+                progress=progress,
+                preload=(*PRELOAD, *PRELOAD_COMPILED),
+                deadlines=Deadlines(default=_PATIENCE_S),
+            )
+        )
+
+
+def write_json(path: Path, value: msgspec.Struct) -> None:
+    """A typed value as a JSON file.
+
+    Raises:
+        MachineError: it cannot be written.
+    """
+    import json
+
+    import msgspec
+
+    from nanocheck.core.files import write_atomically
+
+    write_atomically(path, json.dumps(msgspec.to_builtins(value), indent=1) + "\n")
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    import shutil
+
+    return shutil.get_terminal_size((100, 24)).columns

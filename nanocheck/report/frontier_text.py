@@ -1,0 +1,63 @@
+"""The frontier as a terminal shows it: the largest batch of each method, and what a table has no room for."""
+
+from __future__ import annotations
+
+import textwrap
+
+from nanocheck.core.units import mib
+from nanocheck.report.advice_data import FrontierCell, FrontierFile
+from nanocheck.report.terminal import table
+
+
+def text(chart: FrontierFile, width: int = 100) -> str:
+    """The table as a terminal shows it, and what cannot be said in it."""
+    device, rows = chart.device, chart.rows
+    model = rows[0]
+    head = (
+        f"{model.model}, sequences of {model.block_size:,}: the largest batch that leaves "
+        f"{mib(chart.margin_bytes)} MiB of {mib(device.available_bytes)} free on {device.name}, "
+        f"{device.platform}, and what it reserves in MiB; accumulation {chart.accumulation}"
+    )
+    shown = [
+        {
+            model.model: row.label,
+            "parameters": f"{row.parameters / 1e6:,.0f} M",
+            **{name: words(chart.cell(at, column)) for column, name in enumerate(chart.columns)},
+        }
+        for at, row in enumerate(rows)
+    ]
+    notes = [line for each in chart.cells for line in remarks(each, chart)]
+    notes.append(f"{chart.runs} runs, {' and '.join(chart.provenances) or 'none'}.")
+    if not chart.complete:
+        notes.append("interrupted: nothing is known of what is missing")
+    return "\n\n".join([_wrap(head, width), table(shown), "\n".join(_wrap(each, width) for each in notes)])
+
+
+def words(cell: FrontierCell) -> str:
+    """``8 (9,534.66)``; a dash where not even 1 fits."""
+    if cell.refusal:
+        return "cannot"
+    if not cell.known:
+        return "?"
+    if cell.fits is None:
+        return "-"
+    return f"{cell.largest} ({mib(cell.fits.reserved_bytes)})"
+
+
+def remarks(cell: FrontierCell, chart: FrontierFile) -> list[str]:
+    """Sentences for what the table has no room for: refusals, what even batch 1 asked for, exceptions."""
+    where = f"{chart.rows[cell.row].label}, {chart.columns[cell.column]}"
+    found = []
+    if cell.refusal:
+        found.append(f"{where}: {cell.refusal}")
+    if cell.known and not cell.largest and cell.refused is not None:
+        found.append(f"{where}, batch {cell.refused.batch}: {cell.refused.verdict}")
+    for batch in cell.exceptions:
+        found.append(f"{where}: not monotone: {batch} fits, although a smaller batch does not")
+    odd = [run for run in cell.runs if not run.verdict.is_answer]
+    found += [f"{where}, batch {run.batch} gave no answer: {run.verdict}" for run in odd[:1]]
+    return found
+
+
+def _wrap(line: str, width: int) -> str:
+    return textwrap.fill(line, max(40, width), break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,57 @@
+"""What ``nanocheck run --json`` writes: a run, its verdict, and what further runs of the command found.
+
+Its JSON Schema is ``docs/run-result.schema.json``; ``python docs/generate.py`` writes it.
+
+Schema history (``SCHEMA``):
+1. one mapping of a command's answer.
+2. the result, typed, beside its verdict.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nanocheck.core.files import read_typed
+from nanocheck.core.verdict import JudgedRun
+from nanocheck.search.candidates import Suggestions
+
+SCHEMA = 2
+
+
+class RunFile(JudgedRun, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A judged run and, of ``--suggest``, further runs."""
+
+    schema: int = SCHEMA
+    suggestions: Suggestions | None = None
+
+    @classmethod
+    def with_suggestions(cls, run: JudgedRun, suggestions: Suggestions | None = None) -> RunFile:
+        """What is written of a run."""
+        return cls(
+            result=run.result, margin_bytes=run.margin_bytes, verdict=run.verdict, suggestions=suggestions
+        )
+
+
+def load(path: Path) -> RunFile:
+    """The run in a JSON file.
+
+    Raises:
+        StoredDataError: the file is damaged or of another schema.
+    """
+    return read_typed(
+        path, RunFile, what="a run", schema=SCHEMA, hint="run it again: nanocheck run --json FILE -- ..."
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of what is written, from the types themselves."""
+    (found,), components = msgspec.json.schema_components([RunFile], ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"nanocheck run result, schema {SCHEMA}",
+        **found,
+        "$defs": components,
+    }
