@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,14 +66,19 @@ def test_a_second_build_is_the_first_ones_folder(wheels: Wheels, monkeypatch: py
 def test_other_sources_are_another_build(
     wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    for path in building._SOURCES.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    copy = tmp_path / "csrc"
+    shutil.copytree(building._SOURCES, copy)
     before = building.source_hash()
-    monkeypatch.setattr(building, "_SOURCES", tmp_path)
+    monkeypatch.setattr(building, "_SOURCES", copy)
     assert building.source_hash() == before
-    with (tmp_path / "memory.c").open("a") as file:
-        file.write("/* changed */")
-    assert building.source_hash() != before
+    (copy / "README.md").write_text("words compile nothing")
+    assert building.source_hash() == before
+    seen = {before}
+    for path in sorted(copy.rglob("*.[ch]")):  # each file counts, in whatever folder it lies
+        with path.open("a") as file:
+            file.write("/* changed */")
+        seen.add(building.source_hash())
+    assert len(seen) == 1 + len(list(copy.rglob("*.[ch]")))
 
 
 def test_no_compiler(wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nanocheck.core.errors import MachineError
@@ -30,9 +30,11 @@ def cache_folder() -> Path:
 
 def source_hash() -> str:
     """Identity of the virtual GPU: its C sources and the code that decides what is stubbed."""
+    files = {path.relative_to(_SOURCES).as_posix(): path for path in _SOURCES.rglob("*.[ch]")}
+    files["symbols.py"] = Path(__file__).with_name("symbols.py")
     digest = hashlib.sha256()
-    for path in [*sorted(_SOURCES.iterdir()), Path(__file__).with_name("symbols.py")]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name, path in sorted(files.items()):
+        digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
@@ -85,22 +87,42 @@ def find_compiler() -> str:
     )
 
 
-def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
-    stubs = work / "stubs.c"
-    lines = [f"STUB({name})" for name in needed_symbols(wheels)]
-    stubs.write_text(
-        # Weak: whatever the sources answer wins; the rest stops the run with its name.
+def c_sources() -> list[Path]:
+    """The C files of the virtual GPU, less NVML's: that is a library of its own."""
+    return sorted(path for path in _SOURCES.rglob("*.c") if path not in nvml_sources())
+
+
+def nvml_sources() -> list[Path]:
+    """The C files of the NVML that goes with the virtual GPU."""
+    return [_SOURCES / "nvml.c"]
+
+
+def stub_source(symbols: Iterable[str]) -> str:
+    """A C file in which each of these functions stops the run with its name.
+
+    They are weak: whatever the sources answer wins.
+    """
+    lines = [f"STUB({name})" for name in symbols]
+    return (
         'extern _Noreturn void nc_unimplemented(const char *) __attribute__((visibility("hidden")));\n'
         '#define STUB(name) __attribute__((weak, section("nc_stubs"))) '
         "int name(void) { nc_unimplemented(#name); }\n" + "\n".join(lines) + "\n"
     )
-    includes = [f"-I{folder}" for folder in wheels.include_folders]
-    common = ["-std=gnu11", "-O1", "-fPIC", "-shared", "-w", "-o"]
-    sources = [str(path) for path in sorted(_SOURCES.glob("*.c")) if path.name != "nvml.c"]
-    version_flag = f'-DNC_VERSION="{version}"'
-    main = [str(work / LIBRARY), f"-Wl,-soname,{LIBRARY}", version_flag, *includes, *sources, str(stubs)]
-    _run([compiler, *common, *main, "-lpthread", "-ldl"])
-    _run([compiler, *common, str(work / NVML), f"-Wl,-soname,{NVML}", str(_SOURCES / "nvml.c"), "-ldl"])
+
+
+def compiler_flags(wheels: Wheels) -> list[str]:
+    """What every C file is compiled with. NVIDIA's headers are the system's: their warnings are not ours."""
+    includes = [flag for folder in wheels.include_folders for flag in ("-isystem", str(folder))]
+    return ["-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", f"-I{_SOURCES}", *includes]
+
+
+def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
+    stubs = work / "stubs.c"
+    stubs.write_text(stub_source(needed_symbols(wheels)))
+    common = [compiler, *compiler_flags(wheels), f'-DNC_VERSION="{version}"', "-shared"]
+    for library, sources in ((LIBRARY, [*c_sources(), stubs]), (NVML, nvml_sources())):
+        output = ["-o", str(work / library), f"-Wl,-soname,{library}"]
+        _run([*common, *output, *map(str, sources), "-lpthread", "-ldl"])
     (work / "libcuda.so").symlink_to(LIBRARY)  # Triton links against the name without a version
 
 

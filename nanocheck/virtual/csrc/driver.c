@@ -5,7 +5,7 @@
 
 static void *const CONTEXT = (void *)0x10;
 
-CUresult cuInit(unsigned flags) { (void)flags; return nc_card_get() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
+CUresult cuInit(unsigned flags) { return nc_card_get() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
 CUresult cuDriverGetVersion(int *version) { *version = CUDART_VERSION; return CUDA_SUCCESS; }
 CUresult cuDeviceGetCount(int *count) { *count = nc_card_get() || nc_card_pending() ? 1 : 0; return CUDA_SUCCESS; }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
@@ -14,7 +14,6 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal) {
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
-    (void)device;
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     strncpy(name, nc_card_get()->name, (size_t)length);
     name[length - 1] = 0;
@@ -22,58 +21,55 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
 }
 #undef cuDeviceTotalMem
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
-    (void)device;
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *bytes = nc_card_get()->total_bytes;
     return CUDA_SUCCESS;
 }
 #undef cuDeviceGetUuid
-CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) { (void)device; memcpy(uuid->bytes, "nanocheckvirtual", 16); return CUDA_SUCCESS; }
+CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) { memcpy(uuid->bytes, "nanocheckvirtual", 16); return CUDA_SUCCESS; }
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) { return cuDeviceGetUuid(uuid, device); }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
-    (void)device; /* the two enumerations share their numbers, by NVIDIA's own definition */
+    /* the two enumerations share their numbers, by NVIDIA's own definition */
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *value = nc_attribute((int)attribute);
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice device) {
-    (void)device;
     *major = nc_card_get()->major;
     *minor = nc_card_get()->minor;
     return CUDA_SUCCESS;
 }
 
-CUresult cuDevicePrimaryCtxGetState(CUdevice d, unsigned *flags, int *active) { (void)d; if (flags) *flags = 0; *active = 1; return CUDA_SUCCESS; }
-CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice d) { (void)d; *context = CONTEXT; return CUDA_SUCCESS; }
+CUresult cuDevicePrimaryCtxGetState(CUdevice d, unsigned *flags, int *active) { if (flags) *flags = 0; *active = 1; return CUDA_SUCCESS; }
+CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice d) { *context = CONTEXT; return CUDA_SUCCESS; }
 #undef cuDevicePrimaryCtxRelease
-CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) { (void)d; return CUDA_SUCCESS; }
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) { return CUDA_SUCCESS; }
 CUresult cuCtxGetCurrent(CUcontext *context) { *context = CONTEXT; return CUDA_SUCCESS; }
-CUresult cuCtxSetCurrent(CUcontext context) { (void)context; return CUDA_SUCCESS; }
+CUresult cuCtxSetCurrent(CUcontext context) { return CUDA_SUCCESS; }
 #undef cuCtxPushCurrent
 #undef cuCtxPopCurrent
-CUresult cuCtxPushCurrent_v2(CUcontext context) { (void)context; return CUDA_SUCCESS; }
+CUresult cuCtxPushCurrent_v2(CUcontext context) { return CUDA_SUCCESS; }
 CUresult cuCtxPopCurrent_v2(CUcontext *context) { if (context) *context = CONTEXT; return CUDA_SUCCESS; }
 CUresult cuCtxGetDevice(CUdevice *device) { *device = 0; return CUDA_SUCCESS; }
 CUresult cuCtxSynchronize(void) { return CUDA_SUCCESS; }
-CUresult cuCtxGetLimit(size_t *value, CUlimit limit) { (void)limit; *value = 0; return CUDA_SUCCESS; }
-CUresult cuCtxSetLimit(CUlimit limit, size_t value) { (void)limit; (void)value; return CUDA_SUCCESS; }
+CUresult cuCtxGetLimit(size_t *value, CUlimit limit) { *value = 0; return CUDA_SUCCESS; }
+CUresult cuCtxSetLimit(CUlimit limit, size_t value) { return CUDA_SUCCESS; }
 
 /* Modules and functions: Triton's, Inductor's and NVRTC's kernels. */
-CUresult cuModuleLoad(CUmodule *module, const char *path) { (void)path; *module = nc_handle(); return CUDA_SUCCESS; }
-CUresult cuModuleLoadData(CUmodule *module, const void *image) { (void)image; *module = nc_handle(); return CUDA_SUCCESS; }
+CUresult cuModuleLoad(CUmodule *module, const char *path) { *module = nc_handle(); return CUDA_SUCCESS; }
+CUresult cuModuleLoadData(CUmodule *module, const void *image) { *module = nc_handle(); return CUDA_SUCCESS; }
 CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUjit_option *options, void **values) {
-    (void)n; (void)options; (void)values;
     return cuModuleLoadData(module, image);
 }
-CUresult cuModuleUnload(CUmodule module) { (void)module; return CUDA_SUCCESS; }
-CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) { (void)module; (void)name; *function = nc_handle(); return CUDA_SUCCESS; }
+CUresult cuModuleUnload(CUmodule module) { return CUDA_SUCCESS; }
+CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) { *function = nc_handle(); return CUDA_SUCCESS; }
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function) {
-    (void)function; /* no spills; a plausible register count keeps Inductor from recompiling with fewer warps */
+    /* no spills; a plausible register count keeps Inductor from recompiling with fewer warps */
     *value = attribute == CU_FUNC_ATTRIBUTE_NUM_REGS ? 64 : attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? 1024 : 0;
     return CUDA_SUCCESS;
 }
-CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { (void)f; (void)a; (void)v; return CUDA_SUCCESS; }
-CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) { (void)f; (void)c; return CUDA_SUCCESS; }
+CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { return CUDA_SUCCESS; }
+CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) { return CUDA_SUCCESS; }
 static CUresult launched(CUstream stream, void **arguments) {
     if (arguments) nc_writes_lose_unnamed(arguments);
     nc_count(NC_LAUNCHES);
@@ -82,32 +78,27 @@ static CUresult launched(CUstream stream, void **arguments) {
 }
 #undef cuLaunchKernel
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream stream, void **arguments, void **extra) {
-    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared; (void)extra;
     return launched(stream, arguments);
 }
 #undef cuLaunchKernelEx
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **arguments, void **extra) {
-    (void)f; (void)extra;
     return launched(config->hStream, arguments);
 }
 #undef cuLaunchCooperativeKernel
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared, CUstream stream, void **arguments) {
-    (void)f; (void)gx; (void)gy; (void)gz; (void)bx; (void)by; (void)bz; (void)shared;
     return launched(stream, arguments);
 }
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) {
-    (void)f; (void)shared;
     const nc_card *card = nc_card_get();
     int most = threads > 0 ? card->threads_per_sm / threads : 0;
     *blocks = most > card->blocks_per_sm ? card->blocks_per_sm : most;
     return CUDA_SUCCESS;
 }
-CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const CUlaunchConfig *config) { (void)f; (void)config; *clusters = 1; return CUDA_SUCCESS; }
+CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const CUlaunchConfig *config) { *clusters = 1; return CUDA_SUCCESS; }
 CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address, const cuuint64_t *dim,
         const cuuint64_t *strides, const cuuint32_t *box, const cuuint32_t *element, CUtensorMapInterleave interleave,
         CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill) {
-    (void)type; (void)rank; (void)address; (void)dim; (void)strides; (void)box; (void)element;
-    (void)interleave; (void)swizzle; (void)promotion; (void)fill;
+
     memset(map, 0, sizeof *map);
     return CUDA_SUCCESS;
 }
@@ -143,7 +134,6 @@ static void *look_up(const char *name) {
     return found;
 }
 cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned version, unsigned long long flags, enum cudaDriverEntryPointQueryResult *result) {
-    (void)version; (void)flags;
     *function = look_up(name);
     if (result) *result = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
     return *function ? cudaSuccess : nc_fail(cudaErrorSymbolNotFound);
@@ -152,7 +142,6 @@ cudaError_t cudaGetDriverEntryPoint(const char *name, void **function, unsigned 
     return cudaGetDriverEntryPointByVersion(name, function, CUDART_VERSION, flags, result);
 }
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuuint64_t flags, CUdriverProcAddressQueryResult *result) {
-    (void)version; (void)flags;
     *function = look_up(name);
     if (result) *result = *function ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
     return *function ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
@@ -160,9 +149,8 @@ CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuu
 #if CUDA_VERSION >= 12090
 /* The driver's own error log: nothing is ever written to it. */
 CUresult cuLogsRegisterCallback(CUlogsCallback callback, void *data, CUlogsCallbackHandle *handle) {
-    (void)callback; (void)data;
     if (handle) *handle = nc_handle();
     return CUDA_SUCCESS;
 }
-CUresult cuLogsUnregisterCallback(CUlogsCallbackHandle handle) { (void)handle; return CUDA_SUCCESS; }
+CUresult cuLogsUnregisterCallback(CUlogsCallbackHandle handle) { return CUDA_SUCCESS; }
 #endif

@@ -46,14 +46,13 @@ void **__cudaRegisterFatBinary(void *module) {
     *handle = module;
     return handle;
 }
-void __cudaRegisterFatBinaryEnd(void **handle) { (void)handle; }
-void __cudaUnregisterFatBinary(void **handle) { (void)handle; }
-char __cudaInitModule(void **handle) { (void)handle; return 1; }
+void __cudaRegisterFatBinaryEnd(void **handle) { }
+void __cudaUnregisterFatBinary(void **handle) { }
+char __cudaInitModule(void **handle) { return 1; }
 void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext, size_t size, int constant, int global) {
-    (void)handle; (void)host; (void)device; (void)name; (void)ext; (void)size; (void)constant; (void)global;
+
 }
 void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit, uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid, int *warp) {
-    (void)device; (void)limit; (void)tid; (void)bid; (void)block; (void)grid; (void)warp;
     pthread_mutex_lock(&lock);
     if (2 * ++filled > slots) grow();
     *slot_of(table, slots, host) = (kernel){host, *handle, name, NULL, classify(name), nc_fill_width(name)};
@@ -94,16 +93,13 @@ static cudaError_t launch(const void *function, void **arguments, cudaStream_t s
     return cudaSuccess;
 }
 cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
-    (void)grid; (void)block; (void)shared;
     return launch(f, arguments, stream);
 }
 cudaError_t cudaLaunchCooperativeKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
-    (void)grid; (void)block; (void)shared;
     return launch(f, arguments, stream);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *f, void **arguments) { return launch(f, arguments, config->stream); }
 cudaError_t __cudaLaunchKernel(cudaKernel_t f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
-    (void)grid; (void)block; (void)shared;
     return launch((const void *)f, arguments, stream);
 }
 cudaError_t __cudaGetKernel(cudaKernel_t *kernel_out, const void *function) { *kernel_out = (cudaKernel_t)function; return cudaSuccess; }
@@ -138,13 +134,12 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const void *func
     a->maxDynamicSharedSizeBytes = card->shared_per_block;
     return cudaSuccess;
 }
-cudaError_t cudaFuncSetAttribute(const void *f, enum cudaFuncAttribute a, int v) { (void)f; (void)a; (void)v; return cudaSuccess; }
-cudaError_t cudaFuncSetCacheConfig(const void *f, enum cudaFuncCache c) { (void)f; (void)c; return cudaSuccess; }
-cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribute a, int v, int d) { (void)k; (void)a; (void)v; (void)d; return cudaSuccess; }
+cudaError_t cudaFuncSetAttribute(const void *f, enum cudaFuncAttribute a, int v) { return cudaSuccess; }
+cudaError_t cudaFuncSetCacheConfig(const void *f, enum cudaFuncCache c) { return cudaSuccess; }
+cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribute a, int v, int d) { return cudaSuccess; }
 
 /* As many blocks as the threads of a multiprocessor allow: registers and shared memory of the kernel are unknown. */
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *f, int threads, size_t shared, unsigned flags) {
-    (void)f; (void)shared; (void)flags;
     const nc_card *card = nc_card_get();
     int most = threads > 0 ? card->threads_per_sm / threads : 0;
     *blocks = most > card->blocks_per_sm ? card->blocks_per_sm : most;

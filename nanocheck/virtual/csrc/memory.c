@@ -68,8 +68,8 @@ cudaError_t cudaFree(void *address) {
     return give_back(nc_arena_of(address) == NC_MANAGED ? NC_MANAGED : NC_DEVICE, address);
 }
 
-cudaError_t cudaMallocAsync(void **address, size_t bytes, cudaStream_t stream) { (void)stream; return cudaMalloc(address, bytes); }
-cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { (void)stream; return cudaFree(address); }
+cudaError_t cudaMallocAsync(void **address, size_t bytes, cudaStream_t stream) { return cudaMalloc(address, bytes); }
+cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { return cudaFree(address); }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
@@ -80,22 +80,20 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 
 /* Managed memory migrates on demand and never fails; it is not counted against the card. */
 cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
-    (void)flags;
     *address = bytes ? nc_arena_take(NC_MANAGED, bytes, true) : NULL;
     return cudaSuccess;
 }
 /* Hints where it should lie, as paged optimizers give them: it stays evictable, so nothing is counted. */
 #if CUDART_VERSION >= 13000
-cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { (void)a; (void)n; (void)to; (void)flags; nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) { (void)a; (void)n; (void)advice; (void)at; return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) { return cudaSuccess; }
 #else
-cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) { (void)a; (void)n; (void)to; nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { (void)a; (void)n; (void)to; (void)flags; nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) { (void)a; (void)n; (void)advice; (void)device; return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) { return cudaSuccess; }
 #endif
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
-    (void)flags;
     *address = bytes ? nc_arena_take(NC_PINNED, bytes, true) : NULL;
     return bytes && !*address ? nc_fail(cudaErrorMemoryAllocation) : cudaSuccess;
 }
@@ -108,7 +106,6 @@ typedef struct range { struct range *next; char *base; size_t bytes; } range;
 static range *registered;
 
 cudaError_t cudaHostRegister(void *address, size_t bytes, unsigned flags) {
-    (void)flags;
     range *r = malloc(sizeof *r);
     if (!r) return nc_fail(cudaErrorMemoryAllocation);
     pthread_mutex_lock(&lock);
@@ -134,7 +131,6 @@ cudaError_t cudaHostUnregister(void *address) {
 }
 
 cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags) {
-    (void)flags;
     *device = host;
     return cudaSuccess;
 }
@@ -161,6 +157,6 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void
 }
 
 /* Sharing memory with another process would need both to see the same card. */
-cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *h, void *p) { (void)h; (void)p; return nc_fail(cudaErrorNotSupported); }
-cudaError_t cudaIpcOpenMemHandle(void **p, cudaIpcMemHandle_t h, unsigned f) { (void)p; (void)h; (void)f; return nc_fail(cudaErrorNotSupported); }
-cudaError_t cudaIpcCloseMemHandle(void *p) { (void)p; return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *h, void *p) { return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcOpenMemHandle(void **p, cudaIpcMemHandle_t h, unsigned f) { return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcCloseMemHandle(void *p) { return nc_fail(cudaErrorNotSupported); }

@@ -72,29 +72,26 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     snprintf(id->internal, sizeof id->internal, "nanocheck %d %u", (int)getpid(), __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
     return ncclSuccess;
 }
-ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank) { (void)id; return create(comm, ranks, rank, __func__); }
+ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank) { return create(comm, ranks, rank, __func__); }
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t *config) {
-    (void)id; (void)config;
     return create(comm, ranks, rank, __func__);
 }
 ncclResult_t ncclCommInitRankScalable(ncclComm_t *comm, int ranks, int rank, int count, ncclUniqueId *ids, ncclConfig_t *config) {
-    (void)count; (void)ids; (void)config;
     return create(comm, ranks, rank, __func__);
 }
-ncclResult_t ncclCommInitAll(ncclComm_t *comms, int devices, const int *list) { (void)list; return create(comms, devices, 0, __func__); }
+ncclResult_t ncclCommInitAll(ncclComm_t *comms, int devices, const int *list) { return create(comms, devices, 0, __func__); }
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *made, ncclConfig_t *config) {
-    (void)comm; (void)key; (void)config;
     *made = NULL;
     return color == NCCL_SPLIT_NOCOLOR ? ncclSuccess : create(made, 1, 0, __func__);
 }
-ncclResult_t ncclCommFinalize(ncclComm_t comm) { (void)comm; return ncclSuccess; }
+ncclResult_t ncclCommFinalize(ncclComm_t comm) { return ncclSuccess; }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) { free(comm); return ncclSuccess; }
 ncclResult_t ncclCommAbort(ncclComm_t comm) { free(comm); return ncclSuccess; }
-ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) { (void)comm; *error = ncclSuccess; return ncclSuccess; }
-ncclResult_t ncclCommCount(const ncclComm_t comm, int *count) { (void)comm; *count = 1; return ncclSuccess; }
-ncclResult_t ncclCommUserRank(const ncclComm_t comm, int *rank) { (void)comm; *rank = 0; return ncclSuccess; }
+ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) { *error = ncclSuccess; return ncclSuccess; }
+ncclResult_t ncclCommCount(const ncclComm_t comm, int *count) { *count = 1; return ncclSuccess; }
+ncclResult_t ncclCommUserRank(const ncclComm_t comm, int *rank) { *rank = 0; return ncclSuccess; }
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int *device) { *device = comm->device; return ncclSuccess; }
-const char *ncclGetLastError(ncclComm_t comm) { (void)comm; return last_error; }
+const char *ncclGetLastError(ncclComm_t comm) { return last_error; }
 const char *ncclGetErrorString(ncclResult_t result) {
     switch (result) {
     case ncclSuccess: return "no error";
@@ -111,50 +108,41 @@ ncclResult_t ncclMemAlloc(void **address, size_t bytes) {
 }
 ncclResult_t ncclMemFree(void *address) { cudaFree(address); return ncclSuccess; }
 ncclResult_t ncclCommRegister(const ncclComm_t comm, void *buffer, size_t bytes, void **handle) {
-    (void)comm; (void)buffer; (void)bytes;
     *handle = nc_handle();
     return ncclSuccess;
 }
-ncclResult_t ncclCommDeregister(const ncclComm_t comm, void *handle) { (void)comm; (void)handle; return ncclSuccess; }
+ncclResult_t ncclCommDeregister(const ncclComm_t comm, void *handle) { return ncclSuccess; }
 ncclResult_t ncclCommWindowRegister(ncclComm_t comm, void *buffer, size_t bytes, ncclWindow_t *window, int flags) {
-    (void)flags;
     return ncclCommRegister(comm, buffer, bytes, (void **)window);
 }
-ncclResult_t ncclCommWindowDeregister(ncclComm_t comm, ncclWindow_t window) { (void)comm; (void)window; return ncclSuccess; }
+ncclResult_t ncclCommWindowDeregister(ncclComm_t comm, ncclWindow_t window) { return ncclSuccess; }
 
 /* ---- collectives ---- */
 ncclResult_t ncclRedOpCreatePreMulSum(ncclRedOp_t *op, void *scalar, ncclDataType_t type, ncclScalarResidence_t where, ncclComm_t comm) {
-    (void)scalar; (void)type; (void)where; (void)comm;
     *op = ncclNumOps;
     return ncclSuccess;
 }
-ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm) { (void)op; (void)comm; return ncclSuccess; }
+ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm) { return ncclSuccess; }
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-    (void)comm;
     return reduce(from, to, n, type, op, stream);
 }
 ncclResult_t ncclReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t comm, cudaStream_t stream) {
-    (void)root; (void)comm;
     return reduce(from, to, n, type, op, stream);
 }
 ncclResult_t ncclReduceScatter(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-    (void)comm;
     return reduce(from, to, n, type, op, stream);
 }
 ncclResult_t ncclBcast(void *buffer, size_t n, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
-    (void)root; (void)comm;
     return copy(buffer, buffer, n, type, stream);
 }
 ncclResult_t ncclAllGather(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-    (void)comm;
     return copy(from, to, n, type, stream);
 }
 ncclResult_t ncclAlltoAll(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-    (void)comm;
     return copy(from, to, n, type, stream);
 }
 #define WITH_ROOT(name) ncclResult_t name(const void *from, void *to, size_t n, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) { \
-    (void)root; (void)comm; \
+    \
     return copy(from, to, n, type, stream); }
 WITH_ROOT(ncclBroadcast)
 WITH_ROOT(ncclGather)

@@ -10,6 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* An answer has the signature that NVIDIA gave the function, whatever of it is looked at. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
 enum { OK = 0, UNSUPPORTED = 3, NOT_FOUND = 6, SMALL = 7 };
 typedef struct { unsigned pid; unsigned long long used; unsigned gpu, compute; } process;
 typedef struct { unsigned long long total, free, used; } memory;
@@ -35,24 +38,23 @@ int nvmlInit_v2(void) {
     return count ? OK : 9; /* DRIVER_NOT_LOADED */
 }
 int nvmlInit(void) { return nvmlInit_v2(); }
-int nvmlInitWithFlags(unsigned flags) { (void)flags; return nvmlInit_v2(); }
+int nvmlInitWithFlags(unsigned flags) { return nvmlInit_v2(); }
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int error) { return error ? "error of the virtual GPU" : "Success"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { int n = 0; count_devices(&n); *count = (unsigned)n; return OK; }
 static int only(unsigned index, void **device) { *device = (void *)0x20; return index ? NOT_FOUND : OK; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { return only(index, device); }
 int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return only(index, device); }
-int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) { (void)id; return only(0, device); }
-int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) { (void)uuid; return only(0, device); }
+int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) { return only(0, device); }
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) { return only(0, device); }
 int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
-    (void)device;
     snprintf(text, length, "GPU-6e616e6f-6368-6563-6b76-69727475616c");
     return OK;
 }
-int nvmlDeviceGetName(void *device, char *text, unsigned length) { (void)device; return device_name(text, (int)length, 0); }
+int nvmlDeviceGetName(void *device, char *text, unsigned length) { return device_name(text, (int)length, 0); }
 int nvmlDeviceGetMemoryInfo(void *device, memory *info) {
     size_t available = 0, total = 0;
-    (void)device;
+
     memory_info(&available, &total);
     *info = (memory){total, available, total - available};
     return OK;
@@ -64,7 +66,6 @@ int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *info) {
     return OK;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, process *list) {
-    (void)device;
     if (*count < 1 || !list) { *count = 1; return SMALL; }
     *count = 1;
     list[0] = (process){(unsigned)getpid(), process_bytes(), 0xffffffffu, 0xffffffffu};
@@ -83,32 +84,32 @@ static int of_card(int which, int fallback) {
     int value = 0;
     return attribute && !attribute(&value, which, 0) ? value : fallback;
 }
-int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) { (void)d; gpu_and_memory[0] = gpu_and_memory[1] = 0; return OK; }
-int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) { (void)d; (void)sensor; *celsius = 30; return OK; }
-int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) { (void)d; *milliwatts = 0; return OK; }
-int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) { (void)d; *mhz = (unsigned)of_card(type == 2 ? 36 : 13, 0) / 1000; return OK; }
+int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) { gpu_and_memory[0] = gpu_and_memory[1] = 0; return OK; }
+int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) { *celsius = 30; return OK; }
+int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) { *milliwatts = 0; return OK; }
+int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) { *mhz = (unsigned)of_card(type == 2 ? 36 : 13, 0) / 1000; return OK; }
 int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) { return nvmlDeviceGetClockInfo(d, type, mhz); }
-int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) { (void)d; *major = of_card(75, 0); *minor = of_card(76, 0); return OK; }
-int nvmlDeviceGetIndex(void *d, unsigned *index) { (void)d; *index = 0; return OK; }
-int nvmlDeviceGetMinorNumber(void *d, unsigned *number) { (void)d; *number = 0; return OK; }
+int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) { *major = of_card(75, 0); *minor = of_card(76, 0); return OK; }
+int nvmlDeviceGetIndex(void *d, unsigned *index) { *index = 0; return OK; }
+int nvmlDeviceGetMinorNumber(void *d, unsigned *number) { *number = 0; return OK; }
 int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
-int nvmlDeviceGetPersistenceMode(void *d, int *mode) { (void)d; *mode = 0; return OK; }
-int nvmlDeviceGetComputeMode(void *d, int *mode) { (void)d; *mode = 0; return OK; }
-int nvmlDeviceGetPerformanceState(void *d, int *state) { (void)d; *state = 0; return OK; }
+int nvmlDeviceGetPersistenceMode(void *d, int *mode) { *mode = 0; return OK; }
+int nvmlDeviceGetComputeMode(void *d, int *mode) { *mode = 0; return OK; }
+int nvmlDeviceGetPerformanceState(void *d, int *state) { *state = 0; return OK; }
 int nvmlDeviceGetCpuAffinity(void *d, unsigned words, unsigned long *set) { /* every processor */
-    (void)d;
+
     memset(set, 0xff, words * sizeof *set);
     return OK;
 }
-int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) { (void)d; (void)list; *count = 0; return OK; }
-#define NO_SENSOR(name) int name(void *d, unsigned *value) { (void)d; (void)value; return UNSUPPORTED; }
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) { *count = 0; return OK; }
+#define NO_SENSOR(name) int name(void *d, unsigned *value) { return UNSUPPORTED; }
 NO_SENSOR(nvmlDeviceGetFanSpeed)
 NO_SENSOR(nvmlDeviceGetPowerManagementLimit)
 NO_SENSOR(nvmlDeviceGetEnforcedPowerLimit)
-int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *value) { (void)d; (void)value; return UNSUPPORTED; }
-int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *later) { (void)d; (void)now; (void)later; return UNSUPPORTED; }
-int nvmlDeviceGetEccMode(void *d, int *now, int *later) { (void)d; (void)now; (void)later; return UNSUPPORTED; }
+int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *value) { return UNSUPPORTED; }
+int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *later) { return UNSUPPORTED; }
+int nvmlDeviceGetEccMode(void *d, int *now, int *later) { return UNSUPPORTED; }
 /* One card alone has no links to others. */
-int nvmlDeviceGetNvLinkRemoteDeviceType(void *d, unsigned link, void *type) { (void)d; (void)link; (void)type; return UNSUPPORTED; }
-int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *d, unsigned link, void *info) { (void)d; (void)link; (void)info; return UNSUPPORTED; }
-int nvmlDeviceGetGpuFabricInfoV(void *d, void *info) { (void)d; (void)info; return UNSUPPORTED; }
+int nvmlDeviceGetNvLinkRemoteDeviceType(void *d, unsigned link, void *type) { return UNSUPPORTED; }
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *d, unsigned link, void *info) { return UNSUPPORTED; }
+int nvmlDeviceGetGpuFabricInfoV(void *d, void *info) { return UNSUPPORTED; }

@@ -35,14 +35,13 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) { free(real(handle)); return 
 cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) { *priority = real(handle) ? real(handle)->priority : 0; return cudaSuccess; }
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) { *flags = real(handle) ? real(handle)->flags : 0; return cudaSuccess; }
 cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) { *id = real(handle) ? real(handle)->id : (uintptr_t)handle; return cudaSuccess; }
-cudaError_t cudaStreamQuery(cudaStream_t handle) { (void)handle; return cudaSuccess; }
+cudaError_t cudaStreamQuery(cudaStream_t handle) { return cudaSuccess; }
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     if (nc_capturing(handle)) return nc_fail(cudaErrorStreamCaptureUnsupported); /* item() in a captured region */
     nc_host_waits();
     return cudaSuccess;
 }
 cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t call, void *data, unsigned flags) {
-    (void)flags;
     call(handle, cudaSuccess, data);
     return cudaSuccess;
 }
@@ -53,7 +52,6 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t call, void *dat
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags) {
-    (void)flags;
     *handle = (cudaEvent_t)calloc(1, sizeof(event));
     return *handle ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }
@@ -64,7 +62,6 @@ cudaError_t cudaEventDestroy(cudaEvent_t handle) {
     return cudaSuccess;
 }
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t on, unsigned flags) {
-    (void)flags;
     ((event *)handle)->in = nc_capturing(on) ? real(on)->in : NULL;
     nc_mark_recorded(&((event *)handle)->mark, on);
     return cudaSuccess;
@@ -73,14 +70,13 @@ cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t on) { return cudaEv
 cudaError_t cudaEventQuery(cudaEvent_t handle) {
     return nc_mark_finished(&((event *)handle)->mark) ? cudaSuccess : nc_fail(cudaErrorNotReady);
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t handle) { (void)handle; nc_host_waits(); return cudaSuccess; }
-cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { (void)from; (void)to; *ms = 1.0f; return cudaSuccess; }
-cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *h, cudaEvent_t e) { (void)h; (void)e; return nc_fail(cudaErrorNotSupported); }
-cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *e, cudaIpcEventHandle_t h) { (void)h; (void)e; return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaEventSynchronize(cudaEvent_t handle) { nc_host_waits(); return cudaSuccess; }
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) { *ms = 1.0f; return cudaSuccess; }
+cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *h, cudaEvent_t e) { return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *e, cudaIpcEventHandle_t h) { return nc_fail(cudaErrorNotSupported); }
 
 /* A stream that waits for an event recorded in a capturing stream joins that capture. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t waited, unsigned flags) {
-    (void)flags;
     capture *joined = waited ? ((event *)waited)->in : NULL;
     if (real(handle) && joined && joined->active) real(handle)->in = joined;
     return cudaSuccess;
@@ -92,7 +88,6 @@ void nc_capture_node(cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, enum cudaStreamCaptureMode mode) {
-    (void)mode;
     if (!real(handle) || nc_capturing(handle)) return nc_fail(cudaErrorStreamCaptureUnsupported);
     capture *begun = malloc(sizeof *begun);
     cudaGraph_t graph = calloc(1, sizeof *graph);
@@ -149,23 +144,20 @@ cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t 
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) { free(graph); return cudaSuccess; }
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
-    (void)graph; (void)flags;
     *exec = nc_handle();
     return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags) {
     return cudaGraphInstantiateWithFlags(exec, graph, flags);
 }
-cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) { (void)exec; (void)handle; nc_count(NC_LAUNCHES); return cudaSuccess; }
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) { (void)exec; return cudaSuccess; }
-cudaError_t cudaGraphDebugDotPrint(cudaGraph_t graph, const char *path, unsigned flags) { (void)graph; (void)path; (void)flags; return cudaSuccess; }
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) { nc_count(NC_LAUNCHES); return cudaSuccess; }
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) { return cudaSuccess; }
+cudaError_t cudaGraphDebugDotPrint(cudaGraph_t graph, const char *path, unsigned flags) { return cudaSuccess; }
 cudaError_t cudaUserObjectCreate(cudaUserObject_t *object, void *pointer, cudaHostFn_t destroy, unsigned references, unsigned flags) {
-    (void)pointer; (void)destroy; (void)references; (void)flags;
     *object = nc_handle();
     return cudaSuccess;
 }
-cudaError_t cudaUserObjectRelease(cudaUserObject_t object, unsigned count) { (void)object; (void)count; return cudaSuccess; }
+cudaError_t cudaUserObjectRelease(cudaUserObject_t object, unsigned count) { return cudaSuccess; }
 cudaError_t cudaGraphRetainUserObject(cudaGraph_t graph, cudaUserObject_t object, unsigned count, unsigned flags) {
-    (void)graph; (void)object; (void)count; (void)flags;
     return cudaSuccess;
 }

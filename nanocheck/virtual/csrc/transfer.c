@@ -39,28 +39,23 @@ static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t
 }
 
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind) {
-    (void)kind;
     return copy(to, from, n);
 }
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t stream) {
-    (void)kind;
     if (nc_capturing(stream)) { nc_capture_node(stream); nc_known_lose(to); return cudaSuccess; }
     return copy(to, from, n);
 }
 cudaError_t cudaMemcpyPeerAsync(void *to, int td, const void *from, int fd, size_t n, cudaStream_t stream) {
-    (void)td; (void)fd; (void)stream;
     return copy(to, from, n);
 }
 cudaError_t cudaMemcpy2D(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind) {
-    (void)kind;
     return copy_rows(to, tp, from, fp, width, rows);
 }
 cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind, cudaStream_t stream) {
-    (void)kind; (void)stream;
     return copy_rows(to, tp, from, fp, width, rows);
 }
 cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, size_t offset, enum cudaMemcpyKind kind) {
-    (void)symbol; (void)from; (void)n; (void)offset; (void)kind; /* __constant__ memory: only kernels read it */
+    /* __constant__ memory: only kernels read it */
     return cudaSuccess;
 }
 cudaError_t cudaMemset(void *to, int value, size_t n) {
@@ -80,13 +75,12 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) 
 CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n) { copy((void *)to, from, n); return CUDA_SUCCESS; }
 CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t n) { copy(to, (void *)from, n); return CUDA_SUCCESS; }
 CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t n) { copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) { (void)s; copy((void *)to, from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) { (void)s; copy(to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) { copy((void *)to, from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) { copy(to, (void *)from, n); return CUDA_SUCCESS; }
 #undef cuMemcpyAsync
-CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) { (void)s; copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) { copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
 #undef cuMemsetD32Async
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream stream) {
-    (void)stream;
     if (!carried_out((void *)to, count * 4)) return CUDA_SUCCESS;
     for (size_t i = 0; i < count; i++) ((unsigned *)to)[i] = value;
     nc_known_set((void *)to, count * 4, false);
@@ -98,7 +92,6 @@ CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t n, CUstream
 }
 #undef cuStreamWriteValue32
 CUresult cuStreamWriteValue32(CUstream stream, CUdeviceptr to, cuuint32_t value, unsigned flags) {
-    (void)flags;
     return cuMemsetD32Async(to, value, 1, stream);
 }
 #undef cuStreamWriteValue32_v2

@@ -39,12 +39,10 @@ static void drop(physical *memory) {
 }
 
 CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *p, CUmemAllocationGranularity_flags o) {
-    (void)p; (void)o;
     *bytes = NC_GRANULE;
     return CUDA_SUCCESS;
 }
 CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish, unsigned long long flags) {
-    (void)alignment; (void)wish; (void)flags;
     char *taken = nc_arena_take(NC_DEVICE, bytes, false);
     pthread_mutex_lock(&lock);
     if (!first_reservation || taken < first_reservation) {
@@ -56,13 +54,11 @@ CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignmen
     return CUDA_SUCCESS;
 }
 CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
-    (void)bytes;
     if (!nc_arena_size(NC_DEVICE, (void *)address)) return CUDA_ERROR_INVALID_VALUE;
     nc_arena_forget(NC_DEVICE, (void *)address);
     return CUDA_SUCCESS;
 }
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p, unsigned long long flags) {
-    (void)p; (void)flags;
     if (bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
     if (!nc_budget_take(bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
     physical *memory = malloc(sizeof *memory);
@@ -78,7 +74,6 @@ CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
     return CUDA_SUCCESS;
 }
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle, unsigned long long flags) {
-    (void)offset; (void)flags;
     physical *memory = (physical *)(uintptr_t)handle;
     if (!nc_arena_commit((char *)address, bytes)) nc_fatal("the operating system refused to map %zu bytes", bytes);
     pthread_mutex_lock(&lock);
@@ -88,7 +83,6 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGeneric
     return CUDA_SUCCESS;
 }
 CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access, size_t count) {
-    (void)address; (void)bytes; (void)access; (void)count;
     return CUDA_SUCCESS;
 }
 CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
@@ -112,26 +106,22 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr i
 }
 /* Sharing handles with another process would need both to see the same card. */
 CUresult cuMemExportToShareableHandle(void *to, CUmemGenericAllocationHandle h, CUmemAllocationHandleType t, unsigned long long f) {
-    (void)to; (void)h; (void)t; (void)f;
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *h, void *from, CUmemAllocationHandleType t) {
-    (void)h; (void)from; (void)t;
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *address) { (void)h; (void)address; return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *address) { return CUDA_ERROR_NOT_SUPPORTED; }
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p, CUmemGenericAllocationHandle h) {
-    (void)h;
     memset(p, 0, sizeof *p);
     p->type = CU_MEM_ALLOCATION_TYPE_PINNED;
     p->location.type = CU_MEM_LOCATION_TYPE_DEVICE;
     return CUDA_SUCCESS;
 }
 /* Multicast and green contexts belong to several cards: looked up by PyTorch, refused when called. */
-CUresult cuMulticastCreate(CUmemGenericAllocationHandle *h, const CUmulticastObjectProp *p) { (void)h; (void)p; return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMulticastAddDevice(CUmemGenericAllocationHandle h, CUdevice d) { (void)h; (void)d; return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMulticastCreate(CUmemGenericAllocationHandle *h, const CUmulticastObjectProp *p) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMulticastAddDevice(CUmemGenericAllocationHandle h, CUdevice d) { return CUDA_ERROR_NOT_SUPPORTED; }
 CUresult cuMulticastBindMem(CUmemGenericAllocationHandle h, size_t o, CUmemGenericAllocationHandle m, size_t mo, size_t n, unsigned long long f) {
-    (void)h; (void)o; (void)m; (void)mo; (void)n; (void)f;
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-CUresult cuMulticastUnbind(CUmemGenericAllocationHandle h, CUdevice d, size_t o, size_t n) { (void)h; (void)d; (void)o; (void)n; return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMulticastUnbind(CUmemGenericAllocationHandle h, CUdevice d, size_t o, size_t n) { return CUDA_ERROR_NOT_SUPPORTED; }
