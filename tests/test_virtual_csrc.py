@@ -1,4 +1,4 @@
-"""The C of the virtual GPU as source text: it compiles without a warning."""
+"""The C of the virtual GPU as source text: it compiles without a warning and has one format."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ import pytest
 
 from nanocheck.virtual import build as building
 from nanocheck.virtual.wheels import find_wheels
+
+
+#: Everything in C: what is shipped, and the programs of the tests.
+C_FILES = sorted([*building._SOURCES.rglob("*.[ch]"), *(Path(__file__).parent / "csrc").glob("*.[ch]")])
 
 
 def required(program: str) -> str:
@@ -30,3 +34,13 @@ def test_no_compiler_warns(compiler: str, tmp_path: Path) -> None:
     output = ["-shared", "-o", str(tmp_path / "all.so")]  # some warnings come only with the machine code
     done = subprocess.run([*strict, *output, *map(str, sources)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_format_is_clang_formats() -> None:
+    done = subprocess.run(
+        [required("clang-format"), "--dry-run", "--Werror", *map(str, C_FILES)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr + "\nclang-format -i <file> formats it"

@@ -15,16 +15,18 @@
 static struct {
     char *base;
     size_t next, first; /* granule never handed out; where it began */
-    uint32_t *lengths; /* granules of the allocation that starts here, else 0 */
+    uint32_t *lengths;  /* granules of the allocation that starts here, else 0 */
 } arenas[NC_ARENAS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void open_arena(nc_arena which) {
     size_t table = SPAN / NC_GRANULE * sizeof(uint32_t);
     char *base = mmap(NULL, SPAN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    uint32_t *lengths = mmap(NULL, table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint32_t *lengths =
+        mmap(NULL, table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED || lengths == MAP_FAILED)
-        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", SPAN >> 30, strerror(errno));
+        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", SPAN >> 30,
+                 strerror(errno));
     arenas[which].lengths = lengths;
     /* Begin where the lower half of an address is no small number: one that stands beside what an address
      * left in a kernel's parameters (writes.c) would look like another address. */
@@ -38,7 +40,8 @@ char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
     pthread_mutex_lock(&lock);
     if (!arenas[which].base) open_arena(which);
     size_t at = arenas[which].next;
-    if (granules > SPAN / NC_GRANULE - at) nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
+    if (granules > SPAN / NC_GRANULE - at)
+        nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
     __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
     char *address = arenas[which].base + at * NC_GRANULE;
     arenas[which].lengths[at] = (uint32_t)granules;
@@ -69,7 +72,8 @@ size_t nc_arena_offset(const void *address) {
     const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((const char *)address - base);
     size_t next = __atomic_load_n(&arenas[NC_DEVICE].next, __ATOMIC_RELAXED);
-    return base && offset < next * NC_GRANULE && offset >= arenas[NC_DEVICE].first * NC_GRANULE ? offset : SIZE_MAX;
+    return base && offset < next * NC_GRANULE && offset >= arenas[NC_DEVICE].first * NC_GRANULE ? offset
+                                                                                                : SIZE_MAX;
 }
 
 size_t nc_arena_size(nc_arena which, const void *head) {

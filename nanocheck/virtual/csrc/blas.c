@@ -9,19 +9,49 @@
 #include <string.h>
 
 typedef int status; /* cublasStatus_t: 0 is CUBLAS_STATUS_SUCCESS */
-typedef struct { cudaStream_t stream; int math_mode, pointer_mode, sms; } handle;
+typedef struct {
+    cudaStream_t stream;
+    int math_mode, pointer_mode, sms;
+} handle;
 
 status cublasCreate_v2(handle **out) { return (*out = calloc(1, sizeof **out)) ? 0 : 3 /* ALLOC_FAILED */; }
-status cublasDestroy_v2(handle *h) { free(h); return 0; }
-status cublasSetStream_v2(handle *h, cudaStream_t stream) { h->stream = stream; return 0; }
-status cublasGetStream_v2(handle *h, cudaStream_t *stream) { *stream = h->stream; return 0; }
+status cublasDestroy_v2(handle *h) {
+    free(h);
+    return 0;
+}
+status cublasSetStream_v2(handle *h, cudaStream_t stream) {
+    h->stream = stream;
+    return 0;
+}
+status cublasGetStream_v2(handle *h, cudaStream_t *stream) {
+    *stream = h->stream;
+    return 0;
+}
 status cublasSetWorkspace_v2(handle *h, void *memory, size_t bytes) { return 0; }
-status cublasSetMathMode(handle *h, int mode) { h->math_mode = mode; return 0; }
-status cublasGetMathMode(handle *h, int *mode) { *mode = h->math_mode; return 0; }
-status cublasSetPointerMode_v2(handle *h, int mode) { h->pointer_mode = mode; return 0; }
-status cublasGetPointerMode_v2(handle *h, int *mode) { *mode = h->pointer_mode; return 0; }
-status cublasSetSmCountTarget(handle *h, int sms) { h->sms = sms; return 0; }
-status cublasGetSmCountTarget(handle *h, int *sms) { *sms = h->sms; return 0; }
+status cublasSetMathMode(handle *h, int mode) {
+    h->math_mode = mode;
+    return 0;
+}
+status cublasGetMathMode(handle *h, int *mode) {
+    *mode = h->math_mode;
+    return 0;
+}
+status cublasSetPointerMode_v2(handle *h, int mode) {
+    h->pointer_mode = mode;
+    return 0;
+}
+status cublasGetPointerMode_v2(handle *h, int *mode) {
+    *mode = h->pointer_mode;
+    return 0;
+}
+status cublasSetSmCountTarget(handle *h, int sms) {
+    h->sms = sms;
+    return 0;
+}
+status cublasGetSmCountTarget(handle *h, int *sms) {
+    *sms = h->sms;
+    return 0;
+}
 status cublasSetAtomicsMode(handle *h, int mode) { return 0; }
 
 static status computed(handle *h) {
@@ -35,15 +65,38 @@ static status product(handle *h, void *result) {
     nc_known_lose(result);
     return computed(h);
 }
-#define COMPUTES_NOTHING(name) status name(handle *h) { return computed(h); }
-#define FOUR_TYPES(before, after) COMPUTES_NOTHING(before##S##after) COMPUTES_NOTHING(before##D##after) \
-    COMPUTES_NOTHING(before##C##after) COMPUTES_NOTHING(before##Z##after)
-#define GEMM(name) status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int lda, void *b, int ldb, void *beta, void *c) { return product(h, c); }
-#define GEMM_STRIDED(name) status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int lda, long sa, void *b, int ldb, long sb, void *beta, void *c) { return product(h, c); }
-#define GEMM_EX(name) status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, void *b, int bt, int ldb, void *beta, void *c) { return product(h, c); }
-#define GEMM_STRIDED_EX(name) status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, long sa, void *b, int bt, int ldb, long sb, void *beta, void *c) { return product(h, c); }
-#define GEMV(name) status name(handle *h, int t, int m, int n, void *alpha, void *a, int lda, void *x, int incx, void *beta, void *y) { return product(h, y); }
-#define EACH_TYPE(define, after) define(cublasS##after) define(cublasD##after) define(cublasC##after) define(cublasZ##after)
+#define COMPUTES_NOTHING(name) \
+    status name(handle *h) { return computed(h); }
+#define FOUR_TYPES(before, after)      \
+    COMPUTES_NOTHING(before##S##after) \
+    COMPUTES_NOTHING(before##D##after) COMPUTES_NOTHING(before##C##after) COMPUTES_NOTHING(before##Z##after)
+#define GEMM(name)                                                                                      \
+    status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int lda, void *b, \
+                int ldb, void *beta, void *c) {                                                         \
+        return product(h, c);                                                                           \
+    }
+#define GEMM_STRIDED(name)                                                                              \
+    status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int lda, long sa, \
+                void *b, int ldb, long sb, void *beta, void *c) {                                       \
+        return product(h, c);                                                                           \
+    }
+#define GEMM_EX(name)                                                                                  \
+    status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, \
+                void *b, int bt, int ldb, void *beta, void *c) {                                       \
+        return product(h, c);                                                                          \
+    }
+#define GEMM_STRIDED_EX(name)                                                                          \
+    status name(handle *h, int ta, int tb, int m, int n, int k, void *alpha, void *a, int at, int lda, \
+                long sa, void *b, int bt, int ldb, long sb, void *beta, void *c) {                     \
+        return product(h, c);                                                                          \
+    }
+#define GEMV(name)                                                                                \
+    status name(handle *h, int t, int m, int n, void *alpha, void *a, int lda, void *x, int incx, \
+                void *beta, void *y) {                                                            \
+        return product(h, y);                                                                     \
+    }
+#define EACH_TYPE(define, after) \
+    define(cublasS##after) define(cublasD##after) define(cublasC##after) define(cublasZ##after)
 EACH_TYPE(GEMM, gemm_v2)
 EACH_TYPE(GEMM_STRIDED, gemmStridedBatched)
 EACH_TYPE(GEMV, gemv_v2)
@@ -62,7 +115,10 @@ static status dot(handle *h, const char *name, void *result) {
     if (h->pointer_mode == 0) nc_unimplemented(name);
     return product(h, result);
 }
-#define DOT(name) status name(handle *h, int n, void *x, int incx, void *y, int incy, void *result) { return dot(h, #name " with its result on the host", result); }
+#define DOT(name)                                                                       \
+    status name(handle *h, int n, void *x, int incx, void *y, int incy, void *result) { \
+        return dot(h, #name " with its result on the host", result);                    \
+    }
 DOT(cublasSdot_v2)
 DOT(cublasDdot_v2)
 status cublasDotEx(handle *h, int n, void *x, int xt, int incx, void *y, int yt, int incy, void *result) {
@@ -70,20 +126,33 @@ status cublasDotEx(handle *h, int n, void *x, int xt, int incx, void *y, int yt,
 }
 
 /* ---- cuBLASLt ---- */
-typedef struct { uint64_t algo[8]; size_t workspace; status state; float waves; int reserved[4]; } lt_result;
+typedef struct {
+    uint64_t algo[8];
+    size_t workspace;
+    status state;
+    float waves;
+    int reserved[4];
+} lt_result;
 
-status cublasLtCreate(void **out) { *out = nc_handle(); return 0; }
+status cublasLtCreate(void **out) {
+    *out = nc_handle();
+    return 0;
+}
 status cublasLtDestroy(void *h) { return 0; }
 size_t cublasLtGetVersion(void) { return CUDART_VERSION * 10; }
 size_t cublasLtGetCudartVersion(void) { return CUDART_VERSION; }
-#define OPAQUE(what) \
-    status cublasLt##what##Create(void **out) { *out = nc_handle(); return 0; } \
+#define OPAQUE(what)                                      \
+    status cublasLt##what##Create(void **out) {           \
+        *out = nc_handle();                               \
+        return 0;                                         \
+    }                                                     \
     status cublasLt##what##Destroy(void *d) { return 0; } \
     status cublasLt##what##SetAttribute(void *d, int a, const void *v, size_t n) { return 0; }
 OPAQUE(MatmulDesc)
 OPAQUE(MatmulPreference)
 OPAQUE(MatrixLayout)
-status cublasLtMatmulAlgoGetHeuristic(void *h, void *d, void *a, void *b, void *c, void *out, void *preference, int wanted, lt_result *results, int *found) {
+status cublasLtMatmulAlgoGetHeuristic(void *h, void *d, void *a, void *b, void *c, void *out,
+                                      void *preference, int wanted, lt_result *results, int *found) {
     memset(results, 0, sizeof *results);
     results->waves = 1.0f;
     *found = 1;
@@ -91,14 +160,19 @@ status cublasLtMatmulAlgoGetHeuristic(void *h, void *d, void *a, void *b, void *
 }
 status cublasLtMatmulAlgoInit(void) { return 0; }
 status cublasLtMatmulAlgoConfigSetAttribute(void) { return 0; }
-status cublasLtMatmulAlgoCheck(void *h, void *d, void *a, void *b, void *c, void *out, const void *algo, lt_result *result) {
+status cublasLtMatmulAlgoCheck(void *h, void *d, void *a, void *b, void *c, void *out, const void *algo,
+                               lt_result *result) {
     memset(result, 0, sizeof *result);
     return 0;
 }
-status cublasLtMatmul(void *h, void *d, void *alpha, void *a, void *ad, void *b, void *bd, void *beta, void *c, void *cd, void *result) {
+status cublasLtMatmul(void *h, void *d, void *alpha, void *a, void *ad, void *b, void *bd, void *beta,
+                      void *c, void *cd, void *result) {
     nc_known_lose(result);
-    nc_count(NC_LAUNCHES); nc_count(NC_MATMUL);
+    nc_count(NC_LAUNCHES);
+    nc_count(NC_MATMUL);
     return 0;
 }
 const char *cublasGetStatusString(status s) { return s ? "error of the virtual GPU" : "success"; }
-const char *cublasGetStatusName(status s) { return s ? "CUBLAS_STATUS_INTERNAL_ERROR" : "CUBLAS_STATUS_SUCCESS"; }
+const char *cublasGetStatusName(status s) {
+    return s ? "CUBLAS_STATUS_INTERNAL_ERROR" : "CUBLAS_STATUS_SUCCESS";
+}

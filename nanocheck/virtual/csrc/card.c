@@ -14,13 +14,32 @@ static nc_card card;
 static bool ready;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static const struct { const char *key; size_t offset; int kind; } FIELDS[] = {
-#define SIZE(name) {#name, offsetof(nc_card, name), 's'}
-#define INT(name) {#name, offsetof(nc_card, name), 'i'}
-    SIZE(total_bytes), SIZE(context_bytes), SIZE(reserve_bytes), SIZE(copy_limit_bytes),
-    INT(major), INT(minor), INT(sms), INT(threads_per_sm), INT(blocks_per_sm), INT(registers_per_sm),
-    INT(shared_per_block), INT(shared_per_block_optin), INT(shared_per_sm),
-    INT(l2_bytes), INT(bus_bits), INT(clock_khz), INT(memory_khz),
+static const struct {
+    const char *key;
+    size_t offset;
+    int kind;
+} FIELDS[] = {
+#define SIZE(name) \
+    { #name, offsetof(nc_card, name), 's' }
+#define INT(name) \
+    { #name, offsetof(nc_card, name), 'i' }
+    SIZE(total_bytes),
+    SIZE(context_bytes),
+    SIZE(reserve_bytes),
+    SIZE(copy_limit_bytes),
+    INT(major),
+    INT(minor),
+    INT(sms),
+    INT(threads_per_sm),
+    INT(blocks_per_sm),
+    INT(registers_per_sm),
+    INT(shared_per_block),
+    INT(shared_per_block_optin),
+    INT(shared_per_sm),
+    INT(l2_bytes),
+    INT(bus_bits),
+    INT(clock_khz),
+    INT(memory_khz),
 };
 enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS };
 
@@ -78,10 +97,13 @@ bool nc_card_pending(void) {
 int nc_attribute(int attribute) {
     const nc_card *c = nc_card_get();
     switch (attribute) {
-    case cudaDevAttrMaxThreadsPerBlock: case cudaDevAttrMaxBlockDimX: case cudaDevAttrMaxBlockDimY: return 1024;
+    case cudaDevAttrMaxThreadsPerBlock:
+    case cudaDevAttrMaxBlockDimX:
+    case cudaDevAttrMaxBlockDimY: return 1024;
     case cudaDevAttrMaxBlockDimZ: return 64;
     case cudaDevAttrMaxGridDimX: return 2147483647;
-    case cudaDevAttrMaxGridDimY: case cudaDevAttrMaxGridDimZ: return 65535;
+    case cudaDevAttrMaxGridDimY:
+    case cudaDevAttrMaxGridDimZ: return 65535;
     case cudaDevAttrMaxSharedMemoryPerBlock: return c->shared_per_block;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin: return c->shared_per_block_optin;
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor: return c->shared_per_sm;
@@ -104,14 +126,22 @@ int nc_attribute(int attribute) {
     case cudaDevAttrTexturePitchAlignment: return 32;
     case cudaDevAttrAsyncEngineCount: return 2;
     case cudaDevAttrPciBusId: return 1;
-    case cudaDevAttrGpuOverlap: case cudaDevAttrConcurrentKernels: case cudaDevAttrCanMapHostMemory:
-    case cudaDevAttrUnifiedAddressing: case cudaDevAttrStreamPrioritiesSupported:
-    case cudaDevAttrGlobalL1CacheSupported: case cudaDevAttrLocalL1CacheSupported:
-    case cudaDevAttrManagedMemory: case cudaDevAttrConcurrentManagedAccess:
-    case cudaDevAttrComputePreemptionSupported: case cudaDevAttrCooperativeLaunch:
-    case cudaDevAttrHostRegisterSupported: case cudaDevAttrMemoryPoolsSupported: return 1;
+    case cudaDevAttrGpuOverlap:
+    case cudaDevAttrConcurrentKernels:
+    case cudaDevAttrCanMapHostMemory:
+    case cudaDevAttrUnifiedAddressing:
+    case cudaDevAttrStreamPrioritiesSupported:
+    case cudaDevAttrGlobalL1CacheSupported:
+    case cudaDevAttrLocalL1CacheSupported:
+    case cudaDevAttrManagedMemory:
+    case cudaDevAttrConcurrentManagedAccess:
+    case cudaDevAttrComputePreemptionSupported:
+    case cudaDevAttrCooperativeLaunch:
+    case cudaDevAttrHostRegisterSupported:
+    case cudaDevAttrMemoryPoolsSupported: return 1;
     case CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED:
     case CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED: return 1;
-    default: return 0; /* a capability nobody offers: compute mode default, no integrated, no ECC, no fabric */
+    default:
+        return 0; /* a capability nobody offers: compute mode default, no integrated, no ECC, no fabric */
     }
 }

@@ -9,25 +9,41 @@ cudaError_t cudaGetDeviceCount(int *count) {
     *count = nc_card_get() || nc_card_pending() ? 1 : 0;
     return *count ? cudaSuccess : nc_fail(cudaErrorNoDevice);
 }
-cudaError_t cudaGetDevice(int *device) { *device = current_device; return cudaSuccess; }
+cudaError_t cudaGetDevice(int *device) {
+    *device = current_device;
+    return cudaSuccess;
+}
 cudaError_t cudaSetDevice(int device) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (device != 0) return nc_fail(cudaErrorInvalidDevice);
     current_device = device;
     return cudaSuccess;
 }
-cudaError_t cudaDeviceSynchronize(void) { nc_host_waits(); return cudaSuccess; }
+cudaError_t cudaDeviceSynchronize(void) {
+    nc_host_waits();
+    return cudaSuccess;
+}
 cudaError_t cudaDeviceReset(void) { return cudaSuccess; }
 cudaError_t cudaDeviceSetLimit(enum cudaLimit limit, size_t value) { return cudaSuccess; }
 cudaError_t cudaDeviceSetCacheConfig(enum cudaFuncCache config) { return cudaSuccess; }
 cudaError_t cudaSetDeviceFlags(unsigned flags) { return cudaSuccess; }
-cudaError_t cudaGetDeviceFlags(unsigned *flags) { *flags = 0; return cudaSuccess; }
-cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) { *can = 0; return cudaSuccess; }
+cudaError_t cudaGetDeviceFlags(unsigned *flags) {
+    *flags = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) {
+    *can = 0;
+    return cudaSuccess;
+}
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
     snprintf(text, (size_t)length, "0000:01:00.0");
     return cudaSuccess;
 }
-cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) { *least = 0; *greatest = -5; return cudaSuccess; }
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    *least = 0;
+    *greatest = -5;
+    return cudaSuccess;
+}
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     const nc_card *card = nc_card_get();
@@ -77,8 +93,14 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
     return cudaSuccess;
 }
 
-cudaError_t cudaRuntimeGetVersion(int *version) { *version = CUDART_VERSION; return cudaSuccess; }
-cudaError_t cudaDriverGetVersion(int *version) { *version = CUDART_VERSION; return cudaSuccess; }
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
 cudaError_t cudaProfilerStart(void) { return cudaSuccess; }
 cudaError_t cudaProfilerStop(void) { return cudaSuccess; }
 
@@ -89,7 +111,10 @@ cudaError_t cudaGetLastError(void) {
 }
 cudaError_t cudaPeekAtLastError(void) { return nc_last_error; }
 
-static const struct { cudaError_t error; const char *name, *text; } ERRORS[] = {
+static const struct {
+    cudaError_t error;
+    const char *name, *text;
+} ERRORS[] = {
     {cudaSuccess, "cudaSuccess", "no error"},
     {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
     {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
@@ -98,9 +123,12 @@ static const struct { cudaError_t error; const char *name, *text; } ERRORS[] = {
     {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
     {cudaErrorSymbolNotFound, "cudaErrorSymbolNotFound", "named symbol not found"},
-    {cudaErrorHostMemoryNotRegistered, "cudaErrorHostMemoryNotRegistered", "pointer does not correspond to a registered memory region"},
-    {cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice", "no kernel image is available for execution on the device"},
-    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported", "operation not permitted when stream is capturing"},
+    {cudaErrorHostMemoryNotRegistered, "cudaErrorHostMemoryNotRegistered",
+     "pointer does not correspond to a registered memory region"},
+    {cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice",
+     "no kernel image is available for execution on the device"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
 };
 static const char *describe(int error, bool name) {
     for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++)
@@ -109,5 +137,11 @@ static const char *describe(int error, bool name) {
 }
 const char *cudaGetErrorName(cudaError_t error) { return describe((int)error, true); }
 const char *cudaGetErrorString(cudaError_t error) { return describe((int)error, false); }
-CUresult cuGetErrorName(CUresult error, const char **text) { *text = describe((int)error, true); return CUDA_SUCCESS; }
-CUresult cuGetErrorString(CUresult error, const char **text) { *text = describe((int)error, false); return CUDA_SUCCESS; }
+CUresult cuGetErrorName(CUresult error, const char **text) {
+    *text = describe((int)error, true);
+    return CUDA_SUCCESS;
+}
+CUresult cuGetErrorString(CUresult error, const char **text) {
+    *text = describe((int)error, false);
+    return CUDA_SUCCESS;
+}

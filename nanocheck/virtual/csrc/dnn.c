@@ -12,12 +12,23 @@
 #include <string.h>
 
 typedef cudnnStatus_t status;
-typedef struct attribute { struct attribute *next; int name; int64_t count; size_t bytes; char data[]; } attribute;
-typedef struct { cudnnBackendDescriptorType_t type; attribute *set; } descriptor; /* behind cudnnBackendDescriptor_t */
+typedef struct attribute {
+    struct attribute *next;
+    int name;
+    int64_t count;
+    size_t bytes;
+    char data[];
+} attribute;
+typedef struct {
+    cudnnBackendDescriptorType_t type;
+    attribute *set;
+} descriptor; /* behind cudnnBackendDescriptor_t */
 
 static size_t size_of(cudnnBackendAttributeType_t type) {
     switch (type) {
-    case CUDNN_TYPE_HANDLE: case CUDNN_TYPE_VOID_PTR: case CUDNN_TYPE_BACKEND_DESCRIPTOR: return sizeof(void *);
+    case CUDNN_TYPE_HANDLE:
+    case CUDNN_TYPE_VOID_PTR:
+    case CUDNN_TYPE_BACKEND_DESCRIPTOR: return sizeof(void *);
     case CUDNN_TYPE_INT64: return sizeof(int64_t);
     case CUDNN_TYPE_DOUBLE: return sizeof(double);
     case CUDNN_TYPE_FLOAT: return sizeof(float);
@@ -35,11 +46,19 @@ status cudnnGetProperty(libraryPropertyType which, int *value) {
 }
 size_t cudnnGetCudartVersion(void) { return CUDART_VERSION; }
 const char *cudnnGetErrorString(status s) { return s ? "error of the virtual GPU" : "CUDNN_STATUS_SUCCESS"; }
-void cudnnGetLastErrorString(char *text, size_t length) { if (length) *text = 0; }
-status cudnnCreate(cudnnHandle_t *out) { *out = nc_handle(); return CUDNN_STATUS_SUCCESS; }
+void cudnnGetLastErrorString(char *text, size_t length) {
+    if (length) *text = 0;
+}
+status cudnnCreate(cudnnHandle_t *out) {
+    *out = nc_handle();
+    return CUDNN_STATUS_SUCCESS;
+}
 status cudnnDestroy(cudnnHandle_t h) { return CUDNN_STATUS_SUCCESS; }
 status cudnnSetStream(cudnnHandle_t h, cudaStream_t s) { return CUDNN_STATUS_SUCCESS; }
-status cudnnGetStream(cudnnHandle_t h, cudaStream_t *s) { *s = NULL; return CUDNN_STATUS_SUCCESS; }
+status cudnnGetStream(cudnnHandle_t h, cudaStream_t *s) {
+    *s = NULL;
+    return CUDNN_STATUS_SUCCESS;
+}
 
 status cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBackendDescriptor_t *out) {
     descriptor *d = calloc(1, sizeof *d);
@@ -50,14 +69,17 @@ status cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type, cudnnBack
 }
 status cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t out) {
     descriptor *d = out;
-    for (attribute *a = d->set, *next; a; a = next) { next = a->next; free(a); }
+    for (attribute *a = d->set, *next; a; a = next) {
+        next = a->next;
+        free(a);
+    }
     free(d);
     return CUDNN_STATUS_SUCCESS;
 }
 status cudnnBackendFinalize(cudnnBackendDescriptor_t d) { return CUDNN_STATUS_SUCCESS; }
 
 status cudnnBackendSetAttribute(cudnnBackendDescriptor_t out, cudnnBackendAttributeName_t name,
-        cudnnBackendAttributeType_t type, int64_t count, const void *elements) {
+                                cudnnBackendAttributeType_t type, int64_t count, const void *elements) {
     descriptor *d = out;
     size_t bytes = (size_t)count * size_of(type);
     attribute *a = malloc(sizeof *a + bytes);
@@ -69,7 +91,8 @@ status cudnnBackendSetAttribute(cudnnBackendDescriptor_t out, cudnnBackendAttrib
 }
 
 status cudnnBackendGetAttribute(cudnnBackendDescriptor_t out, cudnnBackendAttributeName_t name,
-        cudnnBackendAttributeType_t type, int64_t room, int64_t *count, void *elements) {
+                                cudnnBackendAttributeType_t type, int64_t room, int64_t *count,
+                                void *elements) {
     const descriptor *d = out;
     int64_t ignored;
     if (!count) count = &ignored;
@@ -82,9 +105,7 @@ status cudnnBackendGetAttribute(cudnnBackendDescriptor_t out, cudnnBackendAttrib
     }
     switch (name) {
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: /* the caller brings the descriptors; they are good as they are */
-    case CUDNN_ATTR_ENGINECFG_ENGINE:
-        *count = 1;
-        break;
+    case CUDNN_ATTR_ENGINECFG_ENGINE: *count = 1; break;
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
     case CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE:
     case CUDNN_ATTR_ENGINECFG_SHARED_MEMORY_USED:
@@ -99,12 +120,11 @@ status cudnnBackendGetAttribute(cudnnBackendDescriptor_t out, cudnnBackendAttrib
     case CUDNN_ATTR_ENGINE_KNOB_INFO:
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
     case CUDNN_ATTR_ENGINE_LAYOUT_INFO:
-    case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
-        *count = 0;
-        break;
+    case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE: *count = 0; break;
     default: {
         char symbol[96];
-        snprintf(symbol, sizeof symbol, "cudnnBackendGetAttribute (descriptor %d, attribute %d)", (int)d->type, (int)name);
+        snprintf(symbol, sizeof symbol, "cudnnBackendGetAttribute (descriptor %d, attribute %d)",
+                 (int)d->type, (int)name);
         nc_unimplemented(symbol);
     }
     }

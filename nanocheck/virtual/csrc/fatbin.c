@@ -8,7 +8,11 @@
 #include "nc.h"
 #include <string.h>
 
-typedef struct { uint32_t magic, version; const uint8_t *data; const void *file; } wrapper;
+typedef struct {
+    uint32_t magic, version;
+    const uint8_t *data;
+    const void *file;
+} wrapper;
 
 static uint64_t read_bits(const uint8_t *at, int bytes) {
     uint64_t value = 0;

@@ -11,12 +11,30 @@
 #include <string.h>
 
 int nc_fill_width(const char *name) {
-    static const struct { const char *mangled; int bytes; } TYPES[] = {
-        {"b", 1}, {"a", 1}, {"h", 1}, {"s", 2}, {"t", 2}, {"i", 4}, {"j", 4}, {"l", 8}, {"m", 8}, {"f", 4}, {"d", 8},
-        {"N3c104HalfE", 2}, {"N3c108BFloat16E", 2}, {"N3c107complexIfEE", 8}, {"N3c107complexIdEE", 16},
+    static const struct {
+        const char *mangled;
+        int bytes;
+    } TYPES[] = {
+        {"b", 1},
+        {"a", 1},
+        {"h", 1},
+        {"s", 2},
+        {"t", 2},
+        {"i", 4},
+        {"j", 4},
+        {"l", 8},
+        {"m", 8},
+        {"f", 4},
+        {"d", 8},
+        {"N3c104HalfE", 2},
+        {"N3c108BFloat16E", 2},
+        {"N3c107complexIfEE", 8},
+        {"N3c107complexIdEE", 16},
     };
     const char *functor = strstr(name, "11FillFunctorI");
-    if (!functor || !(strstr(name, "vectorized_elementwise_kernel") || strstr(name, "unrolled_elementwise_kernel"))) return 0;
+    if (!functor
+        || !(strstr(name, "vectorized_elementwise_kernel") || strstr(name, "unrolled_elementwise_kernel")))
+        return 0;
     functor += strlen("11FillFunctorI");
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
         size_t length = strlen(TYPES[i].mangled);

@@ -4,7 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct { const void *key; const void *module; const char *name; nc_writes *writes; nc_counter kind; int fill; } kernel;
+typedef struct {
+    const void *key;
+    const void *module;
+    const char *name;
+    nc_writes *writes;
+    nc_counter kind;
+    int fill;
+} kernel;
 
 static kernel *table; /* open addressing by host function pointer; grows before it is half full */
 static size_t slots, filled;
@@ -35,7 +42,9 @@ static void grow(void) {
 
 static nc_counter classify(const char *name) {
     if (strstr(name, "flash_fwd") || strstr(name, "flash_bwd")) return NC_FLASH;
-    if (strstr(name, "fmha_cutlass") || strstr(name, "AttentionKernel") || strstr(name, "AttentionBackwardKernel")) return NC_EFFICIENT;
+    if (strstr(name, "fmha_cutlass") || strstr(name, "AttentionKernel")
+        || strstr(name, "AttentionBackwardKernel"))
+        return NC_EFFICIENT;
     return NC_LAUNCHES;
 }
 
@@ -46,13 +55,13 @@ void **__cudaRegisterFatBinary(void *module) {
     *handle = module;
     return handle;
 }
-void __cudaRegisterFatBinaryEnd(void **handle) { }
-void __cudaUnregisterFatBinary(void **handle) { }
+void __cudaRegisterFatBinaryEnd(void **handle) {}
+void __cudaUnregisterFatBinary(void **handle) {}
 char __cudaInitModule(void **handle) { return 1; }
-void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext, size_t size, int constant, int global) {
-
-}
-void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit, uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid, int *warp) {
+void __cudaRegisterVar(void **handle, char *host, char *device, const char *name, int ext, size_t size,
+                       int constant, int global) {}
+void __cudaRegisterFunction(void **handle, const char *host, char *device, const char *name, int limit,
+                            uint3 *tid, uint3 *bid, dim3 *block, dim3 *grid, int *warp) {
     pthread_mutex_lock(&lock);
     if (2 * ++filled > slots) grow();
     *slot_of(table, slots, host) = (kernel){host, *handle, name, NULL, classify(name), nc_fill_width(name)};
@@ -92,19 +101,31 @@ static cudaError_t launch(const void *function, void **arguments, cudaStream_t s
     else nc_writes_run(writes_of(&k), arguments);
     return cudaSuccess;
 }
-cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
+cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared,
+                             cudaStream_t stream) {
     return launch(f, arguments, stream);
 }
-cudaError_t cudaLaunchCooperativeKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
+cudaError_t cudaLaunchCooperativeKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared,
+                                        cudaStream_t stream) {
     return launch(f, arguments, stream);
 }
-cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *f, void **arguments) { return launch(f, arguments, config->stream); }
-cudaError_t __cudaLaunchKernel(cudaKernel_t f, dim3 grid, dim3 block, void **arguments, size_t shared, cudaStream_t stream) {
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *f, void **arguments) {
+    return launch(f, arguments, config->stream);
+}
+cudaError_t __cudaLaunchKernel(cudaKernel_t f, dim3 grid, dim3 block, void **arguments, size_t shared,
+                               cudaStream_t stream) {
     return launch((const void *)f, arguments, stream);
 }
-cudaError_t __cudaGetKernel(cudaKernel_t *kernel_out, const void *function) { *kernel_out = (cudaKernel_t)function; return cudaSuccess; }
+cudaError_t __cudaGetKernel(cudaKernel_t *kernel_out, const void *function) {
+    *kernel_out = (cudaKernel_t)function;
+    return cudaSuccess;
+}
 
-static __thread struct { dim3 grid, block; size_t shared; void *stream; } pending;
+static __thread struct {
+    dim3 grid, block;
+    size_t shared;
+    void *stream;
+} pending;
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, struct CUstream_st *stream) {
     pending.grid = grid;
     pending.block = block;
@@ -136,16 +157,23 @@ cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const void *func
 }
 cudaError_t cudaFuncSetAttribute(const void *f, enum cudaFuncAttribute a, int v) { return cudaSuccess; }
 cudaError_t cudaFuncSetCacheConfig(const void *f, enum cudaFuncCache c) { return cudaSuccess; }
-cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribute a, int v, int d) { return cudaSuccess; }
+cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribute a, int v, int d) {
+    return cudaSuccess;
+}
 
 /* As many blocks as the threads of a multiprocessor allow: registers and shared memory of the kernel are unknown. */
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *f, int threads, size_t shared, unsigned flags) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *f, int threads,
+                                                                   size_t shared, unsigned flags) {
     const nc_card *card = nc_card_get();
     int most = threads > 0 ? card->threads_per_sm / threads : 0;
     *blocks = most > card->blocks_per_sm ? card->blocks_per_sm : most;
     return cudaSuccess;
 }
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *f, int threads, size_t shared) {
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *f, int threads,
+                                                          size_t shared) {
     return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, f, threads, shared, 0);
 }
-cudaError_t cudaGetSymbolAddress(void **address, const void *symbol) { *address = (void *)symbol; return cudaSuccess; }
+cudaError_t cudaGetSymbolAddress(void **address, const void *symbol) {
+    *address = (void *)symbol;
+    return cudaSuccess;
+}

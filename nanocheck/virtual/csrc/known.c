@@ -22,8 +22,11 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void open_table(void) {
     size_t bytes = NC_ARENA_SPAN / UNIT * sizeof *units;
-    void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (table == MAP_FAILED) nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30, strerror(errno));
+    void *table =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED)
+        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30,
+                 strerror(errno));
     madvise(table, bytes, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
     units = table;
 }
@@ -41,10 +44,12 @@ void nc_known_set(const void *to, size_t bytes, bool guessed) {
     uint16_t *unit = bytes ? unit_of(to) : NULL;
     if (!unit) return;
     uint16_t mark = guessed ? GUESSED : 0;
-    for (size_t from = within(to), end = from + bytes; ; unit++, from = 0, end -= UNIT) {
+    for (size_t from = within(to), end = from + bytes;; unit++, from = 0, end -= UNIT) {
         size_t last = end < UNIT ? end : UNIT, before = *unit & LENGTH;
         bool whole = from == 0 && last >= before;
-        if (from <= before) *unit = (uint16_t)((last > before ? last : before) | mark | (whole ? 0 : *unit & (GUESSED | KEPT)));
+        if (from <= before)
+            *unit =
+                (uint16_t)((last > before ? last : before) | mark | (whole ? 0 : *unit & (GUESSED | KEPT)));
         if (end <= UNIT) return;
     }
 }
@@ -67,7 +72,7 @@ void nc_known_doubt(const void *at) {
 bool nc_known_all(const void *at, size_t bytes) {
     const uint16_t *unit = bytes ? unit_of(at) : NULL;
     if (!unit) return true;
-    for (size_t end = within(at) + bytes; ; unit++, end -= UNIT) {
+    for (size_t end = within(at) + bytes;; unit++, end -= UNIT) {
         if ((*unit & LENGTH) < (end < UNIT ? end : UNIT)) return false;
         if (end <= UNIT) return true;
     }
@@ -86,7 +91,8 @@ void nc_known_copy(const void *to, const void *from, size_t bytes) {
 
 void nc_known_drop(const void *at, size_t bytes) {
     uint16_t *unit = unit_of(at);
-    if (unit) madvise(unit, bytes / UNIT * sizeof *unit, MADV_DONTNEED); /* whole pages: 2 MiB are 8 KiB here */
+    if (unit)
+        madvise(unit, bytes / UNIT * sizeof *unit, MADV_DONTNEED); /* whole pages: 2 MiB are 8 KiB here */
 }
 
 /* For nanocheck/observe/placeholder_values.py: 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t used_bytes, most_bytes; /* granules handed out by cudaMalloc and cuMemCreate; the most at once */
+/* Granules handed out by cudaMalloc and cuMemCreate; the most at once. */
+static size_t used_bytes, most_bytes;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 bool nc_budget_take(size_t bytes) {
@@ -45,11 +46,16 @@ size_t nanocheck_peak_used(void) { /* the most nvidia-smi would have shown for t
 
 cudaError_t cudaMalloc(void **address, size_t bytes) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
-    if (!bytes) { *address = NULL; return cudaSuccess; }
+    if (!bytes) {
+        *address = NULL;
+        return cudaSuccess;
+    }
     size_t size = nc_round(bytes);
     if (size < bytes || !nc_budget_take(size)) return nc_fail(cudaErrorMemoryAllocation);
     if (!(*address = nc_arena_take(NC_DEVICE, size, true)))
-        nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, vm.max_map_count?)", size);
+        nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, "
+                 "vm.max_map_count?)",
+                 size);
     nc_trace("cudaMalloc %zu", bytes);
     return cudaSuccess;
 }
@@ -68,7 +74,9 @@ cudaError_t cudaFree(void *address) {
     return give_back(nc_arena_of(address) == NC_MANAGED ? NC_MANAGED : NC_DEVICE, address);
 }
 
-cudaError_t cudaMallocAsync(void **address, size_t bytes, cudaStream_t stream) { return cudaMalloc(address, bytes); }
+cudaError_t cudaMallocAsync(void **address, size_t bytes, cudaStream_t stream) {
+    return cudaMalloc(address, bytes);
+}
 cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { return cudaFree(address); }
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
@@ -85,12 +93,27 @@ cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
 }
 /* Hints where it should lie, as paged optimizers give them: it stays evictable, so nothing is counted. */
 #if CUDART_VERSION >= 13000
-cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) { return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags,
+                                 cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) {
+    return cudaSuccess;
+}
 #else
-cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags, cudaStream_t s) { nc_capture_node(s); return cudaSuccess; }
-cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) { return cudaSuccess; }
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags,
+                                    cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) {
+    return cudaSuccess;
+}
 #endif
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
@@ -102,7 +125,11 @@ cudaError_t cudaMallocHost(void **address, size_t bytes) { return cudaHostAlloc(
 cudaError_t cudaFreeHost(void *address) { return address ? give_back(NC_PINNED, address) : cudaSuccess; }
 
 /* Memory the program pinned itself: a list, since there are few such ranges. */
-typedef struct range { struct range *next; char *base; size_t bytes; } range;
+typedef struct range {
+    struct range *next;
+    char *base;
+    size_t bytes;
+} range;
 static range *registered;
 
 cudaError_t cudaHostRegister(void *address, size_t bytes, unsigned flags) {
@@ -148,8 +175,10 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void
     memset(a, 0, sizeof *a);
     int arena = nc_arena_of(address);
     if (arena < 0 && is_registered(address)) arena = NC_PINNED;
-    a->type = arena == NC_DEVICE ? cudaMemoryTypeDevice : arena == NC_PINNED ? cudaMemoryTypeHost
-            : arena == NC_MANAGED ? cudaMemoryTypeManaged : cudaMemoryTypeUnregistered;
+    a->type = arena == NC_DEVICE    ? cudaMemoryTypeDevice
+              : arena == NC_PINNED  ? cudaMemoryTypeHost
+              : arena == NC_MANAGED ? cudaMemoryTypeManaged
+                                    : cudaMemoryTypeUnregistered;
     a->device = arena < 0 ? -2 : 0; /* cudaInvalidDeviceId for memory CUDA does not know */
     a->devicePointer = arena < 0 ? NULL : (void *)address;
     a->hostPointer = arena == NC_DEVICE ? NULL : arena < 0 ? NULL : (void *)address;
@@ -158,5 +187,7 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void
 
 /* Sharing memory with another process would need both to see the same card. */
 cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *h, void *p) { return nc_fail(cudaErrorNotSupported); }
-cudaError_t cudaIpcOpenMemHandle(void **p, cudaIpcMemHandle_t h, unsigned f) { return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcOpenMemHandle(void **p, cudaIpcMemHandle_t h, unsigned f) {
+    return nc_fail(cudaErrorNotSupported);
+}
 cudaError_t cudaIpcCloseMemHandle(void *p) { return nc_fail(cudaErrorNotSupported); }

@@ -25,9 +25,9 @@
 /* ---- card.c: which card this process has ---- */
 typedef struct {
     char name[128];
-    size_t total_bytes;    /* what CUDA reports as the card's memory */
-    size_t context_bytes;  /* CUDA context and modules, outside every allocator */
-    size_t reserve_bytes;  /* held by others: a desktop, another process */
+    size_t total_bytes;      /* what CUDA reports as the card's memory */
+    size_t context_bytes;    /* CUDA context and modules, outside every allocator */
+    size_t reserve_bytes;    /* held by others: a desktop, another process */
     size_t copy_limit_bytes; /* larger transfers to the card are not carried out */
     int major, minor, sms;
     int threads_per_sm, blocks_per_sm, registers_per_sm;
@@ -47,7 +47,7 @@ NC_HIDDEN void nc_arena_decommit(char *address, size_t bytes);
 NC_HIDDEN size_t nc_arena_size(nc_arena arena, const void *head); /* 0: no allocation starts there */
 NC_HIDDEN void nc_arena_forget(nc_arena arena, const void *head);
 NC_HIDDEN char *nc_arena_head(nc_arena arena, const void *inside); /* NULL: nothing there */
-NC_HIDDEN int nc_arena_of(const void *address); /* an nc_arena, or -1 */
+NC_HIDDEN int nc_arena_of(const void *address);                    /* an nc_arena, or -1 */
 static inline size_t nc_round(size_t bytes) { return (bytes + NC_GRANULE - 1) & ~(NC_GRANULE - 1); }
 static inline bool nc_is_device(const void *address) {
     int arena = nc_arena_of(address);
@@ -64,7 +64,10 @@ NC_HIDDEN bool nc_capturing(cudaStream_t stream);
 NC_HIDDEN void nc_capture_node(cudaStream_t stream); /* one more node, if the stream is capturing */
 
 /* ---- watchdog.c: collectives finish when the host waits for the card ---- */
-typedef struct { unsigned long long number; long long since; } nc_mark; /* of an event that follows a collective */
+typedef struct {
+    unsigned long long number;
+    long long since;
+} nc_mark; /* of an event that follows a collective */
 NC_HIDDEN void nc_collective_issued(cudaStream_t stream);
 NC_HIDDEN void nc_mark_recorded(nc_mark *mark, cudaStream_t stream);
 NC_HIDDEN bool nc_mark_finished(nc_mark *mark); /* as the calling thread is to see it */
@@ -73,7 +76,14 @@ NC_HIDDEN void nc_host_waits(void);
 
 /* ---- kernels.c ---- */
 typedef enum {
-    NC_LAUNCHES, NC_FLASH, NC_EFFICIENT, NC_CUDNN, NC_MATMUL, NC_FILLS, NC_COPIES_SKIPPED, NC_COUNTERS
+    NC_LAUNCHES,
+    NC_FLASH,
+    NC_EFFICIENT,
+    NC_CUDNN,
+    NC_MATMUL,
+    NC_FILLS,
+    NC_COPIES_SKIPPED,
+    NC_COUNTERS
 } nc_counter;
 NC_HIDDEN void nc_count(nc_counter counter);
 

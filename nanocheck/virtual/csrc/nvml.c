@@ -14,16 +14,26 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
 enum { OK = 0, UNSUPPORTED = 3, NOT_FOUND = 6, SMALL = 7 };
-typedef struct { unsigned pid; unsigned long long used; unsigned gpu, compute; } process;
-typedef struct { unsigned long long total, free, used; } memory;
-typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory_v2;
+typedef struct {
+    unsigned pid;
+    unsigned long long used;
+    unsigned gpu, compute;
+} process;
+typedef struct {
+    unsigned long long total, free, used;
+} memory;
+typedef struct {
+    unsigned version;
+    unsigned long long total, reserved, free, used;
+} memory_v2;
 
 static int (*count_devices)(int *);
 static int (*memory_info)(size_t *, size_t *);
 static size_t (*process_bytes)(void);
 static int (*total_memory)(size_t *, int);
 static int (*device_name)(char *, int, int);
-static int (*attribute)(int *, int, int); /* cuDeviceGetAttribute: 13 and 36 are clocks in kHz, 75 and 76 the capability */
+static int (*attribute)(
+    int *, int, int); /* cuDeviceGetAttribute: 13 and 36 are clocks in kHz, 75 and 76 the capability */
 
 int nvmlInit_v2(void) {
     *(void **)&count_devices = dlsym(RTLD_DEFAULT, "cuDeviceGetCount");
@@ -41,8 +51,16 @@ int nvmlInit(void) { return nvmlInit_v2(); }
 int nvmlInitWithFlags(unsigned flags) { return nvmlInit_v2(); }
 int nvmlShutdown(void) { return OK; }
 const char *nvmlErrorString(int error) { return error ? "error of the virtual GPU" : "Success"; }
-int nvmlDeviceGetCount_v2(unsigned *count) { int n = 0; count_devices(&n); *count = (unsigned)n; return OK; }
-static int only(unsigned index, void **device) { *device = (void *)0x20; return index ? NOT_FOUND : OK; }
+int nvmlDeviceGetCount_v2(unsigned *count) {
+    int n = 0;
+    count_devices(&n);
+    *count = (unsigned)n;
+    return OK;
+}
+static int only(unsigned index, void **device) {
+    *device = (void *)0x20;
+    return index ? NOT_FOUND : OK;
+}
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { return only(index, device); }
 int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return only(index, device); }
 int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) { return only(0, device); }
@@ -66,17 +84,30 @@ int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *info) {
     return OK;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, process *list) {
-    if (*count < 1 || !list) { *count = 1; return SMALL; }
+    if (*count < 1 || !list) {
+        *count = 1;
+        return SMALL;
+    }
     *count = 1;
     list[0] = (process){(unsigned)getpid(), process_bytes(), 0xffffffffu, 0xffffffffu};
     return OK;
 }
-int nvmlDeviceGetComputeRunningProcesses_v2(void *d, unsigned *n, process *l) { return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l); }
+int nvmlDeviceGetComputeRunningProcesses_v2(void *d, unsigned *n, process *l) {
+    return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l);
+}
 /* The first version's entries end after `used`; PyTorch's header maps the plain name to the third. */
-int nvmlDeviceGetComputeRunningProcesses(void *d, unsigned *n, process *l) { return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l); }
-int nvmlSystemGetCudaDriverVersion_v2(int *version) { *version = 13000; return OK; }
+int nvmlDeviceGetComputeRunningProcesses(void *d, unsigned *n, process *l) {
+    return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l);
+}
+int nvmlSystemGetCudaDriverVersion_v2(int *version) {
+    *version = 13000;
+    return OK;
+}
 int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
-int nvmlSystemGetDriverVersion(char *text, unsigned length) { snprintf(text, length, "580.00"); return OK; } /* a number: programs compare it */
+int nvmlSystemGetDriverVersion(char *text, unsigned length) {
+    snprintf(text, length, "580.00");
+    return OK;
+} /* a number: programs compare it */
 int nvmlSystemGetNVMLVersion(char *text, unsigned length) { return nvmlSystemGetDriverVersion(text, length); }
 
 /* What monitors ask for. Nothing is executed, so nothing is busy; there is no sensor for power or fans. */
@@ -84,25 +115,62 @@ static int of_card(int which, int fallback) {
     int value = 0;
     return attribute && !attribute(&value, which, 0) ? value : fallback;
 }
-int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) { gpu_and_memory[0] = gpu_and_memory[1] = 0; return OK; }
-int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) { *celsius = 30; return OK; }
-int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) { *milliwatts = 0; return OK; }
-int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) { *mhz = (unsigned)of_card(type == 2 ? 36 : 13, 0) / 1000; return OK; }
-int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) { return nvmlDeviceGetClockInfo(d, type, mhz); }
-int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) { *major = of_card(75, 0); *minor = of_card(76, 0); return OK; }
-int nvmlDeviceGetIndex(void *d, unsigned *index) { *index = 0; return OK; }
-int nvmlDeviceGetMinorNumber(void *d, unsigned *number) { *number = 0; return OK; }
+int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) {
+    gpu_and_memory[0] = gpu_and_memory[1] = 0;
+    return OK;
+}
+int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) {
+    *celsius = 30;
+    return OK;
+}
+int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) {
+    *milliwatts = 0;
+    return OK;
+}
+int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) {
+    *mhz = (unsigned)of_card(type == 2 ? 36 : 13, 0) / 1000;
+    return OK;
+}
+int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) {
+    return nvmlDeviceGetClockInfo(d, type, mhz);
+}
+int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
+    *major = of_card(75, 0);
+    *minor = of_card(76, 0);
+    return OK;
+}
+int nvmlDeviceGetIndex(void *d, unsigned *index) {
+    *index = 0;
+    return OK;
+}
+int nvmlDeviceGetMinorNumber(void *d, unsigned *number) {
+    *number = 0;
+    return OK;
+}
 int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
-int nvmlDeviceGetPersistenceMode(void *d, int *mode) { *mode = 0; return OK; }
-int nvmlDeviceGetComputeMode(void *d, int *mode) { *mode = 0; return OK; }
-int nvmlDeviceGetPerformanceState(void *d, int *state) { *state = 0; return OK; }
+int nvmlDeviceGetPersistenceMode(void *d, int *mode) {
+    *mode = 0;
+    return OK;
+}
+int nvmlDeviceGetComputeMode(void *d, int *mode) {
+    *mode = 0;
+    return OK;
+}
+int nvmlDeviceGetPerformanceState(void *d, int *state) {
+    *state = 0;
+    return OK;
+}
 int nvmlDeviceGetCpuAffinity(void *d, unsigned words, unsigned long *set) { /* every processor */
 
     memset(set, 0xff, words * sizeof *set);
     return OK;
 }
-int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) { *count = 0; return OK; }
-#define NO_SENSOR(name) int name(void *d, unsigned *value) { return UNSUPPORTED; }
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) {
+    *count = 0;
+    return OK;
+}
+#define NO_SENSOR(name) \
+    int name(void *d, unsigned *value) { return UNSUPPORTED; }
 NO_SENSOR(nvmlDeviceGetFanSpeed)
 NO_SENSOR(nvmlDeviceGetPowerManagementLimit)
 NO_SENSOR(nvmlDeviceGetEnforcedPowerLimit)

@@ -20,11 +20,19 @@ enum { WRITTEN = 4096 }; /* of a larger answer nobody reads more before it is re
 enum { EQUALITY = 1, ORDER, AND, OR, XOR, NOT, ANY, ALL };
 enum { TENSORS, SCALAR_LEFT, SCALAR_RIGHT };
 enum { NO, YES, OPEN };
-typedef struct { double value; bool known; } element;
+typedef struct {
+    double value;
+    bool known;
+} element;
 
-static const struct { const char *name; char letter; int bytes; } TYPES[] = {
-    {"bool>", 'b', 1}, {"signed char>", 'a', 1}, {"unsigned char>", 'h', 1}, {"short>", 's', 2}, {"int>", 'i', 4},
-    {"long>", 'l', 8}, {"float>", 'f', 4}, {"double>", 'd', 8}, {"c10::Half>", 'H', 2}, {"c10::BFloat16>", 'B', 2},
+static const struct {
+    const char *name;
+    char letter;
+    int bytes;
+} TYPES[] = {
+    {"bool>", 'b', 1},      {"signed char>", 'a', 1},   {"unsigned char>", 'h', 1}, {"short>", 's', 2},
+    {"int>", 'i', 4},       {"long>", 'l', 8},          {"float>", 'f', 4},         {"double>", 'd', 8},
+    {"c10::Half>", 'H', 2}, {"c10::BFloat16>", 'B', 2},
 };
 
 static int size_of(char letter) {
@@ -48,7 +56,9 @@ static char lambda_type(const char *text) {
             for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
                 size_t length = strlen(TYPES[i].name) - 1;
                 const char *argument = at + strlen(FORMS[form]);
-                if (!strncmp(argument, TYPES[i].name, length) && (argument[length] == ')' || argument[length] == ',')) return TYPES[i].letter;
+                if (!strncmp(argument, TYPES[i].name, length)
+                    && (argument[length] == ')' || argument[length] == ','))
+                    return TYPES[i].letter;
             }
     return 0;
 }
@@ -57,10 +67,12 @@ nc_predicate nc_predicate_of(const char *text) {
     nc_predicate p = {0};
     if (strstr(text, "reduce_kernel<")) {
         bool any = strstr(text, "::or_kernel_cuda"), all = strstr(text, "::and_kernel_cuda");
-        if (any || all) p = (nc_predicate){any ? ANY : ALL, TENSORS, 2, strstr(text, "ReduceOp<bool,") ? 'b' : 0, false};
+        if (any || all)
+            p = (nc_predicate){any ? ANY : ALL, TENSORS, 2, strstr(text, "ReduceOp<bool,") ? 'b' : 0, false};
         return p;
     }
-    if (!strstr(text, "vectorized_elementwise_kernel<") && !strstr(text, "unrolled_elementwise_kernel<")) return p;
+    if (!strstr(text, "vectorized_elementwise_kernel<") && !strstr(text, "unrolled_elementwise_kernel<"))
+        return p;
     if (strstr(text, "AUnaryFunctor<")) p.form = SCALAR_LEFT;
     else if (strstr(text, "BUnaryFunctor<") || strstr(text, "compare_scalar_kernel<")) p.form = SCALAR_RIGHT;
     if ((p.type = type_after(text, "CompareEqFunctor<"))) p.rule = EQUALITY;
@@ -74,7 +86,9 @@ nc_predicate nc_predicate_of(const char *text) {
         if (strstr(text, "logical_and_kernel_cuda")) p.rule = AND;
         if (strstr(text, "logical_or_kernel_cuda")) p.rule = OR;
         if (strstr(text, "logical_xor_kernel_cuda")) p.rule = XOR;
-        if (strstr(text, "logical_not_kernel_cuda") || (strstr(text, "bitwise_not_kernel_cuda") && p.type == 'b')) p.rule = NOT;
+        if (strstr(text, "logical_not_kernel_cuda")
+            || (strstr(text, "bitwise_not_kernel_cuda") && p.type == 'b'))
+            p.rule = NOT;
         if (!p.type) p.rule = 0;
     }
     p.operands = p.rule == NOT || p.form != TENSORS ? 2 : 3;
@@ -83,7 +97,16 @@ nc_predicate nc_predicate_of(const char *text) {
 }
 
 static double number(const char *at, char type) {
-    union { uint8_t h; int8_t a; int16_t s; int32_t i; int64_t l; float f; double d; uint16_t bits; } u = {0};
+    union {
+        uint8_t h;
+        int8_t a;
+        int16_t s;
+        int32_t i;
+        int64_t l;
+        float f;
+        double d;
+        uint16_t bits;
+    } u = {0};
     memcpy(&u, at, (size_t)size_of(type));
     switch (type) {
     case 'b': return u.h != 0;
@@ -101,7 +124,9 @@ static double number(const char *at, char type) {
     }
     default: { /* Half: sign, five bits of exponent, ten of fraction */
         int exponent = u.bits >> 10 & 31, fraction = u.bits & 1023;
-        double size = exponent == 31 ? (fraction ? NAN : INFINITY) : exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+        double size = exponent == 31 ? (fraction ? NAN : INFINITY)
+                      : exponent     ? ldexp(1024 + fraction, exponent - 25)
+                                     : ldexp(fraction, -24);
         return u.bits & 0x8000 ? -size : size;
     }
     }
@@ -147,9 +172,11 @@ nc_answer nc_predicate_answer(const nc_predicate *p, void **arguments, char *con
         if (p->form == TENSORS) b = first(data[2], p->type, p->casts);
         else b = (element){number((char *)arguments[1] + wide, p->type), true};
         known = count == 1 && a.known && b.known;
-        result = p->form == SCALAR_LEFT ? compare(p, operation, b.value, a.value) : compare(p, operation, a.value, b.value);
+        result = p->form == SCALAR_LEFT ? compare(p, operation, b.value, a.value)
+                                        : compare(p, operation, a.value, b.value);
     } else
-        result = combine(p->rule, open_or(data[1], p->type, p->casts), p->rule == NOT ? NO : open_or(data[2], p->type, p->casts));
+        result = combine(p->rule, open_or(data[1], p->type, p->casts),
+                         p->rule == NOT ? NO : open_or(data[2], p->type, p->casts));
     if (result == OPEN || count < 1) return (nc_answer){0};
     return (nc_answer){data[0], count < WRITTEN ? (size_t)count : WRITTEN, result, !known};
 }

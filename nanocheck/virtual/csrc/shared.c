@@ -26,7 +26,8 @@ static void open_file(void) {
     tried = true;
     if (!watching) pthread_atfork(NULL, NULL, forked);
     watching = true;
-    if (!folder || snprintf(path, sizeof path, "%s/used-%d", folder, (int)getpid()) >= (int)sizeof path) return;
+    if (!folder || snprintf(path, sizeof path, "%s/used-%d", folder, (int)getpid()) >= (int)sizeof path)
+        return;
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0) return; /* a full disk, a folder that is gone: nvidia-smi shows less */
     if (!ftruncate(file, sizeof *shown)) {

@@ -32,7 +32,8 @@ static cudaError_t copy(void *to, const void *from, size_t bytes) {
     return cudaSuccess;
 }
 
-static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width, size_t rows) {
+static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width,
+                             size_t rows) {
     if (carried_out(to, width * rows))
         for (size_t row = 0; row < rows; row++) copy(to + row * to_pitch, from + row * from_pitch, width);
     return cudaSuccess;
@@ -41,20 +42,28 @@ static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind) {
     return copy(to, from, n);
 }
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind, cudaStream_t stream) {
-    if (nc_capturing(stream)) { nc_capture_node(stream); nc_known_lose(to); return cudaSuccess; }
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+    if (nc_capturing(stream)) {
+        nc_capture_node(stream);
+        nc_known_lose(to);
+        return cudaSuccess;
+    }
     return copy(to, from, n);
 }
 cudaError_t cudaMemcpyPeerAsync(void *to, int td, const void *from, int fd, size_t n, cudaStream_t stream) {
     return copy(to, from, n);
 }
-cudaError_t cudaMemcpy2D(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy2D(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows,
+                         enum cudaMemcpyKind kind) {
     return copy_rows(to, tp, from, fp, width, rows);
 }
-cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows, enum cudaMemcpyKind kind, cudaStream_t stream) {
+cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows,
+                              enum cudaMemcpyKind kind, cudaStream_t stream) {
     return copy_rows(to, tp, from, fp, width, rows);
 }
-cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, size_t offset, enum cudaMemcpyKind kind) {
+cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, size_t offset,
+                               enum cudaMemcpyKind kind) {
     /* __constant__ memory: only kernels read it */
     return cudaSuccess;
 }
@@ -65,20 +74,42 @@ cudaError_t cudaMemset(void *to, int value, size_t n) {
     return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {
-    if (nc_capturing(stream)) { nc_capture_node(stream); nc_known_lose(to); return cudaSuccess; }
+    if (nc_capturing(stream)) {
+        nc_capture_node(stream);
+        nc_known_lose(to);
+        return cudaSuccess;
+    }
     return cudaMemset(to, value, n);
 }
 
 #undef cuMemcpyHtoD
 #undef cuMemcpyDtoH
 #undef cuMemcpyDtoD
-CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n) { copy((void *)to, from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t n) { copy(to, (void *)from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t n) { copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) { copy((void *)to, from, n); return CUDA_SUCCESS; }
-CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) { copy(to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyHtoD_v2(CUdeviceptr to, const void *from, size_t n) {
+    copy((void *)to, from, n);
+    return CUDA_SUCCESS;
+}
+CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t n) {
+    copy(to, (void *)from, n);
+    return CUDA_SUCCESS;
+}
+CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t n) {
+    copy((void *)to, (void *)from, n);
+    return CUDA_SUCCESS;
+}
+CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t n, CUstream s) {
+    copy((void *)to, from, n);
+    return CUDA_SUCCESS;
+}
+CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t n, CUstream s) {
+    copy(to, (void *)from, n);
+    return CUDA_SUCCESS;
+}
 #undef cuMemcpyAsync
-CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) { copy((void *)to, (void *)from, n); return CUDA_SUCCESS; }
+CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t n, CUstream s) {
+    copy((void *)to, (void *)from, n);
+    return CUDA_SUCCESS;
+}
 #undef cuMemsetD32Async
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream stream) {
     if (!carried_out((void *)to, count * 4)) return CUDA_SUCCESS;

@@ -9,11 +9,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-typedef struct { size_t bytes; int references; } physical;
+typedef struct {
+    size_t bytes;
+    int references;
+} physical;
 
 /* What is mapped at a granule: a table over the device arena, filled in on demand. */
 enum { CHUNK = 1 << 12 };
-static struct mapping { physical *memory; } **chunks;
+static struct mapping { physical *memory; } * *chunks;
 static size_t chunk_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *first_reservation; /* all reservations lie above it: addresses only grow */
@@ -28,7 +31,8 @@ static physical **mapped_at(CUdeviceptr address) {
         chunks = more;
         chunk_count = count;
     }
-    if (!chunks[chunk] && !(chunks[chunk] = calloc(CHUNK, sizeof **chunks))) nc_fatal("no memory for the table of mappings");
+    if (!chunks[chunk] && !(chunks[chunk] = calloc(CHUNK, sizeof **chunks)))
+        nc_fatal("no memory for the table of mappings");
     return &chunks[chunk][granule % CHUNK].memory;
 }
 
@@ -38,11 +42,13 @@ static void drop(physical *memory) {
     free(memory);
 }
 
-CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *p, CUmemAllocationGranularity_flags o) {
+CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *p,
+                                       CUmemAllocationGranularity_flags o) {
     *bytes = NC_GRANULE;
     return CUDA_SUCCESS;
 }
-CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish, unsigned long long flags) {
+CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish,
+                             unsigned long long flags) {
     char *taken = nc_arena_take(NC_DEVICE, bytes, false);
     pthread_mutex_lock(&lock);
     if (!first_reservation || taken < first_reservation) {
@@ -58,7 +64,8 @@ CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
     nc_arena_forget(NC_DEVICE, (void *)address);
     return CUDA_SUCCESS;
 }
-CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p, unsigned long long flags) {
+CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p,
+                     unsigned long long flags) {
     if (bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
     if (!nc_budget_take(bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
     physical *memory = malloc(sizeof *memory);
@@ -73,9 +80,11 @@ CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
     pthread_mutex_unlock(&lock);
     return CUDA_SUCCESS;
 }
-CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle, unsigned long long flags) {
+CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
+                  unsigned long long flags) {
     physical *memory = (physical *)(uintptr_t)handle;
-    if (!nc_arena_commit((char *)address, bytes)) nc_fatal("the operating system refused to map %zu bytes", bytes);
+    if (!nc_arena_commit((char *)address, bytes))
+        nc_fatal("the operating system refused to map %zu bytes", bytes);
     pthread_mutex_lock(&lock);
     memory->references++;
     *mapped_at(address) = memory; /* stands at the first granule of the mapping */
@@ -105,13 +114,17 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr i
     return CUDA_SUCCESS;
 }
 /* Sharing handles with another process would need both to see the same card. */
-CUresult cuMemExportToShareableHandle(void *to, CUmemGenericAllocationHandle h, CUmemAllocationHandleType t, unsigned long long f) {
+CUresult cuMemExportToShareableHandle(void *to, CUmemGenericAllocationHandle h, CUmemAllocationHandleType t,
+                                      unsigned long long f) {
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *h, void *from, CUmemAllocationHandleType t) {
+CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *h, void *from,
+                                        CUmemAllocationHandleType t) {
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *address) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *address) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p, CUmemGenericAllocationHandle h) {
     memset(p, 0, sizeof *p);
     p->type = CU_MEM_ALLOCATION_TYPE_PINNED;
@@ -119,9 +132,14 @@ CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p, CUmemGen
     return CUDA_SUCCESS;
 }
 /* Multicast and green contexts belong to several cards: looked up by PyTorch, refused when called. */
-CUresult cuMulticastCreate(CUmemGenericAllocationHandle *h, const CUmulticastObjectProp *p) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMulticastAddDevice(CUmemGenericAllocationHandle h, CUdevice d) { return CUDA_ERROR_NOT_SUPPORTED; }
-CUresult cuMulticastBindMem(CUmemGenericAllocationHandle h, size_t o, CUmemGenericAllocationHandle m, size_t mo, size_t n, unsigned long long f) {
+CUresult cuMulticastCreate(CUmemGenericAllocationHandle *h, const CUmulticastObjectProp *p) {
     return CUDA_ERROR_NOT_SUPPORTED;
 }
-CUresult cuMulticastUnbind(CUmemGenericAllocationHandle h, CUdevice d, size_t o, size_t n) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMulticastAddDevice(CUmemGenericAllocationHandle h, CUdevice d) { return CUDA_ERROR_NOT_SUPPORTED; }
+CUresult cuMulticastBindMem(CUmemGenericAllocationHandle h, size_t o, CUmemGenericAllocationHandle m,
+                            size_t mo, size_t n, unsigned long long f) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+}
+CUresult cuMulticastUnbind(CUmemGenericAllocationHandle h, CUdevice d, size_t o, size_t n) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+}

@@ -11,7 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_US = 1000, LONGEST_MS = 1000, AFTERWARDS_US = 10000, BEHIND_S = 10 /* nobody waits: finished after all */ };
+enum {
+    STEP_US = 1000,
+    LONGEST_MS = 1000,
+    AFTERWARDS_US = 10000,
+    BEHIND_S = 10 /* nobody waits: finished after all */
+};
 
 static unsigned long long issued, finished; /* marks, in the order they were made */
 static unsigned long long given_up;         /* those up to here nobody asks for */

@@ -22,7 +22,11 @@
 
 enum { MOST = 96, STRUCTURE = 256, CLOSURE = 2048, METADATA = 4096, PAGE = 4096, UNNAMED = 24, REDUCED = 5 };
 typedef enum { READ, POINTER, HEAD, FIRST, FIRST_TWO, AFTER_FIRST, STRIDED, EVERY, LIST, KEEP } effect;
-struct nc_writes { nc_predicate predicate; int count; uint8_t effects[MOST]; };
+struct nc_writes {
+    nc_predicate predicate;
+    int count;
+    uint8_t effects[MOST];
+};
 
 static char *demangled(const char *name) {
     static char *(*demangle)(const char *, char *, size_t *, int *);
@@ -39,14 +43,17 @@ static char *demangled(const char *name) {
 static bool starts(const char *text, const char *with) { return !strncmp(text, with, strlen(with)); }
 
 static bool plain(const char *type) { /* numbers hold no addresses */
-    static const char *const NUMBERS[] = {"int", "unsigned", "long", "short", "char", "signed", "bool", "float", "double", "c10::Half", "c10::BFloat16", "c10::complex", "dim3"};
+    static const char *const NUMBERS[] = {"int",           "unsigned",     "long",  "short",  "char",
+                                          "signed",        "bool",         "float", "double", "c10::Half",
+                                          "c10::BFloat16", "c10::complex", "dim3"};
     for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
         if (starts(type, NUMBERS[i])) return true;
     return false;
 }
 
 static effect effect_of(const char *kernel, const char *type, size_t length) {
-    if (length && type[length - 1] == '*') return length > 6 && !strncmp(type + length - 6, "const*", 6) ? READ : POINTER;
+    if (length && type[length - 1] == '*')
+        return length > 6 && !strncmp(type + length - 6, "const*", 6) ? READ : POINTER;
     if (length && type[length - 1] == '&') return READ;
     if (plain(type)) return READ;
     if (strstr(kernel, "_amp_")) return memmem(type, length, "_amp_", 5) ? KEEP : READ;
@@ -54,7 +61,8 @@ static effect effect_of(const char *kernel, const char *type, size_t length) {
     if (strstr(kernel, "elementwise_kernel")) {
         if (starts(type, "std::array<char*") || starts(type, "at::detail::Array<char*"))
             return strstr(kernel, "multi_outputs<") ? FIRST_TWO : FIRST;
-        if (strstr(kernel, "array<char*") || strstr(kernel, "Array<char*")) return READ; /* the function and its loaders */
+        if (strstr(kernel, "array<char*") || strstr(kernel, "Array<char*"))
+            return READ; /* the function and its loaders */
         return strstr(kernel, "distribution") ? FIRST : STRIDED;
     }
     if (starts(type, "at::cuda::detail::TensorInfo<") || strstr(type, "PackedTensorAccessor"))
@@ -121,7 +129,8 @@ static void *word_at(const char *at) {
 }
 
 static void each_in(const char *from, size_t bytes, int most, void (*act)(const void *)) {
-    for (size_t at = (8 - (uintptr_t)from % 8) % 8; at + sizeof(void *) <= bytes && most; at += sizeof(void *)) {
+    for (size_t at = (8 - (uintptr_t)from % 8) % 8; at + sizeof(void *) <= bytes && most;
+         at += sizeof(void *)) {
         void *word = word_at(from + at);
         if (!word) continue;
         act(word);
@@ -173,7 +182,8 @@ void nc_writes_lose(const nc_writes *w, void **arguments) {
         if (!at) continue;
         switch ((effect)w->effects[i]) {
         case READ: break;
-        case POINTER: case HEAD: each_in(at, sizeof(void *), 1, nc_known_lose); break;
+        case POINTER:
+        case HEAD: each_in(at, sizeof(void *), 1, nc_known_lose); break;
         case FIRST: each_in(at, reach(w, arguments, i, CLOSURE), 1, nc_known_lose); break;
         case FIRST_TWO: each_in(at, 2 * sizeof(void *), 2, nc_known_lose); break;
         case AFTER_FIRST:
@@ -186,7 +196,9 @@ void nc_writes_lose(const nc_writes *w, void **arguments) {
             if (found) each_in(found, sizeof(void *), 1, nc_known_lose);
             else each_in(at, reach(w, arguments, i, CLOSURE), CLOSURE, nc_known_doubt);
             break;
-        case KEEP: each_in(at, reach(w, arguments, i, STRUCTURE), 2, nc_known_keep); break; /* found_inf, inv_scale */
+        case KEEP:
+            each_in(at, reach(w, arguments, i, STRUCTURE), 2, nc_known_keep);
+            break; /* found_inf, inv_scale */
         case EVERY: each_in(at, reach(w, arguments, i, STRUCTURE), MOST, nc_known_doubt); break;
         case LIST: each_in(at, reach(w, arguments, i, METADATA), METADATA, nc_known_doubt); break;
         }
@@ -204,7 +216,8 @@ static bool operands(const nc_writes *w, void **arguments, char *data[3]) {
     }
     if (w->count < 3 || w->effects[2] != FIRST) return false;
     for (int i = 0; i < 3; i++)
-        if (i < w->predicate.operands) data[i] = word_at((const char *)arguments[2] + (size_t)i * sizeof(void *));
+        if (i < w->predicate.operands)
+            data[i] = word_at((const char *)arguments[2] + (size_t)i * sizeof(void *));
     return data[0] && data[1] && (data[2] || w->predicate.operands < 3);
 }
 
