@@ -94,7 +94,7 @@ def c_sources() -> list[Path]:
 
 def nvml_sources() -> list[Path]:
     """The C files of the NVML that goes with the virtual GPU."""
-    return [_SOURCES / "nvml.c"]
+    return sorted((_SOURCES / "nvml").glob("*.c"))
 
 
 def stub_source(symbols: Iterable[str]) -> str:

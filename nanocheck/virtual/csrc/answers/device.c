@@ -1,0 +1,106 @@
+/* Devices: one card, its properties, and the small talk around it. */
+#include "answers/answers.h"
+#include "work/collectives.h"
+#include <stdio.h>
+#include <string.h>
+
+static __thread int current_device;
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = nc_card_get() || nc_card_pending() ? 1 : 0;
+    return *count ? cudaSuccess : nc_fail(cudaErrorNoDevice);
+}
+cudaError_t cudaGetDevice(int *device) {
+    *device = current_device;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    current_device = device;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceSynchronize(void) {
+    nc_host_waits();
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceReset(void) { return cudaSuccess; }
+cudaError_t cudaDeviceSetLimit(enum cudaLimit limit, size_t value) { return cudaSuccess; }
+cudaError_t cudaDeviceSetCacheConfig(enum cudaFuncCache config) { return cudaSuccess; }
+cudaError_t cudaSetDeviceFlags(unsigned flags) { return cudaSuccess; }
+cudaError_t cudaGetDeviceFlags(unsigned *flags) {
+    *flags = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) {
+    *can = 0;
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
+    snprintf(text, (size_t)length, "0000:01:00.0");
+    return cudaSuccess;
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    *least = 0;
+    *greatest = -5;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
+    const nc_card *card = nc_card_get();
+    if (!card) return nc_fail(cudaErrorNoDevice);
+    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    memset(p, 0, sizeof *p);
+    snprintf(p->name, sizeof p->name, "%s", card->name);
+    memcpy(p->uuid.bytes, "nanocheckvirtual", sizeof p->uuid.bytes);
+    p->totalGlobalMem = card->total_bytes;
+    p->sharedMemPerBlock = (size_t)card->shared_per_block;
+    p->sharedMemPerBlockOptin = (size_t)card->shared_per_block_optin;
+    p->sharedMemPerMultiprocessor = (size_t)card->shared_per_sm;
+    p->reservedSharedMemPerBlock = (size_t)nc_attribute(cudaDevAttrReservedSharedMemoryPerBlock);
+    p->regsPerBlock = 65536;
+    p->regsPerMultiprocessor = card->registers_per_sm;
+    p->warpSize = 32;
+    p->memPitch = 2147483647;
+    p->maxThreadsPerBlock = 1024;
+    p->maxThreadsDim[0] = p->maxThreadsDim[1] = 1024;
+    p->maxThreadsDim[2] = 64;
+    p->maxGridSize[0] = 2147483647;
+    p->maxGridSize[1] = p->maxGridSize[2] = 65535;
+    p->totalConstMem = 65536;
+    p->major = card->major;
+    p->minor = card->minor;
+    p->multiProcessorCount = card->sms;
+    p->maxThreadsPerMultiProcessor = card->threads_per_sm;
+    p->maxBlocksPerMultiProcessor = card->blocks_per_sm;
+    p->l2CacheSize = card->l2_bytes;
+    p->persistingL2CacheMaxSize = nc_attribute(cudaDevAttrMaxPersistingL2CacheSize);
+    p->memoryBusWidth = card->bus_bits;
+    p->textureAlignment = 512;
+    p->texturePitchAlignment = 32;
+    p->asyncEngineCount = 2;
+    p->pciBusID = 1;
+    p->canMapHostMemory = p->concurrentKernels = p->unifiedAddressing = p->managedMemory = 1;
+    p->concurrentManagedAccess = p->streamPrioritiesSupported = p->globalL1CacheSupported = 1;
+    p->localL1CacheSupported = p->cooperativeLaunch = p->memoryPoolsSupported = 1;
+    p->computePreemptionSupported = p->hostRegisterSupported = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    *value = nc_attribute(attribute);
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+cudaError_t cudaProfilerStart(void) { return cudaSuccess; }
+cudaError_t cudaProfilerStop(void) { return cudaSuccess; }

@@ -1,0 +1,84 @@
+/* Pinned memory, and what kind of memory an address belongs to. */
+#include "answers/answers.h"
+#include "answers/memory.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
+    *address = bytes ? nc_arena_take(NC_PINNED, bytes, true) : NULL;
+    return bytes && !*address ? nc_fail(cudaErrorMemoryAllocation) : cudaSuccess;
+}
+#undef cudaMallocHost
+cudaError_t cudaMallocHost(void **address, size_t bytes) { return cudaHostAlloc(address, bytes, 0); }
+cudaError_t cudaFreeHost(void *address) { return address ? nc_give_back(NC_PINNED, address) : cudaSuccess; }
+
+/* Memory the program pinned itself: a list, since there are few such ranges. */
+typedef struct range {
+    struct range *next;
+    char *base;
+    size_t bytes;
+} range;
+static range *registered;
+
+cudaError_t cudaHostRegister(void *address, size_t bytes, unsigned flags) {
+    range *r = malloc(sizeof *r);
+    if (!r) return nc_fail(cudaErrorMemoryAllocation);
+    pthread_mutex_lock(&lock);
+    *r = (range){registered, address, bytes};
+    registered = r;
+    pthread_mutex_unlock(&lock);
+    return cudaSuccess;
+}
+
+cudaError_t cudaHostUnregister(void *address) {
+    cudaError_t result = cudaErrorHostMemoryNotRegistered;
+    pthread_mutex_lock(&lock);
+    for (range **at = &registered; *at; at = &(*at)->next) {
+        if ((*at)->base != (char *)address) continue;
+        range *gone = *at;
+        *at = gone->next;
+        free(gone);
+        result = cudaSuccess;
+        break;
+    }
+    pthread_mutex_unlock(&lock);
+    return result == cudaSuccess ? result : nc_fail(result);
+}
+
+cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags) {
+    *device = host;
+    return cudaSuccess;
+}
+
+static bool is_registered(const void *address) {
+    bool found = false;
+    pthread_mutex_lock(&lock);
+    for (range *r = registered; r && !found; r = r->next)
+        found = (const char *)address >= r->base && (const char *)address < r->base + r->bytes;
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void *address) {
+    memset(a, 0, sizeof *a);
+    int arena = nc_arena_of(address);
+    if (arena < 0 && is_registered(address)) arena = NC_PINNED;
+    a->type = arena == NC_DEVICE    ? cudaMemoryTypeDevice
+              : arena == NC_PINNED  ? cudaMemoryTypeHost
+              : arena == NC_MANAGED ? cudaMemoryTypeManaged
+                                    : cudaMemoryTypeUnregistered;
+    a->device = arena < 0 ? -2 : 0; /* cudaInvalidDeviceId for memory CUDA does not know */
+    a->devicePointer = arena < 0 ? NULL : (void *)address;
+    a->hostPointer = arena == NC_DEVICE ? NULL : arena < 0 ? NULL : (void *)address;
+    return cudaSuccess;
+}
+
+/* Sharing memory with another process would need both to see the same card. */
+cudaError_t cudaIpcGetMemHandle(cudaIpcMemHandle_t *h, void *p) { return nc_fail(cudaErrorNotSupported); }
+cudaError_t cudaIpcOpenMemHandle(void **p, cudaIpcMemHandle_t h, unsigned f) {
+    return nc_fail(cudaErrorNotSupported);
+}
+cudaError_t cudaIpcCloseMemHandle(void *p) { return nc_fail(cudaErrorNotSupported); }

@@ -1,0 +1,80 @@
+/* cudaMalloc and its kin: device and managed memory. */
+#include "answers/memory.h"
+#include "answers/answers.h"
+#include "memory/arena.h"
+#include "memory/budget.h"
+#include "values/known.h"
+#include "work/capture.h"
+
+cudaError_t cudaMalloc(void **address, size_t bytes) {
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    if (!bytes) {
+        *address = NULL;
+        return cudaSuccess;
+    }
+    size_t size = nc_round(bytes);
+    if (size < bytes || !nc_budget_take(size)) return nc_fail(cudaErrorMemoryAllocation);
+    if (!(*address = nc_arena_take(NC_DEVICE, size, true)))
+        nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, "
+                 "vm.max_map_count?)",
+                 size);
+    nc_trace("cudaMalloc %zu", bytes);
+    return cudaSuccess;
+}
+
+cudaError_t nc_give_back(nc_arena arena, void *address) {
+    size_t size = nc_arena_size(arena, address);
+    if (!size) return nc_fail(cudaErrorInvalidValue);
+    nc_arena_forget(arena, address);
+    nc_known_drop(address, size);
+    nc_arena_decommit(address, size);
+    if (arena == NC_DEVICE) nc_budget_give(size);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *address) {
+    if (!address) return cudaSuccess;
+    return nc_give_back(nc_arena_of(address) == NC_MANAGED ? NC_MANAGED : NC_DEVICE, address);
+}
+
+cudaError_t cudaMallocAsync(void **address, size_t bytes, cudaStream_t stream) {
+    return cudaMalloc(address, bytes);
+}
+cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { return cudaFree(address); }
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    *free_bytes = nc_budget_free();
+    *total_bytes = nc_card_get()->total_bytes;
+    return cudaSuccess;
+}
+
+/* Managed memory migrates on demand and never fails; it is not counted against the card. */
+cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
+    *address = bytes ? nc_arena_take(NC_MANAGED, bytes, true) : NULL;
+    return cudaSuccess;
+}
+/* Hints where it should lie, as paged optimizers give them: it stays evictable, so nothing is counted. */
+#if CUDART_VERSION >= 13000
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, struct cudaMemLocation to, unsigned flags,
+                                 cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, struct cudaMemLocation at) {
+    return cudaSuccess;
+}
+#else
+cudaError_t cudaMemPrefetchAsync(const void *a, size_t n, int to, cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemPrefetchAsync_v2(const void *a, size_t n, struct cudaMemLocation to, unsigned flags,
+                                    cudaStream_t s) {
+    nc_capture_node(s);
+    return cudaSuccess;
+}
+cudaError_t cudaMemAdvise(const void *a, size_t n, enum cudaMemoryAdvise advice, int device) {
+    return cudaSuccess;
+}
+#endif

@@ -1,0 +1,115 @@
+/* Collectives and messages of a group of one rank. */
+#include "answers/nccl.h"
+#include "work/capture.h"
+#include "work/collectives.h"
+
+typedef struct {
+    const void *from;
+    void *to;
+    size_t bytes;
+    ncclComm_t comm;
+    cudaStream_t stream;
+} message;
+
+/* A message to oneself is a send and a receive of one group; they meet when the group ends. */
+enum { MESSAGES = 1024 };
+static __thread message sends[MESSAGES], receives[MESSAGES];
+static __thread int depth, sent, received;
+
+static size_t size_of(ncclDataType_t type) {
+    static const unsigned char BYTES[] = {1, 1, 4, 4, 8, 8,
+                                          2, 4, 8, 2, 1, 1}; /* in the order of ncclDataType_t */
+    if ((unsigned)type >= sizeof BYTES) nc_fatal("NCCL data type %d is not known", (int)type);
+    return BYTES[type];
+}
+
+static ncclResult_t copy(const void *from, void *to, size_t count, ncclDataType_t type, cudaStream_t stream) {
+    size_t bytes = count * size_of(type);
+    nc_collective_issued(stream, nc_capturing(stream));
+    if (from != to && bytes) cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
+    return ncclSuccess;
+}
+
+/* A user-made operator multiplies first: a kernel, so its result is not computed. */
+static ncclResult_t reduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           cudaStream_t stream) {
+    if ((int)op < ncclNumOps) return copy(from, to, count, type, stream);
+    nc_collective_issued(stream, nc_capturing(stream));
+    nc_count(NC_LAUNCHES);
+    nc_capture_node(stream);
+    return ncclSuccess;
+}
+
+ncclResult_t ncclRedOpCreatePreMulSum(ncclRedOp_t *op, void *scalar, ncclDataType_t type,
+                                      ncclScalarResidence_t where, ncclComm_t comm) {
+    *op = ncclNumOps;
+    return ncclSuccess;
+}
+ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm) { return ncclSuccess; }
+ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t comm, cudaStream_t stream) {
+    return reduce(from, to, n, type, op, stream);
+}
+ncclResult_t ncclReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op, int root,
+                        ncclComm_t comm, cudaStream_t stream) {
+    return reduce(from, to, n, type, op, stream);
+}
+ncclResult_t ncclReduceScatter(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
+                               ncclComm_t comm, cudaStream_t stream) {
+    return reduce(from, to, n, type, op, stream);
+}
+ncclResult_t ncclBcast(void *buffer, size_t n, ncclDataType_t type, int root, ncclComm_t comm,
+                       cudaStream_t stream) {
+    return copy(buffer, buffer, n, type, stream);
+}
+ncclResult_t ncclAllGather(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm,
+                           cudaStream_t stream) {
+    return copy(from, to, n, type, stream);
+}
+ncclResult_t ncclAlltoAll(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm,
+                          cudaStream_t stream) {
+    return copy(from, to, n, type, stream);
+}
+#define WITH_ROOT(name)                                                                                     \
+    ncclResult_t name(const void *from, void *to, size_t n, ncclDataType_t type, int root, ncclComm_t comm, \
+                      cudaStream_t stream) {                                                                \
+        return copy(from, to, n, type, stream);                                                             \
+    }
+WITH_ROOT(ncclBroadcast)
+WITH_ROOT(ncclGather)
+WITH_ROOT(ncclScatter)
+
+/* ---- messages to oneself ---- */
+ncclResult_t ncclGroupStart(void) {
+    depth++;
+    return ncclSuccess;
+}
+ncclResult_t ncclGroupEnd(void) {
+    if (!depth) return nc_nccl_fail(ncclInvalidUsage, "ncclGroupEnd without ncclGroupStart");
+    if (--depth) return ncclSuccess;
+    int posted = sent, wanted = received;
+    sent = received = 0;
+    if (posted != wanted)
+        return nc_nccl_fail(ncclInvalidUsage, "a message to oneself needs a send and a receive in one group");
+    for (int i = 0; i < posted; i++) {
+        if (sends[i].bytes != receives[i].bytes || sends[i].comm != receives[i].comm)
+            return nc_nccl_fail(ncclInvalidUsage, "a send and its receive differ in size or communicator");
+        copy(sends[i].from, receives[i].to, sends[i].bytes, ncclInt8, receives[i].stream);
+    }
+    return ncclSuccess;
+}
+static ncclResult_t post(message *list, int *count, message posted, int peer) {
+    if (peer != 0) return nc_nccl_fail(ncclInvalidArgument, "the peer is not below the number of ranks");
+    if (*count == MESSAGES) nc_fatal("more than %d NCCL messages in one group", MESSAGES);
+    depth++; /* alone, it is a group of its own */
+    list[(*count)++] = posted;
+    return ncclGroupEnd();
+}
+ncclResult_t ncclSend(const void *from, size_t n, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+    return post(sends, &sent, (message){from, NULL, n * size_of(type), comm, stream}, peer);
+}
+ncclResult_t ncclRecv(void *to, size_t n, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream) {
+    return post(receives, &received, (message){NULL, to, n * size_of(type), comm, stream}, peer);
+}

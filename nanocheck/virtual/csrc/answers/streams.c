@@ -1,0 +1,58 @@
+/* Streams. All work is done the moment it is issued: every query answers "finished". */
+#include "answers/answers.h"
+#include "work/capture.h"
+#include "work/collectives.h"
+#include <stdlib.h>
+
+static unsigned long long last_stream = 16;
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsigned flags, int priority) {
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    nc_stream *s = calloc(1, sizeof *s);
+    if (!s) return nc_fail(cudaErrorMemoryAllocation);
+    s->flags = flags;
+    s->priority = priority;
+    s->id = __atomic_add_fetch(&last_stream, 1, __ATOMIC_RELAXED);
+    *handle = (cudaStream_t)s;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *handle, unsigned flags) {
+    return cudaStreamCreateWithPriority(handle, flags, 0);
+}
+cudaError_t cudaStreamCreate(cudaStream_t *handle) { return cudaStreamCreateWithPriority(handle, 0, 0); }
+cudaError_t cudaStreamDestroy(cudaStream_t handle) {
+    free(nc_stream_of(handle));
+    return cudaSuccess;
+}
+cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) {
+    *priority = nc_stream_of(handle) ? nc_stream_of(handle)->priority : 0;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) {
+    *flags = nc_stream_of(handle) ? nc_stream_of(handle)->flags : 0;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) {
+    *id = nc_stream_of(handle) ? nc_stream_of(handle)->id : (uintptr_t)handle;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamQuery(cudaStream_t handle) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    if (nc_capturing(handle))
+        return nc_fail(cudaErrorStreamCaptureUnsupported); /* item() in a captured region */
+    nc_host_waits();
+    return cudaSuccess;
+}
+cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t call, void *data,
+                                  unsigned flags) {
+    call(handle, cudaSuccess, data);
+    return cudaSuccess;
+}
+cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t call, void *data) {
+    if (nc_capturing(handle)) {
+        nc_capture_node(handle);
+        return cudaSuccess;
+    }
+    call(data);
+    return cudaSuccess;
+}

@@ -1,0 +1,59 @@
+/* The runtime's copies and memsets: values/copies.c says which of them are carried out. */
+#include "answers/answers.h"
+#include "values/copies.h"
+#include "values/known.h"
+#include "work/capture.h"
+#include <string.h>
+
+static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width,
+                             size_t rows) {
+    if (nc_carried_out(to, width * rows))
+        for (size_t row = 0; row < rows; row++) nc_copy(to + row * to_pitch, from + row * from_pitch, width);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t n, enum cudaMemcpyKind kind) {
+    nc_copy(to, from, n);
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+    if (nc_capturing(stream)) {
+        nc_capture_node(stream);
+        nc_known_lose(to);
+        return cudaSuccess;
+    }
+    nc_copy(to, from, n);
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpyPeerAsync(void *to, int td, const void *from, int fd, size_t n, cudaStream_t stream) {
+    nc_copy(to, from, n);
+    return cudaSuccess;
+}
+cudaError_t cudaMemcpy2D(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows,
+                         enum cudaMemcpyKind kind) {
+    return copy_rows(to, tp, from, fp, width, rows);
+}
+cudaError_t cudaMemcpy2DAsync(void *to, size_t tp, const void *from, size_t fp, size_t width, size_t rows,
+                              enum cudaMemcpyKind kind, cudaStream_t stream) {
+    return copy_rows(to, tp, from, fp, width, rows);
+}
+cudaError_t cudaMemcpyToSymbol(const void *symbol, const void *from, size_t n, size_t offset,
+                               enum cudaMemcpyKind kind) {
+    /* __constant__ memory: only kernels read it */
+    return cudaSuccess;
+}
+cudaError_t cudaMemset(void *to, int value, size_t n) {
+    if (!n || !nc_carried_out(to, n)) return cudaSuccess;
+    memset(to, value, n);
+    nc_known_set(to, n, false);
+    return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {
+    if (nc_capturing(stream)) {
+        nc_capture_node(stream);
+        nc_known_lose(to);
+        return cudaSuccess;
+    }
+    return cudaMemset(to, value, n);
+}

@@ -1,0 +1,97 @@
+/* Address ranges: one reservation per kind of memory, cut into 2 MiB granules, committed on touch.
+ *
+ * Addresses only ever grow, as those of a real driver mostly do; which arena an address belongs to
+ * and where an allocation starts are table look-ups, so bookkeeping does not slow down with the
+ * number of allocations. Nothing is backed by memory until somebody writes to it.
+ */
+#include "memory/arena.h"
+#include "base/report.h"
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SPAN NC_ARENA_SPAN
+
+static struct {
+    char *base;
+    size_t next, first; /* granule never handed out; where it began */
+    uint32_t *lengths;  /* granules of the allocation that starts here, else 0 */
+} arenas[NC_ARENAS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void open_arena(nc_arena which) {
+    size_t table = SPAN / NC_GRANULE * sizeof(uint32_t);
+    char *base = mmap(NULL, SPAN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint32_t *lengths =
+        mmap(NULL, table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED || lengths == MAP_FAILED)
+        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", SPAN >> 30,
+                 strerror(errno));
+    arenas[which].lengths = lengths;
+    /* Begin where the lower half of an address is no small number: one that stands beside what an address
+     * left in a kernel's parameters (writes.c) would look like another address. */
+    uintptr_t begin = ((((uintptr_t)base >> 32) + 1) << 32) + ((uintptr_t)1 << 31);
+    arenas[which].first = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
+    __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
+}
+
+char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
+    size_t granules = nc_round(bytes) / NC_GRANULE;
+    pthread_mutex_lock(&lock);
+    if (!arenas[which].base) open_arena(which);
+    size_t at = arenas[which].next;
+    if (granules > SPAN / NC_GRANULE - at)
+        nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
+    __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
+    char *address = arenas[which].base + at * NC_GRANULE;
+    arenas[which].lengths[at] = (uint32_t)granules;
+    pthread_mutex_unlock(&lock);
+    if (commit && !nc_arena_commit(address, granules * NC_GRANULE)) return NULL;
+    return address;
+}
+
+bool nc_arena_commit(char *address, size_t bytes) {
+    return mprotect(address, bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+void nc_arena_decommit(char *address, size_t bytes) {
+    madvise(address, bytes, MADV_DONTNEED);
+    mprotect(address, bytes, PROT_NONE);
+}
+
+int nc_arena_of(const void *address) {
+    for (int i = 0; i < NC_ARENAS; i++) {
+        const char *base = __atomic_load_n(&arenas[i].base, __ATOMIC_ACQUIRE);
+        if (base && (const char *)address >= base && (const char *)address < base + SPAN) return i;
+    }
+    return -1;
+}
+
+size_t nc_arena_offset(const void *address) {
+    const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
+    size_t offset = (size_t)((const char *)address - base);
+    size_t next = __atomic_load_n(&arenas[NC_DEVICE].next, __ATOMIC_RELAXED);
+    return base && offset < next * NC_GRANULE && offset >= arenas[NC_DEVICE].first * NC_GRANULE ? offset
+                                                                                                : SIZE_MAX;
+}
+
+size_t nc_arena_size(nc_arena which, const void *head) {
+    if (nc_arena_of(head) != (int)which) return 0;
+    size_t offset = (size_t)((const char *)head - arenas[which].base);
+    return offset % NC_GRANULE ? 0 : arenas[which].lengths[offset / NC_GRANULE] * NC_GRANULE;
+}
+
+void nc_arena_forget(nc_arena which, const void *head) {
+    arenas[which].lengths[(size_t)((const char *)head - arenas[which].base) / NC_GRANULE] = 0;
+}
+
+char *nc_arena_head(nc_arena which, const void *inside) {
+    if (nc_arena_of(inside) != (int)which) return NULL;
+    size_t granule = (size_t)((const char *)inside - arenas[which].base) / NC_GRANULE;
+    for (size_t at = granule + 1; at-- > arenas[which].first;) {
+        if (!arenas[which].lengths[at]) continue;
+        return at + arenas[which].lengths[at] > granule ? arenas[which].base + at * NC_GRANULE : NULL;
+    }
+    return NULL;
+}

@@ -1,0 +1,98 @@
+/* Which bytes of the card are known: written by the program, and by no kernel since.
+ *
+ * One number per 512 bytes (the unit of PyTorch's allocator, so no two tensors share one): how many
+ * bytes from the unit's start are known. A kernel that is handed an address makes unknown what
+ * follows it in that unit only; its length is nobody's to know. That is enough, because a reader asks
+ * for everything from the start of its tensor's storage: one unknown unit on the way, and what lies
+ * behind it does not count. What an earlier tensor left at the same place is hidden in the same way.
+ *
+ * A wrong "unknown" reads as one, a wrong "known" as what an earlier tensor left; so doubt is unknown.
+ * Known memory of one kind is kept apart: answers of predicates (predicates.c), which no program wrote.
+ */
+#include "values/known.h"
+#include "base/report.h"
+#include "memory/arena.h"
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
+
+static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void open_table(void) {
+    size_t bytes = NC_ARENA_SPAN / UNIT * sizeof *units;
+    void *table =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (table == MAP_FAILED)
+        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30,
+                 strerror(errno));
+    madvise(table, bytes, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
+    units = table;
+}
+
+static uint16_t *unit_of(const void *address) { /* NULL outside the card */
+    size_t offset = nc_arena_offset(address);
+    if (offset == SIZE_MAX) return NULL;
+    pthread_once(&once, open_table);
+    return &units[offset / UNIT];
+}
+
+static size_t within(const void *address) { return (uintptr_t)address % UNIT; }
+
+void nc_known_set(const void *to, size_t bytes, bool guessed) {
+    uint16_t *unit = bytes ? unit_of(to) : NULL;
+    if (!unit) return;
+    uint16_t mark = guessed ? GUESSED : 0;
+    for (size_t from = within(to), end = from + bytes;; unit++, from = 0, end -= UNIT) {
+        size_t last = end < UNIT ? end : UNIT, before = *unit & LENGTH;
+        bool whole = from == 0 && last >= before;
+        if (from <= before)
+            *unit =
+                (uint16_t)((last > before ? last : before) | mark | (whole ? 0 : *unit & (GUESSED | KEPT)));
+        if (end <= UNIT) return;
+    }
+}
+
+void nc_known_lose(const void *at) {
+    uint16_t *unit = unit_of(at);
+    if (unit && (*unit & LENGTH) > within(at)) *unit = (uint16_t)(within(at) | (*unit & GUESSED));
+}
+
+void nc_known_keep(const void *at) {
+    uint16_t *unit = unit_of(at);
+    if (unit && *unit & LENGTH) *unit |= KEPT;
+}
+
+void nc_known_doubt(const void *at) {
+    uint16_t *unit = unit_of(at);
+    if (unit && !(*unit & KEPT)) nc_known_lose(at);
+}
+
+bool nc_known_all(const void *at, size_t bytes) {
+    const uint16_t *unit = bytes ? unit_of(at) : NULL;
+    if (!unit) return true;
+    for (size_t end = within(at) + bytes;; unit++, end -= UNIT) {
+        if ((*unit & LENGTH) < (end < UNIT ? end : UNIT)) return false;
+        if (end <= UNIT) return true;
+    }
+}
+
+bool nc_known_guessed(const void *at) {
+    const uint16_t *unit = unit_of(at);
+    return unit && *unit & GUESSED;
+}
+
+void nc_known_copy(const void *to, const void *from, size_t bytes) {
+    if (nc_arena_offset(to) == SIZE_MAX) return;
+    if (nc_known_all(from, bytes)) nc_known_set(to, bytes, nc_known_guessed(from));
+    else nc_known_lose(to);
+}
+
+void nc_known_drop(const void *at, size_t bytes) {
+    uint16_t *unit = unit_of(at);
+    if (unit)
+        madvise(unit, bytes / UNIT * sizeof *unit, MADV_DONTNEED); /* whole pages: 2 MiB are 8 KiB here */
+}

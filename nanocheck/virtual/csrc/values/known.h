@@ -1,0 +1,19 @@
+/* Which memory of the card holds what the program wrote itself. */
+#ifndef NANOCHECK_KNOWN_H
+#define NANOCHECK_KNOWN_H
+#include "base/base.h"
+
+/* Written with a value; guessed: nobody computed it. */
+NC_HIDDEN void nc_known_set(const void *to, size_t bytes, bool guessed);
+/* Somebody computes what lies from here on. */
+NC_HIDDEN void nc_known_lose(const void *at);
+/* The same, by an address that may be a leftover of another launch. */
+NC_HIDDEN void nc_known_doubt(const void *at);
+/* Against doubts, until it is written anew. */
+NC_HIDDEN void nc_known_keep(const void *at);
+NC_HIDDEN void nc_known_copy(const void *to, const void *from, size_t bytes);
+NC_HIDDEN void nc_known_drop(const void *at, size_t bytes); /* the memory is given back */
+NC_HIDDEN bool nc_known_all(const void *at, size_t bytes);  /* true, too, outside the card */
+NC_HIDDEN bool nc_known_guessed(const void *at);
+
+#endif
