@@ -1,11 +1,9 @@
 /* Pinned memory, and what kind of memory an address belongs to. */
 #include "answers/answers.h"
 #include "answers/memory.h"
-#include <pthread.h>
+#include "base/locks.h"
 #include <stdlib.h>
 #include <string.h>
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
     *address = bytes ? nc_arena_take(NC_PINNED, bytes, true) : NULL;
@@ -26,16 +24,16 @@ static range *registered;
 cudaError_t cudaHostRegister(void *address, size_t bytes, unsigned flags) {
     range *r = malloc(sizeof *r);
     if (!r) return nc_fail(cudaErrorMemoryAllocation);
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_REGISTERED);
     *r = (range){registered, address, bytes};
     registered = r;
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_REGISTERED);
     return cudaSuccess;
 }
 
 cudaError_t cudaHostUnregister(void *address) {
     cudaError_t result = cudaErrorHostMemoryNotRegistered;
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_REGISTERED);
     for (range **at = &registered; *at; at = &(*at)->next) {
         if ((*at)->base != (char *)address) continue;
         range *gone = *at;
@@ -44,7 +42,7 @@ cudaError_t cudaHostUnregister(void *address) {
         result = cudaSuccess;
         break;
     }
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_REGISTERED);
     return result == cudaSuccess ? result : nc_fail(result);
 }
 
@@ -55,10 +53,10 @@ cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags) 
 
 static bool is_registered(const void *address) {
     bool found = false;
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_REGISTERED);
     for (range *r = registered; r && !found; r = r->next)
         found = (const char *)address >= r->base && (const char *)address < r->base + r->bytes;
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_REGISTERED);
     return found;
 }
 

@@ -4,10 +4,10 @@
  * reservation. Memory is given back when its handle is released and nothing maps it any more.
  */
 #include "answers/answers.h"
+#include "base/locks.h"
 #include "memory/arena.h"
 #include "memory/budget.h"
 #include "values/known.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,7 +21,6 @@ typedef struct {
 enum { CHUNK = 1 << 12 };
 static struct mapping { physical *memory; } * *chunks;
 static size_t chunk_count;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *first_reservation; /* all reservations lie above it: addresses only grow */
 
 static physical **mapped_at(CUdeviceptr address) {
@@ -53,12 +52,12 @@ CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp 
 CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish,
                              unsigned long long flags) {
     char *taken = nc_arena_take(NC_DEVICE, bytes, false);
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_MAPPINGS);
     if (!first_reservation || taken < first_reservation) {
         if (first_reservation) nc_fatal("two first reservations at once"); /* cannot happen: addresses grow */
         first_reservation = taken;
     }
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_MAPPINGS);
     *address = (CUdeviceptr)taken;
     return CUDA_SUCCESS;
 }
@@ -78,9 +77,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const C
     return CUDA_SUCCESS;
 }
 CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_MAPPINGS);
     drop((physical *)(uintptr_t)handle);
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_MAPPINGS);
     return CUDA_SUCCESS;
 }
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
@@ -88,23 +87,23 @@ CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGeneric
     physical *memory = (physical *)(uintptr_t)handle;
     if (!nc_arena_commit((char *)address, bytes))
         nc_fatal("the operating system refused to map %zu bytes", bytes);
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_MAPPINGS);
     memory->references++;
     *mapped_at(address) = memory; /* stands at the first granule of the mapping */
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_MAPPINGS);
     return CUDA_SUCCESS;
 }
 CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access, size_t count) {
     return CUDA_SUCCESS;
 }
 CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_MAPPINGS);
     for (CUdeviceptr at = address; at < address + bytes; at += NC_GRANULE) {
         physical **memory = mapped_at(at);
         if (*memory) drop(*memory);
         *memory = NULL;
     }
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_MAPPINGS);
     nc_known_drop((void *)address, bytes);
     nc_arena_decommit((char *)address, bytes);
     return CUDA_SUCCESS;

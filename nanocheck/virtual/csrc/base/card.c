@@ -5,15 +5,14 @@
  * The text is "key=value" pairs joined by newlines; nanocheck/virtual/profile.py writes it.
  */
 #include "base/card.h"
+#include "base/locks.h"
 #include "base/report.h"
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static nc_card card;
 static bool ready;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 typedef enum { IS_INT, IS_SIZE } kind;
 static const struct {
@@ -77,14 +76,15 @@ static void read_card(const char *text) {
 
 const nc_card *nc_card_get(void) {
     if (__atomic_load_n(&ready, __ATOMIC_ACQUIRE)) return &card;
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_CARD);
     const char *text = getenv("NANOCHECK_CARD");
     if (!ready && text && *text && strcmp(text, NC_PENDING)) {
         read_card(text);
         __atomic_store_n(&ready, true, __ATOMIC_RELEASE);
     }
-    pthread_mutex_unlock(&lock);
-    return ready ? &card : NULL;
+    bool chosen = ready;
+    nc_unlock(NC_LOCK_CARD);
+    return chosen ? &card : NULL;
 }
 
 bool nc_card_pending(void) {

@@ -5,9 +5,9 @@
  * number of allocations. Nothing is backed by memory until somebody writes to it.
  */
 #include "memory/arena.h"
+#include "base/locks.h"
 #include "base/report.h"
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -18,7 +18,6 @@ static struct {
     size_t next, first; /* granule never handed out; where it began */
     uint32_t *lengths;  /* granules of the allocation that starts here, else 0 */
 } arenas[NC_ARENAS];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void open_arena(nc_arena which) {
     size_t table = SPAN / NC_GRANULE * sizeof(uint32_t);
@@ -38,7 +37,7 @@ static void open_arena(nc_arena which) {
 
 char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
     size_t granules = nc_round(bytes) / NC_GRANULE;
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_ARENA);
     if (!arenas[which].base) open_arena(which);
     size_t at = arenas[which].next;
     if (granules > SPAN / NC_GRANULE - at)
@@ -46,7 +45,7 @@ char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
     __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
     char *address = arenas[which].base + at * NC_GRANULE;
     arenas[which].lengths[at] = (uint32_t)granules;
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_ARENA);
     if (commit && !nc_arena_commit(address, granules * NC_GRANULE)) return NULL;
     return address;
 }

@@ -18,14 +18,12 @@ static void forked(void) {
     shown = NULL; /* the mapping stays the parent's */
     tried = false;
 }
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, forked); }
 
 static void open_file(void) {
-    static bool watching;
     const char *folder = getenv("NANOCHECK_RUN");
     char path[4096];
     tried = true;
-    if (!watching) pthread_atfork(NULL, NULL, forked);
-    watching = true;
     if (!folder || snprintf(path, sizeof path, "%s/used-%d", folder, (int)getpid()) >= (int)sizeof path)
         return;
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -10,34 +10,38 @@
  * Known memory of one kind is kept apart: answers of predicates (predicates.c), which no program wrote.
  */
 #include "values/known.h"
+#include "base/locks.h"
 #include "base/report.h"
 #include "memory/arena.h"
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
 enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
 
 static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void open_table(void) {
-    size_t bytes = NC_ARENA_SPAN / UNIT * sizeof *units;
-    void *table =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (table == MAP_FAILED)
-        nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30,
-                 strerror(errno));
-    madvise(table, bytes, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
-    units = table;
+static uint16_t *open_table(void) {
+    nc_lock(NC_LOCK_KNOWN);
+    if (!units) {
+        size_t bytes = NC_ARENA_SPAN / UNIT * sizeof *units;
+        void *table =
+            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (table == MAP_FAILED)
+            nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30,
+                     strerror(errno));
+        madvise(table, bytes, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
+        __atomic_store_n(&units, table, __ATOMIC_RELEASE);
+    }
+    nc_unlock(NC_LOCK_KNOWN);
+    return units;
 }
 
 static uint16_t *unit_of(const void *address) { /* NULL outside the card */
     size_t offset = nc_arena_offset(address);
     if (offset == SIZE_MAX) return NULL;
-    pthread_once(&once, open_table);
-    return &units[offset / UNIT];
+    uint16_t *table = __atomic_load_n(&units, __ATOMIC_ACQUIRE);
+    return &(table ? table : open_table())[offset / UNIT];
 }
 
 static size_t within(const void *address) { return (uintptr_t)address % UNIT; }

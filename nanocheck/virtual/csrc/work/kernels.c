@@ -1,14 +1,13 @@
 /* Kernels: registered, and classified once by name. */
 #include "work/kernels.h"
+#include "base/locks.h"
 #include "base/report.h"
 #include "values/fill.h"
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 static nc_kernel *table; /* open addressing by host function pointer; grows before it is half full */
 static size_t slots, filled;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static nc_kernel *slot_of(nc_kernel *in, size_t size, const void *key) {
     size_t at = ((uintptr_t)key >> 4) * 0x9E3779B97F4A7C15u % size;
@@ -36,18 +35,18 @@ static nc_counter classify(const char *name) {
 }
 
 void nc_kernel_register(const void *function, const void *module, const char *name) {
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_KERNELS);
     if (2 * ++filled > slots) grow();
     *slot_of(table, slots, function) =
         (nc_kernel){function, module, name, NULL, classify(name), nc_fill_width(name)};
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_KERNELS);
 }
 
 nc_kernel nc_kernel_find(const void *function) {
     nc_kernel found = {0};
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_KERNELS);
     if (slots) found = *slot_of(table, slots, function);
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_KERNELS);
     return found;
 }
 
@@ -56,9 +55,9 @@ nc_kernel nc_kernel_find(const void *function) {
 const nc_writes *nc_kernel_writes(nc_kernel *k) {
     if (k->writes || !k->name) return k->writes;
     nc_writes *found = nc_writes_of(k->name);
-    pthread_mutex_lock(&lock);
+    nc_lock(NC_LOCK_KERNELS);
     nc_kernel *slot = slot_of(table, slots, k->key);
     if (!slot->writes) slot->writes = found;
-    pthread_mutex_unlock(&lock);
+    nc_unlock(NC_LOCK_KERNELS);
     return found;
 }

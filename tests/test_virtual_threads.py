@@ -1,0 +1,47 @@
+"""Several threads, and forks, inside the virtual GPU at once: programs in C, linked with the library as it ships."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nanocheck.device import Device
+from nanocheck.gpus import find_gpu
+from nanocheck.virtual import build as building
+from nanocheck.virtual import card_environment
+from nanocheck.virtual.wheels import find_wheels
+
+PROGRAMS = Path(__file__).parent / "csrc"
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Compiles one of tests/csrc/ and runs it on a virtual RTX 4070."""
+
+    def run(source: str, *arguments: str, library: bool = True) -> subprocess.CompletedProcess[str]:
+        folder = building.build_library(find_wheels())
+        program = tmp_path / "program"
+        compiler = [building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
+        linked = [str(folder / name) for name in (building.LIBRARY, building.NVML)] if library else []
+        output = ["-o", str(program), str(PROGRAMS / source), *linked, f"-Wl,-rpath,{folder}", "-lpthread"]
+        subprocess.run([*compiler, *output], check=True)
+        card = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
+        return subprocess.run(
+            [str(program), *arguments],
+            env={**os.environ, **card},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_child_calls_in_after_a_fork_while_other_threads_are_inside(run: Run) -> None:
+    done = run("fork_while_busy.c", "200", "10")
+    assert done.stdout == "0 children hung, 0 failed\n", done.stderr
