@@ -45,3 +45,9 @@ def run(tmp_path: Path) -> Run:
 def test_a_child_calls_in_after_a_fork_while_other_threads_are_inside(run: Run) -> None:
     done = run("fork_while_busy.c", "200", "10")
     assert done.stdout == "0 children hung, 0 failed\n", done.stderr
+
+
+def test_what_one_thread_loses_does_not_come_back_with_what_another_writes(run: Run) -> None:
+    done = run("known_between_threads.c", "10000000")
+    assert done.returncode == 0, done.stdout
+    assert "10000000 rounds, 0 times" in done.stdout

@@ -21,6 +21,14 @@ enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
 
 static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
 
+/* Threads share units (two views of one tensor, the autograd thread and the main one). A unit is read and changed
+ * in one piece, so that what one thread loses does not come back with what another one writes. */
+static uint16_t read_unit(const uint16_t *unit) { return __atomic_load_n(unit, __ATOMIC_RELAXED); }
+/* False: somebody was faster, and `old` is what stands there. */
+static bool replace(uint16_t *unit, uint16_t *old, size_t now) {
+    return __atomic_compare_exchange_n(unit, old, (uint16_t)now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 static uint16_t *open_table(void) {
     nc_lock(NC_LOCK_KNOWN);
     if (!units) {
@@ -46,47 +54,56 @@ static uint16_t *unit_of(const void *address) { /* NULL outside the card */
 
 static size_t within(const void *address) { return (uintptr_t)address % UNIT; }
 
+/* Bytes `from` to `last` of this unit are written. A gap before them stays unknown, and so do they. */
+static void set_unit(uint16_t *unit, size_t from, size_t last, uint16_t mark) {
+    uint16_t old = read_unit(unit);
+    size_t now;
+    do {
+        size_t before = old & LENGTH;
+        if (from > before) return;
+        bool whole = from == 0 && last >= before;
+        now = (last > before ? last : before) | mark | (whole ? 0 : old & (GUESSED | KEPT));
+    } while (!replace(unit, &old, now));
+}
+
 void nc_known_set(const void *to, size_t bytes, bool guessed) {
     uint16_t *unit = bytes ? unit_of(to) : NULL;
     if (!unit) return;
-    uint16_t mark = guessed ? GUESSED : 0;
     for (size_t from = within(to), end = from + bytes;; unit++, from = 0, end -= UNIT) {
-        size_t last = end < UNIT ? end : UNIT, before = *unit & LENGTH;
-        bool whole = from == 0 && last >= before;
-        if (from <= before)
-            *unit =
-                (uint16_t)((last > before ? last : before) | mark | (whole ? 0 : *unit & (GUESSED | KEPT)));
+        set_unit(unit, from, end < UNIT ? end : UNIT, guessed ? GUESSED : 0);
         if (end <= UNIT) return;
     }
 }
 
-void nc_known_lose(const void *at) {
+static void lose(const void *at, uint16_t unless) {
     uint16_t *unit = unit_of(at);
-    if (unit && (*unit & LENGTH) > within(at)) *unit = (uint16_t)(within(at) | (*unit & GUESSED));
+    uint16_t old = unit ? read_unit(unit) : 0;
+    while ((old & LENGTH) > within(at) && !(old & unless))
+        if (replace(unit, &old, within(at) | (old & GUESSED))) return;
 }
+
+void nc_known_lose(const void *at) { lose(at, 0); }
+void nc_known_doubt(const void *at) { lose(at, KEPT); }
 
 void nc_known_keep(const void *at) {
     uint16_t *unit = unit_of(at);
-    if (unit && *unit & LENGTH) *unit |= KEPT;
-}
-
-void nc_known_doubt(const void *at) {
-    uint16_t *unit = unit_of(at);
-    if (unit && !(*unit & KEPT)) nc_known_lose(at);
+    uint16_t old = unit ? read_unit(unit) : 0;
+    while (old & LENGTH)
+        if (replace(unit, &old, old | KEPT)) return;
 }
 
 bool nc_known_all(const void *at, size_t bytes) {
     const uint16_t *unit = bytes ? unit_of(at) : NULL;
     if (!unit) return true;
     for (size_t end = within(at) + bytes;; unit++, end -= UNIT) {
-        if ((*unit & LENGTH) < (end < UNIT ? end : UNIT)) return false;
+        if ((read_unit(unit) & LENGTH) < (end < UNIT ? end : UNIT)) return false;
         if (end <= UNIT) return true;
     }
 }
 
 bool nc_known_guessed(const void *at) {
     const uint16_t *unit = unit_of(at);
-    return unit && *unit & GUESSED;
+    return unit && read_unit(unit) & GUESSED;
 }
 
 void nc_known_copy(const void *to, const void *from, size_t bytes) {
