@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,15 +21,22 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    """Compiles one of tests/csrc/ and runs it on a virtual RTX 4070."""
+    """Compiles one of tests/csrc/ and runs it on a virtual RTX 4070.
 
-    def run(source: str, *arguments: str, library: bool = True) -> subprocess.CompletedProcess[str]:
+    It is linked with the library as it ships, or with these ``parts`` of the sources.
+    """
+
+    def run(
+        source: str, *arguments: str, parts: Sequence[str] = (), flags: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         folder = building.build_library(find_wheels())
+        linked = [str(folder / name) for name in (building.LIBRARY, building.NVML)]
+        if parts:
+            linked = [str(path) for path in building.c_sources() if path.stem in parts]
         program = tmp_path / "program"
         compiler = [building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
-        linked = [str(folder / name) for name in (building.LIBRARY, building.NVML)] if library else []
         output = ["-o", str(program), str(PROGRAMS / source), *linked, f"-Wl,-rpath,{folder}", "-lpthread"]
-        subprocess.run([*compiler, *output], check=True)
+        subprocess.run([*compiler, *flags, '-DNC_VERSION="test"', *output], check=True)
         card = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
         return subprocess.run(
             [str(program), *arguments],
@@ -51,3 +58,8 @@ def test_what_one_thread_loses_does_not_come_back_with_what_another_writes(run: 
     done = run("known_between_threads.c", "10000000")
     assert done.returncode == 0, done.stdout
     assert "10000000 rounds, 0 times" in done.stdout
+
+
+def test_collectives_are_counted_once_while_others_are_given_up(run: Run) -> None:
+    done = run("collectives_given_up.c", "200", parts=("locks", "report"), flags=("-DNC_WAITS_MS=1",))
+    assert done.stdout == "0 left, lowest 0\n"

@@ -8,17 +8,18 @@
  * waits for the card, and whoever waits does so until the watchdog has asked for each of them.
  */
 #include "work/collectives.h"
+#include "base/locks.h"
 #include "base/report.h"
+#include <pthread.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    STEP_US = 1000,
-    LONGEST_MS = 1000,
-    AFTERWARDS_US = 10000,
-    BEHIND_S = 10 /* nobody waits: finished after all */
-};
+#ifndef NC_WAITS_MS /* tests wait less */
+#define NC_WAITS_MS 1000
+#endif
+enum { STEP_US = 1000, AFTERWARDS_US = 10000, BEHIND_S = 10 /* nobody waits: finished after all */ };
 
+/* Changed under the lock; `unseen` is also read without it, by those who would not wait anyway. */
 static unsigned long long issued, finished; /* marks, in the order they were made */
 static unsigned long long given_up;         /* those up to here nobody asks for */
 static int unseen;                          /* later ones that the watchdog has not found finished */
@@ -27,6 +28,7 @@ static __thread bool expected; /* the next event this thread records on `after` 
 static __thread cudaStream_t after;
 
 #define GET(variable) __atomic_load_n(&(variable), __ATOMIC_ACQUIRE)
+#define SET(variable, value) __atomic_store_n(&(variable), value, __ATOMIC_RELEASE)
 
 static long long seconds(void) {
     struct timespec now;
@@ -40,40 +42,67 @@ void nc_collective_issued(cudaStream_t stream, bool captured) {
     after = stream;
 }
 
+static void clear(nc_mark *mark) {
+    if (mark->number > given_up) SET(unseen, unseen - 1);
+    SET(mark->number, 0);
+}
+
 void nc_mark_clear(nc_mark *mark) {
-    unsigned long long number = __atomic_exchange_n(&mark->number, 0, __ATOMIC_ACQ_REL);
-    if (number > GET(given_up)) __atomic_sub_fetch(&unseen, 1, __ATOMIC_ACQ_REL);
+    if (!GET(mark->number)) return; /* as nearly every event */
+    nc_lock(NC_LOCK_COLLECTIVES);
+    clear(mark);
+    nc_unlock(NC_LOCK_COLLECTIVES);
 }
 
 void nc_mark_recorded(nc_mark *mark, cudaStream_t stream) {
-    nc_mark_clear(mark);
-    if (!expected || stream != after) return;
-    expected = false;
-    mark->since = seconds();
-    __atomic_add_fetch(&unseen, 1, __ATOMIC_ACQ_REL);
-    __atomic_store_n(&mark->number, __atomic_add_fetch(&issued, 1, __ATOMIC_ACQ_REL), __ATOMIC_RELEASE);
+    bool marked = expected && stream == after;
+    if (!marked && !GET(mark->number)) return;
+    nc_lock(NC_LOCK_COLLECTIVES);
+    clear(mark);
+    if (marked) {
+        expected = false;
+        mark->since = seconds();
+        SET(unseen, unseen + 1);
+        SET(mark->number, ++issued);
+    }
+    nc_unlock(NC_LOCK_COLLECTIVES);
 }
 
 bool nc_mark_finished(nc_mark *mark) {
-    unsigned long long number = GET(mark->number);
-    if (works || !number) return true;
-    if (number > GET(finished) && seconds() - mark->since < BEHIND_S) return false;
-    nc_mark_clear(mark);
-    return true;
+    if (works || !GET(mark->number)) return true;
+    nc_lock(NC_LOCK_COLLECTIVES);
+    bool done = mark->number <= finished || seconds() - mark->since >= BEHIND_S;
+    if (done) clear(mark);
+    nc_unlock(NC_LOCK_COLLECTIVES);
+    return done;
+}
+
+/* Nobody asks for those that were issued so far (a group without a watchdog): do not wait for these again. */
+static void give_up(void) {
+    nc_trace("collectives that nobody asked for");
+    nc_lock(NC_LOCK_COLLECTIVES);
+    given_up = issued;
+    SET(unseen, 0);
+    nc_unlock(NC_LOCK_COLLECTIVES);
 }
 
 void nc_host_waits(void) {
     if (GET(unseen) <= 0) return;
     works = true;
-    __atomic_store_n(&finished, GET(issued), __ATOMIC_RELEASE);
-    for (int waited = 0; waited < LONGEST_MS; waited++) {
+    nc_lock(NC_LOCK_COLLECTIVES);
+    finished = issued;
+    nc_unlock(NC_LOCK_COLLECTIVES);
+    for (int waited = 0; waited < NC_WAITS_MS; waited++) {
         usleep(STEP_US);
         if (GET(unseen) > 0) continue;
         usleep(AFTERWARDS_US); /* it has asked; now it takes note */
         return;
     }
-    /* Nobody asks for them (a group without a watchdog): do not wait for these again. */
-    nc_trace("collectives that nobody asked for");
-    __atomic_store_n(&given_up, GET(issued), __ATOMIC_RELEASE);
-    __atomic_store_n(&unseen, 0, __ATOMIC_RELEASE);
+    give_up();
 }
+
+static void forked(void) { /* the watchdog stays in the parent */
+    given_up = issued;
+    unseen = 0;
+}
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, forked); }
