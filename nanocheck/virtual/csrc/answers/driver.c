@@ -44,6 +44,7 @@ CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice device) {
+    if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *major = nc_card_get()->major;
     *minor = nc_card_get()->minor;
     return CUDA_SUCCESS;

@@ -23,29 +23,34 @@ cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribu
     return cudaSuccess;
 }
 
+cudaError_t cudaGetSymbolAddress(void **address, const void *symbol) {
+    *address = (void *)symbol;
+    return cudaSuccess;
+}
+
 /* As many blocks as the threads of a multiprocessor allow: registers and shared memory of the kernel are unknown. */
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *f, int threads,
-                                                                   size_t shared, unsigned flags) {
+static cudaError_t occupancy(int *blocks, int threads) {
     const nc_card *card = nc_card_get();
-    int most = threads > 0 ? card->threads_per_sm / threads : 0;
+    if (!card) return cudaErrorNoDevice; /* also while one is only promised */
+    if (!blocks || threads < 1) return cudaErrorInvalidValue;
+    int most = card->threads_per_sm / threads;
     *blocks = most > card->blocks_per_sm ? card->blocks_per_sm : most;
     return cudaSuccess;
+}
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *f, int threads,
+                                                                   size_t shared, unsigned flags) {
+    cudaError_t error = occupancy(blocks, threads);
+    return error ? nc_fail(error) : cudaSuccess;
 }
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *f, int threads,
                                                           size_t shared) {
     return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, f, threads, shared, 0);
 }
-cudaError_t cudaGetSymbolAddress(void **address, const void *symbol) {
-    *address = (void *)symbol;
-    return cudaSuccess;
-}
 CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, int threads, size_t shared) {
-    const nc_card *card = nc_card_get();
-    int most = threads > 0 ? card->threads_per_sm / threads : 0;
-    *blocks = most > card->blocks_per_sm ? card->blocks_per_sm : most;
-    return CUDA_SUCCESS;
+    return (CUresult)occupancy(blocks, threads); /* the driver's errors carry the same numbers */
 }
 CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const CUlaunchConfig *config) {
+    if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *clusters = 1;
     return CUDA_SUCCESS;
 }

@@ -68,6 +68,7 @@ CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
 }
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p,
                      unsigned long long flags) {
+    if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     if (bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
     if (!nc_budget_take(bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
     physical *memory = malloc(sizeof *memory);
