@@ -1,4 +1,4 @@
-"""Single calls into the virtual GPU and its NVML, as a program without PyTorch makes them: ctypes in a child."""
+"""Single calls into the virtual GPU and its NVML, as a program without PyTorch makes them; in a child."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from nanocheck.device import Device
 from nanocheck.gpus import find_gpu
+from nanocheck.virtual import build as building
 from nanocheck.virtual import card_environment, prepare
 
 CARD = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))["NANOCHECK_CARD"]
@@ -95,3 +97,75 @@ def test_no_threads_are_no_block(api: str, threads: int) -> None:
     function = f"{api}OccupancyMaxActiveBlocksPerMultiprocessor"
     code = f"print(gpu.{function}(byref(c_int()), None, {threads}, c_size_t(0)))"
     assert call(code) == [INVALID_VALUE]
+
+
+@pytest.mark.parametrize(("version", "entry"), [("", 16), ("_v2", 24), ("_v3", 24)])
+def test_nvml_writes_process_entries_of_the_versions_size(version: str, entry: int) -> None:
+    code = f"""
+        import os
+        nvml.nvmlInit_v2()
+        room, count = (c_ubyte * 64)(*[0xAA] * 64), c_uint(2)
+        error = nvml.nvmlDeviceGetComputeRunningProcesses{version}(c_void_p(0x20), byref(count), room)
+        data = bytes(room)
+        mine = int.from_bytes(data[:4], "little") == os.getpid()
+        print(error, count.value, mine, int.from_bytes(data[8:16], "little"))
+        print(data[{entry}:] == bytes([0xAA]) * (64 - {entry}))
+    """
+    error, count, mine, used, untouched = call(code)
+    assert [error, count, mine] == ["0", "1", "True"]
+    assert int(used) == find_gpu("rtx4070").context_bytes
+    assert untouched == "True"  # the caller's next entry, or whatever lies there
+
+
+def test_nvml_says_how_many_process_entries_it_needs() -> None:
+    code = """
+        nvml.nvmlInit_v2()
+        count = c_uint(0)
+        print(nvml.nvmlDeviceGetComputeRunningProcesses_v3(c_void_p(0x20), byref(count), None), count.value)
+    """
+    assert call(code) == ["7", "1"]
+
+
+def test_nvml_before_init_and_after_shutdown_is_uninitialized() -> None:
+    """Each function, those that would have crashed, too; it counts its users, as NVIDIA does."""
+    library = prepare().folder / building.NVML
+    table = subprocess.run(
+        ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
+    )
+    names = [line.split()[-1] for line in table.stdout.splitlines() if " nvml" in line]
+    others = [name for name in names if not name.startswith(("nvmlInit", "nvmlErrorString", "nvmlShutdown"))]
+    assert len(others) > 35
+    code = f"""
+        def codes():
+            return {{getattr(nvml, name)(*[None] * 6) for name in {others!r}}}
+        print(codes(), nvml.nvmlShutdown())
+        print(nvml.nvmlInit_v2(), nvml.nvmlInit(), nvml.nvmlShutdown())
+        print(nvml.nvmlDeviceGetCount_v2(byref(c_uint())), nvml.nvmlShutdown(), nvml.nvmlShutdown())
+        print(codes())
+    """
+    assert call(code) == ["{1}", "1", "0", "0", "0", "0", "0", "1", "{1}"]
+
+
+@pytest.mark.parametrize("version", [12080, 13000])
+def test_nvml_and_the_driver_give_one_cuda_version(version: int, tmp_path: Path) -> None:
+    """The driver's is that of the wheels' headers, CUDA 12 or 13; a small library stands in for either."""
+    source = f"int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}"
+    library = tmp_path / "driver.so"
+    compiler = [building.find_compiler(), "-shared", "-fPIC", "-xc", "-", "-o", str(library)]
+    subprocess.run(compiler, input=source, text=True, check=True)
+    code = """
+        version = c_int()
+        print(nvml.nvmlInit_v2(), nvml.nvmlSystemGetCudaDriverVersion_v2(byref(version)), version.value)
+        print(nvml.nvmlSystemGetCudaDriverVersion(byref(version)), version.value)
+    """
+    assert call(code, preload=f"{library}:") == ["0", "0", str(version), "0", str(version)]
+
+
+def test_a_name_without_room_is_an_error() -> None:
+    code = """
+        nvml.nvmlInit_v2()
+        room = create_string_buffer(b"xy", 2)
+        print(gpu.cuDeviceGetName(byref(room, 1), 0, 0), nvml.nvmlDeviceGetName(None, byref(room, 1), 0))
+        print(room.raw == b"xy", gpu.cuDeviceGetName(room, 2, 0), room.raw[1:] == bytes(1))
+    """
+    assert call(code) == [INVALID_VALUE, "7", "True", "0", "True"]

@@ -1,4 +1,4 @@
-"""Several threads, and forks, inside the virtual GPU at once: programs in C, linked with the library as it ships."""
+"""Several threads, and forks, inside the virtual GPU at once: programs in C, linked with its library."""
 
 from __future__ import annotations
 

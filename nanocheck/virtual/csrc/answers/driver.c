@@ -1,6 +1,7 @@
 /* The driver API: devices, the one context, and pointers. */
 #include "answers/answers.h"
 #include "answers/memory.h"
+#include <stdio.h>
 #include <string.h>
 
 static void *const CONTEXT = (void *)0x10;
@@ -21,8 +22,8 @@ CUresult cuDeviceGet(CUdevice *device, int ordinal) {
 }
 CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
-    strncpy(name, nc_card_get()->name, (size_t)length);
-    name[length - 1] = 0;
+    if (!name || length < 1) return CUDA_ERROR_INVALID_VALUE;
+    snprintf(name, (size_t)length, "%s", nc_card_get()->name);
     return CUDA_SUCCESS;
 }
 #undef cuDeviceTotalMem

@@ -1,65 +1,81 @@
-/* What monitors ask for. Nothing is executed, so nothing is busy; there is no sensor for power or fans. */
+/* What monitors ask for. Nothing is executed, so nothing is busy; there is no sensor for power or fans.
+ *
+ * Attributes of the card, by CUDA's numbers: 13 and 36 are clocks in kHz, 75 and 76 the capability.
+ */
 #include "nvml/nvml.h"
 #include <string.h>
 
 int nvmlDeviceGetUtilizationRates(void *d, unsigned *gpu_and_memory) {
+    NEEDS_INIT;
     gpu_and_memory[0] = gpu_and_memory[1] = 0;
     return OK;
 }
 int nvmlDeviceGetTemperature(void *d, int sensor, unsigned *celsius) {
+    NEEDS_INIT;
     *celsius = 30;
     return OK;
 }
 int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) {
+    NEEDS_INIT;
     *milliwatts = 0;
     return OK;
 }
 int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) {
-    *mhz = (unsigned)nc_nvml_of_card(type == 2 ? 36 : 13, 0) / 1000;
+    NEEDS_INIT;
+    *mhz = (unsigned)nc_nvml_of_card(type == 2 ? 36 : 13) / 1000;
     return OK;
 }
 int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) {
     return nvmlDeviceGetClockInfo(d, type, mhz);
 }
 int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
-    *major = nc_nvml_of_card(75, 0);
-    *minor = nc_nvml_of_card(76, 0);
+    NEEDS_INIT;
+    *major = nc_nvml_of_card(75);
+    *minor = nc_nvml_of_card(76);
     return OK;
 }
 int nvmlDeviceGetIndex(void *d, unsigned *index) {
+    NEEDS_INIT;
     *index = 0;
     return OK;
 }
 int nvmlDeviceGetMinorNumber(void *d, unsigned *number) {
+    NEEDS_INIT;
     *number = 0;
     return OK;
 }
 int nvmlDeviceGetPersistenceMode(void *d, int *mode) {
+    NEEDS_INIT;
     *mode = 0;
     return OK;
 }
 int nvmlDeviceGetComputeMode(void *d, int *mode) {
+    NEEDS_INIT;
     *mode = 0;
     return OK;
 }
 int nvmlDeviceGetPerformanceState(void *d, int *state) {
+    NEEDS_INIT;
     *state = 0;
     return OK;
 }
 int nvmlDeviceGetCpuAffinity(void *d, unsigned words, unsigned long *set) { /* every processor */
-
+    NEEDS_INIT;
     memset(set, 0xff, words * sizeof *set);
     return OK;
 }
-#define NO_SENSOR(name) \
-    int name(void *d, unsigned *value) { return UNSUPPORTED; }
-NO_SENSOR(nvmlDeviceGetFanSpeed)
-NO_SENSOR(nvmlDeviceGetPowerManagementLimit)
-NO_SENSOR(nvmlDeviceGetEnforcedPowerLimit)
-int nvmlDeviceGetTotalEnergyConsumption(void *d, unsigned long long *value) { return UNSUPPORTED; }
-int nvmlDeviceGetMigMode(void *d, unsigned *now, unsigned *later) { return UNSUPPORTED; }
-int nvmlDeviceGetEccMode(void *d, int *now, int *later) { return UNSUPPORTED; }
+#define NOT_OFFERED(name, ...)       \
+    int name(void *d, __VA_ARGS__) { \
+        NEEDS_INIT;                  \
+        return UNSUPPORTED;          \
+    }
+NOT_OFFERED(nvmlDeviceGetFanSpeed, unsigned *percent)
+NOT_OFFERED(nvmlDeviceGetPowerManagementLimit, unsigned *milliwatts)
+NOT_OFFERED(nvmlDeviceGetEnforcedPowerLimit, unsigned *milliwatts)
+NOT_OFFERED(nvmlDeviceGetTotalEnergyConsumption, unsigned long long *millijoules)
+NOT_OFFERED(nvmlDeviceGetMigMode, unsigned *now, unsigned *later)
+NOT_OFFERED(nvmlDeviceGetEccMode, int *now, int *later)
 /* One card alone has no links to others. */
-int nvmlDeviceGetNvLinkRemoteDeviceType(void *d, unsigned link, void *type) { return UNSUPPORTED; }
-int nvmlDeviceGetNvLinkRemotePciInfo_v2(void *d, unsigned link, void *info) { return UNSUPPORTED; }
-int nvmlDeviceGetGpuFabricInfoV(void *d, void *info) { return UNSUPPORTED; }
+NOT_OFFERED(nvmlDeviceGetNvLinkRemoteDeviceType, unsigned link, void *type)
+NOT_OFFERED(nvmlDeviceGetNvLinkRemotePciInfo_v2, unsigned link, void *info)
+NOT_OFFERED(nvmlDeviceGetGpuFabricInfoV, void *info)

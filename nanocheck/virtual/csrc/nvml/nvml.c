@@ -1,19 +1,23 @@
 /* libnvidia-ml, as far as PyTorch asks it: how much memory this process holds on the card.
  *
  * A library of its own, since programs open it by its own name. It is preloaded beside the virtual
- * GPU and asks that for every figure. Field layouts follow NVIDIA's NVML API reference.
+ * GPU and asks that for every figure.
  */
 #define _GNU_SOURCE
 #include "nvml/nvml.h"
 #include <dlfcn.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
+/* nvmlProcessInfo_t since the second version; the first one's entries are 16 bytes and end after `used`. */
 typedef struct {
     unsigned pid;
     unsigned long long used;
     unsigned gpu, compute;
 } process;
+enum { PROCESS_V1 = offsetof(process, gpu), PROCESS = sizeof(process) };
 typedef struct {
     unsigned long long total, free, used;
 } memory;
@@ -23,36 +27,59 @@ typedef struct {
 } memory_v2;
 
 static int (*count_devices)(int *);
+static int (*driver_version)(int *);
 static int (*memory_info)(size_t *, size_t *);
 static size_t (*process_bytes)(void);
-static int (*total_memory)(size_t *, int);
 static int (*device_name)(char *, int, int);
-static int (*attribute)(
-    int *, int, int); /* cuDeviceGetAttribute: 13 and 36 are clocks in kHz, 75 and 76 the capability */
+static int (*attribute)(int *, int, int);
+static int users; /* calls of nvmlInit less those of nvmlShutdown */
 
-int nvmlInit_v2(void) {
+__attribute__((constructor)) static void find_virtual_gpu(void) {
     *(void **)&count_devices = dlsym(RTLD_DEFAULT, "cuDeviceGetCount");
+    *(void **)&driver_version = dlsym(RTLD_DEFAULT, "cuDriverGetVersion");
     *(void **)&memory_info = dlsym(RTLD_DEFAULT, "cudaMemGetInfo");
     *(void **)&process_bytes = dlsym(RTLD_DEFAULT, "nanocheck_process_bytes");
-    *(void **)&total_memory = dlsym(RTLD_DEFAULT, "cuDeviceTotalMem_v2");
     *(void **)&device_name = dlsym(RTLD_DEFAULT, "cuDeviceGetName");
     *(void **)&attribute = dlsym(RTLD_DEFAULT, "cuDeviceGetAttribute");
+}
+
+bool nc_nvml_initialized(void) { return __atomic_load_n(&users, __ATOMIC_RELAXED) > 0; }
+
+int nc_nvml_of_card(int which) {
+    int value = 0;
+    return attribute(&value, which, 0) ? 0 : value;
+}
+
+int nvmlInit_v2(void) {
     int count = 0;
-    if (!process_bytes || !count_devices) return 12; /* LIBRARY_NOT_FOUND */
+    if (!process_bytes || !count_devices) return NO_LIBRARY;
     count_devices(&count);
-    return count ? OK : 9; /* DRIVER_NOT_LOADED */
+    if (!count) return NO_DRIVER;
+    __atomic_add_fetch(&users, 1, __ATOMIC_RELAXED);
+    return OK;
 }
 int nvmlInit(void) { return nvmlInit_v2(); }
 int nvmlInitWithFlags(unsigned flags) { return nvmlInit_v2(); }
-int nvmlShutdown(void) { return OK; }
+int nvmlShutdown(void) {
+    int before = __atomic_load_n(&users, __ATOMIC_RELAXED);
+    do {
+        if (before <= 0) return UNINITIALIZED;
+    } while (
+        !__atomic_compare_exchange_n(&users, &before, before - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return OK;
+}
 const char *nvmlErrorString(int error) { return error ? "error of the virtual GPU" : "Success"; }
+
 int nvmlDeviceGetCount_v2(unsigned *count) {
+    NEEDS_INIT;
     int n = 0;
     count_devices(&n);
     *count = (unsigned)n;
     return OK;
 }
+int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
 static int only(unsigned index, void **device) {
+    NEEDS_INIT;
     *device = (void *)0x20;
     return index ? NOT_FOUND : OK;
 }
@@ -61,56 +88,64 @@ int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return only(inde
 int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) { return only(0, device); }
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) { return only(0, device); }
 int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
+    NEEDS_INIT;
     snprintf(text, length, "GPU-6e616e6f-6368-6563-6b76-69727475616c");
     return OK;
 }
-int nvmlDeviceGetName(void *device, char *text, unsigned length) { return device_name(text, (int)length, 0); }
+int nvmlDeviceGetName(void *device, char *text, unsigned length) {
+    NEEDS_INIT;
+    if (!length) return SMALL;
+    return device_name(text, (int)length, 0) ? UNKNOWN : OK;
+}
 int nvmlDeviceGetMemoryInfo(void *device, memory *info) {
+    NEEDS_INIT;
     size_t available = 0, total = 0;
-
     memory_info(&available, &total);
     *info = (memory){total, available, total - available};
     return OK;
 }
 int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *info) {
     memory plain;
-    nvmlDeviceGetMemoryInfo(device, &plain);
-    *info = (memory_v2){info->version, plain.total, 0, plain.free, plain.used};
-    return OK;
+    int error = nvmlDeviceGetMemoryInfo(device, &plain);
+    if (!error) *info = (memory_v2){info->version, plain.total, 0, plain.free, plain.used};
+    return error;
 }
-int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, process *list) {
-    if (*count < 1 || !list) {
-        *count = 1;
-        return SMALL;
-    }
-    *count = 1;
-    list[0] = (process){(unsigned)getpid(), process_bytes(), 0xffffffffu, 0xffffffffu};
-    return OK;
-}
-int nvmlDeviceGetComputeRunningProcesses_v2(void *d, unsigned *n, process *l) {
-    return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l);
-}
-/* The first version's entries end after `used`; PyTorch's header maps the plain name to the third. */
-int nvmlDeviceGetComputeRunningProcesses(void *d, unsigned *n, process *l) {
-    return nvmlDeviceGetComputeRunningProcesses_v3(d, n, l);
-}
-int nvmlSystemGetCudaDriverVersion_v2(int *version) {
-    *version = 13000;
-    return OK;
-}
-int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
-int nvmlSystemGetDriverVersion(char *text, unsigned length) {
-    snprintf(text, length, "580.00");
-    return OK;
-} /* a number: programs compare it */
-int nvmlSystemGetNVMLVersion(char *text, unsigned length) { return nvmlSystemGetDriverVersion(text, length); }
 
-int nc_nvml_of_card(int which, int fallback) {
-    int value = 0;
-    return attribute && !attribute(&value, which, 0) ? value : fallback;
+static int running(unsigned *count, void *list, size_t entry) {
+    NEEDS_INIT;
+    if (!count) return INVALID;
+    bool fits = *count >= 1 && list;
+    *count = 1;
+    if (!fits) return SMALL;
+    process mine = {(unsigned)getpid(), process_bytes(), 0xffffffffu, 0xffffffffu};
+    memcpy(list, &mine, entry);
+    return OK;
 }
-int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
-int nvmlDeviceGetGraphicsRunningProcesses_v3(void *d, unsigned *count, process *list) {
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, void *list) {
+    return running(count, list, PROCESS);
+}
+int nvmlDeviceGetComputeRunningProcesses_v2(void *device, unsigned *count, void *list) {
+    return running(count, list, PROCESS);
+}
+/* NVIDIA's header maps the plain name to the third version; a program that asks for it by name gets the first. */
+int nvmlDeviceGetComputeRunningProcesses(void *device, unsigned *count, void *list) {
+    return running(count, list, PROCESS_V1);
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned *count, void *list) {
+    NEEDS_INIT;
     *count = 0;
     return OK;
 }
+
+int nvmlSystemGetCudaDriverVersion_v2(int *version) { /* what the driver itself says: 12080, 13000, ... */
+    NEEDS_INIT;
+    return driver_version(version) ? UNKNOWN : OK;
+}
+int nvmlSystemGetCudaDriverVersion(int *version) { return nvmlSystemGetCudaDriverVersion_v2(version); }
+/* A number, because programs compare it, and one that is enough for CUDA 12 and 13; nvidia-smi says the same. */
+int nvmlSystemGetDriverVersion(char *text, unsigned length) {
+    NEEDS_INIT;
+    snprintf(text, length, "580.00");
+    return OK;
+}
+int nvmlSystemGetNVMLVersion(char *text, unsigned length) { return nvmlSystemGetDriverVersion(text, length); }

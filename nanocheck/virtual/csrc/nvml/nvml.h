@@ -1,14 +1,30 @@
-/* What the two files of libnvidia-ml share. Field layouts follow NVIDIA's NVML API reference. */
+/* What the two files of libnvidia-ml share. Numbers and field layouts follow NVIDIA's NVML API reference. */
 #ifndef NANOCHECK_NVML_H
 #define NANOCHECK_NVML_H
+#include <stdbool.h>
 #define NC_HIDDEN __attribute__((visibility("hidden")))
 
 /* An answer has the signature that NVIDIA gave the function, whatever of it is looked at. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
-enum { OK = 0, UNSUPPORTED = 3, NOT_FOUND = 6, SMALL = 7 };
+enum {
+    OK = 0,
+    UNINITIALIZED = 1,
+    INVALID = 2,
+    UNSUPPORTED = 3,
+    NOT_FOUND = 6,
+    SMALL = 7,
+    NO_DRIVER = 9,
+    NO_LIBRARY = 12,
+    UNKNOWN = 999
+};
 
-/* cuDeviceGetAttribute of the virtual GPU; the fallback where there is none. */
-NC_HIDDEN int nc_nvml_of_card(int attribute, int fallback);
+NC_HIDDEN bool nc_nvml_initialized(void);
+/* Every function but nvmlInit and nvmlErrorString begins with it. */
+#define NEEDS_INIT \
+    if (!nc_nvml_initialized()) return UNINITIALIZED
+
+/* cuDeviceGetAttribute of the virtual GPU; 0 where there is no card yet. */
+NC_HIDDEN int nc_nvml_of_card(int attribute);
 
 #endif
