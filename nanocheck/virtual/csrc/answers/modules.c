@@ -30,8 +30,9 @@ CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfuncti
 }
 CUresult cuFuncSetAttribute(CUfunction f, CUfunction_attribute a, int v) { return CUDA_SUCCESS; }
 CUresult cuFuncSetCacheConfig(CUfunction f, CUfunc_cache c) { return CUDA_SUCCESS; }
-static CUresult launched(CUstream stream, void **arguments) {
+static CUresult launched(CUstream stream, void **arguments, void **extra) {
     if (arguments) nc_writes_lose_unnamed(arguments);
+    if (extra) nc_writes_lose_packed(extra);
     nc_count(NC_LAUNCHES);
     nc_capture_node((cudaStream_t)stream);
     return CUDA_SUCCESS;
@@ -39,17 +40,17 @@ static CUresult launched(CUstream stream, void **arguments) {
 #undef cuLaunchKernel
 CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
                         unsigned bz, unsigned shared, CUstream stream, void **arguments, void **extra) {
-    return launched(stream, arguments);
+    return launched(stream, arguments, extra);
 }
 #undef cuLaunchKernelEx
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **arguments, void **extra) {
-    return launched(config->hStream, arguments);
+    return launched(config->hStream, arguments, extra);
 }
 #undef cuLaunchCooperativeKernel
 CUresult cuLaunchCooperativeKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
                                    unsigned by, unsigned bz, unsigned shared, CUstream stream,
                                    void **arguments) {
-    return launched(stream, arguments);
+    return launched(stream, arguments, NULL);
 }
 CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
                                 const cuuint64_t *dim, const cuuint64_t *strides, const cuuint32_t *box,

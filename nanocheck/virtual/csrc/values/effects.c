@@ -15,6 +15,7 @@
  */
 #include "values/effects.h"
 #include "base/report.h"
+#include <ctype.h>
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,10 @@ static bool plain(const char *type) { /* numbers hold no addresses */
     static const char *const NUMBERS[] = {"int",           "unsigned",     "long",  "short",  "char",
                                           "signed",        "bool",         "float", "double", "c10::Half",
                                           "c10::BFloat16", "c10::complex", "dim3"};
-    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++)
-        if (starts(type, NUMBERS[i])) return true;
+    for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
+        char next = starts(type, NUMBERS[i]) ? type[strlen(NUMBERS[i])] : '_';
+        if (next != '_' && next != ':' && !isalpha((unsigned char)next)) return true; /* not internal::T */
+    }
     return false;
 }
 
@@ -62,29 +65,29 @@ static nc_effect effect_of(const char *kernel, const char *type, size_t length) 
     return NC_EVERY;
 }
 
-/* The types between the last pair of parentheses, split at commas outside every bracket. */
-static void read_parameters(nc_writes *into, char *name) {
+/* The types between the last pair of parentheses, split at commas outside every bracket. False: there is none. */
+static bool read_parameters(nc_writes *into, char *name) {
     size_t end = strlen(name), open = end;
-    if (!end || name[end - 1] != ')') return;
+    if (!end || name[end - 1] != ')') return false;
     for (int depth = 0; open-- > 0;) {
         depth += name[open] == ')' ? 1 : name[open] == '(' ? -1 : 0;
         if (!depth) break;
     }
     char *type = name + open + 1;
     name[end - 1] = 0;
-    if (!*type) return;
+    if (!*type) return true;
     int depth = 0;
     for (char *at = type;; at++) {
         if (*at && strchr("<({[", *at)) depth++;
         if (*at && strchr(">)}]", *at)) depth--;
         if (*at && (*at != ',' || depth)) continue;
         while (*type == ' ') type++;
-        if (into->count == NC_PARAMETERS) return;
+        if (into->count == NC_PARAMETERS) return true;
         char kept = *at;
         *at = 0;
         into->effects[into->count++] = (uint8_t)effect_of(name, type, (size_t)(at - type));
         *at = kept;
-        if (!kept) return;
+        if (!kept) return true;
         type = at + 1;
     }
 }
@@ -96,7 +99,7 @@ nc_writes *nc_writes_of(const char *name) {
     char *text = demangled(name);
     nc_trace("first launch of %s", text ? text : name);
     if (text) found->predicate = nc_predicate_of(text);
-    if (text) read_parameters(found, text);
+    found->unnamed = !text || !read_parameters(found, text); /* extern "C", and what no demangler knows */
     free(text);
     return found;
 }

@@ -18,6 +18,7 @@ typedef enum {
 } nc_effect;
 typedef struct {
     nc_predicate predicate;
+    bool unnamed; /* its name does not tell its parameters */
     int count;
     uint8_t effects[NC_PARAMETERS];
 } nc_writes;

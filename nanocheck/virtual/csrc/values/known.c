@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define TABLE_BYTES (NC_ARENA_SPAN / UNIT * sizeof(uint16_t))
 enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
 
 static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
@@ -32,13 +33,12 @@ static bool replace(uint16_t *unit, uint16_t *old, size_t now) {
 static uint16_t *open_table(void) {
     nc_lock(NC_LOCK_KNOWN);
     if (!units) {
-        size_t bytes = NC_ARENA_SPAN / UNIT * sizeof *units;
-        void *table =
-            mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (table == MAP_FAILED)
-            nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", bytes >> 30,
+            nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", TABLE_BYTES >> 30,
                      strerror(errno));
-        madvise(table, bytes, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
+        madvise(table, TABLE_BYTES, MADV_NOHUGEPAGE); /* few units are ever touched, far apart */
         __atomic_store_n(&units, table, __ATOMIC_RELEASE);
     }
     nc_unlock(NC_LOCK_KNOWN);
@@ -84,6 +84,11 @@ static void lose(const void *at, uint16_t unless) {
 
 void nc_known_lose(const void *at) { lose(at, 0); }
 void nc_known_doubt(const void *at) { lose(at, KEPT); }
+
+void nc_known_lose_all(void) {
+    uint16_t *table = __atomic_load_n(&units, __ATOMIC_ACQUIRE);
+    if (table) madvise(table, TABLE_BYTES, MADV_DONTNEED);
+}
 
 void nc_known_keep(const void *at) {
     uint16_t *unit = unit_of(at);

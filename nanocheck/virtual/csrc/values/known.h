@@ -7,7 +7,8 @@
 NC_HIDDEN void nc_known_set(const void *to, size_t bytes, bool guessed);
 /* Somebody computes what lies from here on. */
 NC_HIDDEN void nc_known_lose(const void *at);
-/* The same, by an address that may be a leftover of another launch. */
+NC_HIDDEN void nc_known_lose_all(void);
+/* The same as lose, by an address that may be a leftover of another launch. */
 NC_HIDDEN void nc_known_doubt(const void *at);
 /* Against doubts, until it is written anew. */
 NC_HIDDEN void nc_known_keep(const void *at);

@@ -1,17 +1,19 @@
-/* The memory of a launch's parameters: how far it may be read, and what looks like an address there. */
+/* The parameters of a launch: where each ends at the latest, and what looks like an address in it. */
 #ifndef NANOCHECK_PARAMETERS_H
 #define NANOCHECK_PARAMETERS_H
 #include "values/effects.h"
+#include "values/readable.h"
 
-/* How far parameter `index` may be read. */
-NC_HIDDEN size_t nc_reach(const nc_writes *w, void **arguments, int index, size_t most);
-/* The word at this place, if it is an address of the card. */
-NC_HIDDEN void *nc_word_at(const char *at);
+/* At most so many bytes of parameter `index`; `room` is for a copy of them. */
+NC_HIDDEN nc_bytes nc_parameter(const nc_writes *w, void **arguments, int index, size_t most, char *room);
+NC_HIDDEN void *nc_pointer_at(const char *at);
+/* The same, if it is an address of the card. */
+NC_HIDDEN void *nc_address_at(const char *at);
 /* Calls `act` for the first `most` addresses of the card that stand in these bytes. */
-NC_HIDDEN void nc_each_in(const char *from, size_t bytes, int most, void (*act)(const void *));
-/* Where a ReduceOp keeps its source; its results follow. NULL: not found. */
-NC_HIDDEN const char *nc_source_in(const char *from, size_t bytes);
-/* Where a strided closure keeps its output. NULL: not found. */
-NC_HIDDEN const char *nc_output_in(const char *from, size_t bytes);
+NC_HIDDEN void nc_each_in(nc_bytes in, int most, void (*act)(const void *));
+/* A ReduceOp from its source on; its results follow. NULL: not found. */
+NC_HIDDEN const char *nc_source_in(nc_bytes in);
+/* A strided closure from its output on. NULL: not found. */
+NC_HIDDEN const char *nc_output_in(nc_bytes in);
 
 #endif
