@@ -25,8 +25,8 @@ gpu.nanocheck_known.argtypes = [c_void_p, c_void_p, c_size_t]
 """
 
 
-def call(code: str, *, card: str | None = CARD, preload: str = "") -> list[str]:
-    """The words that the code prints; it finds ``gpu`` and ``nvml``, and the card unless there is none."""
+def call(code: str, *, card: str | None = CARD, preload: str = "") -> str:
+    """What the code prints, on one line. It finds ``gpu``, ``nvml`` and the card."""
     environment = {**os.environ, **prepare().launch_environment()}
     environment["LD_PRELOAD"] = preload + environment["LD_PRELOAD"]
     del environment["NANOCHECK_CARD"]
@@ -40,10 +40,10 @@ def call(code: str, *, card: str | None = CARD, preload: str = "") -> list[str]:
         check=False,
     )
     assert done.returncode == 0, (done.returncode, done.stderr)
-    return done.stdout.split()
+    return " ".join(done.stdout.split())
 
 
-NO_DEVICE, INVALID_VALUE = "100", "1"
+# CUDA's errors below: 1 is an invalid value, 2 no memory, 100 no device, 400 an invalid handle.
 
 
 @pytest.mark.parametrize("card", [None, "pending"])
@@ -65,10 +65,7 @@ NO_DEVICE, INVALID_VALUE = "100", "1"
     ],
 )
 def test_before_a_card_is_chosen_calls_fail_by_an_error(function: str, card: str | None) -> None:
-    assert call(f"a, b = c_int(-7), c_int(-7); print(gpu.{function}, a.value)", card=card) == [
-        NO_DEVICE,
-        "-7",
-    ]
+    assert call(f"a, b = c_int(-7), c_int(-7); print(gpu.{function}, a.value)", card=card) == "100 -7"
 
 
 def test_a_card_that_is_chosen_later_answers_from_then_on() -> None:
@@ -79,16 +76,14 @@ def test_a_card_that_is_chosen_later_answers_from_then_on() -> None:
         print(gpu.cuDeviceComputeCapability(byref(a), byref(b), 0), a.value, b.value)
         print(gpu.cudaOccupancyMaxActiveBlocksPerMultiprocessor(byref(a), None, 512, c_size_t(0)), a.value)
     """
-    assert call(code, card="pending") == [NO_DEVICE, "0", "8", "9", "0", "3"]
+    assert call(code, card="pending") == "100 0 8 9 0 3"
 
 
 @pytest.mark.parametrize(("threads", "answer"), [(1, "24"), (64, "24"), (1024, "1"), (2048, "0")])
 def test_occupancy_follows_the_cards_threads(threads: int, answer: str) -> None:
     function = "cudaOccupancyMaxActiveBlocksPerMultiprocessor"
-    assert call(f"a = c_int(); print(gpu.{function}(byref(a), None, {threads}, c_size_t(0)), a.value)") == [
-        "0",
-        answer,
-    ]
+    code = f"a = c_int(); print(gpu.{function}(byref(a), None, {threads}, c_size_t(0)), a.value)"
+    assert call(code) == f"0 {answer}"
 
 
 @pytest.mark.parametrize("threads", [0, -1, -(2**31)])
@@ -96,7 +91,7 @@ def test_occupancy_follows_the_cards_threads(threads: int, answer: str) -> None:
 def test_no_threads_are_no_block(api: str, threads: int) -> None:
     function = f"{api}OccupancyMaxActiveBlocksPerMultiprocessor"
     code = f"print(gpu.{function}(byref(c_int()), None, {threads}, c_size_t(0)))"
-    assert call(code) == [INVALID_VALUE]
+    assert call(code) == "1"
 
 
 @pytest.mark.parametrize(("version", "entry"), [("", 16), ("_v2", 24), ("_v3", 24)])
@@ -111,8 +106,8 @@ def test_nvml_writes_process_entries_of_the_versions_size(version: str, entry: i
         print(error, count.value, mine, int.from_bytes(data[8:16], "little"))
         print(data[{entry}:] == bytes([0xAA]) * (64 - {entry}))
     """
-    error, count, mine, used, untouched = call(code)
-    assert [error, count, mine] == ["0", "1", "True"]
+    error, count, mine, used, untouched = call(code).split()
+    assert (error, count, mine) == ("0", "1", "True")
     assert int(used) == find_gpu("rtx4070").context_bytes
     assert untouched == "True"  # the caller's next entry, or whatever lies there
 
@@ -123,7 +118,7 @@ def test_nvml_says_how_many_process_entries_it_needs() -> None:
         count = c_uint(0)
         print(nvml.nvmlDeviceGetComputeRunningProcesses_v3(c_void_p(0x20), byref(count), None), count.value)
     """
-    assert call(code) == ["7", "1"]
+    assert call(code) == "7 1"
 
 
 def test_nvml_before_init_and_after_shutdown_is_uninitialized() -> None:
@@ -143,7 +138,7 @@ def test_nvml_before_init_and_after_shutdown_is_uninitialized() -> None:
         print(nvml.nvmlDeviceGetCount_v2(byref(c_uint())), nvml.nvmlShutdown(), nvml.nvmlShutdown())
         print(codes())
     """
-    assert call(code) == ["{1}", "1", "0", "0", "0", "0", "0", "1", "{1}"]
+    assert call(code) == "{1} 1 0 0 0 0 0 1 {1}"
 
 
 @pytest.mark.parametrize("version", [12080, 13000])
@@ -158,7 +153,7 @@ def test_nvml_and_the_driver_give_one_cuda_version(version: int, tmp_path: Path)
         print(nvml.nvmlInit_v2(), nvml.nvmlSystemGetCudaDriverVersion_v2(byref(version)), version.value)
         print(nvml.nvmlSystemGetCudaDriverVersion(byref(version)), version.value)
     """
-    assert call(code, preload=f"{library}:") == ["0", "0", str(version), "0", str(version)]
+    assert call(code, preload=f"{library}:") == f"0 0 {version} 0 {version}"
 
 
 def test_a_name_without_room_is_an_error() -> None:
@@ -168,7 +163,7 @@ def test_a_name_without_room_is_an_error() -> None:
         print(gpu.cuDeviceGetName(byref(room, 1), 0, 0), nvml.nvmlDeviceGetName(None, byref(room, 1), 0))
         print(room.raw == b"xy", gpu.cuDeviceGetName(room, 2, 0), room.raw[1:] == bytes(1))
     """
-    assert call(code) == [INVALID_VALUE, "7", "True", "0", "True"]
+    assert call(code) == "1 7 True 0 True"
 
 
 #: A program that wrote 64 bytes, and ``launch``, which asks whether they are known before and after a kernel.
@@ -229,7 +224,7 @@ pointers = lambda *values: (c_void_p * len(values))(*values)
     ],
 )
 def test_a_kernel_overwrites_what_it_was_handed_wherever_the_parameters_lie(launch: str) -> None:
-    assert call(_WROTE + launch) == ["1", "0", "0"]
+    assert call(_WROTE + launch) == "1 0 0"
 
 
 @pytest.mark.parametrize(
@@ -242,7 +237,7 @@ def test_a_kernel_overwrites_what_it_was_handed_wherever_the_parameters_lie(laun
     ],
 )
 def test_what_a_kernel_was_not_handed_stays_known(launch: str) -> None:
-    assert call(_WROTE + launch) == ["1", "0", "1"]
+    assert call(_WROTE + launch) == "1 0 1"
 
 
 def test_where_memory_may_not_be_read_everything_is_unknown() -> None:
@@ -258,4 +253,70 @@ def test_where_memory_may_not_be_read_everything_is_unknown() -> None:
         n = c_int()
         launch(driver, pointers(addressof(n)))
     """
-    assert call(_WROTE + textwrap.dedent(code)) == ["1", "0", "0"]
+    assert call(_WROTE + textwrap.dedent(code)) == "1 0 0"
+
+
+@pytest.mark.parametrize("size", ["4 << 30", "1 << 50", "2**64 - 1"])
+@pytest.mark.parametrize("function", ["cudaMallocManaged", "cudaHostAlloc"])
+def test_host_memory_that_is_refused_is_an_error(function: str, size: str) -> None:
+    """The operating system refuses (here by a limit on data; a program with many holes meets another), or it
+    is more than there are addresses: never success without memory."""
+    code = f"""
+        import resource
+        p = c_void_p()
+        print(gpu.{function}(byref(p), c_size_t(1), 1), p.value is not None, gpu.cudaGetLastError())
+        resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+        print(gpu.{function}(byref(p), c_size_t({size}), 1), p.value, gpu.cudaGetLastError())
+        print(gpu.{function}(byref(p), c_size_t(1), 1), p.value is not None)
+    """
+    assert call(code) == "0 True 0 2 None 2 0 True"
+
+
+def test_managed_memory_of_no_size_is_an_invalid_value() -> None:
+    assert call("print(gpu.cudaMallocManaged(byref(c_void_p()), c_size_t(0), 1))") == "1"
+
+
+#: ``left()``: what the card has, and that it is what it was when nothing was taken.
+_ACCOUNT = """
+h, v, p, total = c_ulonglong(), c_ulonglong(), c_void_p(), c_size_t()
+def left():
+    free = c_size_t()
+    assert gpu.cudaMemGetInfo(byref(free), byref(total)) == 0
+    return free.value
+start = left()
+def unmoved():
+    print(left() == start)
+def create(size):
+    return gpu.cuMemCreate(byref(h), c_size_t(size), None, c_ulonglong(0))
+def reserve(size):
+    return gpu.cuMemAddressReserve(byref(v), c_size_t(size), c_size_t(0), c_ulonglong(0), c_ulonglong(0))
+def map(size, offset=0, at=0):
+    return gpu.cuMemMap(c_ulonglong(v.value + at), c_size_t(size), c_size_t(offset), h, c_ulonglong(0))
+def unmap(size, at=0):
+    return gpu.cuMemUnmap(c_ulonglong(v.value + at), c_size_t(size))
+def address_free(size):
+    return gpu.cuMemAddressFree(v, c_size_t(size))
+MIB = 1 << 20
+"""
+
+
+@pytest.mark.parametrize("size", ["2**64 - 450887680 - (2 << 20)", "2**64 - (2 << 20)", "2**63"])
+def test_a_size_that_wraps_around_does_not_fit(size: str) -> None:
+    code = f"""
+        context = total.value - start
+        for size in ({size}, 2**64 - context - (2 << 20)):
+            print(create(size & ~(2 * MIB - 1)), gpu.cudaMalloc(byref(p), c_size_t(size)))
+        unmoved()
+    """
+    assert call(_ACCOUNT + textwrap.dedent(code)) == "2 2 2 2 True"
+
+
+def test_a_reservation_and_an_allocation_are_freed_each_by_its_own_call() -> None:
+    code = """
+        print(reserve(4 * MIB), gpu.cudaFree(v), address_free(4 * MIB), address_free(4 * MIB))
+        unmoved()
+        print(gpu.cudaMalloc(byref(v), c_size_t(64)), address_free(2 * MIB), gpu.cudaFree(v), gpu.cudaFree(v))
+        unmoved()
+        print(reserve(16 << 40), reserve(0))
+    """
+    assert call(_ACCOUNT + textwrap.dedent(code)) == "0 1 0 1 True 0 1 0 1 True 2 1"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
-    *address = bytes ? nc_arena_take(NC_PINNED, bytes, true) : NULL;
+    *address = bytes ? nc_arena_take(NC_PINNED, NC_ALLOCATION, bytes) : NULL;
     return bytes && !*address ? nc_fail(cudaErrorMemoryAllocation) : cudaSuccess;
 }
 #undef cudaMallocHost

@@ -14,7 +14,7 @@ cudaError_t cudaMalloc(void **address, size_t bytes) {
     }
     size_t size = nc_round(bytes);
     if (size < bytes || !nc_budget_take(size)) return nc_fail(cudaErrorMemoryAllocation);
-    if (!(*address = nc_arena_take(NC_DEVICE, size, true)))
+    if (!(*address = nc_arena_take(NC_DEVICE, NC_ALLOCATION, size)))
         nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, "
                  "vm.max_map_count?)",
                  size);
@@ -23,9 +23,8 @@ cudaError_t cudaMalloc(void **address, size_t bytes) {
 }
 
 cudaError_t nc_give_back(nc_arena arena, void *address) {
-    size_t size = nc_arena_size(arena, address);
+    size_t size = nc_arena_remove(arena, NC_ALLOCATION, address);
     if (!size) return nc_fail(cudaErrorInvalidValue);
-    nc_arena_forget(arena, address);
     nc_known_drop(address, size);
     nc_arena_decommit(address, size);
     if (arena == NC_DEVICE) nc_budget_give(size);
@@ -49,10 +48,11 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     return cudaSuccess;
 }
 
-/* Managed memory migrates on demand and never fails; it is not counted against the card. */
+/* Managed memory migrates on demand; it is not counted against the card. */
 cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
-    *address = bytes ? nc_arena_take(NC_MANAGED, bytes, true) : NULL;
-    return cudaSuccess;
+    if (!bytes) return nc_fail(cudaErrorInvalidValue);
+    *address = nc_arena_take(NC_MANAGED, NC_ALLOCATION, bytes);
+    return *address ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }
 /* Hints where it should lie, as paged optimizers give them: it stays evictable, so nothing is counted. */
 #if CUDART_VERSION >= 13000

@@ -51,7 +51,8 @@ CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp 
 }
 CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish,
                              unsigned long long flags) {
-    char *taken = nc_arena_take(NC_DEVICE, bytes, false);
+    char *taken = nc_arena_take(NC_DEVICE, NC_RESERVATION, bytes);
+    if (!taken) return bytes ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
     nc_lock(NC_LOCK_MAPPINGS);
     if (!first_reservation || taken < first_reservation) {
         if (first_reservation) nc_fatal("two first reservations at once"); /* cannot happen: addresses grow */
@@ -62,9 +63,8 @@ CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignmen
     return CUDA_SUCCESS;
 }
 CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
-    if (!nc_arena_size(NC_DEVICE, (void *)address)) return CUDA_ERROR_INVALID_VALUE;
-    nc_arena_forget(NC_DEVICE, (void *)address);
-    return CUDA_SUCCESS;
+    bool reserved = nc_arena_remove(NC_DEVICE, NC_RESERVATION, (void *)address);
+    return reserved ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p,
                      unsigned long long flags) {
@@ -111,10 +111,11 @@ CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
 }
 #undef cuMemGetAddressRange
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr inside) {
-    char *head = nc_arena_head(NC_DEVICE, (void *)inside);
+    size_t size;
+    char *head = nc_arena_head(NC_DEVICE, (void *)inside, &size);
     if (!head) return CUDA_ERROR_NOT_FOUND;
     if (base) *base = (CUdeviceptr)head;
-    if (bytes) *bytes = nc_arena_size(NC_DEVICE, head);
+    if (bytes) *bytes = size;
     return CUDA_SUCCESS;
 }
 /* Sharing handles with another process would need both to see the same card. */

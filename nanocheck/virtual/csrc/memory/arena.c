@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 
 #define SPAN NC_ARENA_SPAN
+#define RESERVED ((uint32_t)1 << 31)
+static const uint32_t MARK[] = {[NC_ALLOCATION] = 0, [NC_RESERVATION] = RESERVED};
 
 static struct {
     char *base;
@@ -35,19 +37,25 @@ static void open_arena(nc_arena which) {
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
-char *nc_arena_take(nc_arena which, size_t bytes, bool commit) {
+char *nc_arena_take(nc_arena which, nc_range kind, size_t bytes) {
     size_t granules = nc_round(bytes) / NC_GRANULE;
+    if (!bytes || bytes > SPAN - NC_GRANULE) return NULL;
     nc_lock(NC_LOCK_ARENA);
     if (!arenas[which].base) open_arena(which);
     size_t at = arenas[which].next;
-    if (granules > SPAN / NC_GRANULE - at)
-        nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
-    __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
-    char *address = arenas[which].base + at * NC_GRANULE;
-    arenas[which].lengths[at] = (uint32_t)granules;
+    bool fits = granules <= SPAN / NC_GRANULE - at;
+    if (fits) {
+        __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
+        __atomic_store_n(&arenas[which].lengths[at], (uint32_t)granules | MARK[kind], __ATOMIC_RELAXED);
+    }
     nc_unlock(NC_LOCK_ARENA);
-    if (commit && !nc_arena_commit(address, granules * NC_GRANULE)) return NULL;
-    return address;
+    if (!fits && which == NC_DEVICE)
+        nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
+    if (!fits) return NULL;
+    char *address = arenas[which].base + at * NC_GRANULE;
+    if (kind == NC_RESERVATION || nc_arena_commit(address, granules * NC_GRANULE)) return address;
+    nc_arena_remove(which, kind, address);
+    return NULL;
 }
 
 bool nc_arena_commit(char *address, size_t bytes) {
@@ -75,22 +83,38 @@ size_t nc_arena_offset(const void *address) {
                                                                                                 : SIZE_MAX;
 }
 
-size_t nc_arena_size(nc_arena which, const void *head) {
-    if (nc_arena_of(head) != (int)which) return 0;
+static uint32_t *length_at(nc_arena which, const void *head) { /* NULL: no start of a granule */
+    if (nc_arena_of(head) != (int)which) return NULL;
     size_t offset = (size_t)((const char *)head - arenas[which].base);
-    return offset % NC_GRANULE ? 0 : arenas[which].lengths[offset / NC_GRANULE] * NC_GRANULE;
+    return offset % NC_GRANULE ? NULL : &arenas[which].lengths[offset / NC_GRANULE];
 }
 
-void nc_arena_forget(nc_arena which, const void *head) {
-    arenas[which].lengths[(size_t)((const char *)head - arenas[which].base) / NC_GRANULE] = 0;
+static size_t size_of(uint32_t length, nc_range kind) {
+    return (length & RESERVED) == MARK[kind] ? (size_t)(length & ~RESERVED) * NC_GRANULE : 0;
 }
 
-char *nc_arena_head(nc_arena which, const void *inside) {
+size_t nc_arena_size(nc_arena which, nc_range kind, const void *head) {
+    const uint32_t *length = length_at(which, head);
+    return length ? size_of(__atomic_load_n(length, __ATOMIC_RELAXED), kind) : 0;
+}
+
+size_t nc_arena_remove(nc_arena which, nc_range kind, const void *head) {
+    uint32_t *length = length_at(which, head);
+    uint32_t found = length ? __atomic_load_n(length, __ATOMIC_RELAXED) : 0;
+    size_t bytes = size_of(found, kind);
+    if (!bytes) return 0;
+    bool mine = __atomic_compare_exchange_n(length, &found, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return mine ? bytes : 0;
+}
+
+char *nc_arena_head(nc_arena which, const void *inside, size_t *bytes) {
     if (nc_arena_of(inside) != (int)which) return NULL;
     size_t granule = (size_t)((const char *)inside - arenas[which].base) / NC_GRANULE;
     for (size_t at = granule + 1; at-- > arenas[which].first;) {
-        if (!arenas[which].lengths[at]) continue;
-        return at + arenas[which].lengths[at] > granule ? arenas[which].base + at * NC_GRANULE : NULL;
+        uint32_t length = __atomic_load_n(&arenas[which].lengths[at], __ATOMIC_RELAXED);
+        if (!length) continue;
+        *bytes = (size_t)(length & ~RESERVED) * NC_GRANULE;
+        return *bytes > (granule - at) * NC_GRANULE ? arenas[which].base + at * NC_GRANULE : NULL;
     }
     return NULL;
 }

@@ -4,17 +4,25 @@
 #include "base/base.h"
 
 #define NC_GRANULE ((size_t)2 << 20) /* cudaMalloc hands out whole 2 MiB pages */
-/* 8 TiB of addresses per arena: hundreds of full turnovers of any card. */
+/* 8 TiB of addresses per arena: hundreds of full turnovers of any card. ThreadSanitizer's builds take less. */
+#ifndef NC_ARENA_SPAN
 #define NC_ARENA_SPAN ((size_t)1 << 43)
+#endif
 
 typedef enum { NC_DEVICE, NC_PINNED, NC_MANAGED, NC_ARENAS } nc_arena;
-NC_HIDDEN char *nc_arena_take(nc_arena arena, size_t bytes, bool commit);
+/* An allocation is memory from its start; a reservation (device only) is addresses, committed piece by piece. */
+typedef enum { NC_ALLOCATION, NC_RESERVATION } nc_range;
+
+/* NULL: larger than an arena, or the operating system refuses. */
+NC_HIDDEN char *nc_arena_take(nc_arena arena, nc_range kind, size_t bytes);
 NC_HIDDEN bool nc_arena_commit(char *address, size_t bytes);
 NC_HIDDEN void nc_arena_decommit(char *address, size_t bytes);
-NC_HIDDEN size_t nc_arena_size(nc_arena arena, const void *head); /* 0: no allocation starts there */
-NC_HIDDEN void nc_arena_forget(nc_arena arena, const void *head);
-NC_HIDDEN char *nc_arena_head(nc_arena arena, const void *inside); /* NULL: nothing there */
-NC_HIDDEN int nc_arena_of(const void *address);                    /* an nc_arena, or -1 */
+/* Its size; 0: nothing of this kind starts there. Of several threads that remove it, one gets the size. */
+NC_HIDDEN size_t nc_arena_size(nc_arena arena, nc_range kind, const void *head);
+NC_HIDDEN size_t nc_arena_remove(nc_arena arena, nc_range kind, const void *head);
+/* Where what lies around this address starts, of either kind; NULL: nothing. */
+NC_HIDDEN char *nc_arena_head(nc_arena arena, const void *inside, size_t *bytes);
+NC_HIDDEN int nc_arena_of(const void *address); /* an nc_arena, or -1 */
 /* Into the device arena's part in use; SIZE_MAX: elsewhere. */
 NC_HIDDEN size_t nc_arena_offset(const void *address);
 static inline size_t nc_round(size_t bytes) { return (bytes + NC_GRANULE - 1) & ~(NC_GRANULE - 1); }

@@ -109,7 +109,8 @@ nc_answer nc_predicate_answer(const nc_predicate *p, void **arguments, char *con
 }
 
 void nc_answer_write(const nc_answer *answer) {
-    if (!answer->bytes || !nc_arena_head(NC_DEVICE, answer->to)) return;
+    size_t size;
+    if (!answer->bytes || !nc_arena_head(NC_DEVICE, answer->to, &size)) return;
     memset(answer->to, answer->yes, answer->bytes);
     nc_known_set(answer->to, answer->bytes, answer->guessed);
 }
