@@ -3,8 +3,8 @@
 #define NANOCHECK_ANSWERS_H
 #include "base/card.h"
 #include "base/counters.h"
-#include "base/handles.h"
 #include "base/last_error.h"
+#include "base/objects.h"
 #include "base/report.h"
 
 /* An answer has the signature that NVIDIA gave the function, whatever of it is looked at. */

@@ -7,62 +7,54 @@
 #include "answers/answers.h"
 #include "values/known.h"
 #include "work/capture.h"
-#include <stdlib.h>
 
-typedef int status; /* cublasStatus_t: 0 is CUBLAS_STATUS_SUCCESS */
+typedef enum { SUCCESS, NOT_INITIALIZED = 1, ALLOC_FAILED = 3 } status; /* cublasStatus_t */
 typedef struct {
     cudaStream_t stream;
     int math_mode, pointer_mode, sms;
 } handle;
+_Static_assert(sizeof(handle) <= NC_OBJECT_BYTES, "fits");
 
-status cublasCreate_v2(handle **out) { return (*out = calloc(1, sizeof **out)) ? 0 : 3 /* ALLOC_FAILED */; }
-status cublasDestroy_v2(handle *h) {
-    free(h);
-    return 0;
+/* Returns the error of a handle that was destroyed or never was one. */
+#define NEEDS(h) \
+    if (!nc_object_is(h, NC_BLAS)) return NOT_INITIALIZED
+
+status cublasCreate_v2(handle **out) { return (*out = nc_object_new(NC_BLAS)) ? SUCCESS : ALLOC_FAILED; }
+status cublasDestroy_v2(handle *h) { return nc_object_delete(h, NC_BLAS) ? SUCCESS : NOT_INITIALIZED; }
+#define SETTING(name, type, field)                   \
+    status cublasSet##name(handle *h, type value) {  \
+        NEEDS(h);                                    \
+        h->field = value;                            \
+        return SUCCESS;                              \
+    }                                                \
+    status cublasGet##name(handle *h, type *value) { \
+        NEEDS(h);                                    \
+        *value = h->field;                           \
+        return SUCCESS;                              \
+    }
+SETTING(Stream_v2, cudaStream_t, stream)
+SETTING(MathMode, int, math_mode)
+SETTING(PointerMode_v2, int, pointer_mode)
+SETTING(SmCountTarget, int, sms)
+status cublasSetWorkspace_v2(handle *h, void *memory, size_t bytes) {
+    NEEDS(h);
+    return SUCCESS;
 }
-status cublasSetStream_v2(handle *h, cudaStream_t stream) {
-    h->stream = stream;
-    return 0;
+status cublasSetAtomicsMode(handle *h, int mode) {
+    NEEDS(h);
+    return SUCCESS;
 }
-status cublasGetStream_v2(handle *h, cudaStream_t *stream) {
-    *stream = h->stream;
-    return 0;
-}
-status cublasSetWorkspace_v2(handle *h, void *memory, size_t bytes) { return 0; }
-status cublasSetMathMode(handle *h, int mode) {
-    h->math_mode = mode;
-    return 0;
-}
-status cublasGetMathMode(handle *h, int *mode) {
-    *mode = h->math_mode;
-    return 0;
-}
-status cublasSetPointerMode_v2(handle *h, int mode) {
-    h->pointer_mode = mode;
-    return 0;
-}
-status cublasGetPointerMode_v2(handle *h, int *mode) {
-    *mode = h->pointer_mode;
-    return 0;
-}
-status cublasSetSmCountTarget(handle *h, int sms) {
-    h->sms = sms;
-    return 0;
-}
-status cublasGetSmCountTarget(handle *h, int *sms) {
-    *sms = h->sms;
-    return 0;
-}
-status cublasSetAtomicsMode(handle *h, int mode) { return 0; }
 
 static status computed(handle *h) {
+    NEEDS(h);
     nc_count(NC_LAUNCHES);
     nc_count(NC_MATMUL);
     nc_capture_node(h->stream);
-    return 0;
+    return SUCCESS;
 }
 /* Products differ in where their result stands among the arguments; what stands there is unknown afterwards. */
 static status product(handle *h, void *result) {
+    NEEDS(h);
     nc_known_lose(result);
     return computed(h);
 }
@@ -113,6 +105,7 @@ COMPUTES_NOTHING(cublasGemmBatchedEx)
 
 /* A dot product writes its result where the pointer mode says: to the card nothing, to the host a value nobody computed. */
 static status dot(handle *h, const char *name, void *result) {
+    NEEDS(h);
     if (h->pointer_mode == 0) nc_unimplemented(name);
     return product(h, result);
 }

@@ -8,39 +8,50 @@
 #include "answers/answers.h"
 #include "work/capture.h"
 #include "work/collectives.h"
-#include <stdlib.h>
 
 typedef struct {
-    nc_capture *in;
+    nc_capture capture; /* in which it was recorded last */
     nc_mark mark;
 } event;
+_Static_assert(sizeof(event) <= NC_OBJECT_BYTES, "fits");
+
+static event *event_of(cudaEvent_t handle) { /* NULL: it was destroyed, or never was one */
+    return nc_object_is(handle, NC_EVENT) ? (event *)handle : NULL;
+}
+static cudaError_t invalid(void) { return nc_fail(cudaErrorInvalidResourceHandle); }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags) {
-    *handle = (cudaEvent_t)calloc(1, sizeof(event));
+    *handle = nc_object_new(NC_EVENT);
     return *handle ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaEventCreate(cudaEvent_t *handle) { return cudaEventCreateWithFlags(handle, 0); }
 cudaError_t cudaEventDestroy(cudaEvent_t handle) {
-    if (handle) nc_mark_clear(&((event *)handle)->mark);
-    free(handle);
-    return cudaSuccess;
+    event *e = event_of(handle);
+    if (e) nc_mark_clear(&e->mark);
+    return nc_object_delete(handle, NC_EVENT) ? cudaSuccess : invalid();
 }
 cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t on, unsigned flags) {
-    ((event *)handle)->in = nc_capturing(on) ? nc_stream_of(on)->in : NULL;
-    nc_mark_recorded(&((event *)handle)->mark, on);
+    event *e = event_of(handle);
+    if (!e || !nc_stream_valid(on)) return invalid();
+    __atomic_store_n(&e->capture, nc_capture_of(on), __ATOMIC_RELAXED);
+    nc_mark_recorded(&e->mark, on);
     return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t handle, cudaStream_t on) {
     return cudaEventRecordWithFlags(handle, on, 0);
 }
 cudaError_t cudaEventQuery(cudaEvent_t handle) {
-    return nc_mark_finished(&((event *)handle)->mark) ? cudaSuccess : nc_fail(cudaErrorNotReady);
+    event *e = event_of(handle);
+    if (!e) return invalid();
+    return nc_mark_finished(&e->mark) ? cudaSuccess : nc_fail(cudaErrorNotReady);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
+    if (!event_of(handle)) return invalid();
     nc_host_waits();
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
+    if (!event_of(from) || !event_of(to)) return invalid();
     *ms = 1.0f;
     return cudaSuccess;
 }
@@ -52,7 +63,8 @@ cudaError_t cudaIpcOpenEventHandle(cudaEvent_t *e, cudaIpcEventHandle_t h) {
 }
 /* A stream that waits for an event recorded in a capturing stream joins that capture. */
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t waited, unsigned flags) {
-    nc_capture *joined = waited ? ((event *)waited)->in : NULL;
-    if (nc_stream_of(handle) && joined && joined->active) nc_stream_of(handle)->in = joined;
+    const event *e = event_of(waited);
+    if (!e || !nc_stream_valid(handle)) return invalid();
+    nc_capture_join(handle, __atomic_load_n(&e->capture, __ATOMIC_RELAXED));
     return cudaSuccess;
 }

@@ -1,36 +1,28 @@
 /* Stream capture and graphs: what was captured is counted, not kept; a replay does nothing. */
 #include "answers/answers.h"
 #include "work/capture.h"
-#include <stdlib.h>
-
-static unsigned long long last_capture;
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, enum cudaStreamCaptureMode mode) {
-    if (!nc_stream_of(handle) || nc_capturing(handle)) return nc_fail(cudaErrorStreamCaptureUnsupported);
-    nc_capture *begun = malloc(sizeof *begun);
-    cudaGraph_t graph = calloc(1, sizeof *graph);
-    if (!begun || !graph) nc_fatal("no memory for a stream capture");
-    *begun = (nc_capture){__atomic_add_fetch(&last_capture, 1, __ATOMIC_RELAXED), true, graph};
-    nc_stream_of(handle)->in = begun;
-    return cudaSuccess;
+    if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle);
+    return nc_capture_begin(handle) ? cudaSuccess : nc_fail(cudaErrorStreamCaptureUnsupported);
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph) {
-    if (!nc_capturing(handle)) return nc_fail(cudaErrorInvalidValue);
-    *graph = nc_stream_of(handle)->in->graph;
-    nc_stream_of(handle)->in->active = false;
-    return cudaSuccess;
-}
-cudaError_t cudaStreamIsCapturing(cudaStream_t handle, enum cudaStreamCaptureStatus *status) {
-    *status = nc_capturing(handle) ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    cudaGraph_t captured = nc_capture_end(handle);
+    if (!captured) return nc_fail(cudaErrorInvalidValue);
+    *graph = captured;
     return cudaSuccess;
 }
 static cudaError_t capture_info(cudaStream_t handle, enum cudaStreamCaptureStatus *status,
                                 unsigned long long *id, cudaGraph_t *graph) {
-    cudaStreamIsCapturing(handle, status);
-    bool on = *status == cudaStreamCaptureStatusActive;
-    if (id) *id = on ? nc_stream_of(handle)->in->id : 0;
-    if (graph) *graph = on ? nc_stream_of(handle)->in->graph : NULL;
+    if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle);
+    nc_capture capture = nc_capture_of(handle);
+    *status = capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
+    if (id) *id = capture;
+    if (graph) *graph = nc_capture_graph(handle);
     return cudaSuccess;
+}
+cudaError_t cudaStreamIsCapturing(cudaStream_t handle, enum cudaStreamCaptureStatus *status) {
+    return capture_info(handle, status, NULL, NULL);
 }
 #if CUDART_VERSION >= 13000
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t handle, enum cudaStreamCaptureStatus *status,
@@ -59,16 +51,19 @@ cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode
     return cudaSuccess;
 }
 
+static bool is_graph(cudaGraph_t graph) { return nc_object_is(graph, NC_GRAPH); }
+
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count) {
-    if (!nodes) *count = graph->nodes;
+    if (!is_graph(graph)) return nc_fail(cudaErrorInvalidValue);
+    if (!nodes) *count = __atomic_load_n(&graph->nodes, __ATOMIC_RELAXED);
     return cudaSuccess;
 }
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-    free(graph);
-    return cudaSuccess;
+    return nc_object_delete(graph, NC_GRAPH) ? cudaSuccess : nc_fail(cudaErrorInvalidValue);
 }
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph,
                                           unsigned long long flags) {
+    if (!is_graph(graph)) return nc_fail(cudaErrorInvalidValue);
     *exec = nc_handle();
     return cudaSuccess;
 }
@@ -76,6 +71,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
     return cudaGraphInstantiateWithFlags(exec, graph, flags);
 }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t handle) {
+    if (!exec) return nc_fail(cudaErrorInvalidValue);
     nc_count(NC_LAUNCHES);
     return cudaSuccess;
 }

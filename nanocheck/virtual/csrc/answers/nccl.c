@@ -6,7 +6,6 @@
  */
 #include "answers/nccl.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +27,7 @@ static ncclResult_t create(ncclComm_t *comm, int ranks, int rank, const char *sy
                         "  Run one process: torchrun --nproc_per_node=1, or WORLD_SIZE=1.");
     }
     if (rank != 0) return nc_nccl_fail(ncclInvalidArgument, "the rank is not below the number of ranks");
-    if (!(*comm = calloc(1, sizeof **comm)))
+    if (!(*comm = nc_object_new(NC_COMM)))
         return nc_nccl_fail(ncclSystemError, "no memory for a communicator");
     cudaGetDevice(&(*comm)->device);
     return ncclSuccess;
@@ -64,13 +63,10 @@ ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *made
 }
 ncclResult_t ncclCommFinalize(ncclComm_t comm) { return ncclSuccess; }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-    free(comm);
-    return ncclSuccess;
+    if (!comm || nc_object_delete(comm, NC_COMM)) return ncclSuccess;
+    return nc_nccl_fail(ncclInvalidArgument, "the communicator was destroyed before, or never was one");
 }
-ncclResult_t ncclCommAbort(ncclComm_t comm) {
-    free(comm);
-    return ncclSuccess;
-}
+ncclResult_t ncclCommAbort(ncclComm_t comm) { return ncclCommDestroy(comm); }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) {
     *error = ncclSuccess;
     return ncclSuccess;
@@ -84,6 +80,7 @@ ncclResult_t ncclCommUserRank(const ncclComm_t comm, int *rank) {
     return ncclSuccess;
 }
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int *device) {
+    if (!nc_object_is(comm, NC_COMM)) return nc_nccl_fail(ncclInvalidArgument, "no communicator");
     *device = comm->device;
     return ncclSuccess;
 }

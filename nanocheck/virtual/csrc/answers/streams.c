@@ -2,13 +2,16 @@
 #include "answers/answers.h"
 #include "work/capture.h"
 #include "work/collectives.h"
-#include <stdlib.h>
 
 static unsigned long long last_stream = 16;
 
+/* Returns the error of a handle that was destroyed or never was one. */
+#define NEEDS_STREAM(handle) \
+    if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle)
+
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsigned flags, int priority) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
-    nc_stream *s = calloc(1, sizeof *s);
+    nc_stream *s = nc_object_new(NC_STREAM);
     if (!s) return nc_fail(cudaErrorMemoryAllocation);
     s->flags = flags;
     s->priority = priority;
@@ -21,23 +24,33 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t *handle, unsigned flags) {
 }
 cudaError_t cudaStreamCreate(cudaStream_t *handle) { return cudaStreamCreateWithPriority(handle, 0, 0); }
 cudaError_t cudaStreamDestroy(cudaStream_t handle) {
-    free(nc_stream_of(handle));
-    return cudaSuccess;
+    bool destroyed = nc_object_delete(handle, NC_STREAM);
+    return destroyed ? cudaSuccess : nc_fail(cudaErrorInvalidResourceHandle);
 }
 cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) {
-    *priority = nc_stream_of(handle) ? nc_stream_of(handle)->priority : 0;
+    NEEDS_STREAM(handle);
+    const nc_stream *s = nc_stream_of(handle);
+    *priority = s ? s->priority : 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) {
-    *flags = nc_stream_of(handle) ? nc_stream_of(handle)->flags : 0;
+    NEEDS_STREAM(handle);
+    const nc_stream *s = nc_stream_of(handle);
+    *flags = s ? s->flags : 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) {
-    *id = nc_stream_of(handle) ? nc_stream_of(handle)->id : (uintptr_t)handle;
+    NEEDS_STREAM(handle);
+    const nc_stream *s = nc_stream_of(handle);
+    *id = s ? s->id : (uintptr_t)handle;
     return cudaSuccess;
 }
-cudaError_t cudaStreamQuery(cudaStream_t handle) { return cudaSuccess; }
+cudaError_t cudaStreamQuery(cudaStream_t handle) {
+    NEEDS_STREAM(handle);
+    return cudaSuccess;
+}
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+    NEEDS_STREAM(handle);
     if (nc_capturing(handle))
         return nc_fail(cudaErrorStreamCaptureUnsupported); /* item() in a captured region */
     nc_host_waits();
@@ -45,14 +58,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 }
 cudaError_t cudaStreamAddCallback(cudaStream_t handle, cudaStreamCallback_t call, void *data,
                                   unsigned flags) {
+    NEEDS_STREAM(handle);
     call(handle, cudaSuccess, data);
     return cudaSuccess;
 }
 cudaError_t cudaLaunchHostFunc(cudaStream_t handle, cudaHostFn_t call, void *data) {
-    if (nc_capturing(handle)) {
-        nc_capture_node(handle);
-        return cudaSuccess;
-    }
-    call(data);
+    NEEDS_STREAM(handle);
+    if (nc_capturing(handle)) nc_capture_node(handle);
+    else call(data);
     return cudaSuccess;
 }

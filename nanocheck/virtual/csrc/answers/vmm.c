@@ -4,45 +4,12 @@
  * reservation. Memory is given back when its handle is released and nothing maps it any more.
  */
 #include "answers/answers.h"
-#include "base/locks.h"
 #include "memory/arena.h"
-#include "memory/budget.h"
+#include "memory/mappings.h"
 #include "values/known.h"
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-typedef struct {
-    size_t bytes;
-    int references;
-} physical;
-
-/* What is mapped at a granule: a table over the device arena, filled in on demand. */
-enum { CHUNK = 1 << 12 };
-static struct mapping { physical *memory; } * *chunks;
-static size_t chunk_count;
-static char *first_reservation; /* all reservations lie above it: addresses only grow */
-
-static physical **mapped_at(CUdeviceptr address) {
-    size_t granule = (size_t)((char *)address - first_reservation) / NC_GRANULE, chunk = granule / CHUNK;
-    if (chunk >= chunk_count) {
-        size_t count = chunk + 16;
-        struct mapping **more = realloc(chunks, count * sizeof *more);
-        if (!more) nc_fatal("no memory for the table of mappings");
-        memset(more + chunk_count, 0, (count - chunk_count) * sizeof *more);
-        chunks = more;
-        chunk_count = count;
-    }
-    if (!chunks[chunk] && !(chunks[chunk] = calloc(CHUNK, sizeof **chunks)))
-        nc_fatal("no memory for the table of mappings");
-    return &chunks[chunk][granule % CHUNK].memory;
-}
-
-static void drop(physical *memory) {
-    if (--memory->references > 0) return;
-    nc_budget_give(memory->bytes);
-    free(memory);
-}
+static CUresult valid(bool done) { return done ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; }
 
 CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *p,
                                        CUmemAllocationGranularity_flags o) {
@@ -53,58 +20,33 @@ CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignmen
                              unsigned long long flags) {
     char *taken = nc_arena_take(NC_DEVICE, NC_RESERVATION, bytes);
     if (!taken) return bytes ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
-    nc_lock(NC_LOCK_MAPPINGS);
-    if (!first_reservation || taken < first_reservation) {
-        if (first_reservation) nc_fatal("two first reservations at once"); /* cannot happen: addresses grow */
-        first_reservation = taken;
-    }
-    nc_unlock(NC_LOCK_MAPPINGS);
     *address = (CUdeviceptr)taken;
     return CUDA_SUCCESS;
 }
 CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
-    bool reserved = nc_arena_remove(NC_DEVICE, NC_RESERVATION, (void *)address);
-    return reserved ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    return valid(nc_unreserve((char *)address, bytes));
 }
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p,
                      unsigned long long flags) {
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
-    if (bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
-    if (!nc_budget_take(bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
-    physical *memory = malloc(sizeof *memory);
-    if (!memory) nc_fatal("no memory for a handle");
-    *memory = (physical){bytes, 1};
+    if (!bytes || bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
+    void *memory = nc_physical_new(bytes);
+    if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;
     *handle = (CUmemGenericAllocationHandle)(uintptr_t)memory;
     return CUDA_SUCCESS;
 }
 CUresult cuMemRelease(CUmemGenericAllocationHandle handle) {
-    nc_lock(NC_LOCK_MAPPINGS);
-    drop((physical *)(uintptr_t)handle);
-    nc_unlock(NC_LOCK_MAPPINGS);
-    return CUDA_SUCCESS;
+    return valid(nc_physical_release((void *)(uintptr_t)handle));
 }
 CUresult cuMemMap(CUdeviceptr address, size_t bytes, size_t offset, CUmemGenericAllocationHandle handle,
                   unsigned long long flags) {
-    physical *memory = (physical *)(uintptr_t)handle;
-    if (!nc_arena_commit((char *)address, bytes))
-        nc_fatal("the operating system refused to map %zu bytes", bytes);
-    nc_lock(NC_LOCK_MAPPINGS);
-    memory->references++;
-    *mapped_at(address) = memory; /* stands at the first granule of the mapping */
-    nc_unlock(NC_LOCK_MAPPINGS);
-    return CUDA_SUCCESS;
+    return valid(nc_map((char *)address, bytes, offset, (void *)(uintptr_t)handle));
 }
 CUresult cuMemSetAccess(CUdeviceptr address, size_t bytes, const CUmemAccessDesc *access, size_t count) {
     return CUDA_SUCCESS;
 }
 CUresult cuMemUnmap(CUdeviceptr address, size_t bytes) {
-    nc_lock(NC_LOCK_MAPPINGS);
-    for (CUdeviceptr at = address; at < address + bytes; at += NC_GRANULE) {
-        physical **memory = mapped_at(at);
-        if (*memory) drop(*memory);
-        *memory = NULL;
-    }
-    nc_unlock(NC_LOCK_MAPPINGS);
+    if (!nc_unmap((char *)address, bytes)) return CUDA_ERROR_INVALID_VALUE;
     nc_known_drop((void *)address, bytes);
     nc_arena_decommit((char *)address, bytes);
     return CUDA_SUCCESS;

@@ -12,6 +12,7 @@ typedef enum {
     NC_LOCK_BUDGET,
     NC_LOCK_ARENA,
     NC_LOCK_KNOWN,
+    NC_LOCK_OBJECTS,
     NC_LOCK_CARD,
     NC_LOCKS
 } nc_lock_name;

@@ -1,4 +1,4 @@
-/* What is behind the handles of streams and graphs: numbers, and whether they are being captured. */
+/* What is behind the handles of streams and graphs, and which streams are being captured. */
 #ifndef NANOCHECK_CAPTURE_H
 #define NANOCHECK_CAPTURE_H
 #include "base/base.h"
@@ -6,20 +6,23 @@
 struct CUgraph_st {
     size_t nodes;
 };
-typedef struct {
-    unsigned long long id;
-    bool active;
-    cudaGraph_t graph;
-} nc_capture; /* kept for ever: few, small */
+typedef unsigned long long nc_capture; /* the number of a capture; 0: none */
 typedef struct {
     int priority;
     unsigned flags;
     unsigned long long id;
-    nc_capture *in;
+    nc_capture capture; /* may have ended since: ask nc_capture_of */
 } nc_stream;
 
-NC_HIDDEN nc_stream *nc_stream_of(cudaStream_t handle); /* NULL: the legacy and per-thread streams */
-NC_HIDDEN bool nc_capturing(cudaStream_t handle);
+NC_HIDDEN nc_stream *nc_stream_of(cudaStream_t handle); /* NULL: a default stream, or none at all */
+NC_HIDDEN bool nc_stream_valid(cudaStream_t handle);
+
+NC_HIDDEN bool nc_capture_begin(cudaStream_t handle);      /* false: a default stream, or capturing already */
+NC_HIDDEN cudaGraph_t nc_capture_end(cudaStream_t handle); /* NULL: it was not capturing */
+NC_HIDDEN nc_capture nc_capture_of(cudaStream_t handle);   /* that it takes part in now */
+NC_HIDDEN void nc_capture_join(cudaStream_t handle, nc_capture capture); /* unless that has ended */
+NC_HIDDEN cudaGraph_t nc_capture_graph(cudaStream_t handle);
 NC_HIDDEN void nc_capture_node(cudaStream_t handle); /* one more node, if the stream is capturing */
+static inline bool nc_capturing(cudaStream_t handle) { return nc_capture_of(handle) != 0; }
 
 #endif

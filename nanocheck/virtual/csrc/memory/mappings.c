@@ -1,0 +1,133 @@
+/* Physical memory and where it is mapped: a table over the device arena with one word for each granule.
+ *
+ * The word is the handle's object; its lowest bit says that the mapping began in an earlier granule.
+ */
+#include "memory/mappings.h"
+#include "base/locks.h"
+#include "base/objects.h"
+#include "base/report.h"
+#include "memory/arena.h"
+#include "memory/budget.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+typedef struct {
+    size_t bytes;
+    size_t mappings;
+    bool released;
+} physical;
+enum { CONTINUED = 1 };
+#define TABLE_BYTES (NC_ARENA_SPAN / NC_GRANULE * sizeof(uintptr_t))
+
+static uintptr_t *table; /* everything here under NC_LOCK_MAPPINGS */
+static char *last; /* the reservation that was mapped into last: looking it up takes long in a large one */
+static size_t last_bytes;
+
+static bool is_handle(void *handle) {
+    return nc_object_is(handle, NC_PHYSICAL) && !((physical *)handle)->released;
+}
+
+static size_t drop(physical *memory) { /* bytes to give back */
+    if (!memory->released || memory->mappings) return 0;
+    size_t bytes = memory->bytes;
+    nc_object_delete(memory, NC_PHYSICAL);
+    return bytes;
+}
+
+void *nc_physical_new(size_t bytes) {
+    if (!nc_budget_take(bytes)) return NULL;
+    physical *memory = nc_object_new(NC_PHYSICAL);
+    if (!memory) nc_fatal("no memory for a handle");
+    nc_lock(NC_LOCK_MAPPINGS);
+    memory->bytes = bytes;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    return memory;
+}
+
+bool nc_physical_release(void *handle) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    bool held = is_handle(handle);
+    if (held) ((physical *)handle)->released = true;
+    size_t bytes = held ? drop(handle) : 0;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    if (bytes) nc_budget_give(bytes);
+    return held;
+}
+
+/* The words of these granules; NULL unless they are whole granules of the device arena. */
+static uintptr_t *words_of(char *address, size_t bytes) {
+    size_t offset = nc_arena_offset(address);
+    if (!bytes || bytes % NC_GRANULE || offset == SIZE_MAX || offset % NC_GRANULE) return NULL;
+    if (bytes > NC_ARENA_SPAN - offset) return NULL;
+    if (!table) {
+        table = mmap(NULL, TABLE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                     -1, 0);
+        if (table == MAP_FAILED) nc_fatal("no memory for the table of mappings (%s)", strerror(errno));
+    }
+    return &table[offset / NC_GRANULE];
+}
+
+static bool reserved(char *address, size_t bytes) {
+    if (!last || address < last || address >= last + last_bytes) {
+        last = nc_arena_head(NC_DEVICE, address, &last_bytes);
+        if (!last || !nc_arena_size(NC_DEVICE, NC_RESERVATION, last)) last = NULL;
+    }
+    return last && bytes <= last_bytes - (size_t)(address - last);
+}
+
+static bool any(const uintptr_t *words, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (words[i]) return true;
+    return false;
+}
+
+bool nc_map(char *address, size_t bytes, size_t offset, void *handle) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    physical *memory = handle;
+    uintptr_t *words = words_of(address, bytes);
+    bool fits = words && is_handle(handle) && offset <= memory->bytes && bytes <= memory->bytes - offset
+                && reserved(address, bytes) && !any(words, bytes / NC_GRANULE);
+    for (size_t i = 0; fits && i < bytes / NC_GRANULE; i++)
+        words[i] = (uintptr_t)memory | (i ? CONTINUED : 0);
+    if (fits) memory->mappings++;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    if (fits && !nc_arena_commit(address, bytes))
+        nc_fatal("the operating system refused to map %zu bytes", bytes);
+    return fits;
+}
+
+static bool whole(const uintptr_t *words, size_t count, bool at_end) { /* mappings, none of them cut */
+    for (size_t i = 0; i < count; i++)
+        if (!words[i] || (i == 0 && words[0] & CONTINUED)) return false;
+    return at_end || !(words[count] & CONTINUED);
+}
+
+bool nc_unmap(char *address, size_t bytes) {
+    size_t count = bytes / NC_GRANULE, given = 0;
+    nc_lock(NC_LOCK_MAPPINGS);
+    uintptr_t *words = words_of(address, bytes);
+    bool fits = words && whole(words, count, words + count == table + NC_ARENA_SPAN / NC_GRANULE);
+    for (size_t i = 0; fits && i < count; i++) {
+        physical *memory = (physical *)words[i];
+        bool first = !(words[i] & CONTINUED);
+        words[i] = 0;
+        if (!first) continue;
+        memory->mappings--;
+        given += drop(memory);
+    }
+    nc_unlock(NC_LOCK_MAPPINGS);
+    if (given) nc_budget_give(given);
+    return fits;
+}
+
+bool nc_unreserve(char *address, size_t bytes) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    size_t size = nc_arena_size(NC_DEVICE, NC_RESERVATION, address);
+    uintptr_t *words = size ? words_of(address, size) : NULL;
+    bool gone = words && size == nc_round(bytes) && !any(words, size / NC_GRANULE)
+                && nc_arena_remove(NC_DEVICE, NC_RESERVATION, address);
+    if (gone && address == last) last = NULL;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    return gone;
+}

@@ -1,0 +1,15 @@
+/* Physical memory (cuMemCreate) and where it is mapped. */
+#ifndef NANOCHECK_MAPPINGS_H
+#define NANOCHECK_MAPPINGS_H
+#include "base/base.h"
+
+/* A handle, counted by the card's budget until it is released and nothing maps it any more. NULL: the card is full. */
+NC_HIDDEN void *nc_physical_new(size_t bytes);
+NC_HIDDEN bool nc_physical_release(void *handle); /* false: no handle (any more) */
+/* False: not within one reservation, something is mapped there, or the handle has fewer bytes. */
+NC_HIDDEN bool nc_map(char *address, size_t bytes, size_t offset, void *handle);
+NC_HIDDEN bool nc_unmap(char *address, size_t bytes); /* false: not the whole of one mapping or several */
+NC_HIDDEN bool nc_unreserve(char *address,
+                            size_t bytes); /* false: no such reservation, or something is mapped in it */
+
+#endif
