@@ -81,6 +81,13 @@ def test_a_reservation_and_an_allocation_are_freed_each_by_its_own_call() -> Non
             "print(release(), unmap(4 * MIB), address_free(2 * MIB), address_free(8 * MIB))",
             "0 0 0 1 1 1 1 1 1 1 0 0 1 0",
         ),
+        # mappings of two reservations that lie side by side, at once
+        (
+            "print(reserve(2 * MIB), create(4 * MIB), map(2 * MIB), reserve(2 * MIB))\n"
+            "print(map(2 * MIB, offset=2 * MIB), unmap(4 * MIB, at=-(2 * MIB)), unmap(2 * MIB))\n"
+            "print(unmap(2 * MIB, at=-(2 * MIB)), release())",
+            "0 0 0 0 0 1 0 0 0",
+        ),
         # memory that two addresses share is given back with the second
         (
             "print(reserve(8 * MIB), create(4 * MIB), map(4 * MIB), map(4 * MIB, at=4 * MIB))\n"

@@ -15,7 +15,7 @@ from nanocheck.virtual import build as building
 from nanocheck.virtual.wheels import find_wheels
 
 #: Everything in C: what is shipped, and the programs of the tests.
-C_FILES = sorted([*building._SOURCES.rglob("*.[ch]"), *(Path(__file__).parent / "csrc").glob("*.[ch]")])
+C_FILES = sorted([*building._SOURCES.rglob("*.[ch]"), *(Path(__file__).parent / "csrc").rglob("*.[ch]")])
 
 #: The folders of csrc/ in their order (README.md there): each may use itself and those before it.
 LAYERS = ("base", "memory", "values", "work", "answers")

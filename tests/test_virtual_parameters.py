@@ -93,3 +93,26 @@ def test_where_memory_may_not_be_read_everything_is_unknown() -> None:
         launch(driver, pointers(addressof(n)))
     """
     assert call(_WROTE, code) == "1 0 0"
+
+
+@pytest.mark.parametrize(
+    "overwrite",
+    [
+        "gpu.cudaMemcpy(p, q, c_size_t(1024), 3)",  # q: what a kernel wrote
+        "gpu.cudaMemset(p, 1, c_size_t(2 << 20))",  # larger than what is carried out
+        "gpu.cudaMemcpy2D(p, c_size_t(4096), host, c_size_t(4096), c_size_t(4096), c_size_t(512), 1)",
+        "gpu.cudaMemsetAsync(p, 1, c_size_t(1024), s)",  # captured: a replay writes it
+    ],
+)
+def test_what_is_overwritten_by_unknown_bytes_is_unknown_to_its_end(overwrite: str) -> None:
+    """Also after its first 512 bytes, by which a reader is stopped, are written anew."""
+    code = f"""
+        p, q, s, host = c_void_p(), c_void_p(), c_void_p(), create_string_buffer(2 << 20)
+        gpu.cudaMalloc(byref(p), c_size_t(4 << 20)), gpu.cudaMalloc(byref(q), c_size_t(4096))
+        gpu.cudaStreamCreate(byref(s)), gpu.cudaStreamBeginCapture(s, 0)
+        gpu.cudaMemset(p, 7, c_size_t(1024)), gpu.cudaMemset(q, 7, c_size_t(1024)), gpu.nanocheck_wrote(q)
+        print(gpu.nanocheck_known(p, p, 1024), {overwrite})
+        gpu.cudaMemset(p, 9, c_size_t(512))
+        print(gpu.nanocheck_known(p, p, 512), gpu.nanocheck_known(p, p, 513))
+    """
+    assert call(code) == "1 0 1 0"

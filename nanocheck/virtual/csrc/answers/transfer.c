@@ -7,8 +7,11 @@
 
 static cudaError_t copy_rows(char *to, size_t to_pitch, const char *from, size_t from_pitch, size_t width,
                              size_t rows) {
-    if (nc_carried_out(to, width * rows))
-        for (size_t row = 0; row < rows; row++) nc_copy(to + row * to_pitch, from + row * from_pitch, width);
+    bool real = nc_carried_out(to, width * rows);
+    for (size_t row = 0; row < rows; row++) {
+        if (real) nc_copy(to + row * to_pitch, from + row * from_pitch, width);
+        else nc_known_lose_range(to + row * to_pitch, width);
+    }
     return cudaSuccess;
 }
 
@@ -20,7 +23,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, enum cudaMemcp
                             cudaStream_t stream) {
     if (nc_capturing(stream)) {
         nc_capture_node(stream);
-        nc_known_lose(to);
+        nc_known_lose_range(to, n);
         return cudaSuccess;
     }
     nc_copy(to, from, n);
@@ -52,7 +55,7 @@ cudaError_t cudaMemset(void *to, int value, size_t n) {
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {
     if (nc_capturing(stream)) {
         nc_capture_node(stream);
-        nc_known_lose(to);
+        nc_known_lose_range(to, n);
         return cudaSuccess;
     }
     return cudaMemset(to, value, n);

@@ -32,9 +32,10 @@ void nc_fatal(const char *format, ...) {
 }
 
 void nc_trace(const char *format, ...) {
-    static int wanted = -1;
-    if (wanted < 0) wanted = getenv("NANOCHECK_TRACE") != NULL;
-    if (!wanted) return;
+    static int known; /* 1: wanted, 2: not */
+    int wanted = __atomic_load_n(&known, __ATOMIC_RELAXED);
+    if (!wanted) __atomic_store_n(&known, wanted = getenv("NANOCHECK_TRACE") ? 1 : 2, __ATOMIC_RELAXED);
+    if (wanted != 1) return;
     va_list arguments;
     va_start(arguments, format);
     fputs("virtual GPU: ", stderr);

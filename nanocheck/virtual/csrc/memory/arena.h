@@ -4,10 +4,11 @@
 #include "base/base.h"
 
 #define NC_GRANULE ((size_t)2 << 20) /* cudaMalloc hands out whole 2 MiB pages */
-/* 8 TiB of addresses per arena: hundreds of full turnovers of any card. ThreadSanitizer's builds take less. */
-#ifndef NC_ARENA_SPAN
-#define NC_ARENA_SPAN ((size_t)1 << 43)
+/* Addresses per arena: hundreds of full turnovers of any card. ThreadSanitizer's builds take less. */
+#ifndef NC_ARENA_GIB
+#define NC_ARENA_GIB 8192
 #endif
+#define NC_ARENA_SPAN ((size_t)NC_ARENA_GIB << 30)
 
 typedef enum { NC_DEVICE, NC_PINNED, NC_MANAGED, NC_ARENAS } nc_arena;
 /* An allocation is memory from its start; a reservation (device only) is addresses, committed piece by piece. */

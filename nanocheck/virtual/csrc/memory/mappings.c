@@ -18,7 +18,7 @@ typedef struct {
     bool released;
 } physical;
 enum { CONTINUED = 1 };
-#define TABLE_BYTES (NC_ARENA_SPAN / NC_GRANULE * sizeof(uintptr_t))
+#define TABLE_BYTES ((NC_ARENA_SPAN / NC_GRANULE + 1) * sizeof(uintptr_t)) /* one that nothing is mapped at */
 
 static uintptr_t *table; /* everything here under NC_LOCK_MAPPINGS */
 static char *last; /* the reservation that was mapped into last: looking it up takes long in a large one */
@@ -97,17 +97,18 @@ bool nc_map(char *address, size_t bytes, size_t offset, void *handle) {
     return fits;
 }
 
-static bool whole(const uintptr_t *words, size_t count, bool at_end) { /* mappings, none of them cut */
+static bool whole(const uintptr_t *words, size_t count) { /* mappings, none of them cut */
+    if (words[0] & CONTINUED || words[count] & CONTINUED) return false;
     for (size_t i = 0; i < count; i++)
-        if (!words[i] || (i == 0 && words[0] & CONTINUED)) return false;
-    return at_end || !(words[count] & CONTINUED);
+        if (!words[i]) return false;
+    return true;
 }
 
 bool nc_unmap(char *address, size_t bytes) {
     size_t count = bytes / NC_GRANULE, given = 0;
     nc_lock(NC_LOCK_MAPPINGS);
     uintptr_t *words = words_of(address, bytes);
-    bool fits = words && whole(words, count, words + count == table + NC_ARENA_SPAN / NC_GRANULE);
+    bool fits = words && reserved(address, bytes) && whole(words, count);
     for (size_t i = 0; fits && i < count; i++) {
         physical *memory = (physical *)words[i];
         bool first = !(words[i] & CONTINUED);

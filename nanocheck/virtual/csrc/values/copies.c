@@ -15,7 +15,7 @@ bool nc_carried_out(const void *destination, size_t bytes) {
     const nc_card *card = nc_card_get();
     if (!nc_is_device(destination) || !card || bytes <= card->copy_limit_bytes) return true;
     nc_count(NC_COPIES_SKIPPED);
-    nc_known_lose(destination);
+    nc_known_lose_range(destination, bytes);
     return false;
 }
 

@@ -20,14 +20,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef char *demangler(const char *, char *, size_t *, int *);
+
+/* PyTorch brings the C++ library, out of our sight. Looked up without a lock, since that takes the loader's: two
+ * threads may both do it, and find the same. */
 static char *demangled(const char *name) {
-    static char *(*demangle)(const char *, char *, size_t *, int *);
+    static demangler *found;
     static bool tried;
-    if (!tried) { /* PyTorch brings the C++ library, out of our sight */
+    if (!__atomic_load_n(&tried, __ATOMIC_ACQUIRE)) {
         void *library = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_LOCAL);
-        if (library) *(void **)&demangle = dlsym(library, "__cxa_demangle");
-        tried = true;
+        void *symbol = library ? dlsym(library, "__cxa_demangle") : NULL;
+        __atomic_store_n(&found, (demangler *)symbol, __ATOMIC_RELEASE);
+        __atomic_store_n(&tried, true, __ATOMIC_RELEASE);
     }
+    demangler *demangle = __atomic_load_n(&found, __ATOMIC_ACQUIRE);
     int status = -1;
     return demangle ? demangle(name, NULL, NULL, &status) : NULL;
 }

@@ -53,7 +53,9 @@ bool nc_fill_run(int width, void **arguments) {
     memcpy(&to, arguments[2], sizeof to);
     const nc_card *card = nc_card_get();
     size_t bytes = (size_t)(count < 0 ? 0 : count) * (size_t)width;
-    if (!nc_is_device(to) || !card || bytes > card->copy_limit_bytes) return false;
+    if (!nc_is_device(to) || !card) return false;
+    if (bytes > card->copy_limit_bytes) nc_known_lose_range(to, bytes);
+    if (bytes > card->copy_limit_bytes) return false;
     for (size_t at = 0; at < bytes; at += (size_t)width) memcpy(to + at, arguments[1], (size_t)width);
     nc_known_set(to, bytes, false);
     return true;

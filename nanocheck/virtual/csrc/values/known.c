@@ -75,15 +75,29 @@ void nc_known_set(const void *to, size_t bytes, bool guessed) {
     }
 }
 
-static void lose(const void *at, uint16_t unless) {
-    uint16_t *unit = unit_of(at);
-    uint16_t old = unit ? read_unit(unit) : 0;
-    while ((old & LENGTH) > within(at) && !(old & unless))
-        if (replace(unit, &old, within(at) | (old & GUESSED))) return;
+static void lose_unit(uint16_t *unit, size_t from, uint16_t unless) {
+    uint16_t old = read_unit(unit);
+    while ((old & LENGTH) > from && !(old & unless))
+        if (replace(unit, &old, from | (old & GUESSED))) return;
 }
 
+static void lose(const void *at, uint16_t unless) {
+    uint16_t *unit = unit_of(at);
+    if (unit) lose_unit(unit, within(at), unless);
+}
 void nc_known_lose(const void *at) { lose(at, 0); }
 void nc_known_doubt(const void *at) { lose(at, KEPT); }
+
+void nc_known_lose_range(const void *at, size_t bytes) {
+    uint16_t *unit = bytes ? unit_of(at) : NULL;
+    if (!unit) return;
+    size_t most = NC_ARENA_SPAN - nc_arena_offset(at);
+    if (bytes > most) bytes = most;
+    for (size_t from = within(at), end = from + bytes;; unit++, from = 0, end -= UNIT) {
+        lose_unit(unit, from, 0);
+        if (end <= UNIT) return;
+    }
+}
 
 void nc_known_lose_all(void) {
     uint16_t *table = __atomic_load_n(&units, __ATOMIC_ACQUIRE);
@@ -114,7 +128,7 @@ bool nc_known_guessed(const void *at) {
 void nc_known_copy(const void *to, const void *from, size_t bytes) {
     if (nc_arena_offset(to) == SIZE_MAX) return;
     if (nc_known_all(from, bytes)) nc_known_set(to, bytes, nc_known_guessed(from));
-    else nc_known_lose(to);
+    else nc_known_lose_range(to, bytes);
 }
 
 void nc_known_drop(const void *at, size_t bytes) {

@@ -8,6 +8,8 @@ NC_HIDDEN void nc_known_set(const void *to, size_t bytes, bool guessed);
 /* Somebody computes what lies from here on. */
 NC_HIDDEN void nc_known_lose(const void *at);
 NC_HIDDEN void nc_known_lose_all(void);
+/* These bytes are written with what nobody knows. */
+NC_HIDDEN void nc_known_lose_range(const void *at, size_t bytes);
 /* The same as lose, by an address that may be a leftover of another launch. */
 NC_HIDDEN void nc_known_doubt(const void *at);
 /* Against doubts, until it is written anew. */

@@ -57,7 +57,9 @@ const nc_writes *nc_kernel_writes(nc_kernel *k) {
     nc_writes *found = nc_writes_of(k->name);
     nc_lock(NC_LOCK_KERNELS);
     nc_kernel *slot = slot_of(table, slots, k->key);
-    if (!slot->writes) slot->writes = found;
+    nc_writes *kept = slot->writes ? slot->writes : found;
+    slot->writes = kept;
     nc_unlock(NC_LOCK_KERNELS);
-    return found;
+    if (kept != found) free(found);
+    return kept;
 }
