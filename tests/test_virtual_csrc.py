@@ -135,3 +135,11 @@ def test_what_the_files_share_stays_inside(tmp_path: Path) -> None:
     assert [
         line.split()[-1] for line in table.stdout.splitlines() if line.split()[-1].startswith("nc_")
     ] == []
+
+
+def test_the_readers_map_names_every_file() -> None:
+    text = (building._SOURCES / "README.md").read_text()
+    sources = [*building.c_sources(), *building.nvml_sources()]
+    missing = [path.stem for path in sources if f"`{path.stem}`" not in text and path.parent.name != "nvml"]
+    assert missing == []
+    assert all(f"`{layer}/`" in text for layer in (*LAYERS, "nvml"))

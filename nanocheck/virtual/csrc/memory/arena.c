@@ -31,7 +31,7 @@ static void open_arena(nc_arena which) {
                  strerror(errno));
     arenas[which].lengths = lengths;
     /* Begin where the lower half of an address is no small number: one that stands beside what an address
-     * left in a kernel's parameters (writes.c) would look like another address. */
+     * left in a kernel's parameters (values/parameters.c) would look like another address. */
     uintptr_t begin = ((((uintptr_t)base >> 32) + 1) << 32) + ((uintptr_t)1 << 31);
     arenas[which].first = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);

@@ -5,6 +5,8 @@
  * follows it in that unit only; its length is nobody's to know. That is enough, because a reader asks
  * for everything from the start of its tensor's storage: one unknown unit on the way, and what lies
  * behind it does not count. What an earlier tensor left at the same place is hidden in the same way.
+ * It is not enough where the program then writes that unit anew, and only that: the units behind it, which the
+ * kernel may have written, count as known again. Copies and memsets have a length, and all of it is lost.
  *
  * A wrong "unknown" reads as one, a wrong "known" as what an earlier tensor left; so doubt is unknown.
  * Known memory of one kind is kept apart: answers of predicates (predicates.c), which no program wrote.
