@@ -173,7 +173,7 @@ def cache() -> str:
 
 
 def address_space() -> str:
-    """The virtual GPU reserves addresses (``SPAN`` in csrc/arena.c): no memory, but they must be allowed."""
+    """The virtual GPU reserves addresses (csrc/memory/arena.h): no memory, but they must be allowed."""
     import resource
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

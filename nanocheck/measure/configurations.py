@@ -34,7 +34,7 @@ PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 #: torch 2.9 renamed the variable; older ones read only the second, newer ones prefer the first.
 _ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
-#: What nanocheck/virtual/csrc/unimplemented.c says before it stops the process.
+#: What nanocheck/virtual/csrc/base/report.c says before it stops the process.
 _UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 #: Outcomes that are answers. Others may be the machine's bad day, so a resumed run tries them again.
 _ANSWERS = (Outcome.COMPLETED, Outcome.OOM)

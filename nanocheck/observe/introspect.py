@@ -6,7 +6,7 @@ import ctypes
 import functools
 from typing import Any
 
-#: Order of ``nc_counter`` in csrc/nc.h.
+#: Order of ``nc_counter`` in csrc/base/counters.h.
 _COUNTERS = ("launches", "flash", "efficient", "cudnn", "matmul", "fills", "copies_skipped")
 
 

@@ -5,9 +5,9 @@ memory to write to) read as they are. Everything else would have come from a ker
 
 * as one, if it is a number: ``total / count``, ``log(loss)`` and ``1 / norm`` live where a zero would end
   honest scripts, and ``while norm > 1`` ends;
-* if it is a bool, as what PyTorch's own predicates say of ones (csrc/predicates.c): ``isnan`` and ``isinf``
-  are false, ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false. Where even that says nothing, ``all``
-  of it is true and the rest false. So a run goes on as a healthy one does, and loops end.
+* if it is a bool, as what PyTorch's own predicates say of ones (csrc/values/predicates.c): ``isnan`` and
+  ``isinf`` are false, ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false. Where even that says
+  nothing, ``all`` of it is true and the rest false. So a run goes on as a healthy one does, and loops end.
 
 This holds for ``item()``, ``bool()``, ``float()``, ``int()`` and ``tolist()``, and for ``cpu()`` and
 ``to("cpu")`` of tensors of up to 64 MiB. It does not reach ``cpu()`` inside compiled functions, nor
@@ -39,7 +39,7 @@ _placeholders = 0
 _scalars = 0  # of them, those that the C library saw as a read of one number
 _first_place: str | None = None
 _library: Any = None  # torch.library.Library: what it registers is gone with it
-_known: Any = None  # nanocheck_known of csrc/known.c
+_known: Any = None  # nanocheck_known of csrc/answers/introspection.c
 
 
 def placeholders() -> int:

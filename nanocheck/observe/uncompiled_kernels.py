@@ -25,7 +25,7 @@ MODULE = "torch._inductor.runtime.triton_heuristics"
 class _Kernel:
     """What Inductor asks of a compiled kernel before it decides what else to try.
 
-    The number of registers is what csrc/driver.c answers for any kernel. Above 65536 / threads per SM
+    The number of registers is what csrc/answers/modules.c says of any kernel. Above 65536 / threads per SM
     (42 on most cards, 32 on others) Inductor adds a candidate with a smaller reduction block, so every
     kernel that may get one gets one; on a real card, those that need few registers do not.
     """

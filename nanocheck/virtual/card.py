@@ -10,7 +10,7 @@ COPY_LIMIT_BYTES = 1 * MIB
 
 
 def card_text(target: Target) -> str:
-    """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/nc.h."""
+    """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/base/card.h."""
     gpu = target.gpu
     fields = {
         "name": gpu.name,

@@ -10,7 +10,7 @@ unsigned long long nanocheck_sizes_made_up(void) { return nc_counted(NC_SIZES_MA
 size_t nanocheck_process_bytes(void) { return nc_budget_process(); } /* what nvidia-smi would show now */
 size_t nanocheck_peak_used(void) { return nc_budget_peak(); }        /* the most it would have shown */
 
-/* For nanocheck/observe/values.py: 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */
+/* 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */
 int nanocheck_known(const void *storage, const void *at, size_t bytes) {
     size_t ahead = (size_t)((const char *)at - (const char *)storage);
     if (!nc_known_all(storage, ahead + bytes)) return 0;

@@ -2,7 +2,7 @@
  *
  * A fork server preloads PyTorch before any card is chosen, so nothing is read at load time; there the
  * variable says "pending". PyTorch remembers how many cards it once saw, so a pending one counts.
- * The text is "key=value" pairs joined by newlines; nanocheck/virtual/profile.py writes it.
+ * The text is "key=value" pairs joined by newlines; the Python beside csrc/ writes it.
  */
 #include "base/card.h"
 #include "base/locks.h"

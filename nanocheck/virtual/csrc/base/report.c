@@ -10,7 +10,7 @@
 const char *nanocheck_virtual_version(void) { return NC_VERSION; }
 
 void nc_refuse(const char *what, const char *mend) {
-    /* The first line is known to nanocheck/harness: it turns into the verdict `unsupported`. */
+    /* The parent process looks for the first line: it becomes the verdict `unsupported`. */
     fprintf(stderr, "\nnanocheck: the virtual GPU does not answer %s\n  %s\n", what, mend);
     fflush(stderr);
     abort();

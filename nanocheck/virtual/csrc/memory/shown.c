@@ -1,7 +1,7 @@
 /* What this process holds of the card, where other processes can read it: $NANOCHECK_RUN/used-<pid>.
  *
  * A real nvidia-smi asks the driver, which knows all processes. Here each has a card of its own, so
- * under `nanocheck run` it keeps one number in a mapped file; nanocheck/observe/nvidia_smi.py adds them up.
+ * under `nanocheck run` it keeps one number in a mapped file; nanocheck's nvidia-smi adds them up.
  */
 #include "memory/shown.h"
 #include <fcntl.h>
