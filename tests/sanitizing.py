@@ -16,10 +16,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from virtual_calls import CARD
+
 from nanocheck.virtual import build as building
-from nanocheck.virtual import card_environment
 from nanocheck.virtual.wheels import find_wheels
 
 COMPILERS = ("gcc", "clang")
@@ -90,14 +89,11 @@ class Build:
         exported = "-rdynamic"  # NVML looks the virtual GPU's functions up
         output = [exported, "-o", str(program), "-lpthread", "-ldl", "-lm"]
         subprocess.run([*self._compile, *map(str, objects.values()), *output], check=True)
-        card = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
         command = [str(program), str(threads), str(calls), str(seed)]
-        for launcher in (
-            [],
-            ["setarch", "-R"],
-        ):  # without random addresses, where those are too random for it
+        environment = {**os.environ, "NANOCHECK_CARD": CARD}
+        for launcher in ([], ["setarch", "-R"]):  # the second where random addresses are too random for it
             done = subprocess.run(
-                [*launcher, *command], env={**os.environ, **card}, capture_output=True, text=True, check=False
+                [*launcher, *command], env=environment, capture_output=True, text=True, check=False
             )
             if not any(words in done.stderr for words in _CANNOT):
                 return done

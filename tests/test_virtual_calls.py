@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from virtual_calls import CARD, call
 
-from nanocheck.gpus import find_gpu
 from nanocheck.virtual import build as building
 from nanocheck.virtual import prepare
 
@@ -75,7 +74,7 @@ def test_nvml_writes_process_entries_of_the_versions_size(version: str, entry: i
     """
     error, count, mine, used, untouched = call(code).split()
     assert (error, count, mine) == ("0", "1", "True")
-    assert int(used) == find_gpu("rtx4070").context_bytes
+    assert f"context_bytes={used}" in CARD.splitlines()
     assert untouched == "True"  # the caller's next entry, or whatever lies there
 
 

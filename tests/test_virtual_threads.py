@@ -8,11 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from virtual_calls import CARD
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
 from nanocheck.virtual import build as building
-from nanocheck.virtual import card_environment
 from nanocheck.virtual.wheels import find_wheels
 
 PROGRAMS = Path(__file__).parent / "csrc"
@@ -37,10 +35,9 @@ def run(tmp_path: Path) -> Run:
         compiler = [building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
         output = ["-o", str(program), str(PROGRAMS / source), *linked, f"-Wl,-rpath,{folder}", "-lpthread"]
         subprocess.run([*compiler, *flags, '-DNC_VERSION="test"', *output], check=True)
-        card = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))
         return subprocess.run(
             [str(program), *arguments],
-            env={**os.environ, **card},
+            env={**os.environ, "NANOCHECK_CARD": CARD},
             capture_output=True,
             text=True,
             check=False,

@@ -153,11 +153,13 @@ static void copy_between(worker *w) {
 
 /* Units that all threads share. The bytes are each one's own: what it lost nobody else makes known again. */
 static void shared(worker *w) {
-    char *unit = shared_memory + pick(w, 8) * 512, *mine = unit + w->number * 8;
-    LEGAL(cudaMemset(mine, (int)pick(w, 256), 8));
-    w->calls += 2;
-    nanocheck_wrote(mine);
-    HOLDS(!nanocheck_known(unit, mine, 8));
+    for (int i = 0; i < 8; i++) {
+        char *unit = shared_memory + pick(w, 2) * 512, *mine = unit + w->number * 8;
+        LEGAL(cudaMemset(mine, (int)pick(w, 256), 8));
+        w->calls += 2;
+        nanocheck_wrote(mine);
+        HOLDS(!nanocheck_known(unit, mine, 8));
+    }
 }
 
 void memory_step(worker *w) {
