@@ -7,12 +7,12 @@ import subprocess
 import sys
 import textwrap
 
-from nanocheck.device import Device
-from nanocheck.gpus import find_gpu
+from nanocheck.core.device import Target
+from nanocheck.core.gpus import find_gpu
 from nanocheck.virtual import card_environment, prepare
 
 # CUDA's errors in these tests: 1 is an invalid value, 2 no memory, 100 no device, 400 an invalid handle.
-CARD = card_environment(Device(kind="virtual", gpu=find_gpu("rtx4070")))["NANOCHECK_CARD"]
+CARD = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))["NANOCHECK_CARD"]
 
 _PRELUDE = """
 import ctypes
