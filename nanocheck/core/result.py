@@ -74,6 +74,12 @@ class Environment(_Value, frozen=True, kw_only=True):
     byteorder: str | None = None
     virtual_gpu: str | None = None
 
+    @property
+    def known(self) -> dict[str, str | int]:
+        """What is known, by name, sorted."""
+        found = msgspec.structs.asdict(self)
+        return {name: found[name] for name in sorted(found) if found[name] not in (None, "")}
+
 
 class Peak(_Value, frozen=True, kw_only=True):
     """Peaks of one phase of one optimizer step, in bytes, as ``torch.cuda.memory_stats`` counts them.

@@ -1,169 +1,226 @@
-"""The claims suite's part of the pytest plugin: a test that takes ``claim_finding`` runs once per claim.
+"""Claims in pytest: every ``nanocheck.claims.claim.Claim`` of a test module is a test, under the claim's id.
 
-What the session measures for other suites is not run again. Nothing here is imported before a test asks for
-a claim, beside this module itself.
+A test fails where the verdict is not the expected one, never because a claim is refuted. What the session
+measures for other suites is not run again. Nothing else is imported before a module defines a claim.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import json
+import functools
+import sys
+from collections.abc import Generator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
-from nanocheck.core.errors import NanocheckError
+from nanocheck.core.errors import NanocheckError, StoredDataError
 
 if TYPE_CHECKING:
-    from nanocheck.claims.asking import Asking
-    from nanocheck.claims.judging import Finding
-    from nanocheck.claims.quantities import Claim, Ledger
+    from nanocheck.claims.check import FindGpu
+    from nanocheck.claims.claim import Claim
+    from nanocheck.claims.finding import Finding
+    from nanocheck.measure.several_devices import ClaimRunner
     from nanocheck.pytest_plugin.plugin import _Plugin
+    from nanocheck.report.ledger import Found, Ledger
 
-FIXTURE = "ledger_claim"
-_FINDING: pytest.StashKey[Any] = pytest.StashKey()
+#: What a worker of pytest-xdist tells its controller in the end: ids of all claims, files it looked at.
+_WORKER_OUTPUT = "nanocheck_claims"
+
+
+class ClaimItem(pytest.Item):
+    """One claim as a test."""
+
+    def __init__(self, *, claim: Claim, suite: ClaimSuite, **options: Any) -> None:
+        super().__init__(**options)
+        self.claim, self.suite = claim, suite
+        self.found: Found | None = None
+        self.extra_keyword_matches.add(claim.function.__name__)
+
+    def runtest(self) -> None:
+        self.found = self.suite.find(self.claim)
+        (finding,) = self.found.note.claims
+        for name in ("verdict", "provenance", "sentence"):
+            self.user_properties.append((name, getattr(finding, name)))
+        self.user_properties.append(("claim", finding.id))
+        if finding.as_expected is None:
+            pytest.skip(f"{finding.id}: {finding.verdict} on {finding.card}; nothing is expected of it there")
+        if not finding.as_expected:
+            pytest.fail(_failure(finding, self.claim), pytrace=False)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.claim.place.path, self.claim.place.line - 1, self.claim.id
 
 
 class ClaimSuite:
-    """One pytest process; see ``plugin._Plugin``."""
+    """One pytest process; see ``plugin._Plugin``.
+
+    Attributes:
+        claims: those of the modules that were collected, by id, whether selected or not.
+        found: what came out so far, by id.
+    """
 
     def __init__(self, config: pytest.Config, plugin: _Plugin) -> None:
         self.config = config
         self.plugin = plugin
-        self.findings: dict[str, dict[str, Any]] = {}
-        self.selected: list[str] = []
+        self.claims: dict[str, Claim] = {}
+        self.found: dict[str, Found] = {}
+        self.selected: list[Claim] = []
         self.messages: list[str] = []
-        self._claims: dict[str, tuple[Ledger, Claim]] | None = None
-        self._asking: Asking | None = None
+        #: Ids of all claims and files that were looked at, here or by the workers of pytest-xdist.
+        self._known: dict[str, None] = {}
+        self._files: set[str] = set()
+        self._runner: ClaimRunner | None = None
 
-    @property
-    def claims(self) -> dict[str, tuple[Ledger, Claim]]:
-        """Every claim by id.
+    # -- collection ---------------------------------------------------------------------------------------
 
-        Raises:
-            RequestError: a claim file is wrong.
-        """
-        if self._claims is None:
-            from nanocheck.claims.files import load_ledgers
+    def pytest_collectstart(self, collector: pytest.Collector) -> None:
+        if isinstance(collector, pytest.Module):
+            self._files.add(_relative(collector.path, self.config))
 
-            settings = self.plugin.session.settings
-            own = settings.claims
-            files = sorted(own.glob("*.toml")) if own.is_dir() else [own] if own.suffix == ".toml" else []
-            ledgers = load_ledgers(files, gpus=settings.card.gpus)
-            self._claims = {claim.id: (ledger, claim) for ledger in ledgers for claim in ledger.claims}
-        return self._claims
-
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if FIXTURE in metafunc.fixturenames:
-            try:
-                ids = list(self.claims)
-            except NanocheckError as error:
-                raise pytest.Collector.CollectError(f"nanocheck: {error}") from error
-            metafunc.parametrize(FIXTURE, ids)
+    def pytest_pycollect_makeitem(self, collector: pytest.Collector, obj: object) -> Any:
+        module = sys.modules.get("nanocheck.claims.claim")
+        if module is None or not isinstance(obj, module.Claim):
+            return None
+        known = self.claims.setdefault(obj.id, obj)
+        if known is not obj:
+            raise pytest.Collector.CollectError(
+                f"nanocheck: {obj.place}: expected an id of its own, found that of {known.place}\n"
+                f"  hint: give one of the two another id"
+            )
+        if obj.id in self._known:  # the same object under another name, or imported by another module
+            return []
+        self._known[obj.id] = None
+        try:
+            obj.rehearse(self.gpu)
+        except NanocheckError as error:
+            raise pytest.Collector.CollectError(f"nanocheck: {error}") from error
+        return ClaimItem.from_parent(collector, name=obj.id, claim=obj, suite=self)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        found = [name for item in session.items if (name := _claim_of(item)) is not None]
-        self.selected = list(dict.fromkeys(found))
+        self.selected = [item.claim for item in session.items if isinstance(item, ClaimItem)]
+
+    @functools.cached_property
+    def gpu(self) -> FindGpu:
+        """Finds a card by its id, each once."""
+        from nanocheck.core.gpus import find_gpu
+
+        return functools.cache(functools.partial(find_gpu, extra=self.plugin.session.settings.card.gpus))
 
     # -- one test -----------------------------------------------------------------------------------------
 
-    def finding(self, request: pytest.FixtureRequest, name: str) -> Finding:
-        """The finding on one claim; the first one asked for runs what all selected claims need."""
-        finding: Finding = self.plugin.answer(lambda: self._find(name))
-        from nanocheck.claims.data import finding_to_plain
+    def find(self, claim: Claim) -> Found:
+        """What comes out of one claim; the first one asked for runs what all selected claims need."""
+        found: Found = self.plugin.answer(lambda: self._find(claim))
+        return found
 
-        request.node.stash[_FINDING] = finding_to_plain(self.claims[name][0], finding)
-        for key, value in (
-            ("claim", name),
-            ("verdict", finding.verdict),
-            ("provenance", finding.provenance),
-            ("sentence", finding.sentence),
-        ):
-            request.node.user_properties.append((key, value))
-        return finding
-
-    def _find(self, name: str) -> Finding:
-        from nanocheck.claims.asking import Asking
-        from nanocheck.claims.evaluation import needed
-        from nanocheck.claims.judging import find
+    def _find(self, claim: Claim) -> Found:
+        from nanocheck.measure.several_devices import ClaimRunner
+        from nanocheck.report import ledger
 
         session = self.plugin.session
-        device = session.chosen.target
-        if self._asking is None:
-            self._asking = Asking(
-                device,
-                choice=session.settings.card.device,
-                gpus=session.settings.card.gpus,
-                workers=self.plugin.workers,
-                own=self.plugin.measuring,
-            )
-        # An xdist worker is told only piece by piece what it is to run.
-        asked_for = [name] if self.plugin.is_worker else self.selected
-        records = self._asking.ask([each for one in asked_for for each in needed(self.claims[one][1])])
-        ledger, claim = self.claims[name]
-        return find(ledger, claim, records, device)
+        target, card = session.chosen.target, session.settings.card
+        if self._runner is None:
+            self._runner = ClaimRunner(target, self.plugin.measuring, choice=card.device, gpus=card.gpus)
+        # An xdist worker learns only piece by piece what it is to run.
+        wanted = [claim] if self.plugin.is_worker else self.selected
+        results = self._runner.run([request for each in wanted for request in each.requests])
+        finding = claim.evaluate(results, self.gpu, target)
+        return ledger.found(
+            claim,
+            finding,
+            file=_relative(claim.place.path, self.config),
+            environment=next((results[each].environment for each in claim.requests), None),
+        )
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Any:
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
         report = yield
-        finding = item.stash.get(_FINDING, None)
-        if finding is not None:
+        if isinstance(item, ClaimItem) and item.found is not None:
+            import msgspec
+
             # As text: attributes of a report travel from an xdist worker to its controller.
-            report.nanocheck_finding = json.dumps(finding)
-            item.stash[_FINDING] = None
+            report.nanocheck_found = msgspec.json.encode(item.found).decode()
+            item.found = None
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        text = getattr(report, "nanocheck_finding", None)
+        text = getattr(report, "nanocheck_found", None)
         if text is not None and not self.plugin.is_worker:
-            finding = json.loads(text)
-            self.findings[finding["id"]] = finding
+            import msgspec
+
+            from nanocheck.report.ledger import Found
+
+            found = msgspec.json.decode(text, type=Found)
+            self.found[found.id] = found
 
     # -- the end ------------------------------------------------------------------------------------------
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if not self.findings or self.plugin.is_worker:
+    def pytest_sessionfinish(self) -> None:
+        if self.plugin.is_worker:
+            output = {"known": list(self._known), "files": sorted(self._files)}
+            self.config.workeroutput[_WORKER_OUTPUT] = output  # type: ignore[attr-defined]
+            return
+        if not self.found:
             return
         try:
             self._write()
         except NanocheckError as error:
             self.plugin.session.problems.append(str(error))
         # A journal is for runs that were interrupted. Where the memory suite ran too, it looks after it.
-        if set(self.selected) <= set(self.findings) and not self.plugin.session.selected:
+        if all(each.id in self.found for each in self.selected) and not self.plugin.session.selected:
             finish = getattr(self.plugin.session.measuring, "finish", None)
             if finish is not None:
                 finish()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """xdist: a worker has ended, before the session does."""
+        output = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, {"known": (), "files": ()})
+        self._known.update(dict.fromkeys(output["known"]))
+        self._files.update(output["files"])
+
     def _write(self) -> None:
-        from nanocheck.claims import data, markdown
-        from nanocheck.claims.section import section as claims_section
         from nanocheck.core.files import write_atomically
         from nanocheck.pytest_plugin.session import report_name
+        from nanocheck.report import ledger, ledger_markdown
 
         session = self.plugin.session
-        settings, device = session.settings, session.chosen.target
-        order = list(self.claims)
-        findings = sorted(self.findings.values(), key=lambda each: order.index(each["id"]))
-        records = self._asking.records.values() if self._asking is not None else ()
-        answer = data.to_plain(
-            findings,
+        settings, device = session.settings, session.chosen.target.device
+        order = {name: place for place, name in enumerate(self._known)}
+        found = sorted(self.found.values(), key=lambda each: order.get(each.id, len(order)))
+        folders = " ".join(dict.fromkeys(str(Path(each.note.file).parent) for each in found))
+        whole = ledger.ledger_of(
+            found,
             device=device,
-            command=settings.command.replace("suites/", "suites/claims", 1),
+            command=settings.command.replace("suites/", folders, 1),
             date=datetime.date.today().isoformat(),
-            environment=next((msgspec.to_builtins(record.environment) for record in records), None),
         )
-        whole = set(order) <= set(self.findings)
-        folder = settings.reports if whole else settings.journal / "reports"
-        path = folder / f"claims-{report_name(device.device)}.md"
-        write_atomically(path, markdown.render(answer))
-        write_atomically(path.with_suffix(".json"), data.dumps(answer))
-        part = "" if whole else " (a part of the ledger)"
-        if whole:
-            section = claims_section(answer, path.name)
-            session.add_section(section)
-        self.messages.append(f"{data.count_summary(answer)}; ledger: {settings.relative(path)}{part}")
+        name = f"claims-{report_name(device)}.md"
+        replaces = self._is_whole(settings.reports / name)
+        path = (settings.reports if replaces else settings.journal / "reports") / name
+        write_atomically(path, ledger_markdown.render(whole))
+        write_atomically(path.with_suffix(".json"), ledger.dumps(whole))
+        if replaces:
+            session.add_section(ledger.section(whole, path.name))
+        part = "" if replaces else " (a part of the ledger)"
+        self.messages.append(f"{whole.count_summary}; ledger: {settings.relative(path)}{part}")
+
+    def _is_whole(self, page: Path) -> bool:
+        """Whether what was found may replace the stored ledger: every claim that was seen has its finding,
+        and every file that the stored one is about was looked at, or is gone.
+        """
+        from nanocheck.report import ledger
+
+        stored: Ledger | None = None
+        with contextlib.suppress(StoredDataError):  # none yet, or damaged: this run writes it anew
+            stored = ledger.load(page.with_suffix(".json"))
+        files = {note.file for note in stored.notes} if stored is not None else set()
+        left_out = [file for file in files - self._files if (self.config.rootpath / file).exists()]
+        return self._known.keys() <= self.found.keys() and not left_out
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.messages:
@@ -172,6 +229,14 @@ class ClaimSuite:
             terminalreporter.line(line)
 
 
-def _claim_of(item: pytest.Item) -> str | None:
-    callspec = getattr(item, "callspec", None)
-    return None if callspec is None else callspec.params.get(FIXTURE)
+def _relative(path: Path, config: pytest.Config) -> str:
+    return str(path.relative_to(config.rootpath) if path.is_relative_to(config.rootpath) else path)
+
+
+def _failure(finding: Finding, claim: Claim) -> str:
+    figures = "".join(f"\n  {each.name} = {each.value}" for each in finding.figures)
+    why = "" if finding.why in finding.sentence else f"\n{finding.why}"
+    return (
+        f"{finding.id}: expected the verdict {finding.expected}, found {finding.verdict}: {finding.sentence}"
+        f"{why}{figures}\n  hint: look at what changed; if it is right, edit {claim.place}"
+    )

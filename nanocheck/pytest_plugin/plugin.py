@@ -19,7 +19,6 @@ from nanocheck.pytest_plugin import settings as options
 from nanocheck.pytest_plugin.claims import ClaimSuite
 
 if TYPE_CHECKING:
-    from nanocheck.claims.judging import Finding
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.pytest_plugin.hooks import Measuring
@@ -231,14 +230,6 @@ def pytest_nanocheck_measuring(target: Target, settings: Settings, workers: int)
 
     # The workers of pytest-xdist would lock each other out of one journal.
     return Harness(target, settings, workers, keep_journal="PYTEST_XDIST_WORKER" not in os.environ)
-
-
-@pytest.fixture
-def claim_finding(ledger_claim: str, request: pytest.FixtureRequest) -> Finding:
-    """The verdict on a claim of the ledger, with its figures."""
-    suite = request.config.pluginmanager.get_plugin("nanocheck-claims")
-    assert isinstance(suite, ClaimSuite)
-    return suite.finding(request, ledger_claim)
 
 
 @pytest.fixture

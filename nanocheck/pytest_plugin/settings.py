@@ -20,10 +20,6 @@ from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 OPTIONS: Mapping[str, tuple[str, str]] = {
     **{option.pytest_flag: (option.default, option.help) for option in CARD_OPTIONS},
     "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
-    "--nanocheck-claims": (
-        "suites/claims",
-        "further claims beside nanocheck's own: a TOML file, or a folder",
-    ),
     "--nanocheck-workers": ("2", "how many configurations run at once"),
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
@@ -69,7 +65,6 @@ class Settings:
     card: CardQuestion
     matrix: Path
     own_matrix: bool
-    claims: Path
     workers: int
     baselines: Path
     reports: Path
@@ -100,7 +95,6 @@ class Settings:
             ),
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
-            claims=_path(config, "--nanocheck-claims"),
             workers=int(workers),
             baselines=_path(config, "--nanocheck-baselines"),
             reports=_path(config, "--nanocheck-reports"),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import html
 
+from nanocheck.report.html.scrub import scrub
+
 #: The elements of the page that have no end tag.
 _VOID = frozenset({"meta", "br"})
 
@@ -17,23 +19,14 @@ class Markup(str):
 
     __slots__ = ()
 
+    def __html__(self) -> str:
+        """For templates: finished, not to be escaped again."""
+        return self
+
 
 def text(value: object) -> Markup:
-    """Any value as text of the page.
-
-    Characters that a reader cannot see, that change the order of others (U+202E makes one source line look
-    like another), or that UTF-8 cannot hold (the halves that ``surrogateescape`` leaves in a path) become
-    U+FFFD.
-    """
-    visible = "".join(
-        character
-        if character.isprintable() or character == "\n"
-        else " "
-        if character.isspace()
-        else "\N{REPLACEMENT CHARACTER}"
-        for character in str(value).replace("\t", "    ").replace("\r\n", "\n")
-    )
-    return Markup(html.escape(visible, quote=True))
+    """Any value as text of the page, see ``scrub``."""
+    return Markup(html.escape(scrub(value), quote=True))
 
 
 def join(*parts: str) -> Markup:

@@ -1,31 +1,66 @@
-"""The claims that come with nanocheck: their arithmetic, done a second time from other ends."""
+"""The claims of suites/claims: their arithmetic, done a second time from other ends."""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from torch import nn
 
-from nanocheck.claims.amounts import Amount
-from nanocheck.claims.evaluation import Evaluation, needed, verdict
-from nanocheck.claims.files import BUILT_IN, load_ledgers
-from nanocheck.claims.quantities import Claim
-from nanocheck.claims.words import fields_of
+from nanocheck.claims.claim import Check, Claim
+from nanocheck.claims.interval import Interval
+from nanocheck.claims.run_figures import Value
 from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Target
+from nanocheck.core.gpus import find_gpu
 from nanocheck.core.matrix import load_matrix
 
-CLAIMS = {claim.id: claim for ledger in load_ledgers() for claim in ledger.claims}
-COMPUTED = [name for name, claim in CLAIMS.items() if not needed(claim)]
+SUITES = Path(__file__).resolve().parent.parent / "suites"
+HOME = Target(kind="virtual", gpu=find_gpu("rtx4070"))
+
+
+def module(name: str) -> ModuleType:
+    """A test module of suites/claims, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, SUITES / "claims" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    return made
+
+
+NOTES = [module("test_nanogpt_note"), module("test_nanochat_note")]
+CLAIMS = {each.id: each for note in NOTES for each in vars(note).values() if isinstance(each, Claim)}
+COMPUTED = [name for name, claim in CLAIMS.items() if not claim.requests]
+find = functools.cache(find_gpu)
+
+
+class Seen(Check):
+    """Keeps the values, of which the ledger has only the words."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.values: dict[str, Value] = {}
+        super().__init__(claim, {}, find)
+
+    def _add(self, name: str, value: Value, provenance: str, how: str) -> None:
+        super()._add(name, value, provenance, how)
+        self.values[name] = value
 
 
 def amount(claim: str, name: str, one: float = 1) -> tuple[float, float]:
-    """A quantity's ends, in a unit of so many base units."""
-    value = Evaluation(CLAIMS[claim], {}).value(name)
-    assert isinstance(value, Amount)
+    """A figure's ends, in a unit of so many base units."""
+    seen = Seen(CLAIMS[claim])
+    CLAIMS[claim].function(seen)
+    value = seen.values[name]
+    assert isinstance(value, Interval)
     return float(value.low / Fraction(one)), float(value.high / Fraction(one))
 
 
@@ -36,14 +71,18 @@ def test_there_is_a_claim_for_each_row_of_the_two_notes() -> None:
     assert list(CLAIMS) == [f"{note}{row}" for note in "AB" for row in range(1, 10)]
 
 
+@pytest.mark.parametrize("name", CLAIMS)
+def test_nothing_is_wrong_before_anything_runs(name: str) -> None:
+    CLAIMS[name].rehearse(find)
+
+
 @pytest.mark.parametrize("name", COMPUTED)
 def test_what_is_arithmetic_alone_is_as_expected(name: str) -> None:
-    claim = CLAIMS[name]
-    assert verdict(claim, Evaluation(claim, {}))[0] == claim.expected
+    assert CLAIMS[name].evaluate({}, find, HOME).as_expected
 
 
-def test_most_of_note_b_needs_no_run() -> None:
-    assert {"A1", "A7", "A8", "B1", "B3", "B4", "B5", "B6", "B7", "B8", "B9"} <= set(COMPUTED)
+def test_most_of_the_nanochat_note_needs_no_run() -> None:
+    assert set(COMPUTED) == {"A1", "A7", "A8", "B1", "B3", "B4", "B5", "B6", "B7", "B8", "B9"}
 
 
 def test_a1_by_counting_a_tensor() -> None:
@@ -80,7 +119,7 @@ def test_b1_by_the_step_log() -> None:
     assert amount("B1", "pretraining", 3600)[0] == pytest.approx(31.34, abs=0.01)
     # 524,288 tokens in 1.574 s on 8 cards, as the log's own MFU of 50.9 % has it
     assert amount("B1", "utilization")[0] == pytest.approx(0.509, abs=0.002)
-    tokens = 71_680 * 524_288
+    tokens = round(amount("B1", "optimizer_steps")[0]) * 524_288
     assert amount("B1", "training_tokens") == (tokens, tokens)
     assert tokens == 20 * 1_879_048_192
 
@@ -127,7 +166,7 @@ def test_b2_by_listing_the_matrices() -> None:
         ("B9", "longer", 58.3 / 40.09 - 1, 58.3 / 22.67 - 1),
     ],
 )
-def test_arithmetic_of_note_b(claim: str, name: str, low: float, high: float) -> None:
+def test_arithmetic_of_the_nanochat_note(claim: str, name: str, low: float, high: float) -> None:
     assert amount(claim, name) == pytest.approx((low, high), rel=2e-3)
 
 
@@ -148,26 +187,35 @@ def test_b7_by_building_what_can_be_built() -> None:
 
 def test_runs_on_the_card_itself_are_those_of_the_memory_suite() -> None:
     """What both need runs once; the exceptions are those that no matrix can say."""
-    root = BUILT_IN.parents[2]
-    matrix = set(load_matrix(root / "suites" / "memory" / "matrix.toml").configs)
+    matrix = set(load_matrix(SUITES / "memory" / "matrix.toml").configs)
     others = {
-        asked.config.id
+        request.config.id
         for claim in CLAIMS.values()
-        for asked in needed(claim)
-        if asked.gpu is None and not asked.reserve_bytes and asked.steps is None
-        if asked.config not in matrix
+        for request in claim.requests
+        if request.gpu is None and not request.reserve_bytes and request.steps is None
+        if request.config not in matrix
     }
-    note_b = "nanochat-2025-d32-b1-a1-bf16-eager"
+    d32 = "nanochat-2025-d32-b1-a1-bf16-eager"
     ways = "checkpoint-block-weights-bf16-loss-chunked-update-in-backward"
     assert others == {
         "gpt2-576-b16-a32-bf16-compile-resume",
-        f"{note_b}-fused-{ways}",
-        f"{note_b}-8bit-{ways}",
+        f"{d32}-fused-{ways}",
+        f"{d32}-8bit-{ways}",
     }
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-def test_a_sentence_has_figures_of_its_own(name: str) -> None:
-    claim: Claim = CLAIMS[name]
-    assert fields_of(claim.quotes[claim.expected])
-    assert len(claim.quotes[claim.expected]) < 400
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_sentence_has_figures_and_is_short(name: str) -> None:
+    sentence = CLAIMS[name].evaluate({}, find, HOME).sentence
+    assert re.search(r"[0-9]", sentence)
+    assert len(sentence) < 300
+
+
+def test_both_notes_are_introduced_with_what_they_say() -> None:
+    titles = [note.NOTE.title for note in NOTES]
+    assert titles == [
+        "The nanoGPT note: fixing RTX 4070 memory errors",
+        "The nanochat note: training d32 on one RTX 4070",
+    ]
+    assert "batch 12 x 40, compile=False, float16" in NOTES[0].NOTE.about
+    assert "4-bit methods" in NOTES[1].NOTE.about

@@ -1,0 +1,18 @@
+"""Text as a reader can see it, for every page."""
+
+from __future__ import annotations
+
+
+def scrub(value: object) -> str:
+    """Any value as text without characters that cannot be seen, that change the order of others (U+202E makes
+    one source line look like another), or that UTF-8 cannot hold (the halves that ``surrogateescape`` leaves
+    in a path): they become U+FFFD. White space becomes spaces and line ends. Doing it twice changes nothing.
+    """
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else " "
+        if character.isspace()
+        else "\N{REPLACEMENT CHARACTER}"
+        for character in str(value).replace("\t", "    ").replace("\r\n", "\n")
+    )
