@@ -80,6 +80,67 @@ def test_a_program_that_measures_itself_finds_the_same_peak(
     )
 
 
+#: Every program of tests/clients with what it is started with; slow are those that take half a minute.
+PROGRAMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "async_collectives.py": (("{folder}/rendezvous", "0"), ()),
+    "bnb_adam8bit.py": ((), ()),
+    "bnb_qlora.py": ((), ()),
+    "collectives.py": (("{folder}/rendezvous",), ()),
+    "configured_gpt.py": (("settings.py",), ()),
+    "cs336.py": (("--warmup", "1", "--steps", "2"), ()),
+    "ddp.py": ((), TORCHRUN),
+    "forks.py": ((), ()),
+    "fsdp.py": ((), TORCHRUN),
+    "graphs.py": (("--way", "compile"), ()),
+    "lightning_gpt.py": (("out",), ()),
+    "measures.py": ((), ()),
+    "smi.py": ((), ()),
+    "torchao_adam8bit.py": ((), ()),
+    "trainer.py": (("out", "--model", "llama"), ()),
+    "workers.py": (("--start", "spawn"), ()),
+}
+_SLOW = (
+    "bnb_qlora.py",
+    "cs336.py",
+    "fsdp.py",
+    "graphs.py",
+    "torchao_adam8bit.py",
+    "trainer.py",
+    "workers.py",
+)
+#: What the programs print of their memory.
+_FIGURES = ("peak", "reserved", "allocated", "kept", "weights", "after", "used", "spawned0", "spawned1")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name[:-3] in _SLOW else []) for name in PROGRAMS]
+)
+def test_observation_moves_no_number(name: str, tmp_path: Path) -> None:
+    """The same program with and without the observer: not one of the figures it prints differs."""
+    arguments, launcher = PROGRAMS[name]
+    shown = []
+    for folder, environment in (("seen", {}), ("alone", {"PYTHONPATH": ""})):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "settings.py").write_text("batch_size = 2\nn_layer = 2\n")
+        seen = observe(
+            CLIENTS / name,
+            tmp_path / folder,
+            *(each.format(folder=tmp_path / folder) for each in arguments),
+            steps=0,
+            launcher=launcher,
+            environment=environment,
+        )
+        assert seen.ending.exit_code == 0, seen.stderr[-3000:]
+        assert bool(seen.processes()) == (folder == "seen")
+        shown.append({key: value for key, value in seen.printed().items() if key in _FIGURES})
+    assert shown[0] == shown[1]
+    assert shown[0] or name == "collectives.py", "a program that prints no figure proves nothing"
+
+
+def test_no_program_is_left_out() -> None:
+    assert set(PROGRAMS) == {path.name for path in CLIENTS.glob("*.py")}
+
+
 @pytest.mark.slow
 def test_checkpointing_is_seen_in_the_activations(tmp_path: Path) -> None:
     """The same Llama through transformers' Trainer: parameters and state stay, activations shrink."""

@@ -13,8 +13,6 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from nanocheck.observe import waits
-
 FOLDER = "NANOCHECK_RUN"
 
 
@@ -33,8 +31,7 @@ class _Notified(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         module.__loader__ = self._loader
-        with waits.collector_at_rest():
-            self._loader.exec_module(module)
+        self._loader.exec_module(module)
         self._then()
 
     def __getattr__(self, name: str) -> Any:  # get_source, is_package, ...
@@ -73,8 +70,6 @@ def activate() -> None:
         # Inductor reads its cache folder when it is imported; its kernels are skipped once it is there.
         uncompiled_kernels.use_own_cache()
         waiting[uncompiled_kernels.MODULE] = uncompiled_kernels.install
-        waiting[waits.CALLBACKS] = waits.rest_the_collector
-        waiting[waits.GRAPHS] = waits.compile_backward_ahead
     sys.meta_path.insert(0, _Finder(waiting))
 
 

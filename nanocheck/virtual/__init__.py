@@ -66,7 +66,7 @@ def prepare() -> VirtualGpu:
 def _installation() -> str:
     """What compiled code depends on beside the card; read once, not for every configuration."""
     observe = Path(__file__).parents[1] / "observe"
-    own = b"".join((observe / name).read_bytes() for name in ("uncompiled_kernels.py", "waits.py"))
+    own = (observe / "uncompiled_kernels.py").read_bytes()
     return source_hash() + find_wheels().version + hashlib.sha256(own).hexdigest()
 
 
