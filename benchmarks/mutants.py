@@ -1,4 +1,4 @@
-"""Every mutant of tests/mutants.toml against all of suites/loss and suites/reproducibility, as a table.
+"""Every mutant of tests/helpers/mutants.toml against suites/loss and suites/reproducibility, as a table.
 
 python benchmarks/mutants.py [--green N] [--compiled] [--only WORD]
 
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "helpers"))
 
 from mutating import ROOT, SUITES, copy_project, mutants, run_suites
 

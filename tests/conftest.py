@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from paths import HELPERS
 
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
@@ -21,7 +21,7 @@ settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-#: Runs a task of tests/virtual_tasks.py in a child on the virtual GPU and gives back how it ended.
+#: Runs a task of tests/helpers/virtual_tasks.py in a child on the virtual GPU and gives back how it ended.
 OnVirtual = Callable[..., JobResult]
 
 
@@ -48,7 +48,7 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def virtual_pool() -> Iterator[Pool]:
     """One server with torch imported, for all tests of the session."""
-    launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
+    launch = {**prepare().launch_environment(), "PYTHONPATH": str(HELPERS)}
     with Pool(1, launch, ["torch", "virtual_tasks"]) as pool:
         yield pool
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from mutating import mutants
+from paths import ROOT
 
 from nanocheck.report.largest_batch_table import answer_frame
 from nanocheck.report.markdown_cells import table
 from nanocheck.report.report_file import load
 
-ROOT = Path(__file__).parent.parent
 COLUMNS = ["precision", "step", "allocator", "run", "largest safe batch", "tight", "out of memory"]
 
 

@@ -1,6 +1,6 @@
 """Bytes of weights, gradients and optimizer state by formula, and operations of a step. Imports no torch.
 
-Closed forms, checked in ``tests/test_methods_footprint.py`` against what the tensors of real runs ask for.
+Closed forms, checked in ``tests/step/test_method_footprints.py`` against what tensors of real runs ask for.
 Sources: PyTorch's AdamW; bitsandbytes 0.50 ``optim/optimizer.py`` (blocks of 256, fp32 below 4096 numbers,
 paged from 100,000) and ``functional.py`` (NF4 in blocks of 64, their maxima in blocks of 256); torchao 0.18
 ``optim/subclass_4bit.py`` (blocks of 128, fp32 below 4096) and ``optim/cpu_offload.py`` (on the device below

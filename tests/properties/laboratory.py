@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
+from paths import HELPERS, TESTS
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
@@ -43,7 +43,7 @@ class Laboratory:
     """
 
     def __init__(self, workers: int) -> None:
-        launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parents[1])}
+        launch = {**prepare().launch_environment(), "PYTHONPATH": f"{HELPERS}:{TESTS}"}
         preload = (*PRELOAD, *(PRELOAD_COMPILED if is_long() else ()))
         self._pool = Pool(workers, {**launch, "TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}, preload)
         self._results: dict[str, Any] = {}

@@ -3,7 +3,7 @@
 One set serves the light and the dark page, so that two people see the same picture. The colours were
 searched for the largest distance between any two of them, in OKLab, as seen with normal sight and with
 protanopia, deuteranopia and tritanopia (matrices of Machado, Oliveira and Fernandes, 2009, severity 1.0);
-``tests/test_page_palette.py`` measures it again.
+``tests/report/test_palette.py`` measures it again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 /* Calls the virtual GPU in random legal and illegal orders from several threads.
  *
  * driver [threads] [calls] [seed]. Built together with the library's sources, so that a sanitizer sees all of them
- * (tests/test_virtual_sanitizers.py has the commands). Beside the sanitizer's silence it checks, while it runs:
+ * (tests/virtual/test_sanitizers.py has the commands). Beside the sanitizer's silence it checks, while it runs:
  *   - a legal call succeeds, an illegal one fails;
  *   - the account: free and used bytes stay within the card, the peak and the counters only grow, and whenever
  *     all threads meet, what is free is what was free less what the threads hold, to the byte;

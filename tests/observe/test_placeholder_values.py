@@ -1,0 +1,143 @@
+"""What a script reads from the virtual GPU: its own values, ones, and healthy answers. In children."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from paths import HELPERS
+
+from nanocheck.core.device import Target
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.units import MIB
+from nanocheck.observe import placeholder_values
+from nanocheck.process.jobs import Job
+from nanocheck.process.pool import Pool
+from nanocheck.virtual import card_environment, prepare
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    launch = {**prepare().launch_environment(), "PYTHONPATH": str(HELPERS)}
+    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
+    with Pool(1, launch, ["torch", "value_tasks"]) as pool:
+
+        def run(task: str, payload: Any = None, *, expandable: bool = False) -> Any:
+            more = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if expandable else {}
+            more |= {"PYTORCH_ALLOC_CONF": "expandable_segments:True"} if expandable else {}
+            job = Job(id=task, task=f"value_tasks:{task}", payload=payload, environment=environment | more)
+            result = pool.submit(job).result()
+            assert result.value is not None, result
+            return result.value
+
+        yield run
+
+
+def test_what_the_program_wrote_reads_as_it_is_also_after_kernels_read_it(run: Run) -> None:
+    assert run("written") == {
+        "zero": 0,
+        "tokens": [3, 1, 4, 1, 5],
+        "one": 4,
+        "host": [3, 1, 4, 1, 5],
+        "copied": [3, 1, 4, 1, 5],
+        "step": [0, 1, 2],
+        "compared": [True, False, True, False],
+        "made up": 0,
+    }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_a_kernel_would_have_written_reads_as_one_and_never_as_a_leftover(run: Run, dtype: str) -> None:
+    assert run("computed", dtype) == {"wrong": {}, "made up": True}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_health_checks_say_that_all_is_well_and_loops_end(run: Run, dtype: str) -> None:
+    assert run("health", dtype) == {
+        "nan": [False, False],
+        "inf": [False, False],
+        "finite": [True, True],
+        "broken": False,
+        "equal": [True, True],
+        "compare": [False, False, False, True],
+        "not": True,
+        "rounds": 0,
+        "clipped": 1.0,
+    }
+
+
+def test_a_ratio_of_sums_on_the_gpu_is_a_number(run: Run) -> None:
+    assert 0 < run("ratio") < 10
+
+
+def test_sizes_that_pytorch_reads_for_itself_are_one_and_counted_apart(run: Run) -> None:
+    found = run("sizes")
+    assert found["shapes"][:2] == [[1, 1], [1]]
+    assert found["sizes"] >= 2
+    assert "1." in found["text"]
+
+
+def test_the_first_place_is_the_scripts_own_line(run: Run) -> None:
+    assert run("place") == [None, "/somewhere/train.py:1", 1]
+
+
+def test_other_tensors_behave_as_before(run: Run) -> None:
+    assert run("elsewhere") == {
+        "cpu": [[0.0, 2.0], 0.0],
+        "fake": ["FakeTensor", "cpu"],
+        "fake item": "DataDependentOutputException",
+        "meta": "torch.float16",
+        "vmap": [2.0, 2.0, 2.0],
+        "same": True,
+        "gradient": True,
+        "compiled": [3],
+    }
+
+
+@pytest.mark.parametrize(
+    ("compiled", "fused"),
+    [(False, False), (False, True), pytest.param(True, True, marks=pytest.mark.slow)],
+)
+def test_no_allocation_of_a_training_step_changes(run: Run, compiled: bool, fused: bool) -> None:
+    payload = {"compiled": compiled, "fused": fused}
+    if compiled:  # Inductor allocates a little more while its cache is cold
+        run("training", {**payload, "policy": False})
+    without = run("training", {**payload, "policy": False})
+    with_policy = run("training", {**payload, "policy": True})
+    # Reads of values that only the second run makes take nothing from the card.
+    assert with_policy == without
+    assert without["states"] == 4
+    assert without["scale"] == 65536.0
+
+
+def test_a_read_in_a_captured_region_is_still_an_error(run: Run) -> None:
+    assert "captur" in run("captured")
+
+
+def test_kernels_that_inductor_never_compiled_overwrite_too(run: Run) -> None:
+    assert run("compiled_kernels") == [[1.0, 1.0, [1.0, 2.0, 3.0], 0.0]] * 3
+
+
+@pytest.mark.parametrize("expandable", [False, True])
+def test_the_peak_is_what_the_card_showed_at_its_highest(run: Run, expandable: bool) -> None:
+    card = find_gpu("rtx4070")
+    start, peak, (free, total) = run("peak", expandable=expandable)
+    assert start == card.context_bytes
+    assert 1 << 30 <= peak - card.context_bytes <= (1 << 30) + 20 * MIB  # a segment grows by whole pieces
+    assert total - free == card.context_bytes
+
+
+def test_on_no_virtual_gpu_nothing_is_installed() -> None:
+    import torch
+
+    before = torch.Tensor.to
+    assert not placeholder_values.install()
+    assert torch.Tensor.to is before
+    assert (
+        placeholder_values.placeholders(),
+        placeholder_values.placeholder_sizes(),
+        placeholder_values.first_place(),
+    ) == (0, 0, None)

@@ -1,0 +1,376 @@
+"""The plugin from the outside: what a person sees, and what is written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from paths import ROOT
+from plugin_project import IDS, MATRIX, Project
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    return Project(pytester, monkeypatch)
+
+
+@pytest.fixture
+def settled(project: Project) -> Project:
+    return project.settle()
+
+
+# --- baselines through the suite --------------------------------------------------------------------------
+
+
+def test_missing_baselines_fail_with_the_command_and_updating_fixes_it(project: Project) -> None:
+    result = project.run()
+    result.assert_outcomes(failed=4)
+    command = "pytest suites/ --gpu rtx4070 --device virtual --update-baselines"
+    result.stdout.fnmatch_lines(
+        [f"*{IDS[0]}: expected a baseline, found none*", f"*hint: {command}", f"4 missing: {command}"]
+    )
+    updated = project.run("suites/", "--update-baselines")
+    updated.assert_outcomes(passed=4)
+    updated.stdout.fnmatch_lines(
+        ["baselines: 4 created, 0 changed, 0 unchanged, 0 removed in baselines/rtx4070/*"]
+    )
+    project.run().assert_outcomes(passed=4)
+
+
+def test_ids_are_the_configurations_ids(settled: Project) -> None:
+    result = settled.run("suites/", "-v")
+    result.stdout.fnmatch_lines([f"*test_memory[[]{name}[]] PASSED*" for name in IDS])
+
+
+@pytest.mark.parametrize(("mib", "word"), [(6401, "regressed"), (6399, "improved, and not yet accepted")])
+def test_a_change_of_either_sign_fails_exactly_its_test(settled: Project, mib: int, word: str) -> None:
+    settled.script(b8={"mib": mib})
+    result = settled.run()
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines([f"*{IDS[1]}: {word}: *expected 6,400.00 MiB, found {mib:,}.00 MiB*"])
+
+
+def test_an_expected_oom_passes_and_stands_in_the_report(settled: Project) -> None:
+    assert settled.run().ret == 0
+    assert "1 oom" in settled.report.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"outcome": "crashed", "detail": "Segmentation fault\nit printed"}, "crashed: Segmentation fault"),
+        ({"outcome": "timeout", "detail": "stage build"}, "timeout: stage build"),
+        ({"leak": True}, "no steady state: optimizer: expected equal peaks in steps 1 and 2*(+512)"),
+    ],
+)
+def test_no_answer_and_a_leak_fail_and_are_never_stored(
+    settled: Project, change: dict[str, object], said: str
+) -> None:
+    before = settled.baseline.read_bytes()
+    settled.script(b8=change)
+    for arguments in (("suites/",), ("suites/", "--update-baselines")):
+        result = settled.run(*arguments)
+        result.assert_outcomes(passed=3, failed=1)
+        result.stdout.fnmatch_lines([f"*{IDS[1]}: {said}*"])
+    result.stdout.fnmatch_lines(["ERROR *expected *", "*nothing was written"])
+    assert settled.baseline.read_bytes() == before
+
+
+def test_another_torch_is_stale_and_fails_nothing(settled: Project) -> None:
+    environment = {"torch": "2.15.0+cu130", "cuda": "13.0"}
+    settled.script(**{f"b{batch}": {"environment": environment, "mib": 1} for batch in (4, 8, 14)})
+    result = settled.run("suites/", "-rs", "-k", "not b16")
+    result.assert_outcomes(skipped=3, deselected=1)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED [[]3[]]*stale baseline: made with torch 2.14.1+cu130, this run has torch 2.15*"]
+    )
+    assert result.ret == 0
+
+
+def test_a_damaged_baseline_fails_with_its_message_and_a_whole_update_fixes_it(settled: Project) -> None:
+    settled.baseline.write_text(settled.baseline.read_text()[:-30])
+    result = settled.run()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*linux-torch2.14.1+cu130-virtual.json:*: not JSON*", "*hint: pytest suites/*--update-baselines"]
+    )
+    partial = settled.run("suites/", "--update-baselines", "-k", "b8")
+    assert partial.ret == 1
+    partial.stdout.fnmatch_lines(["ERROR *not JSON*"])
+    settled.run("suites/", "--update-baselines").assert_outcomes(passed=4)
+    assert settled.run().ret == 0
+
+
+def test_unused_baselines_are_told_by_a_whole_run_only_and_removed_by_an_update(settled: Project) -> None:
+    (settled.path / "suites/memory/matrix.toml").write_text(MATRIX.replace("4, ", "", 1))
+    result = settled.run()
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        [f"1 unused, no longer in the matrix: {IDS[0]}; to remove: *--update-baselines"]
+    )
+    assert "unused, no longer" not in settled.run("suites/", "-k", "b8").stdout.str()
+    settled.run("suites/", "--update-baselines", "-k", "b8")
+    assert IDS[0] in settled.baseline.read_text()
+    settled.run("suites/", "--update-baselines").stdout.fnmatch_lines(["baselines: *1 removed*"])
+    assert IDS[0] not in settled.baseline.read_text()
+
+
+def test_ci_refuses_to_update(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = settled.run("suites/", "--update-baselines")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*CI only reads baselines*"])
+    assert settled.lines("submitted") == []
+
+
+# --- the report -------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_replaces_the_report_and_a_part_does_not(settled: Project) -> None:
+    settled.report.write_text("committed")
+    part = settled.run("suites/", "-k", "b8 or b4")
+    part.stdout.fnmatch_lines(
+        [
+            "report on a part of the matrix: .nanocheck/reports/rtx4070.md "
+            "(reports/rtx4070.md was not replaced)"
+        ]
+    )
+    assert settled.report.read_text() == "committed"
+    assert "Only a part of the matrix ran." in (settled.path / ".nanocheck/reports/rtx4070.md").read_text()
+    settled.run().stdout.fnmatch_lines(["report: reports/rtx4070.md"])
+    assert "Largest safe batch: 8 (bf16 eager)" in settled.report.read_text()
+    assert len(json.loads(settled.report.with_suffix(".json").read_text())["rows"]) == 4
+
+
+def test_another_matrix_neither_replaces_the_report_nor_calls_baselines_unused(settled: Project) -> None:
+    (settled.path / "mine.toml").write_text('[[group]]\nname = "g"\nbatch = 2\n')
+    settled.report.write_text("committed")
+    result = settled.run("suites/", "--nanocheck-matrix", "mine.toml", "--update-baselines")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["baselines: 1 created*0 removed*", "report on another matrix: .nanocheck/*"])
+    assert settled.report.read_text() == "committed"
+
+
+def test_a_reserve_or_a_platform_has_a_report_of_its_own(settled: Project) -> None:
+    settled.run("suites/", "--reserve", "2GiB", "--platform", "windows")
+    assert (settled.path / "reports/rtx4070-windows-reserve2048MiB.md").exists()
+
+
+def test_one_counted_sentence_ends_the_run(settled: Project) -> None:
+    settled.script(b8={"mib": 1})
+    settled.run().stdout.fnmatch_lines(
+        [
+            "*= nanocheck =*",
+            "4 configurations on NVIDIA GeForce RTX 4070 (VIRTUAL): *1 oom; baselines: 3 equal, 1 improved.",
+            "1 improved: if this is intended: pytest suites/ --gpu rtx4070*--update-baselines",
+        ]
+    )
+
+
+def test_the_numbers_reach_junit(settled: Project) -> None:
+    settled.run("suites/", "--junitxml=junit.xml")
+    cases = {
+        case.get("name"): {each.get("name"): each.get("value") for each in case.iter("property")}
+        for case in ElementTree.parse(settled.path / "junit.xml").iter("testcase")
+    }
+    properties = cases[f"test_memory[{IDS[1]}]"]
+    assert properties["config_id"] == IDS[1]
+    assert properties["peak_allocated_bytes"] == properties["peak_reserved_bytes"] == str(6400 << 20)
+    assert (properties["provenance"], properties["verdict"]) == ("virtual", "safe")
+    assert int(properties["headroom_bytes"]) > 0
+    assert cases[f"test_memory[{IDS[3]}]"]["verdict"] == "oom"
+
+
+def test_github_gets_a_job_summary_and_annotations(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = settled.path / "summary.md"
+    target.write_text("an earlier step\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    settled.script(b8={"mib": 1})
+    result = settled.run()
+    assert target.read_text().startswith("an earlier step\n4 configurations on NVIDIA GeForce RTX 4070")
+    assert "## In ten seconds" in target.read_text()
+    result.stdout.fnmatch_lines([f"::error title=nanocheck%3A {IDS[1]}::*improved*"])
+    assert result.stdout.str().count("::error") == 1
+
+
+def test_an_unwritable_report_is_told_and_fails_the_run(settled: Project) -> None:
+    (settled.path / "file").write_text("")
+    result = settled.run("suites/", "--nanocheck-reports", "file/below")
+    result.stdout.fnmatch_lines(["ERROR expected to write *"])
+    assert result.ret == 1
+
+
+# --- what runs, and when ----------------------------------------------------------------------------------
+
+
+def test_everything_selected_is_submitted_before_the_first_wait(settled: Project) -> None:
+    settled.run("suites/", "-x", "-k", "not b4")
+    assert settled.lines("submitted") == list(IDS[1:])
+    assert settled.lines("waited") == list(IDS[1:])
+    assert settled.lines("closed")
+
+
+def test_collect_only_measures_nothing_and_writes_nothing(settled: Project) -> None:
+    before = settled.report.read_bytes()
+    result = settled.run("suites/", "--collect-only", "-q")
+    result.stdout.fnmatch_lines([f"*test_memory[[]{IDS[0]}[]]"])
+    assert settled.lines("submitted") == []
+    assert settled.report.read_bytes() == before
+
+
+def test_a_stop_at_the_first_failure_ends_what_runs_and_keeps_the_report(settled: Project) -> None:
+    settled.report.write_text("committed")
+    settled.script(b4={"mib": 1})
+    result = settled.run("suites/", "-x")
+    result.assert_outcomes(failed=1)
+    assert settled.lines("waited") == [IDS[0]]
+    assert settled.lines("closed")
+    assert settled.report.read_text() == "committed"
+
+
+def test_an_interruption_ends_what_runs_and_tells_what_is_known(settled: Project) -> None:
+    settled.script(b14={"interrupt": True})
+    result = settled.pytester.runpytest_subprocess(
+        "-p", "nanocheck.pytest_plugin.plugin", "--device", "virtual", "suites/"
+    )
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["2 configurations on *", "report on a part of the matrix*"])
+    assert settled.lines("closed")
+
+
+def test_a_machine_that_cannot_run_anything_stops_the_session_with_its_exit_code(settled: Project) -> None:
+    settled.script(b4={"machine": True})
+    result = settled.run()
+    assert result.ret == 3
+    assert settled.lines("waited") == [IDS[0]]
+    assert "expected a C compiler, found none" in result.stdout.str() + result.stderr.str()
+    assert "hint: install gcc" in result.stdout.str() + result.stderr.str()
+
+
+def test_last_failed_runs_only_what_failed(settled: Project) -> None:
+    settled.script(b8={"mib": 1})
+    cached = ("-p", "nanocheck.pytest_plugin.plugin", "--device", "virtual", "suites/")
+    settled.pytester.runpytest_inprocess(*cached)
+    (settled.path / "submitted.txt").unlink()
+    result = settled.pytester.runpytest_inprocess(*cached, "--lf")
+    result.assert_outcomes(failed=1)
+    assert settled.lines("submitted") == [IDS[1]]
+
+
+# --- settings ---------------------------------------------------------------------------------------------
+
+
+def test_the_header_says_virtual_and_every_setting(settled: Project) -> None:
+    settled.run("suites/", "--reserve", "1GiB", "--nanocheck-margin", "256MiB").stdout.fnmatch_lines(
+        [
+            "nanocheck: rtx4070 (NVIDIA GeForce RTX 4070), linux: VIRTUAL: no GPU runs * (--device virtual)",
+            "nanocheck: capacity 11,874.00 MiB, context *",
+            "nanocheck: margin 256.00 MiB, reserve 1,024.00 MiB, workers 2, update baselines: no, fresh: no",
+            "nanocheck: matrix suites/memory/matrix.toml, baselines baselines, reports reports, journal *",
+        ]
+    )
+
+
+def test_without_any_option_the_header_still_stands_above_the_suite(settled: Project) -> None:
+    for arguments in ((), ("suites/memory/test_memory.py",)):
+        result = settled.run(*arguments, device="")
+        assert result.stdout.str().count("nanocheck: rtx4070 (NVIDIA GeForce RTX 4070), linux: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--gpu", "rtx407"), "*rtx4070*"),
+        (("--platform", "beos"), "*--platform: expected one of linux, windows, found 'beos'*"),
+        (("--device", "quantum"), "*--device: expected one of auto, real, virtual, found 'quantum'*"),
+        (("--reserve", "much"), "*--reserve: expected a size such as*"),
+        (("--reserve", "64GiB"), "*--reserve: expected less than the card's*"),
+        (("--nanocheck-margin", "-1"), "*--nanocheck-margin: expected a size*"),
+        (("--nanocheck-workers", "none"), "*--nanocheck-workers: expected a number*"),
+        (("--nanocheck-matrix", "nowhere.toml"), "*expected a matrix at *nowhere.toml*"),
+        (("--nanocheck-gpus", "nowhere.toml"), "*nowhere.toml*"),
+    ],
+)
+def test_a_wrong_option_is_a_usage_error_with_its_message(
+    project: Project, arguments: tuple[str, ...], said: str
+) -> None:
+    result = project.run("suites/", *arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    text = result.stdout.str() + "\n" + result.stderr.str()
+    pytest.LineMatcher(text.splitlines()).fnmatch_lines([said])
+    assert "Traceback" not in text
+    assert project.lines("submitted") == []
+
+
+def test_an_ini_value_is_the_default_and_an_option_overrules_it(project: Project) -> None:
+    (project.path / "pytest.ini").write_text("[pytest]\nnanocheck_gpu = rtx4090\nnanocheck_margin = 1GiB\n")
+    result = project.run("suites/", "--nanocheck-margin", "2GiB")
+    result.stdout.fnmatch_lines(["nanocheck: rtx4090 (*", "nanocheck: margin 2,048.00 MiB*"])
+
+
+def test_real_without_a_card_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "nanocheck.core.device_selection._DRIVER_QUERY", 'print(\'{"why": "no NVIDIA driver was found"}\')'
+    )
+    result = project.run("suites/", device="real")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--device real: expected NVIDIA GeForce RTX 4070, found none" in result.stderr.str()
+
+
+# --- quiet where nobody asked -----------------------------------------------------------------------------
+
+
+def test_the_plugin_is_silent_where_no_test_uses_it(project: Project) -> None:
+    (project.path / "test_other.py").write_text("def test_it():\n    pass\n")
+    result = project.run("test_other.py", device="")
+    result.assert_outcomes(passed=1)
+    # pytest's own line of plugins names every installed distribution.
+    assert not [line for line in result.outlines if "nanocheck" in line and not line.startswith("plugins:")]
+    assert not (project.path / ".nanocheck").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--collect-only", "-q", "suites"]])
+def test_neither_help_nor_collection_imports_torch_or_pandas(project: Project, arguments: list[str]) -> None:
+    (project.path / "conftest.py").write_text(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    print('HEAVY', sorted({'torch', 'pandas', 'numpy', 'tabulate'} & set(sys.modules)))\n"
+    )
+    code = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "-p",
+            "nanocheck.pytest_plugin.plugin",
+            "-p",
+            "no:hypothesispytest",
+            *arguments,
+        ],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "HEAVY []" in result.stdout, result.stdout + result.stderr
+
+
+def test_every_option_is_listed_in_the_help(project: Project) -> None:
+    text = project.run("--help", device="").stdout.str()
+    for option in ("--gpu", "--device", "--platform", "--reserve", "--update-baselines", "--nanocheck-fresh"):
+        assert option in text
+    assert "nanocheck_margin" in text
+
+
+def test_the_entry_point_has_the_name_that_does_not_clash_with_pytest_plugins() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert (
+        '[project.entry-points.pytest11]\n"nanocheck.pytest_plugin.plugin" = "nanocheck.pytest_plugin.plugin"'
+        in text
+    )
