@@ -53,7 +53,7 @@ def command_result(
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted((_process(each, device) for each in seen), key=lambda each: -each.reserved_bytes)
     outcome, detail = _outcome(seen, processes, ending)
-    virtual = any(each.start.get("virtual") for each in seen)
+    virtual = any(each.start is not None and each.start.virtual for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if seen else Provenance.UNKNOWN
     return RunResult(
         command=tuple(command),
@@ -72,21 +72,21 @@ def command_result(
 def _process(seen: Observation, device: Device) -> ProcessMemory:
     figures = Figures.of(seen)
     allocated, reserved = figures.peak()
-    counted = seen.last_statistics()
+    counted = seen.last
     facts = seen.virtual_facts
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
-        command=tuple(seen.start.get("command", ())),
+        command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=facts.get("peak_used") or reserved + device.context_bytes,
+        process_bytes=facts.peak_used or reserved + device.context_bytes,
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),
         retries=counted.get("retries", 0),
         ooms=max(counted.get("ooms", 0), len(seen.ooms)),
         oom=oom_of_process(figures),
-        attention=facts.get("attention") or "unknown",
+        attention=facts.attention or "unknown",
         at=_moment(figures, event),
         groups=figures.table(event, allocated),
         largest=() if event is None else figures.largest(event),
@@ -107,21 +107,21 @@ def _moment(figures: Figures, event: int | None) -> Moment | None:
 
 
 def _environment(seen: Sequence[Observation]) -> Environment:
-    first = seen[0].start if seen else {}
+    first = seen[0].start if seen else None
     return Environment(
         nanocheck=__version__,
-        torch=first.get("torch"),
-        cuda=first.get("cuda"),
-        python=first.get("python"),
+        torch=None if first is None else first.torch,
+        cuda=None if first is None else first.cuda,
+        python=None if first is None else first.python,
         os=platform.system(),
         machine=platform.machine(),
         byteorder=sys.byteorder,
-        virtual_gpu=first.get("virtual"),
+        virtual_gpu=None if first is None else first.virtual,
     )
 
 
 def _answered(seen: Observation) -> bool:
-    return seen.end is not None and seen.end.get("how") == How.ANSWERED
+    return seen.end is not None and seen.end.how == How.ANSWERED
 
 
 def _outcome(
@@ -138,12 +138,12 @@ def _outcome(
         return Outcome.NO_GPU, "no process of this command used the GPU through PyTorch"
     broken = next((each.broken for each in seen if each.broken), None)
     if broken is not None:
-        return Outcome.CRASHED, f"the observation broke: {broken['error']}"
+        return Outcome.CRASHED, f"the observation broke: {broken.error}"
     return Outcome.COMPLETED, ""
 
 
 def _why(seen: Sequence[Observation], exit_code: int) -> str:
     failed = next((each.failed for each in seen if each.failed), None)
     if failed is not None:
-        return str(failed["error"]).splitlines()[0]
+        return failed.error.splitlines()[0]
     return f"the command ended with exit code {exit_code}"

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-Frame = tuple[str, int, str]
+import msgspec
+
+from nanocheck.attribution.journal_entries import Broken, End, Failed, Frame, Request, Start, VirtualFacts
+
+_ENTRIES: dict[str, type[msgspec.Struct]] = {"start": Start, "failed": Failed, "broken": Broken, "end": End}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +35,35 @@ class Mark:
 class Observation:
     """What one process wrote; any part may be missing, since a process can die at any moment."""
 
-    start: dict[str, Any] = field(default_factory=dict)
+    start: Start | None = None
     stacks: list[tuple[Frame, ...]] = field(default_factory=list)
     events: list[tuple[str, int, int, int]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     owners: list[tuple[int, dict[str, list[list[Any]]]]] = field(default_factory=list)
     graphs: list[dict[str, Frame]] = field(default_factory=list)
-    ooms: list[dict[str, Any]] = field(default_factory=list)
-    failed: dict[str, Any] | None = None
-    broken: dict[str, Any] | None = None
-    end: dict[str, Any] | None = None
+    ooms: list[Request] = field(default_factory=list)
+    failed: Failed | None = None
+    broken: Broken | None = None
+    end: End | None = None
+    last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     missing: int = 0  # allocations that happened while nobody recorded
 
     @property
     def pid(self) -> int:
         """Of the process."""
-        return int(self.start.get("pid", 0))
+        return 0 if self.start is None else self.start.pid
 
     @property
-    def virtual_facts(self) -> dict[str, Any]:
+    def virtual_facts(self) -> VirtualFacts:
         """What only the virtual GPU knows; nothing on a real one, or where the process died."""
-        return (self.end or {}).get("virtual") or {}
+        return VirtualFacts() if self.end is None else self.end.virtual
 
-    def last_statistics(self) -> dict[str, int]:
-        """PyTorch's own figures, the last ones that were written."""
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The allocator's own, as they were last."""
         if self.end is not None:
-            return self.end
-        return self.marks[-1].statistics if self.marks else {}
+            return self.end.settings
+        return {} if self.start is None else self.start.settings
 
 
 def read(folder: Path) -> list[Observation]:
@@ -65,7 +71,7 @@ def read(folder: Path) -> list[Observation]:
     found = []
     for path in sorted(folder.glob("*.jsonl"), key=lambda each: (each.stat().st_ctime_ns, each.name)):
         observation = _read_one(path)
-        if observation.start:
+        if observation.start is not None:
             found.append(observation)
     return found
 
@@ -76,9 +82,12 @@ def _read_one(path: Path) -> Observation:
         for line in file:
             try:
                 entry = json.loads(line)
-            except ValueError:  # the process died in the middle of it
+                _take(found, entry.pop("kind", ""), entry)
+            except (
+                ValueError,
+                msgspec.ValidationError,
+            ):  # the process died in the middle of it, or it is odd
                 continue
-            _take(found, entry.pop("kind", ""), entry)
     return found
 
 
@@ -93,12 +102,15 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
     elif kind in ("mark", "step"):
         where = entry.pop("where", None)
         what = entry.pop("what", kind)
+        found.last = entry
         found.marks.append(Mark(what, entry["allocations"], tuple(where) if where else None, entry))
     elif kind == "owners":
         found.owners.append((entry["allocations"], entry["kinds"]))
     elif kind == "graph":
         found.graphs.append({name: (place[0], place[1], place[2]) for name, place in entry["lines"].items()})
     elif kind == "oom":
-        found.ooms.append(entry)
-    elif kind in ("start", "failed", "broken", "end"):
-        setattr(found, kind, entry)
+        found.ooms.append(msgspec.convert(entry, Request))
+    elif kind in _ENTRIES:
+        setattr(found, kind, msgspec.convert(entry, _ENTRIES[kind]))
+        if kind == "end":
+            found.last = {name: value for name, value in entry.items() if isinstance(value, int)}

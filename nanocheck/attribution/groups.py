@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from nanocheck.attribution.event_reader import Frame, Observation
+from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.journal_entries import Frame
 from nanocheck.attribution.phases import Band
 from nanocheck.attribution.places import Places
 from nanocheck.attribution.replay import Allocation
@@ -109,7 +110,7 @@ def claims(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, Cl
                 meant = _latest_before(by_address.get(address, ()), moment)
                 if meant is not None:
                     claimed.setdefault(meant.number, (names.get(kind, kind), shape))
-    for address in (seen.end or {}).get("workspaces", ()):
+    for address in () if seen.end is None else seen.end.workspaces:
         at = by_address.get(address)
         if at:
             claimed.setdefault(at[-1].number, ("workspaces", []))

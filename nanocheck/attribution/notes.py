@@ -16,17 +16,15 @@ def notes_of(
     notes = []
     notes += [_caught(each.oom) for each in processes if each.oom is not None and each.oom.caught]
     notes += [
-        f"the observation of process {each.pid} broke: {each.broken['error']}" for each in seen if each.broken
+        f"the observation of process {each.pid} broke: {each.broken.error}" for each in seen if each.broken
     ]
     for each in seen:
         if each.missing:
             notes.append(f"process {each.pid}: {each.missing} allocations happened while nobody recorded")
         if each.end is None:
             notes.append(f"process {each.pid} died without a last word: its figures reach to its last report")
-        if each.start.get("allocator") not in (None, "native"):
-            notes.append(
-                f"the allocator {each.start['allocator']} keeps no history: nothing can be attributed"
-            )
+        if each.start is not None and each.start.allocator not in (None, "native"):
+            notes.append(f"the allocator {each.start.allocator} keeps no history: nothing can be attributed")
     for process in processes:
         rest = next((row.bytes for row in process.groups if row.group == grouping.UNSEEN), 0)
         if rest:
@@ -57,16 +55,16 @@ def _has_phase(processes: Sequence[ProcessMemory], name: str) -> bool:
 
 def _values(seen: Sequence[Observation]) -> str:
     facts = [each.virtual_facts for each in seen]
-    reads = sum(each.get("placeholders", 0) for each in facts)
+    reads = sum(each.placeholders for each in facts)
     sentence = "the virtual GPU computes nothing: no value it holds is a result"
     if reads:
-        place = next((each["first_placeholder"] for each in facts if each.get("first_placeholder")), None)
+        place = next((each.first_placeholder for each in facts if each.first_placeholder), None)
         where = f", first at {place}" if place else ""
         sentence = (
             f"the virtual GPU computes nothing: placeholder values were returned for {reads} "
             f"{'read' if reads == 1 else 'reads'}{where}"
         )
-    if sum(each.get("placeholder_sizes", 0) for each in facts):
+    if sum(each.placeholder_sizes for each in facts):
         sentence += (
             "; sizes that PyTorch read back (nonzero, a boolean mask, unique) were taken to be 1: what is "
             "built from them is a lower bound"

@@ -7,9 +7,8 @@ from the exception.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from nanocheck.attribution.event_reader import Frame
+from nanocheck.attribution.journal_entries import Frame, Request
 from nanocheck.attribution.places import Place, Places
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.core.result import OutOfMemory, Variable
@@ -29,18 +28,17 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
     return OutOfMemory(
         phase=band.phase if band else "build",
         step=band.step if band else 0,
-        requested_bytes=place.bytes_of_shape or request["requested"],
+        requested_bytes=place.bytes_of_shape or request.requested,
         exact=place.bytes_of_shape is not None,
         shape=place.shape,
         where=place.where,
         line=place.line,
-        message="" if seen.failed is None else _first_line(seen.failed["error"]),
-        free_bytes=request["free"],
-        caught=seen.failed is None or not seen.failed.get("oom"),
+        message="" if seen.failed is None else _first_line(seen.failed.error),
+        free_bytes=request.free,
+        caught=seen.failed is None or not seen.failed.oom,
         count=len(seen.ooms),
         tensors=tuple(
-            Variable(name=name, shape=tuple(shape), dtype=dtype)
-            for name, shape, dtype in request.get("tensors", ())
+            Variable(name=name, shape=shape, dtype=dtype) for name, shape, dtype in request.tensors
         ),
         groups=figures.table(level, allocated) if seen.events else (),
         alive=figures.largest(level) if seen.events else (),
@@ -71,14 +69,13 @@ def oom_of_step(
     )
 
 
-def _place(figures: Figures, event: int | None, request: dict[str, Any]) -> Place:
+def _place(figures: Figures, event: int | None, request: Request) -> Place:
     """By the stack of the failed request; where its thread had none, by the script's own line."""
     if event is not None:
         place = figures.places.of_stack(figures.seen.events[event][3])
         if place.where is not None:
             return place
-    where = request.get("where")
-    return figures.places.of_frame(tuple(where) if where else None)
+    return figures.places.of_frame(request.where)
 
 
 def _first_line(message: object) -> str:

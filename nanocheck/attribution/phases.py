@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanocheck.attribution.event_reader import Frame, Mark, Observation
+from nanocheck.attribution.event_reader import Mark, Observation
+from nanocheck.attribution.journal_entries import Frame
 
 PHASES = ("build", "forward", "backward", "optimizer", "evaluation", "checkpoint")
 _MODULE_CALL = ("_call_impl", "_wrapped_call_impl")

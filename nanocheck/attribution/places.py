@@ -15,7 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 
-from nanocheck.attribution.event_reader import Frame, Observation
+from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.journal_entries import Frame
 from nanocheck.observe.library_frames import is_library
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
@@ -70,8 +71,9 @@ class Places:
     @classmethod
     def of(cls, seen: Observation) -> Places:
         """Of a process that was observed."""
-        start = seen.start
-        return cls(start.get("libraries") or ("", "", ""), start.get("folder"), seen.stacks, seen.graphs)
+        libraries = ("", "", "") if seen.start is None else seen.start.libraries
+        folder = None if seen.start is None else seen.start.folder
+        return cls(libraries, folder, seen.stacks, seen.graphs)
 
     def of_stack(self, stack: int) -> Place:
         """The place of a stack by its number; an empty one for no stack."""

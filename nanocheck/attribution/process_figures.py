@@ -32,7 +32,7 @@ class Figures:
     @classmethod
     def of(cls, seen: Observation) -> Figures:
         """Replay and divide the events of a process."""
-        replay = Replay((seen.end or seen.start).get("settings")).feed(seen.events)
+        replay = Replay(seen.settings).feed(seen.events)
         return cls(seen, replay, find_bands(seen), Places.of(seen))
 
     @cached_property
@@ -59,7 +59,7 @@ class Figures:
     def peak(self) -> tuple[int, int]:
         """Allocated and reserved: PyTorch's own peaks where it reported them, so that a hole in the history
         shows; else the replay's."""
-        counted = self.seen.last_statistics()
+        counted = self.seen.last
         levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
         allocated = 0 if at is None else levels[at][0]
         reserved = 0 if widest is None else levels[widest][1]

@@ -63,9 +63,9 @@ def test_the_replay_ends_with_the_blocks_the_allocator_has(setting: str, tmp_pat
     assert seen.ending.exit_code == 0, seen.stderr
     (process,) = seen.processes()
     assert process.end is not None
-    replay = Replay(process.end["settings"]).feed(process.events)
+    replay = Replay(process.end.settings).feed(process.events)
     assert replay.surprises == 0
-    active = {(at, size) for at, size, _, state in process.end["blocks"] if state.startswith("active")}
+    active = {(at, size) for at, size, _, state in process.end.blocks if state.startswith("active")}
     assert set(replay.live_blocks()) == active
     found = {name: int(value) for name, value in seen.printed().items()}
     assert max(level[0] for level in replay.levels) == found["allocated_peak"]

@@ -1,0 +1,87 @@
+"""What an observed process writes into its journal beside events and marks, as ``observe`` writes it.
+
+Read leniently: a process can die at any moment, and an entry that is cut short or odd is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+#: File, line and function.
+Frame = tuple[str, int, str]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True):
+    """When CUDA was initialised.
+
+    Attributes:
+        virtual: the identity of the virtual GPU, where it is one.
+        libraries: prefixes of files that are not the script's: packages, the standard library, torch.
+        settings: the allocator's own.
+    """
+
+    pid: int
+    command: tuple[str, ...] = ()
+    folder: str | None = None
+    virtual: str | None = None
+    torch: str | None = None
+    cuda: str | None = None
+    python: str | None = None
+    allocator: str | None = None
+    libraries: tuple[str, str, str] = ("", "", "")
+    settings: dict[str, Any] = {}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that the allocator could not meet.
+
+    Attributes:
+        requested: bytes of the segment. free: bytes on the card.
+        where: the script's line. tensors: (name, shape, dtype) of its variables there.
+    """
+
+    requested: int
+    free: int | None = None
+    where: Frame | None = None
+    tensors: tuple[tuple[str, tuple[int, ...], str], ...] = ()
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """An error that ended the script; ``oom``: PyTorch's OutOfMemoryError."""
+
+    error: str
+    oom: bool = False
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """The observer itself failed and went silent."""
+
+    error: str
+
+
+class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What only the virtual GPU knows.
+
+    Attributes:
+        attention: the backend that ran. peak_used: bytes of the card, with the context.
+        placeholders: values the script read that no kernel computed; ``first_placeholder``: where.
+        placeholder_sizes: how many of them were sizes.
+    """
+
+    attention: str | None = None
+    peak_used: int = 0
+    placeholders: int = 0
+    first_placeholder: str | None = None
+    placeholder_sizes: int = 0
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The last words of a process: how it ended, and what only then can be asked."""
+
+    how: str
+    blocks: tuple[tuple[int, int, int, str], ...] = ()  # address, size, requested, state
+    settings: dict[str, Any] = {}
+    workspaces: tuple[int, ...] = ()
+    virtual: VirtualFacts = VirtualFacts()
