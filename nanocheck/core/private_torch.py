@@ -1,0 +1,142 @@
+"""Every private name of PyTorch that nanocheck leans on: where, for what, and what must not have changed.
+
+Private names move without a word. ``tests/observe/test_private_names_of_torch.py`` looks each one up in the
+installed torch, names those that changed, and finds those that are used and not listed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateName:
+    """One name.
+
+    Attributes:
+        name: as one would write it after ``import torch``.
+        files: under nanocheck/, that use it. purpose: for what.
+        parameters: that are passed by name, where it is a Python function.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    purpose: str
+    parameters: tuple[str, ...] = ()
+
+
+PRIVATE_NAMES = (
+    PrivateName(
+        name="torch._C._cuda_attach_out_of_memory_observer",
+        files=("measure/step_worker.py", "observe/process_observer.py"),
+        purpose="what was asked for when the allocator gave up, and who held the memory",
+    ),
+    PrivateName(
+        name="torch._C._cuda_memorySnapshot",
+        files=("observe/allocator_history.py", "observe/exit_hooks.py"),
+        purpose="the allocator's events",
+    ),
+    PrivateName(
+        name="torch._C._cuda_memoryStats",
+        files=("observe/allocator_history.py",),
+        purpose="counts of the allocator, without initialising CUDA",
+    ),
+    PrivateName(
+        name="torch._C._cuda_clearCublasWorkspaces",
+        files=("observe/workspaces.py",),
+        purpose="which blocks are cuBLAS's workspaces: those that go when they are cleared",
+    ),
+    PrivateName(
+        name="torch._C._len_torch_dispatch_stack",
+        files=("observe/phase_hooks.py",),
+        purpose="whether anybody traces: then nothing is marked",
+    ),
+    PrivateName(
+        name="torch._C.DispatchKey.CUDA",
+        files=("observe/placeholder_values.py",),
+        purpose="the kernels that read a value back from the GPU",
+    ),
+    PrivateName(
+        name="torch._C.DispatchKeySet",
+        files=("observe/placeholder_values.py",),
+        purpose="the kernels that read a value back from the GPU",
+    ),
+    PrivateName(
+        name="torch.ops.aten._local_scalar_dense",
+        files=("observe/placeholder_values.py",),
+        purpose="what item() calls",
+    ),
+    PrivateName(
+        name="torch.cuda._lazy_call",
+        files=("observe/process_observer.py",),
+        purpose="to begin when CUDA is initialised, and never to initialise it",
+    ),
+    PrivateName(
+        name="torch.cuda.memory._record_memory_history",
+        files=("observe/allocator_history.py",),
+        purpose="to record the allocator's events with their stacks",
+        parameters=("enabled",),
+    ),
+    PrivateName(
+        name="torch.cuda.memory._record_memory_history_impl",
+        files=("observe/allocator_history.py",),
+        purpose="whether a recording can be cleared without a gap",
+        parameters=("context", "stacks"),
+    ),
+    PrivateName(
+        name="torch.autograd._engine_run_backward",
+        files=("observe/phase_hooks.py",),
+        purpose="where a backward begins and ends",
+    ),
+    PrivateName(
+        name="torch.utils._python_dispatch._get_current_dispatch_mode_stack",
+        files=("observe/phase_hooks.py",),
+        purpose="whether a fake mode is on: then nothing is marked",
+    ),
+    PrivateName(
+        name="torch._TorchCompileInductorWrapper",
+        files=("observe/graph_lines.py",),
+        purpose="which lines of the script a compiled graph comes from",
+    ),
+    PrivateName(
+        name="torch._inductor.config.autotune_local_cache",
+        files=("observe/uncompiled_kernels.py",),
+        purpose="every run tunes, so that each needs the buffer of tuning",
+    ),
+    PrivateName(
+        name="torch._inductor.config.compile_threads",
+        files=("observe/uncompiled_kernels.py",),
+        purpose="no pool of compile processes in somebody's script",
+    ),
+    PrivateName(
+        name="torch._inductor.runtime.triton_compat.triton_key",
+        files=("observe/uncompiled_kernels.py",),
+        purpose="not to hash half a gigabyte of Triton that compiles nothing",
+    ),
+    PrivateName(
+        name="torch._inductor.runtime.triton_heuristics.CachingAutotuner",
+        files=("observe/uncompiled_kernels.py",),
+        purpose="its _precompile_config is the one place where a kernel is compiled",
+    ),
+    PrivateName(
+        name="torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config",
+        files=("observe/uncompiled_kernels.py",),
+        purpose="replaced: nothing is compiled on a card that runs nothing",
+        parameters=("self", "cfg"),
+    ),
+    PrivateName(
+        name="torch._functorch.config.activation_memory_budget",
+        files=("step/methods/budget.py",),
+        purpose="the memory budget of torch.compile",
+    ),
+    PrivateName(
+        name="torch._foreach_copy_",
+        files=("step/nanochat/muon_2026.py",),
+        purpose="nanochat's Muon calls it",
+    ),
+    PrivateName(
+        name="torch._fused_sdp_choice",
+        files=("step/torch_facts.py",),
+        purpose="which attention backend PyTorch would choose",
+    ),
+)
