@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from nanocheck.claims import finding
 from nanocheck.claims.claim_figures import CardFigures, RunFigures, wrong_name
@@ -18,10 +18,7 @@ from nanocheck.claims.truth import Formula, Truth, truth
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
 from nanocheck.core.result import RunResult
-from nanocheck.core.run_request import RunRequest
-
-if TYPE_CHECKING:
-    from nanocheck.claims.claim import Claim
+from nanocheck.core.run_request import RefusedConfig, RunRequest
 
 Results = Mapping[RunRequest, RunResult]
 FindGpu = Callable[[str], Gpu]
@@ -42,6 +39,22 @@ class Decision:
     refuted_if: str
 
 
+class Stated(Protocol):
+    """What a claim states before anything ran: ``nanocheck.claims.claim.Claim``."""
+
+    @property
+    def says(self) -> str: ...
+
+    @property
+    def expected(self) -> str: ...
+
+    @property
+    def runs(self) -> Mapping[str, RunRequest | RefusedConfig]: ...
+
+    @property
+    def configs(self) -> Mapping[str, RunRequest | RefusedConfig]: ...
+
+
 class Check:
     """The argument ``c`` of a claim's function.
 
@@ -52,7 +65,7 @@ class Check:
         find: a card by its id.
     """
 
-    def __init__(self, claim: Claim, results: Results, find: FindGpu) -> None:
+    def __init__(self, claim: Stated, results: Results, find: FindGpu) -> None:
         self._claim, self._results, self._find = claim, results, find
         self._rows: dict[str, FigureRow] = {}
 

@@ -16,7 +16,7 @@ from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.recording import Recorded, Recording
 from nanocheck.numerics.tiers import apart
 from nanocheck.numerics.trace import Trace
-from nanocheck.report.progress import Progress
+from nanocheck.process.pool import Observer
 from nanocheck.step.text import GPT2_VOCAB
 from nanocheck.virtual.wheels import find_wheels
 
@@ -89,7 +89,7 @@ def reference_of(plan: Plan) -> tuple[str, Plan] | None:
         return None
 
 
-def record(plans: Sequence[Plan], runs: Trains, progress: Progress) -> Recording:
+def record(plans: Sequence[Plan], runs: Trains, progress: Observer) -> Recording:
     """Train all plans and what they are held against.
 
     Raises:

@@ -20,6 +20,10 @@ from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 OPTIONS: Mapping[str, tuple[str, str]] = {
     **{option.pytest_flag: (option.default, option.help) for option in CARD_OPTIONS},
     "--nanocheck-matrix": ("suites/memory/matrix.toml", "the configurations to run, a TOML file"),
+    "--nanocheck-stale": (
+        "skip",
+        "what a baseline of another environment does to its test: skip, or fail (for CI)",
+    ),
     "--nanocheck-workers": ("2", "how many configurations run at once"),
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
@@ -69,6 +73,7 @@ class Settings:
     baselines: Path
     reports: Path
     journal: Path
+    stale: str
     update: bool
     fresh: bool
     root: Path
@@ -99,6 +104,7 @@ class Settings:
             baselines=_path(config, "--nanocheck-baselines"),
             reports=_path(config, "--nanocheck-reports"),
             journal=_path(config, "--nanocheck-journal"),
+            stale=_stale(values["--nanocheck-stale"]),
             update=bool(config.getoption(_dest("--update-baselines"))),
             fresh=bool(config.getoption(_dest("--nanocheck-fresh"))),
             root=config.rootpath,
@@ -141,6 +147,12 @@ class Settings:
             f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
             + "".join(f", cards {self.relative(path)}" for path in self.card.gpus),
         ]
+
+
+def _stale(word: str) -> str:
+    if word not in ("skip", "fail"):
+        raise RequestError(f"--nanocheck-stale: expected skip or fail, found {word!r}")
+    return word
 
 
 def _text(config: pytest.Config, option: str) -> str:

@@ -160,6 +160,13 @@ def overview(finding: Finding) -> dict[str, str]:
     }
 
 
+def says_the_same(stored: Ledger, found: Ledger) -> bool:
+    """Whether two ledgers differ in no more than their dates and what else ran with them."""
+    return msgspec.structs.replace(
+        found, date=stored.date, nanocheck=stored.nanocheck, environment=stored.environment
+    ) == stored and (found.environment.torch == stored.environment.torch)
+
+
 def section(ledger: Ledger, page: str) -> Section:
     """The ledger in a card's report: every verdict with its sentence.
 

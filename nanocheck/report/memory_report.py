@@ -105,7 +105,9 @@ def _deaths(report: Report) -> list[str]:
 
 def _line(oom: OutOfMemory) -> str:
     """Where and what; generated code has no place worth naming."""
-    return ": ".join(part for part in (oom.where, oom.line) if part) or NONE
+    # Without the line's number: it moves with every edit of the file, and the report with it.
+    file = None if oom.where is None else oom.where.rpartition(":")[0]
+    return ": ".join(part for part in (file, oom.line) if part) or NONE
 
 
 def _no_answers(report: Report) -> list[str]:

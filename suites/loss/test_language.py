@@ -17,9 +17,10 @@ from nanocheck.numerics.language.approach import ON_A_GPU, Approach, gpu_plans, 
 from nanocheck.numerics.language.distances import UPDATE, Distances, load_distances, save_distances
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.tiers import SEEDS
+from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
-    from conftest import Asking
+    from nanocheck.pytest_plugin.training_suite import TrainingRuns
 
 STORED = Path(__file__).parents[2] / "baselines" / "language" / "distances.json"
 
@@ -46,28 +47,31 @@ def uses_its_context(found: Approach) -> None:
     fail_if(found.context_problem(), "look at attention and positions")
 
 
-def approach(case: Case, runs: Asking) -> Approach:
-    return Approach.of(case.plans[0], runs[case.plans[0]])
+def approach(case: Case, training_runs: TrainingRuns) -> Approach:
+    return Approach.of(case.plans[0], training_runs[case.plans[0]])
 
 
 @each_run
-def test_never_crosses_the_floor(case: Case, runs: Asking) -> None:
-    crosses_nothing(approach(case, runs))
+def test_never_crosses_the_floor(case: Case, training_runs: TrainingRuns) -> None:
+    crosses_nothing(approach(case, training_runs))
 
 
 @each_run
-def test_uses_its_context(case: Case, runs: Asking) -> None:
-    uses_its_context(approach(case, runs))
+def test_uses_its_context(case: Case, training_runs: TrainingRuns) -> None:
+    uses_its_context(approach(case, training_runs))
 
 
 @each_run
 def test_comes_as_near_as_stored(
-    case: Case, runs: Asking, updating: bool, record_property: Callable[[str, object], None]
+    case: Case,
+    training_runs: TrainingRuns,
+    nanocheck: Context,
+    record_property: Callable[[str, object], None],
 ) -> None:
     (plan,) = case.plans
-    if updating:
-        update(plan, runs)
-    trace = runs[plan]
+    if nanocheck.settings.update:
+        update(plan, training_runs)
+    trace = training_runs[plan]
     found = Approach.of(plan, trace)
     record_property("provenance", "measured")
     record_property("distance_nats", found.distance)
@@ -77,22 +81,22 @@ def test_comes_as_near_as_stored(
     fail_if(stored.problem(found, trace.environment["text_sha256"]), f"if it is meant: {UPDATE}")
 
 
-def update(plan: Plan, runs: Asking) -> None:
+def update(plan: Plan, training_runs: TrainingRuns) -> None:
     others = [with_seed(plan, seed) for seed in SEEDS]
-    runs.start(others)
-    measured = Distances.measured(others, [runs[each] for each in others])
+    training_runs.start(others)
+    measured = Distances.measured(others, [training_runs[each] for each in others])
     save_distances(STORED, {**load_distances(STORED), plan.config.id: measured})
 
 
 @pytest.mark.parametrize("plan", gpu_plans(), ids=lambda plan: plan.config.id)
-def test_an_optimizer_that_needs_a_gpu(plan: Plan, runs: Asking) -> None:
+def test_an_optimizer_that_needs_a_gpu(plan: Plan, training_runs: TrainingRuns) -> None:
     """How near it must come is not stored: no GPU has run it yet."""
-    if not runs.on_gpu:
+    if not training_runs.on_gpu:
         pytest.skip(ON_A_GPU[plan.config.optimizer])
     missing = why_not(plan)
     if missing is not None:
         pytest.skip(missing)
-    found = Approach.of(plan, runs[plan])
+    found = Approach.of(plan, training_runs[plan])
     crosses_nothing(found)
     uses_its_context(found)
 

@@ -5,7 +5,6 @@ The configurations are those of the memory suite, scaled down (``cases.scaled_do
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +30,10 @@ from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.properties import decrease_problem, overfit_problem, start_problem
 from nanocheck.numerics.tiers import SEEDS, close_problem
 from nanocheck.numerics.trace import not_finite
+from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
-    from conftest import Asking
+    from nanocheck.pytest_plugin.training_suite import TrainingRuns
 
 SUITES = Path(__file__).parents[1]
 STORED = SUITES.parent / "baselines" / "loss"
@@ -69,49 +69,56 @@ def stored(config: StepConfig, environment: Mapping[str, str]) -> Expected:
 
 
 @each_run
-def test_every_figure_is_finite(case: Case, runs: Asking) -> None:
-    fail_if(not_finite(runs[case.plans[0]]), "look for a batch without a target, and at the loss scaler")
+def test_every_figure_is_finite(case: Case, training_runs: TrainingRuns) -> None:
+    fail_if(
+        not_finite(training_runs[case.plans[0]]), "look for a batch without a target, and at the loss scaler"
+    )
 
 
 @each_run
-def test_starts_at_ln_v(case: Case, runs: Asking) -> None:
+def test_starts_at_ln_v(case: Case, training_runs: TrainingRuns) -> None:
     plan = case.plans[0]
-    fail_if(start_problem(runs[plan], plan.config), "look at the weights' scale and the loss's divisor")
+    fail_if(
+        start_problem(training_runs[plan], plan.config), "look at the weights' scale and the loss's divisor"
+    )
 
 
 @each_run
-def test_decreases(case: Case, runs: Asking) -> None:
-    fail_if(decrease_problem(runs[case.plans[0]]), "look at the sign and size of the updates")
+def test_decreases(case: Case, training_runs: TrainingRuns) -> None:
+    fail_if(decrease_problem(training_runs[case.plans[0]]), "look at the sign and size of the updates")
 
 
 @each_run
 def test_equals_its_stored_curve(
-    case: Case, runs: Asking, updating: bool, record_property: Callable[[str, object], None]
+    case: Case,
+    training_runs: TrainingRuns,
+    nanocheck: Context,
+    stale_curve: Callable[[str], None],
+    record_property: Callable[[str, object], None],
 ) -> None:
     plan = case.plans[0]
-    if updating:
-        update(plan, runs)
+    if nanocheck.settings.update:
+        update(plan, training_runs)
         record_property("baseline", "updated")
         return
-    trace = runs[plan]
+    trace = training_runs[plan]
     expected = stored(plan.config, trace.environment)
     record_property("baseline", "stale" if expected.stale else "current")
     record_property("provenance", "measured")
     record_property("final_loss", trace.losses[-1])
     if expected.stale:
-        warnings.warn(
-            f"{case.id}: no stored curve of this environment ({expected.stale}); to store one: {UPDATE}",
-            stacklevel=1,
-        )
+        stale_curve(f"{expected.stale}; to store one of this: {UPDATE}")
     found = curve_problem(trace, expected.golden, expected.loss, expected.grad_norm)
     fail_if(found, f"if it is meant: {UPDATE}")
 
 
-def update(plan: Plan, runs: Asking) -> None:
+def update(plan: Plan, training_runs: TrainingRuns) -> None:
     path = golden_path(STORED, plan.config)
     others = [replace(plan, config=replace(plan.config, seed=seed)) for seed in SEEDS]
-    runs.start([each for one in others for each in (one, oracle(one))])
-    golden = Golden.measured(runs[plan], [(runs[each], runs[oracle(each)]) for each in others])
+    training_runs.start([each for one in others for each in (one, oracle(one))])
+    golden = Golden.measured(
+        training_runs[plan], [(training_runs[each], training_runs[oracle(each)]) for each in others]
+    )
     try:
         known = load_golden(path, plan.config)
     except StoredDataError:  # a damaged file is exactly what an update repairs
@@ -120,22 +127,24 @@ def update(plan: Plan, runs: Asking) -> None:
 
 
 @each_with_formulas
-def test_equals_the_formulas(case: Case, runs: Asking) -> None:
+def test_equals_the_formulas(case: Case, training_runs: TrainingRuns) -> None:
     plan, formulas = case.plans
-    rounding_error = stored(plan.config, runs[plan].environment).golden.rounding_error
-    found = close_problem(runs[plan], runs[formulas], rounding_error, "the formulas in fp64")
+    rounding_error = stored(plan.config, training_runs[plan].environment).golden.rounding_error
+    found = close_problem(
+        training_runs[plan], training_runs[formulas], rounding_error, "the formulas in fp64"
+    )
     fail_if(found, "compare nanocheck/step with nanocheck/step/reference_fp64.py")
 
 
 @each_run
-def test_falls_as_steeply_as_stored(case: Case, runs: Asking) -> None:
-    trace = runs[case.plans[0]]
+def test_falls_as_steeply_as_stored(case: Case, training_runs: TrainingRuns) -> None:
+    trace = training_runs[case.plans[0]]
     fail_if(stored(case.plans[0].config, trace.environment).golden.slope_problem(trace), UPDATE)
 
 
 @each_run
-def test_canaries(case: Case, runs: Asking) -> None:
-    trace = runs[case.plans[0]]
+def test_canaries(case: Case, training_runs: TrainingRuns) -> None:
+    trace = training_runs[case.plans[0]]
     fail_if(stored(case.plans[0].config, trace.environment).golden.canary_problem(trace), UPDATE)
 
 
@@ -145,9 +154,10 @@ def test_canaries(case: Case, runs: Asking) -> None:
         for dtype in DTYPES
     ]
 )
-def test_learns_one_batch_by_heart(case: Case, runs: Asking) -> None:
+def test_learns_one_batch_by_heart(case: Case, training_runs: TrainingRuns) -> None:
     fail_if(
-        overfit_problem(runs[case.plans[0]]), "look at which parameters get a gradient, and at the targets"
+        overfit_problem(training_runs[case.plans[0]]),
+        "look at which parameters get a gradient, and at the targets",
     )
 
 

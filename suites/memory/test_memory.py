@@ -9,10 +9,11 @@ from __future__ import annotations
 import pytest
 
 from nanocheck.core.verdict import leaks
+from nanocheck.pytest_plugin.context import Context
 from nanocheck.report.report_file import Row
 
 
-def test_memory(memory_row: Row) -> None:
+def test_memory(memory_row: Row, nanocheck: Context) -> None:
     result, comparison = memory_row.result, memory_row.comparison
     if result.outcome in ("crashed", "timeout"):
         pytest.fail(f"{result.id}: {memory_row.verdict}\n{result.detail}", pytrace=False)
@@ -24,4 +25,6 @@ def test_memory(memory_row: Row) -> None:
     if comparison.fails:
         pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
     if comparison.kind == "stale":
+        if nanocheck.settings.stale == "fail":
+            pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
         pytest.skip(f"{comparison.sentence}; to compare again: {comparison.hint}")

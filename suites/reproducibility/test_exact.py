@@ -10,7 +10,7 @@ from nanocheck.numerics.cases import DTYPES, TEXT, Case, exact_cases, exact_conf
 from nanocheck.numerics.divergence import first_divergence, same_end
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.tiers import exact_problem
-from nanocheck.numerics.trace import Trace
+from nanocheck.pytest_plugin.training_suite import TrainingRuns
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
@@ -23,8 +23,8 @@ def fail_if(problem: str | None, hint: str) -> None:
 
 
 @each(exact_cases(lambda plan: (plan, replace(plan, again=1))))
-def test_two_processes(case: Case, runs: dict[Plan, Trace]) -> None:
-    first, second = (runs[plan] for plan in case.plans)
+def test_two_processes(case: Case, training_runs: TrainingRuns) -> None:
+    first, second = (training_runs[plan] for plan in case.plans)
     fail_if(
         exact_problem(second, first), "look for a draw without a generator, or for state left by the machine"
     )
@@ -32,14 +32,14 @@ def test_two_processes(case: Case, runs: dict[Plan, Trace]) -> None:
 
 # Eager only: a compiled step is compiled again, as in another process.
 @each(exact_cases(lambda plan: (plan, replace(plan, repeat=2)))[::2])
-def test_twice_in_one_process(case: Case, runs: dict[Plan, Trace]) -> None:
-    once, twice = (runs[plan] for plan in case.plans)
+def test_twice_in_one_process(case: Case, training_runs: TrainingRuns) -> None:
+    once, twice = (training_runs[plan] for plan in case.plans)
     fail_if(exact_problem(twice, once), "look for state that one run leaves to the next in the process")
 
 
 @each(exact_cases(lambda plan: (plan, resumed(plan))))
-def test_resumed_equals_uninterrupted(case: Case, runs: dict[Plan, Trace]) -> None:
-    whole, half = (runs[plan] for plan in case.plans)
+def test_resumed_equals_uninterrupted(case: Case, training_runs: TrainingRuns) -> None:
+    whole, half = (training_runs[plan] for plan in case.plans)
     start = len(whole.steps) - len(half.steps)
     tail = replace(
         whole, steps=whole.steps[start:], parameters={len(half.steps) - 1: whole.final}, evaluation={}
@@ -56,14 +56,17 @@ def computed_again(dtype: str, checkpointing: str) -> Case:
 
 
 @each([computed_again(dtype, how) for dtype in DTYPES for how in ("block", "selective")])
-def test_activation_checkpointing(case: Case, runs: dict[Plan, Trace]) -> None:
+def test_activation_checkpointing(case: Case, training_runs: TrainingRuns) -> None:
     plain, again = case.plans
-    fail_if(exact_problem(runs[again], runs[plain]), "the second forward must repeat the first: see autocast")
+    fail_if(
+        exact_problem(training_runs[again], training_runs[plain]),
+        "the second forward must repeat the first: see autocast",
+    )
 
 
 @each(exact_cases(lambda plan: (plan,))[:1])
-def test_another_seed_is_another_run(case: Case, runs: dict[Plan, Trace]) -> None:
+def test_another_seed_is_another_run(case: Case, training_runs: TrainingRuns) -> None:
     """The comparison can fail: it sees a single other seed."""
     plan = case.plans[0]
     other = replace(plan, config=replace(plan.config, seed=plan.config.seed + 1))
-    assert exact_problem(runs[other], runs[plan]) is not None
+    assert exact_problem(training_runs[other], training_runs[plan]) is not None

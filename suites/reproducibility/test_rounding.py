@@ -7,7 +7,6 @@ other seeds and is stored in ``baselines/spreads.json``. Compiled steps are held
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +29,10 @@ from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.rounding_errors import UPDATE, Measured, load_rounding_errors, save_rounding_errors
 from nanocheck.numerics.tiers import SEEDS, Distance, close_problem, distance
 from nanocheck.numerics.trace import Trace
+from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
-    from conftest import Asking
+    from nanocheck.pytest_plugin.training_suite import TrainingRuns
 
 STORED = Path(__file__).parents[2] / "baselines" / "spreads.json"
 
@@ -59,9 +59,11 @@ def fail_unless_close(found: Trace, expected: Trace, dtype: str, sequences: int,
 
 @pytest.mark.parametrize("sequences", [SMALL.batch, SEQUENCES])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rounding_error_over_seeds(dtype: str, sequences: int, runs: Asking, updating: bool) -> None:
+def test_rounding_error_over_seeds(
+    dtype: str, sequences: int, training_runs: TrainingRuns, nanocheck: Context
+) -> None:
     """Measures the rounding error where it is asked for; else checks that the stored one is of this shape."""
-    if not updating:
+    if not nanocheck.settings.update:
         rounding_error = rounding_error_of(dtype, sequences)
         assert 0 < rounding_error.loss < 1
         assert 0 < rounding_error.grad_norm < 1
@@ -69,14 +71,14 @@ def test_rounding_error_over_seeds(dtype: str, sequences: int, runs: Asking, upd
         return
     rounding_error = Distance(loss=0.0, grad_norm=0.0, parameters=0.0)
     factors = [each for each in FACTORS if each <= sequences]
-    runs.start(
+    training_runs.start(
         table_plan(batch, dtype, sequences=sequences, seed=seed) for seed in SEEDS for batch in factors
     )
     for seed in SEEDS:
-        whole = runs[table_oracle(sequences=sequences, seed=seed)]
+        whole = training_runs[table_oracle(sequences=sequences, seed=seed)]
         for batch in factors:
             cell = table_plan(batch, dtype, sequences=sequences, seed=seed)
-            rounding_error = rounding_error.union(distance(runs[cell], whole))
+            rounding_error = rounding_error.union(distance(training_runs[cell], whole))
     found = Measured(rounding_error=rounding_error, environment=whole.environment)
     save_rounding_errors(STORED, {**load_rounding_errors(STORED), family(dtype, sequences): found})
 
@@ -88,9 +90,15 @@ def test_rounding_error_over_seeds(dtype: str, sequences: int, runs: Asking, upd
         for batch in FACTORS
     ]
 )
-def test_batch_times_accumulation(case: Case, runs: Mapping[Plan, Trace]) -> None:
+def test_batch_times_accumulation(case: Case, training_runs: TrainingRuns) -> None:
     cell, whole = case.plans
-    fail_unless_close(runs[cell], runs[whole], cell.config.dtype, SEQUENCES, "32 sequences at once in fp64")
+    fail_unless_close(
+        training_runs[cell],
+        training_runs[whole],
+        cell.config.dtype,
+        SEQUENCES,
+        "32 sequences at once in fp64",
+    )
 
 
 #: fp32 in another order of operations.
@@ -105,12 +113,14 @@ _VARIANTS = {
 
 
 @each([Case(id=name, plans=(plan, oracle(plan))) for name, plan in _VARIANTS.items()])
-def test_same_mathematics(case: Case, runs: Mapping[Plan, Trace]) -> None:
+def test_same_mathematics(case: Case, training_runs: TrainingRuns) -> None:
     variant, formulas = case.plans
-    fail_unless_close(runs[variant], runs[formulas], "fp32", SMALL.batch, "the formulas in fp64")
+    fail_unless_close(
+        training_runs[variant], training_runs[formulas], "fp32", SMALL.batch, "the formulas in fp64"
+    )
 
 
-def test_fewer_sequences_are_another_training(runs: Mapping[Plan, Trace]) -> None:
+def test_fewer_sequences_are_another_training(training_runs: TrainingRuns) -> None:
     """Note A's 16 x 32 -> 12 x 40, scaled down: 30 sequences instead of 32 are no rounding error."""
-    fewer, whole = runs[table_oracle(sequences=30)], runs[table_oracle()]
+    fewer, whole = training_runs[table_oracle(sequences=30)], training_runs[table_oracle()]
     assert close_problem(fewer, whole, rounding_error_of("bf16", SEQUENCES), "32 sequences") is not None

@@ -10,6 +10,7 @@ import pytest
 from nanocheck.numerics.cases import DTYPES, SMALL, TEXT, Case, exact_cases, exact_config
 from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.trace import Trace
+from nanocheck.pytest_plugin.training_suite import TrainingRuns
 
 Runs = Mapping[Plan, Trace]
 
@@ -24,32 +25,40 @@ each_dtype = pytest.mark.parametrize(
 
 
 @each_dtype
-def test_attention_is_the_backend_that_pytorch_chooses(case: Case, runs: Runs) -> None:
-    facts = runs[case.plans[0]].facts
+def test_attention_is_the_backend_that_pytorch_chooses(case: Case, training_runs: TrainingRuns) -> None:
+    facts = training_runs[case.plans[0]].facts
     assert facts["attention"] == facts["attention_choice"], "the step silently fell back to another backend"
 
 
-def test_the_backend_asked_for_is_the_one_that_ran(runs: Runs) -> None:
+def test_the_backend_asked_for_is_the_one_that_ran(training_runs: TrainingRuns) -> None:
     """What the test above looks at does change with the backend."""
-    assert runs[Plan(config=SMALL, text=TEXT, steps=6, attention="math")].facts["attention"] == "math"
-    assert runs[Plan(config=SMALL, text=TEXT, steps=6, attention="flash")].facts["attention"] == "flash"
+    assert (
+        training_runs[Plan(config=SMALL, text=TEXT, steps=6, attention="math")].facts["attention"] == "math"
+    )
+    assert (
+        training_runs[Plan(config=SMALL, text=TEXT, steps=6, attention="flash")].facts["attention"] == "flash"
+    )
 
 
 @pytest.mark.parametrize(("dtype", "expected"), [("fp32", "off"), ("tf32", "on"), ("bf16", "on")])
-def test_tf32_is_on_only_where_it_is_asked_for(dtype: str, expected: str, runs: Runs) -> None:
+def test_tf32_is_on_only_where_it_is_asked_for(
+    dtype: str, expected: str, training_runs: TrainingRuns
+) -> None:
     plan = Plan(config=replace(SMALL, dtype=dtype), text=TEXT, save_after=8)
-    assert runs[plan].facts["tf32"] == expected
+    assert training_runs[plan].facts["tf32"] == expected
 
 
 @pytest.mark.parametrize("case", exact_cases(lambda plan: (plan,)), ids=lambda case: case.id)
-def test_logits_have_the_number_format_that_was_asked_for(case: Case, runs: Runs) -> None:
+def test_logits_have_the_number_format_that_was_asked_for(case: Case, training_runs: TrainingRuns) -> None:
     """What autocast decides: torch 2.9.1 runs a cached bf16 graph for fp16 (benchmarks/autocast_cache.py)."""
     (plan,) = case.plans
     expected = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}[plan.config.dtype]
-    assert runs[plan].facts["logits"] == expected, "the step silently ran in another number format"
+    assert training_runs[plan].facts["logits"] == expected, "the step silently ran in another number format"
 
 
 @each_dtype
-def test_evaluation_is_in_evaluation_mode_and_training_is_not(case: Case, runs: Runs) -> None:
-    facts = runs[case.plans[0]].facts
+def test_evaluation_is_in_evaluation_mode_and_training_is_not(
+    case: Case, training_runs: TrainingRuns
+) -> None:
+    facts = training_runs[case.plans[0]].facts
     assert (facts["training_mode"], facts["evaluation_mode"]) == ("train", "eval")

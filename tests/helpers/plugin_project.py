@@ -11,7 +11,7 @@ from paths import HELPERS, ROOT
 
 # pytester forgets what an inner pytest imported: numpy cannot be imported twice, and a module that a test
 # has patched must be the one that the inner pytest uses.
-import nanocheck.pytest_plugin.session
+import nanocheck.pytest_plugin.harness
 import nanocheck.report.memory_report  # noqa: F401
 
 SUITE = ROOT / "suites" / "memory" / "test_memory.py"

@@ -43,7 +43,7 @@ class Journaled(Fake):
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
     made = Project(pytester, monkeypatch)
-    monkeypatch.setattr("nanocheck.pytest_plugin.session.Measurement", Journaled)
+    monkeypatch.setattr("nanocheck.pytest_plugin.harness.Measurement", Journaled)
     (made.path / "conftest.py").write_text("")
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -87,7 +88,26 @@ def test_another_torch_is_stale_and_fails_nothing(settled: Project) -> None:
     result.stdout.fnmatch_lines(
         ["SKIPPED [[]3[]]*stale baseline: made with torch 2.14.1+cu130, this run has torch 2.15*"]
     )
+    result.stdout.fnmatch_lines(["NOTHING WAS COMPARED: *--nanocheck-stale=fail"])
     assert result.ret == 0
+
+
+def test_in_ci_another_torch_fails(settled: Project) -> None:
+    settled.script(b8={"environment": {"torch": "2.15.0+cu130"}})
+    result = settled.run("suites/", "--nanocheck-stale=fail")
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines(["stale baseline: made with torch *", "  hint: pytest suites/*"])
+    assert "NOTHING WAS COMPARED" not in result.stdout.str()
+
+
+def test_memory_comes_first_and_what_takes_minutes_last(settled: Project) -> None:
+    (settled.path / "suites" / "a_suite").mkdir()
+    (settled.path / "suites" / "a_suite" / "test_a.py").write_text(
+        "import pytest\n@pytest.mark.compiled_arithmetic\ndef test_slow(): pass\ndef test_quick(): pass\n"
+    )
+    lines = settled.run("suites/", "--collect-only", "-q").stdout.lines
+    names = [line.rpartition("::")[2] for line in lines if "::" in line]
+    assert names == [*(f"test_memory[{name}]" for name in IDS), "test_quick", "test_slow"]
 
 
 def test_a_damaged_baseline_fails_with_its_message_and_a_whole_update_fixes_it(settled: Project) -> None:
@@ -131,6 +151,7 @@ def test_ci_refuses_to_update(settled: Project, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_whole_run_replaces_the_report_and_a_part_does_not(settled: Project) -> None:
     settled.report.write_text("committed")
+    settled.report.with_suffix(".json").unlink()
     part = settled.run("suites/", "-k", "b8 or b4")
     part.stdout.fnmatch_lines(
         [
@@ -143,6 +164,24 @@ def test_a_whole_run_replaces_the_report_and_a_part_does_not(settled: Project) -
     settled.run().stdout.fnmatch_lines(["report: reports/rtx4070.md"])
     assert "Largest safe batch: 8 (bf16 eager)" in settled.report.read_text()
     assert len(json.loads(settled.report.with_suffix(".json").read_text())["rows"]) == 4
+
+
+def test_a_report_is_left_alone_where_no_byte_and_no_verdict_differs(settled: Project) -> None:
+    data = settled.report.with_suffix(".json")
+    data.write_text(re.sub(r'"date": "[^"]*"', '"date": "2001-02-03"', data.read_text()))
+    settled.report.write_text("committed")
+    before = data.read_bytes()
+    settled.run().stdout.fnmatch_lines(["report: reports/rtx4070.md (of 2001-02-03; nothing differs)"])
+    assert (settled.report.read_text(), data.read_bytes()) == ("committed", before)
+    settled.script(b8={"mib": 6401})
+    settled.run().stdout.fnmatch_lines(["report: reports/rtx4070.md"])
+    assert "6,401.00" in settled.report.read_text()
+
+
+def test_a_report_whose_page_is_gone_is_written_again(settled: Project) -> None:
+    settled.report.unlink()
+    settled.run()
+    assert "Largest safe batch" in settled.report.read_text()
 
 
 def test_another_matrix_neither_replaces_the_report_nor_calls_baselines_unused(settled: Project) -> None:

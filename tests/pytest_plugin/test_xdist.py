@@ -13,12 +13,11 @@ import pytest
 from nanocheck.report.section import Section
 
 @pytest.fixture(scope="session")
-def seen(request):
+def seen(nanocheck):
     seen = []
     yield seen
     cells = tuple((each,) for each in sorted({*seen, "a"}))
-    plugin = request.config.pluginmanager.get_plugin("nanocheck-run")
-    plugin.session.add_section(Section(title="Other", paragraphs=(), columns=("name",), cells=cells))
+    nanocheck.add_section(Section(title="Other", paragraphs=(), columns=("name",), cells=cells))
 
 @pytest.mark.parametrize("name", "abcd")
 def test_other(name, seen):

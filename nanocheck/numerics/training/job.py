@@ -12,8 +12,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from nanocheck.core.config import StepConfig
-from nanocheck.numerics.language.held_out import evaluate_held_out
 from nanocheck.numerics.trace import Step, Trace
+from nanocheck.numerics.training.held_out import evaluate_held_out
 from nanocheck.numerics.training.step_figures import Figures, fingerprint
 from nanocheck.step.reference_fp64 import textbook_run
 from nanocheck.step.run import run_step

@@ -14,7 +14,7 @@ from nanocheck.numerics.plan import Plan
 from nanocheck.numerics.trace import Trace
 from nanocheck.numerics.training.text import tokens_of
 from nanocheck.process.jobs import Deadlines, Job
-from nanocheck.process.pool import Handle, Pool
+from nanocheck.process.pool import Handle, Observer, Pool
 
 TASK = "nanocheck.numerics.training.job:train"
 _ON_GPU = "nanocheck.numerics.training.job:on_gpu"
@@ -48,12 +48,20 @@ class Runs:
         device: ``cpu``, ``cuda``, or ``auto`` for a GPU where there is one.
         workers: processes at once.
         compiled: whether there are compiled steps among the plans, for which more is imported beforehand.
+        progress: called as ``progress(done, total, [(plan, stage), ...])``.
     """
 
-    def __init__(self, device: str = "auto", workers: int = 2, *, compiled: bool = True) -> None:
+    def __init__(
+        self,
+        device: str = "auto",
+        workers: int = 2,
+        *,
+        compiled: bool = True,
+        progress: Observer | None = None,
+    ) -> None:
         self._device = device
         preload = [*_PRELOAD, *(_PRELOAD_COMPILED if compiled else ())]
-        self._pool = Pool(workers, _ENVIRONMENT, preload, Deadlines(default=600.0))
+        self._pool = Pool(workers, _ENVIRONMENT, preload, Deadlines(default=600.0), progress)
         self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-learning-")
         self._handles: dict[str, Handle] = {}
         self._texts: dict[tuple[str, int, int], tuple[list[int], str]] = {}

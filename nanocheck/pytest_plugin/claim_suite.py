@@ -10,24 +10,23 @@ import contextlib
 import datetime
 import functools
 import sys
-from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nanocheck.core.errors import NanocheckError, StoredDataError
+from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
     from nanocheck.claims.check import FindGpu
     from nanocheck.claims.claim import Claim
     from nanocheck.claims.finding import Finding
     from nanocheck.measure.several_devices import ClaimRunner
-    from nanocheck.pytest_plugin.plugin import _Plugin
     from nanocheck.report.ledger import Found, Ledger
 
-#: What a worker of pytest-xdist tells its controller in the end: ids of all claims, files it looked at.
-_WORKER_OUTPUT = "nanocheck_claims"
+#: Under this name a finding travels with its test's report, and what a worker looked at in the end.
+_CLAIMS = "claims"
 
 
 class ClaimItem(pytest.Item):
@@ -36,12 +35,12 @@ class ClaimItem(pytest.Item):
     def __init__(self, *, claim: Claim, suite: ClaimSuite, **options: Any) -> None:
         super().__init__(**options)
         self.claim, self.suite = claim, suite
-        self.found: Found | None = None
         self.extra_keyword_matches.add(claim.function.__name__)
 
     def runtest(self) -> None:
-        self.found = self.suite.find(self.claim)
-        (finding,) = self.found.note.claims
+        found = self.suite.find(self.claim)
+        self.suite.context.attach(self, _CLAIMS, found)
+        (finding,) = found.note.claims
         for name in ("verdict", "provenance", "sentence"):
             self.user_properties.append((name, getattr(finding, name)))
         self.user_properties.append(("claim", finding.id))
@@ -55,24 +54,24 @@ class ClaimItem(pytest.Item):
 
 
 class ClaimSuite:
-    """One pytest process; see ``plugin._Plugin``.
+    """One pytest process; joins the run through its context.
 
     Attributes:
         claims: those of the modules that were collected, by id, whether selected or not.
         found: what came out so far, by id.
     """
 
-    def __init__(self, config: pytest.Config, plugin: _Plugin) -> None:
-        self.config = config
-        self.plugin = plugin
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.config = context.config
         self.claims: dict[str, Claim] = {}
         self.found: dict[str, Found] = {}
         self.selected: list[Claim] = []
-        self.messages: list[str] = []
         #: Ids of all claims and files that were looked at, here or by the workers of pytest-xdist.
         self._known: dict[str, None] = {}
         self._files: set[str] = set()
         self._runner: ClaimRunner | None = None
+        context.receive(_CLAIMS, _found_type, self._keep)
 
     # -- collection ---------------------------------------------------------------------------------------
 
@@ -107,25 +106,23 @@ class ClaimSuite:
         """Finds a card by its id, each once."""
         from nanocheck.core.gpus import find_gpu
 
-        return functools.cache(functools.partial(find_gpu, extra=self.plugin.session.settings.card.gpus))
+        return functools.cache(functools.partial(find_gpu, extra=self.context.settings.card.gpus))
 
     # -- one test -----------------------------------------------------------------------------------------
 
     def find(self, claim: Claim) -> Found:
         """What comes out of one claim; the first one asked for runs what all selected claims need."""
-        found: Found = self.plugin.answer(lambda: self._find(claim))
-        return found
+        return self.context.answer(lambda: self._find(claim))
 
     def _find(self, claim: Claim) -> Found:
         from nanocheck.measure.several_devices import ClaimRunner
         from nanocheck.report import ledger
 
-        session = self.plugin.session
-        target, card = session.chosen.target, session.settings.card
+        target, card = self.context.selected.target, self.context.settings.card
         if self._runner is None:
-            self._runner = ClaimRunner(target, self.plugin.measuring, choice=card.device, gpus=card.gpus)
+            self._runner = ClaimRunner(target, self.context.measuring, choice=card.device, gpus=card.gpus)
         # An xdist worker learns only piece by piece what it is to run.
-        wanted = [claim] if self.plugin.is_worker else self.selected
+        wanted = [claim] if self.context.is_worker else self.selected
         results = self._runner.run([request for each in wanted for request in each.requests])
         finding = claim.evaluate(results, self.gpu, target)
         return ledger.found(
@@ -135,61 +132,37 @@ class ClaimSuite:
             environment=next((results[each].environment for each in claim.requests), None),
         )
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        report = yield
-        if isinstance(item, ClaimItem) and item.found is not None:
-            import msgspec
-
-            # As text: attributes of a report travel from an xdist worker to its controller.
-            report.nanocheck_found = msgspec.json.encode(item.found).decode()
-            item.found = None
-        return report
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        text = getattr(report, "nanocheck_found", None)
-        if text is not None and not self.plugin.is_worker:
-            import msgspec
-
-            from nanocheck.report.ledger import Found
-
-            found = msgspec.json.decode(text, type=Found)
-            self.found[found.id] = found
+    def _keep(self, found: Found) -> None:
+        """A finding, from whichever process."""
+        self.found[found.id] = found
 
     # -- the end ------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionfinish(self) -> None:
-        if self.plugin.is_worker:
-            output = {"known": list(self._known), "files": sorted(self._files)}
-            self.config.workeroutput[_WORKER_OUTPUT] = output  # type: ignore[attr-defined]
-            return
+    def finish_worker(self) -> None:
+        """Tells the controller of xdist's workers what was looked at here."""
+        self.context.to_controller[_CLAIMS] = {"known": list(self._known), "files": sorted(self._files)}
+
+    def finish(self) -> None:
+        """Writes the ledger, before the report of the card is written."""
+        for output in self.context.from_workers:
+            seen = output.get(_CLAIMS, {"known": (), "files": ()})
+            self._known.update(dict.fromkeys(seen["known"]))
+            self._files.update(seen["files"])
         if not self.found:
             return
-        try:
-            self._write()
-        except NanocheckError as error:
-            self.plugin.session.problems.append(str(error))
-        # A journal is for runs that were interrupted. Where the memory suite ran too, it looks after it.
-        if all(each.id in self.found for each in self.selected) and not self.plugin.session.selected:
-            finish = getattr(self.plugin.session.measuring, "finish", None)
-            if finish is not None:
-                finish()
+        self.context.guarded(self._write)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any) -> None:
-        """xdist: a worker has ended, before the session does."""
-        output = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, {"known": (), "files": ()})
-        self._known.update(dict.fromkeys(output["known"]))
-        self._files.update(output["files"])
+    @property
+    def complete(self) -> bool:
+        """Whether everything that was selected was answered."""
+        return all(each.id in self.found for each in self.selected)
 
     def _write(self) -> None:
         from nanocheck.core.files import write_atomically
-        from nanocheck.pytest_plugin.session import report_name
+        from nanocheck.pytest_plugin.report_writer import report_name
         from nanocheck.report import ledger, ledger_markdown
 
-        session = self.plugin.session
-        settings, device = session.settings, session.chosen.target.device
+        settings, device = self.context.settings, self.context.selected.target.device
         order = {name: place for place, name in enumerate(self._known)}
         found = sorted(self.found.values(), key=lambda each: order.get(each.id, len(order)))
         folders = " ".join(dict.fromkeys(str(Path(each.note.file).parent) for each in found))
@@ -200,33 +173,35 @@ class ClaimSuite:
             date=datetime.date.today().isoformat(),
         )
         name = f"claims-{report_name(device)}.md"
-        replaces = self._is_whole(settings.reports / name)
-        path = (settings.reports if replaces else settings.journal / "reports") / name
-        write_atomically(path, ledger_markdown.render(whole))
-        write_atomically(path.with_suffix(".json"), ledger.dumps(whole))
+        kept = settings.reports / name
+        stored: Ledger | None = None
+        with contextlib.suppress(StoredDataError):  # none yet, or damaged: this run writes it anew
+            stored = ledger.load(kept.with_suffix(".json"))
+        replaces = self._is_whole(stored)
+        path = kept if replaces else settings.journal / "reports" / name
+        remark = "" if replaces else " (a part of the ledger)"
+        if replaces and stored is not None and kept.is_file() and ledger.says_the_same(stored, whole):
+            whole, remark = stored, f" (of {stored.date}; nothing differs)"
+        else:
+            write_atomically(path, ledger_markdown.render(whole))
+            write_atomically(path.with_suffix(".json"), ledger.dumps(whole))
         if replaces:
-            session.add_section(ledger.section(whole, path.name))
-        part = "" if replaces else " (a part of the ledger)"
-        self.messages.append(f"{whole.count_summary}; ledger: {settings.relative(path)}{part}")
+            self.context.add_section(ledger.section(whole, path.name))
+        self.context.messages.append(f"{whole.count_summary}; ledger: {settings.relative(path)}{remark}")
 
-    def _is_whole(self, page: Path) -> bool:
+    def _is_whole(self, stored: Ledger | None) -> bool:
         """Whether what was found may replace the stored ledger: every claim that was seen has its finding,
         and every file that the stored one is about was looked at, or is gone.
         """
-        from nanocheck.report import ledger
-
-        stored: Ledger | None = None
-        with contextlib.suppress(StoredDataError):  # none yet, or damaged: this run writes it anew
-            stored = ledger.load(page.with_suffix(".json"))
         files = {note.file for note in stored.notes} if stored is not None else set()
         left_out = [file for file in files - self._files if (self.config.rootpath / file).exists()]
         return self._known.keys() <= self.found.keys() and not left_out
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.messages:
-            terminalreporter.section("nanocheck claims")
-        for line in self.messages:
-            terminalreporter.line(line)
+
+def _found_type() -> type[Found]:
+    from nanocheck.report.ledger import Found
+
+    return Found
 
 
 def _relative(path: Path, config: pytest.Config) -> str:
