@@ -12,7 +12,7 @@ import jsonschema
 import msgspec
 import pytest
 from made_up import oom_result, result
-from page_sample import several, typed
+from page_sample import several
 from paths import ROOT
 
 from nanocheck.core.config import StepConfig
@@ -50,7 +50,7 @@ def test_the_committed_schema_is_that_of_the_types() -> None:
         JudgedRun.of(result(StepConfig(batch=4))),
         JudgedRun.of(oom_result()),
         JudgedRun.of(result(outcome="crashed", provenance="unknown", peaks=(), detail="boom")),
-        typed(several()),
+        several(),
     ],
 )
 def test_what_a_type_writes_is_valid(run: JudgedRun, validator: Any) -> None:

@@ -1,21 +1,23 @@
-"""The page says what the answer says, draws it to scale, and nothing of the script's can break it."""
+"""The page says what the result says, draws it to scale, and nothing of the script's can break it."""
 
 from __future__ import annotations
 
-import copy
-import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from typing import Any
 
+import msgspec
 import page_sample
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from page_sample import with_oom, with_process, with_result, with_timeline
 
+from nanocheck.core.result import Band, OutOfMemory, Provenance, Timeline
 from nanocheck.core.units import MIB
+from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.html import palette, render, timeline
 from nanocheck.report.html.markup import Markup, join, tag, text
 from nanocheck.report.html.run_page import plain
@@ -88,61 +90,55 @@ def height_at(steps: dict[int, int], x: int) -> int:
     return steps[max(place for place in steps if place <= x)]
 
 
-ODD = {
-    "finished": page_sample.answer(),
-    "tight": page_sample.answer(batch=14),
-    "oom": page_sample.answer(batch=16, dies=True),
+FINISHED = page_sample.training_run()
+DIED = page_sample.training_run(batch=16, dies=True)
+RUNS = {
+    "finished": FINISHED,
+    "tight": page_sample.training_run(batch=15),
+    "oom": DIED,
     "several": page_sample.several(),
     "nothing": page_sample.nothing(),
-    "far from the limit": page_sample.answer(batch=1, gpu="h100"),
+    "far from the limit": page_sample.training_run(batch=1, gpu="h100"),
+    "no timeline": with_process(
+        FINISHED, timeline=Timeline(groups=(), points=(), bands=()), peaks=(), largest=()
+    ),
+    "zero bytes": with_process(
+        FINISHED,
+        timeline=Timeline(groups=("parameters",), points=((0, 0, 0),), bands=()),
+        groups=(),
+        allocated_bytes=0,
+        reserved_bytes=0,
+        process_bytes=0,
+        at=None,
+        fragmentation=None,
+        peaks=(),
+    ),
+    "one point": with_process(
+        FINISHED, timeline=Timeline(groups=("unnamed",), points=((7, 4096, 512),), bands=())
+    ),
+    "reserved only": with_process(
+        FINISHED, timeline=Timeline(groups=(), points=((0, 2 * MIB), (9, MIB)), bands=())
+    ),
+    "died while it was built": with_process(
+        DIED, steps=0, at=None, oom=OutOfMemory(requested_bytes=2 << 40, phase="build", step=0, exact=True)
+    ),
+    "caught": with_oom(DIED, caught=True),
 }
 
 
-def page_of(answer: dict[str, Any]) -> str:
-    return render(page_sample.typed(answer))
+def timeline_of(run: JudgedRun) -> timeline.Timeline:
+    """What the picture of the first process is drawn from."""
+    shown = plain(run)
+    drawn = timeline.of(shown["processes"][0], shown["device"], palette.of(shown))
+    assert drawn is not None
+    return drawn
 
 
-def shown(answer: dict[str, Any]) -> dict[str, Any]:
-    """As the parts of the page read it."""
-    return plain(page_sample.typed(answer))
-
-
-def with_provenance(word: str) -> dict[str, Any]:
-    return {**ODD["tight"], "result": {**ODD["tight"]["result"], "provenance": word}}
-
-
-def changed(**process: Any) -> dict[str, Any]:
-    answer = page_sample.answer()
-    answer["result"]["processes"][0].update(process)
-    return answer
-
-
-ODD["no timeline"] = changed(timeline={"groups": [], "points": [], "bands": []}, peaks=[], largest=[])
-ODD["zero bytes"] = changed(
-    timeline={"groups": ["parameters"], "points": [[0, 0, 0]], "bands": []},
-    groups=[],
-    allocated_bytes=0,
-    reserved_bytes=0,
-    process_bytes=0,
-    at=None,
-    fragmentation=None,
-    peaks=[],
-)
-ODD["one point"] = changed(timeline={"groups": ["unnamed"], "points": [[7, 4096, 512]], "bands": []})
-ODD["reserved only"] = changed(timeline={"groups": [], "points": [[0, 2 * MIB], [9, MIB]], "bands": []})
-ODD["died while it was built"] = page_sample.answer(batch=16, dies=True)
-ODD["died while it was built"]["result"]["processes"][0].update(
-    steps=0, at=None, oom={"requested_bytes": 2 << 40, "phase": "build", "step": 0, "exact": True}
-)
-ODD["caught"] = page_sample.answer(batch=16, dies=True)
-ODD["caught"]["result"]["processes"][0]["oom"]["caught"] = True
-
-
-@pytest.mark.parametrize("name", ODD)
-def test_every_answer_is_a_well_formed_page_that_fetches_nothing(name: str) -> None:
-    page = page_of(ODD[name])
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_is_a_well_formed_page_that_fetches_nothing(name: str) -> None:
+    page = render(RUNS[name])
     reader = Reader(page)
-    assert page == page_of(json.loads(json.dumps(ODD[name])))
+    assert page == render(msgspec.json.decode(msgspec.json.encode(RUNS[name]), type=JudgedRun))
     for element, attributes in reader.found:
         assert "src" not in attributes
         assert element not in ("link", "img", "iframe", "base", "object")
@@ -157,7 +153,7 @@ def test_every_answer_is_a_well_formed_page_that_fetches_nothing(name: str) -> N
 
 
 def test_the_verdict_comes_first_with_card_and_provenance() -> None:
-    words = " ".join(Reader(page_of(ODD["oom"])).words)
+    words = " ".join(Reader(render(DIED)).words)
     order = ["VIRTUAL", "Out of memory on NVIDIA GeForce RTX 4070.", "Peak allocated", "Allocator retries"]
     order += ["Memory, event by event", "Who holds the memory at the peak", "The largest allocations"]
     order += ["Phases", "Out of memory", "Notes and limits", "Environment", "--batch_size=16"]
@@ -165,25 +161,61 @@ def test_the_verdict_comes_first_with_card_and_provenance() -> None:
     for each in order:
         place = words.index(each, place)
     assert "MEASURED" not in words
-    assert "MEASURED" in " ".join(Reader(page_of(with_provenance("measured"))).words)
+    measured = with_result(RUNS["tight"], provenance=Provenance.MEASURED)
+    assert "MEASURED" in " ".join(Reader(render(measured)).words)
 
 
 def test_a_device_that_nobody_knows_is_never_called_measured() -> None:
-    page = " ".join(Reader(page_of(with_provenance("unknown"))).words).lower()
+    unknown = with_result(RUNS["tight"], provenance=Provenance.UNKNOWN)
+    page = " ".join(Reader(render(unknown)).words).lower()
     assert "measured:" not in page
     assert "virtual:" not in page
 
 
-# What is the same in every page made from an answer of this form, whatever its texts say.
 HOSTILE = st.text(
     alphabet=st.one_of(st.sampled_from("<>&\"'`/!-=\0\n\t\x1b\u202e\u2028\udc80]"), st.characters()),
     max_size=40,
 )
 
 
-THIN = page_sample.answer(batch=16, dies=True)
-_TIMELINE = THIN["result"]["processes"][0]["timeline"]
-_TIMELINE["points"] = _TIMELINE["points"][::90]
+def thinned(run: JudgedRun) -> JudgedRun:
+    """With fewer points, so that many pages are made in a second."""
+    assert run.result.main.timeline is not None
+    return with_timeline(run, points=run.result.main.timeline.points[::90])
+
+
+def saying(run: JudgedRun, words: str) -> JudgedRun:
+    """The run with these words wherever a text comes from the script or from its machine."""
+    result, process = run.result, run.result.main
+    timeline, oom = process.timeline, process.oom
+    assert timeline is not None
+    assert oom is not None
+    bands, peaks, groups = list(timeline.bands), list(process.peaks), list(process.groups)
+    bands[1] = replace(bands[1], phase=words)
+    peaks[1] = replace(peaks[1], phase=words)
+    groups[3] = replace(groups[3], group=words)
+    names = (*timeline.groups[:4], words, *timeline.groups[5:])
+    assert process.at is not None
+    run = with_process(
+        run,
+        command=("python", words),
+        at=replace(process.at, where=words, line=words, phase=words),
+        oom=replace(oom, where=words, line=words, message=words),
+        timeline=replace(timeline, bands=tuple(bands), groups=names),
+        peaks=tuple(peaks),
+        groups=tuple(groups),
+        largest=tuple(
+            replace(each, where=words, line=words, group=words, phase=words) for each in process.largest
+        ),
+    )
+    run = with_result(
+        run,
+        command=("python", words),
+        notes=(words,),
+        environment=replace(result.environment, torch=words),
+        device=replace(result.device, name=words),
+    )
+    return replace(run, verdict=replace(run.verdict, sentence=words.replace("`", "")))
 
 
 @example("</script><script>alert(1)</script>")
@@ -193,29 +225,14 @@ _TIMELINE["points"] = _TIMELINE["points"][::90]
 @settings(max_examples=25)
 @given(words=HOSTILE)
 def test_no_text_of_the_script_breaks_out(words: str) -> None:
-    def page(value: str) -> str:
-        answer = copy.deepcopy(THIN)
-        process = answer["result"]["processes"][0]
-        answer["result"]["command"] = process["command"] = ["python", value]
-        answer["result"]["notes"] = [value]
-        answer["result"]["environment"]["torch"] = value
-        answer["result"]["device"]["name"] = value
-        answer["verdict"]["sentence"] = value.replace("`", "")
-        process["at"].update(where=value, line=value, phase=value)
-        process["oom"].update(where=value, line=value, message=value)
-        process["timeline"]["bands"][1]["phase"] = process["peaks"][1]["phase"] = value
-        process["timeline"]["groups"][4] = process["groups"][3]["group"] = value
-        for row in process["largest"]:
-            row.update(where=value, line=value, group=value, phase=value)
-        return page_of(answer)
-
-    made = page(f"x{words}")
+    made = render(saying(thinned(DIED), f"x{words}"))
     made.encode("utf-8")
     svg(made)
     drawn = [each for each in Reader(made).shape if each[0] != "text"]
-    plain = [each for each in Reader(page("harmless")).shape if each[0] != "text"]
+    harmless = render(saying(thinned(DIED), "harmless"))
+    expected = [each for each in Reader(harmless).shape if each[0] != "text"]
     # Whether a label fits depends on its length; everything else is the same.
-    assert drawn == plain
+    assert drawn == expected
 
 
 @given(value=HOSTILE)
@@ -240,34 +257,29 @@ def test_markup_is_not_escaped_twice_and_text_always_once() -> None:
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
 def test_groups_sum_to_the_peak(name: str) -> None:
-    page = page_of(ODD[name])
-    process = ODD[name]["result"]["processes"][0]
+    page = render(RUNS[name])
+    process = RUNS[name].result.main
     table = re.search(r'<table class="groups">.*?</table>', page)
     assert table is not None
     root = ET.fromstring(table.group())
     rows = {row[0].itertext().__next__(): row[1].text or "" for row in root.findall(".//tbody/tr")}
     (total,) = [row[1].text for row in root.findall(".//tfoot/tr")]
-    assert total == f"{process['allocated_bytes'] / MIB:,.2f}"
-    assert len(rows) == len(process["groups"])
+    assert total == f"{process.allocated_bytes / MIB:,.2f}"
+    assert len(rows) == len(process.groups)
     assert sum(float(value.replace(",", "")) for value in rows.values()) == pytest.approx(
-        process["allocated_bytes"] / MIB, abs=0.005 * len(rows)
+        process.allocated_bytes / MIB, abs=0.005 * len(rows)
     )
 
 
 def test_what_the_groups_do_not_explain_has_its_own_row() -> None:
-    answer = page_sample.answer()
-    answer["result"]["processes"][0]["groups"].pop()
-    assert "not attributed" in page_of(answer)
-    assert "not attributed" not in page_of(page_sample.answer())
+    assert "not attributed" in render(with_process(FINISHED, groups=FINISHED.result.main.groups[:-1]))
+    assert "not attributed" not in render(FINISHED)
 
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit", "one point"])
 def test_areas_stack_to_the_sum(name: str) -> None:
-    answer = ODD[name]
-    process = answer["result"]["processes"][0]
-    drawn = timeline.of(process, shown(answer)["device"], palette.of(shown(answer)))
-    assert drawn is not None
-    plot = svg(page_of(answer))
+    drawn = timeline_of(RUNS[name])
+    plot = svg(render(RUNS[name]))
     areas = {
         path.get("data-group"): heights(str(path.get("d")))
         for path in plot.iter(f"{SVG}path")
@@ -275,12 +287,13 @@ def test_areas_stack_to_the_sum(name: str) -> None:
     }
     line = next(path for path in plot.iter(f"{SVG}path") if path.get("class") == "reserved")
     reserved = heights(str(line.get("d")))
-    raw = process["timeline"]
+    raw = RUNS[name].result.main.timeline
+    assert raw is not None
     unit = drawn.scale.top_bytes / HEIGHT
     # Several points may share a place on paper; the last of them is what stays there.
-    last = {drawn.scale.x(point[0]): point for point in raw["points"]}
+    last = {drawn.scale.x(point[0]): point for point in raw.points}
     for x, point in list(last.items())[::3]:
-        sizes = dict(zip(raw["groups"], point[2:], strict=True))
+        sizes = dict(zip(raw.groups, point[2:], strict=True))
         below = 0
         for group in drawn.groups:
             below += sizes[group]
@@ -290,9 +303,11 @@ def test_areas_stack_to_the_sum(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])
 def test_everything_lies_inside_the_plot(name: str) -> None:
-    plot = svg(page_of(ODD[name]))
+    plot = svg(render(RUNS[name]))
+    raw = RUNS[name].result.main.timeline
+    assert raw is not None
     bands = [rect for rect in plot.iter(f"{SVG}rect") if "band" in str(rect.get("class")).split()]
-    assert len(bands) >= len(ODD[name]["result"]["processes"][0]["timeline"]["bands"])
+    assert len(bands) >= len(raw.bands)
     for rect in [*bands, *(each for each in plot.iter(f"{SVG}rect") if each.get("class") == "shade")]:
         left, width = share_of(str(rect.get("x"))), share_of(str(rect.get("width")))
         assert left >= 0
@@ -303,34 +318,30 @@ def test_everything_lies_inside_the_plot(name: str) -> None:
 
 
 def test_limits_are_drawn_to_scale_or_said_to_be_far_away() -> None:
-    answer = ODD["tight"]
-    device = shown(answer)["device"]
-    plot = svg(page_of(answer))
-    drawn = {each.get("class"): each for each in plot.iter(f"{SVG}line")}
-    limit = device["capacity_bytes"] - device["context_bytes"]
-    scale = timeline.of(shown(answer)["processes"][0], device, palette.of(shown(answer))).scale  # type: ignore[union-attr]
+    run = RUNS["tight"]
+    device, scale = run.result.device, timeline_of(run).scale
+    drawn = {each.get("class"): each for each in svg(render(run)).iter(f"{SVG}line")}
+    limit = device.capacity_bytes - device.context_bytes
     assert share_of(str(drawn["limit-line"].get("y1"))) == pytest.approx(
         1 - limit / scale.top_bytes, abs=1e-4
     )
     assert share_of(str(drawn["card-line"].get("y1"))) == pytest.approx(
-        1 - device["capacity_bytes"] / scale.top_bytes, abs=1e-4
+        1 - device.capacity_bytes / scale.top_bytes, abs=1e-4
     )
-    assert "far above this picture" not in page_of(answer)
-    assert "far above this picture" in page_of(ODD["far from the limit"])
+    assert "far above this picture" not in render(run)
+    assert "far above this picture" in render(RUNS["far from the limit"])
 
 
 def test_the_failed_request_reaches_beyond_what_was_free() -> None:
-    answer = ODD["oom"]
-    oom = answer["result"]["processes"][0]["oom"]
-    page = shown(answer)
-    drawn = timeline.of(page["processes"][0], page["device"], palette.of(page))
-    assert drawn is not None
+    oom, drawn = DIED.result.main.oom, timeline_of(DIED)
+    assert oom is not None
+    assert oom.free_bytes is not None
     assert drawn.request is not None
-    assert drawn.limit_bytes is not None
-    assert drawn.request.base_bytes + oom["free_bytes"] == drawn.limit_bytes
-    assert drawn.request.base_bytes + drawn.request.size_bytes > drawn.limit_bytes
-    words = " ".join(Reader(page_of(answer)).words)
-    assert f"{(oom['requested_bytes'] - oom['free_bytes']) / MIB:.2f} MiB" in words
+    limit = DIED.result.device.available_bytes
+    assert drawn.request.base_bytes + oom.free_bytes == limit
+    assert drawn.request.base_bytes + drawn.request.size_bytes > limit
+    words = " ".join(Reader(render(DIED)).words)
+    assert f"{(oom.requested_bytes - oom.free_bytes) / MIB:.2f} MiB" in words
 
 
 @given(top=st.integers(1, 1 << 42))
@@ -354,13 +365,16 @@ def test_event_ticks_are_inside_and_few(first: int, length: int, wanted: int) ->
 
 
 def test_a_long_run_stays_a_page_and_not_a_book() -> None:
-    answer = page_sample.answer(steps=2)
-    raw = answer["result"]["processes"][0]["timeline"]
-    raw["points"] = [[place * 70, *raw["points"][place % len(raw["points"])][1:]] for place in range(1500)]
-    raw["bands"] = [
-        {"phase": "forward", "step": step, "first": step * 10, "last": step * 10 + 9}
-        for step in range(10_000)
-    ]
-    page = page_of(answer)
+    run = page_sample.training_run(steps=2)
+    assert run.result.main.timeline is not None
+    points = run.result.main.timeline.points
+    run = with_timeline(
+        run,
+        points=tuple((place * 70, *points[place % len(points)][1:]) for place in range(1500)),
+        bands=tuple(
+            Band(phase="forward", step=step, first=step * 10, last=step * 10 + 9) for step in range(10_000)
+        ),
+    )
+    page = render(run)
     assert len(page) < 1_500_000
     svg(page)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import page_sample
 import pytest
+from msgspec.structs import replace
+from page_sample import with_process, with_result
 
 from nanocheck.report.html import palette, render
 from nanocheck.report.html.run_page import plain
@@ -18,10 +20,10 @@ pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason=f"no Chromium on this machine; to install it: {chromium.INSTALL}"
 )
 
-ANSWERS = {
-    "safe": page_sample.answer(batch=8),
-    "oom": page_sample.answer(batch=16, dies=True),
-    "far": page_sample.answer(batch=1, gpu="h100"),
+RUNS = {
+    "safe": page_sample.training_run(batch=8),
+    "oom": page_sample.training_run(batch=16, dies=True),
+    "far": page_sample.training_run(batch=1, gpu="h100"),
     "several": page_sample.several(),
     "nothing": page_sample.nothing(),
 }
@@ -31,14 +33,16 @@ WIDTHS = (390, 1280)
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
-    for name, answer in ANSWERS.items():
-        (folder / f"{name}.html").write_text(render(page_sample.typed(answer)), encoding="utf-8")
     # A path and a line without a place to break them must not widen the page.
-    long = page_sample.answer(batch=16, dies=True)
-    long["result"]["command"] = ["python", "x" * 400]
-    for row in long["result"]["processes"][0]["largest"]:
-        row.update(where="/" + "y" * 300, line="z" * 500, group="w" * 80)
-    (folder / "long.html").write_text(render(page_sample.typed(long)), encoding="utf-8")
+    long = tuple(
+        replace(row, where="/" + "y" * 300, line="z" * 500, group="w" * 80)
+        for row in RUNS["oom"].result.main.largest
+    )
+    runs = RUNS | {
+        "long": with_process(with_result(RUNS["oom"], command=("python", "x" * 400)), largest=long),
+    }
+    for name, run in runs.items():
+        (folder / f"{name}.html").write_text(render(run), encoding="utf-8")
     return {path.stem: path for path in folder.glob("*.html")}
 
 
@@ -73,12 +77,12 @@ def test_the_picture_is_drawn_in_the_legends_colours(
     )
     expected = [
         "rgb({}, {}, {})".format(*(int(palette.STACK[group][place : place + 2], 16) for place in (1, 3, 5)))
-        for group in palette.of(plain(page_sample.typed(ANSWERS["safe"]))).stacked(page_sample.GROUPS)
+        for group in palette.of(plain(RUNS["safe"])).stacked(page_sample.GROUPS)
     ]
     assert legend == expected[::-1]
 
 
-@pytest.mark.parametrize("name", [*ANSWERS, "long"])
+@pytest.mark.parametrize("name", [*RUNS, "long"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_page_never_scrolls_sideways(
     browser: chromium.Chromium, pages: dict[str, Path], width: int, name: str
@@ -139,7 +143,9 @@ def test_the_read_out_follows_the_pointer_and_goes_back(
     browser("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] * 0.995, y=middle)
     assert ": optimizer, step 2." in browser.evaluate(figure)
     first = "document.querySelector('.legend b').textContent"
-    held = sum(ANSWERS["safe"]["result"]["processes"][0]["timeline"]["points"][-1][2:]) / 2**20
+    timeline = RUNS["safe"].result.main.timeline
+    assert timeline is not None
+    held = sum(timeline.points[-1][2:]) / 2**20
     assert float(browser.evaluate(first).replace(",", "")) == pytest.approx(held, rel=0.2)
     browser("Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + box[2] / 2, y=5)
     assert browser.evaluate(figure) == at_peak
