@@ -10,7 +10,7 @@ from nanocheck.report import caveats, frontier_picture, frontier_text
 from nanocheck.report.advice_data import AdviceFile, FrontierFile, Recommended
 from nanocheck.report.html.assets import asset
 from nanocheck.report.html.document import document
-from nanocheck.report.html.format import cell, size
+from nanocheck.report.html.format import mib, size
 from nanocheck.report.html.markup import Markup, join, tag
 from nanocheck.report.html.tables import head_row, scroll
 
@@ -141,7 +141,7 @@ def _answer(place: int, answer: Recommended) -> Markup:
         ),
         tag(
             "p",
-            f"{run.provenance.capitalize()}: {cell(run.allocated_bytes)} MiB allocated; "
+            f"{run.provenance.capitalize()}: {mib(run.allocated_bytes)} MiB allocated; "
             f"{run.verdict}. Computed: {answer.predicted.seconds:.2f} s a step.",
         ),
         tag("pre", tag("code", "\n".join([*settings.lines, *environment]))),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
+import made_up
 import msgspec
 import page_sample
 import pytest
@@ -15,15 +17,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from page_sample import with_oom, with_process, with_result, with_timeline
 
-from nanocheck.core.result import Band, OutOfMemory, Provenance, Timeline
+from nanocheck.core.result import Band, Ending, How, OutOfMemory, Provenance, Timeline, Variable
 from nanocheck.core.units import MIB
-from nanocheck.core.verdict import JudgedRun
-from nanocheck.report.html import palette, render, timeline
+from nanocheck.core.verdict import JudgedRun, Kind
+from nanocheck.report.html import palette, render, stacked_timeline
 from nanocheck.report.html.markup import Markup, join, tag, text
-from nanocheck.report.html.run_page import plain
-from nanocheck.report.html.scale import HEIGHT, WIDTH, event_ticks, memory_ticks
+from nanocheck.report.html.scale import HEIGHT, WIDTH, Scale, event_ticks, memory_ticks
+from nanocheck.report.html.stacked_timeline import StackedTimeline
 
-SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "br"}
 
 
@@ -58,7 +59,7 @@ class Reader(HTMLParser):
 
 def svg(page: str) -> ET.Element:
     """The first picture of a page."""
-    start = page.index('<svg xmlns="http://www.w3.org/2000/svg"')
+    start = page.index('<svg class="plot"')
     # The plot holds one more svg element, so it ends at the second end tag after the areas.
     inner = page.index('class="areas"', start)
     end = page.index("</svg>", page.index("</svg>", inner) + 1) + len("</svg>")
@@ -123,13 +124,33 @@ RUNS = {
         DIED, steps=0, at=None, oom=OutOfMemory(requested_bytes=2 << 40, phase="build", step=0, exact=True)
     ),
     "caught": with_oom(DIED, caught=True),
+    "more than the card": with_oom(DIED, requested_bytes=2 << 40),
+    "nothing known of the failure": with_oom(
+        DIED,
+        where=None,
+        shape=None,
+        exact=False,
+        free_bytes=None,
+        message="",
+        tensors=(),
+        groups=(),
+        alive=(),
+    ),
+    "beyond the card": replace(
+        FINISHED, verdict=replace(FINISHED.verdict, kind=Kind.TIGHT, headroom_bytes=-900 * MIB)
+    ),
+    "many allocations": with_process(FINISHED, largest=FINISHED.result.main.largest * 3),
+    "no memory of its own": with_result(
+        FINISHED, device=replace(FINISHED.result.device, capacity_bytes=0, context_bytes=0)
+    ),
+    "a configuration": JudgedRun.of(made_up.result()),
 }
 
 
-def timeline_of(run: JudgedRun) -> timeline.Timeline:
+def timeline_of(run: JudgedRun) -> StackedTimeline:
     """What the picture of the first process is drawn from."""
-    shown = plain(run)
-    drawn = timeline.of(shown["processes"][0], shown["device"], palette.of(shown))
+    result = run.result
+    drawn = stacked_timeline.of(result.main, result.device, palette.of(result.processes))
     assert drawn is not None
     return drawn
 
@@ -163,6 +184,20 @@ def test_the_verdict_comes_first_with_card_and_provenance() -> None:
     assert "MEASURED" not in words
     measured = with_result(RUNS["tight"], provenance=Provenance.MEASURED)
     assert "MEASURED" in " ".join(Reader(render(measured)).words)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_verdict_has_a_headline_with_the_card(kind: Kind) -> None:
+    page = render(replace(FINISHED, verdict=replace(FINISHED.verdict, kind=kind, headroom_bytes=None)))
+    headline = re.search(r"<h1>.*</span>(.+) NVIDIA GeForce RTX 4070\.</h1>", page)
+    assert headline is not None
+    assert f"<title>{headline[1]} NVIDIA GeForce RTX 4070: python train.py" in page
+
+
+@pytest.mark.parametrize("how", How)
+def test_every_ending_is_said_with_its_exit_code(how: How) -> None:
+    page = render(with_result(FINISHED, ending=Ending(how=how, exit_code=137)))
+    assert re.search(r"It [a-z ]+, with exit code 137, after 11\.4 s on this machine's clock\.", page)
 
 
 def test_a_device_that_nobody_knows_is_never_called_measured() -> None:
@@ -200,7 +235,13 @@ def saying(run: JudgedRun, words: str) -> JudgedRun:
         run,
         command=("python", words),
         at=replace(process.at, where=words, line=words, phase=words),
-        oom=replace(oom, where=words, line=words, message=words),
+        oom=replace(
+            oom,
+            where=words,
+            line=words,
+            message=words,
+            tensors=(Variable(name=words, shape=(1,), dtype=words),),
+        ),
         timeline=replace(timeline, bands=tuple(bands), groups=names),
         peaks=tuple(peaks),
         groups=tuple(groups),
@@ -259,7 +300,7 @@ def test_markup_is_not_escaped_twice_and_text_always_once() -> None:
 def test_groups_sum_to_the_peak(name: str) -> None:
     page = render(RUNS[name])
     process = RUNS[name].result.main
-    table = re.search(r'<table class="groups">.*?</table>', page)
+    table = re.search(r'<table class="groups">.*?</table>', page, re.DOTALL)
     assert table is not None
     root = ET.fromstring(table.group())
     rows = {row[0].itertext().__next__(): row[1].text or "" for row in root.findall(".//tbody/tr")}
@@ -282,10 +323,10 @@ def test_areas_stack_to_the_sum(name: str) -> None:
     plot = svg(render(RUNS[name]))
     areas = {
         path.get("data-group"): heights(str(path.get("d")))
-        for path in plot.iter(f"{SVG}path")
+        for path in plot.iter("path")
         if path.get("data-group")
     }
-    line = next(path for path in plot.iter(f"{SVG}path") if path.get("class") == "reserved")
+    line = next(path for path in plot.iter("path") if path.get("class") == "reserved")
     reserved = heights(str(line.get("d")))
     raw = RUNS[name].result.main.timeline
     assert raw is not None
@@ -306,21 +347,21 @@ def test_everything_lies_inside_the_plot(name: str) -> None:
     plot = svg(render(RUNS[name]))
     raw = RUNS[name].result.main.timeline
     assert raw is not None
-    bands = [rect for rect in plot.iter(f"{SVG}rect") if "band" in str(rect.get("class")).split()]
+    bands = [rect for rect in plot.iter("rect") if "band" in str(rect.get("class")).split()]
     assert len(bands) >= len(raw.bands)
-    for rect in [*bands, *(each for each in plot.iter(f"{SVG}rect") if each.get("class") == "shade")]:
+    for rect in [*bands, *(each for each in plot.iter("rect") if each.get("class") == "shade")]:
         left, width = share_of(str(rect.get("x"))), share_of(str(rect.get("width")))
         assert left >= 0
         assert width > 0
         assert left + width <= 1.00002
-    for path in plot.iter(f"{SVG}path"):
+    for path in plot.iter("path"):
         assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in staircase(str(path.get("d"))))
 
 
 def test_limits_are_drawn_to_scale_or_said_to_be_far_away() -> None:
     run = RUNS["tight"]
     device, scale = run.result.device, timeline_of(run).scale
-    drawn = {each.get("class"): each for each in svg(render(run)).iter(f"{SVG}line")}
+    drawn = {each.get("class"): each for each in svg(render(run)).iter("line")}
     limit = device.capacity_bytes - device.context_bytes
     assert share_of(str(drawn["limit-line"].get("y1"))) == pytest.approx(
         1 - limit / scale.top_bytes, abs=1e-4
@@ -344,6 +385,21 @@ def test_the_failed_request_reaches_beyond_what_was_free() -> None:
     assert f"{(oom.requested_bytes - oom.free_bytes) / MIB:.2f} MiB" in words
 
 
+@pytest.mark.parametrize("phase", ["forward", "</script><b>\u202e"])
+def test_the_read_out_has_what_is_drawn(phase: str) -> None:
+    timeline = FINISHED.result.main.timeline
+    assert timeline is not None
+    bands = (replace(timeline.bands[1], phase=phase), *timeline.bands[2:])
+    run = with_timeline(FINISHED, bands=bands)
+    (source,) = re.findall(r'<script type="application/json">(.*?)</script>', render(run), re.DOTALL)
+    assert not set(source) & set("<>&'")
+    data, drawn = json.loads(source), timeline_of(run)
+    assert (data["events"], data["reserved"], data["tops"]) == (drawn.events, drawn.reserved, drawn.tops)
+    assert (data["first"], data["end"]) == (drawn.scale.first, drawn.scale.end)
+    assert [band[:2] for band in data["bands"]] == [[span.first, span.end] for span in drawn.spans]
+    assert data["bands"][0][2] == phase.replace("\u202e", "\ufffd") + ", step 0"
+
+
 @given(top=st.integers(1, 1 << 42))
 def test_memory_ticks_are_round_few_and_inside(top: int) -> None:
     ticks = memory_ticks(top)
@@ -358,7 +414,7 @@ def test_memory_ticks_are_round_few_and_inside(top: int) -> None:
 
 @given(first=st.integers(0, 10**7), length=st.integers(1, 10**7), wanted=st.integers(2, 12))
 def test_event_ticks_are_inside_and_few(first: int, length: int, wanted: int) -> None:
-    scale = timeline.Scale(first=first, end=first + length, top_bytes=1)
+    scale = Scale(first=first, end=first + length, top_bytes=1)
     ticks = event_ticks(scale, wanted)
     assert len(ticks) <= wanted + 1
     assert all(first <= tick <= first + length for tick in ticks)

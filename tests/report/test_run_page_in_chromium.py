@@ -14,7 +14,6 @@ from msgspec.structs import replace
 from page_sample import with_process, with_result
 
 from nanocheck.report.html import palette, render
-from nanocheck.report.html.run_page import plain
 
 pytestmark = pytest.mark.skipif(
     chromium.find() is None, reason=f"no Chromium on this machine; to install it: {chromium.INSTALL}"
@@ -77,7 +76,7 @@ def test_the_picture_is_drawn_in_the_legends_colours(
     )
     expected = [
         "rgb({}, {}, {})".format(*(int(palette.STACK[group][place : place + 2], 16) for place in (1, 3, 5)))
-        for group in palette.of(plain(RUNS["safe"])).stacked(page_sample.GROUPS)
+        for group in palette.of(RUNS["safe"].result.processes).stacked(page_sample.GROUPS)
     ]
     assert legend == expected[::-1]
 

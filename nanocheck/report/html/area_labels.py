@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from nanocheck.report.html.bands import CHARACTER, TIERS
-from nanocheck.report.html.markup import Markup, tag
-from nanocheck.report.html.palette import Palette
-from nanocheck.report.html.scale import percent
-from nanocheck.report.html.timeline import Timeline
+from nanocheck.report.html.stacked_timeline import StackedTimeline
 
 #: Places along the plot that are looked at, and the height of a line of type in parts of the plot's height
 #: (18 of the 300 px that it has where it is lowest).
@@ -14,10 +13,23 @@ _COLUMNS = 160
 _LINE = 18 / 300
 
 
-def labels(timeline: Timeline, palette: Palette) -> Markup:
-    """One label for each group that has room, at the widths at which it has."""
+@dataclass(frozen=True, kw_only=True)
+class AreaLabel:
+    """A group's name, the widths (``bands.TIERS``) at which it has room, and its middle in the plot.
+
+    ``x`` and ``y``: 0 at the left and at the top, 1 at the right and at the bottom.
+    """
+
+    group: str
+    tiers: tuple[str, ...]
+    x: float
+    y: float
+
+
+def labels(timeline: StackedTimeline) -> list[AreaLabel]:
+    """One label for each group that has room."""
     floor = [1.0] * _COLUMNS
-    parts = []
+    found = []
     for group, top in zip(timeline.groups, timeline.tops, strict=True):
         highest, lowest = _columns(timeline, top)
         # The strip must stay above everything below it and under the lowest point of its own upper edge.
@@ -25,14 +37,13 @@ def labels(timeline: Timeline, palette: Palette) -> Markup:
         wide = (last - first) / _COLUMNS
         tiers = [tier for tier, width in TIERS.items() if wide * width >= len(group) * CHARACTER + 12]
         if tiers:
-            x = percent((first + last) / 2 / _COLUMNS)
-            classes = " ".join(["inside fit", *tiers, palette.css(group)])
-            parts.append(tag("text", group, x=x, y=percent(middle), dy="4", class_=classes))
+            x = (first + last) / 2 / _COLUMNS
+            found.append(AreaLabel(group=group, tiers=tuple(tiers), x=x, y=middle))
         floor = highest
-    return tag("g", *parts, class_="names")
+    return found
 
 
-def _columns(timeline: Timeline, top: list[int]) -> tuple[list[float], list[float]]:
+def _columns(timeline: StackedTimeline, top: list[int]) -> tuple[list[float], list[float]]:
     """The uppermost and the lowest place of an edge within each column, 0 at the top of the plot."""
     scale = timeline.scale
     highest, lowest = [1.0] * _COLUMNS, [0.0] * _COLUMNS

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
-from nanocheck.report.html.markup import Markup, join, tag
-from nanocheck.report.html.scale import Scale, percent
-from nanocheck.report.html.timeline import Band
+from nanocheck.report.html.scale import Scale
+from nanocheck.report.html.stacked_timeline import Span
 
 #: Width of the plot in px from which a label's class counts; style.css switches them by the figure's width.
 TIERS = {"s": 285, "m": 565, "l": 1005}
@@ -24,81 +24,60 @@ _SHORT = {
 _HAIR = 0.0005
 
 
-def fitting(fraction: float, choices: Sequence[str]) -> list[tuple[str, str]]:
-    """(classes, label) pairs: at each width the first of the choices that fits into that part of the plot."""
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """Words, and the widths (keys of ``TIERS``) at which they are shown."""
+
+    tiers: tuple[str, ...]
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A phase, or a step, in its row; ``left`` and ``width`` are fractions of the plot."""
+
+    name: str
+    left: float
+    width: float
+    labels: tuple[Label, ...]
+
+    @property
+    def middle(self) -> float:
+        return self.left + self.width / 2
+
+
+def phases(spans: Iterable[Span], scale: Scale) -> list[Box]:
+    """The row of phases."""
+    return _row([(span, (span.phase, _SHORT.get(span.phase, span.phase))) for span in spans], scale)
+
+
+def steps(spans: Iterable[Span], scale: Scale) -> list[Box]:
+    """The row of steps, each from its first phase to its last; what comes before the first is in none."""
+    inside = [span for span in spans if span.phase != "build"]
+    found = []
+    for step, own in groupby(inside, key=lambda span: span.step):
+        parts = list(own)
+        span = Span(phase="step", step=step, first=parts[0].first, end=parts[-1].end)
+        found.append((span, (f"step {step}", str(step))))
+    return _row(found, scale)
+
+
+def fitting(fraction: float, choices: Sequence[str]) -> tuple[Label, ...]:
+    """At each width of the page the first of the choices that fits into that part of the plot."""
     chosen: dict[str, list[str]] = {}
     for tier, width in TIERS.items():
         room = fraction * width - 8
         label = next((each for each in choices if len(each) * CHARACTER <= room), None)
         if label is not None:
             chosen.setdefault(label, []).append(tier)
-    return [(" ".join(["fit", *tiers]), label) for label, tiers in chosen.items()]
+    return tuple(Label(tiers=tuple(tiers), words=label) for label, tiers in chosen.items())
 
 
-def shades(bands: Sequence[Band], scale: Scale) -> Markup:
-    """Every other phase, shaded over the whole height of the plot."""
-    return tag(
-        "g",
-        *(
-            tag("rect", x=percent(left), y="0", width=percent(width), height="100%", class_="shade")
-            for place, (band, left, width) in enumerate(_placed(bands, scale))
-            if place % 2
-        ),
-        class_="shades",
-    )
-
-
-def strips(bands: Sequence[Band], scale: Scale) -> Markup:
-    """Two rows below the plot: the phases, and the steps that they belong to."""
-    phases = [
-        tag("g", _box(band.phase, place, left, width, _words(band)), data_band=band.phase)
-        for place, (band, left, width) in enumerate(_placed(bands, scale))
-    ]
-    steps = [
-        tag("g", _box("step", place, left, width, (f"step {band.step}", str(band.step))))
-        for place, (band, left, width) in enumerate(_placed(_steps(bands), scale))
-    ]
-    return join(
-        tag("g", *phases, transform="translate(0 5)", class_="strip phases"),
-        tag("g", *steps, transform="translate(0 25)", class_="strip steps"),
-    )
-
-
-def _words(band: Band) -> tuple[str, ...]:
-    short = _SHORT.get(band.phase)
-    return (band.phase,) if short is None else (band.phase, short)
-
-
-def _box(kind: str, place: int, left: float, width: float, words: Sequence[str]) -> Markup:
-    middle = percent(left + width / 2)
-    return join(
-        tag(
-            "rect",
-            tag("title", words[0]),
-            x=percent(left),
-            y="100%",
-            width=percent(width),
-            height="18",
-            class_=f"band {'odd' if place % 2 else 'even'}",
-            data_kind=kind,
-        ),
-        *(
-            tag("text", label, x=middle, y="100%", dy="13", class_=classes)
-            for classes, label in fitting(width, words)
-        ),
-    )
-
-
-def _placed(bands: Iterable[Band], scale: Scale) -> list[tuple[Band, float, float]]:
-    placed = [(band, scale.across(band.first), scale.across(band.end)) for band in bands]
-    return [(band, left, right - left) for band, left, right in placed if right - left > _HAIR]
-
-
-def _steps(bands: Sequence[Band]) -> list[Band]:
-    """One band a step, from its first phase to its last; what comes before the first step is in none."""
-    inside = [band for band in bands if band.step is not None and band.phase != "build"]
-    spans = []
-    for step, own in groupby(inside, key=lambda band: band.step):
-        parts = list(own)
-        spans.append(Band(phase="step", step=step, first=parts[0].first, end=parts[-1].end))
-    return spans
+def _row(spans: Iterable[tuple[Span, tuple[str, ...]]], scale: Scale) -> list[Box]:
+    boxes = []
+    for span, names in spans:
+        left = scale.across(span.first)
+        width = scale.across(span.end) - left
+        if width > _HAIR:
+            boxes.append(Box(name=names[0], left=left, width=width, labels=fitting(width, names)))
+    return boxes

@@ -8,8 +8,9 @@ protanopia, deuteranopia and tritanopia (matrices of Machado, Oliveira and Ferna
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+
+from nanocheck.core.result import Group, Holding, ProcessMemory
 
 #: Bottom to top: what stays for the whole run lies below what comes and goes.
 STACK = {
@@ -35,7 +36,7 @@ _LAST = ("rounding", "unnamed", "not in the history")
 
 
 class Palette:
-    """Which class (``k0``, ``k1``...) each group of one answer has; equal all over the page."""
+    """Which class (``k0``, ``k1``...) each group of one run has; equal all over the page."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._classes = {name: f"k{index}" for index, name in enumerate(STACK)}
@@ -54,15 +55,18 @@ class Palette:
         return sorted(names, key=lambda name: (self._order.get(name, len(self._order)), name))
 
 
-def of(answer: Mapping[str, Any]) -> Palette:
-    """The palette for every group that the answer names anywhere."""
+def of(processes: Iterable[ProcessMemory]) -> Palette:
+    """The palette for every group that a run names anywhere."""
     names: list[str] = []
-    for process in answer.get("processes") or ():
-        oom = process.get("oom") or {}
-        names += (process.get("timeline") or {}).get("groups", ())
-        for holders in (process.get("groups"), process.get("largest"), oom.get("groups"), oom.get("alive")):
-            names += [holder["group"] for holder in holders or ()]
+    for process in processes:
+        names += [] if process.timeline is None else process.timeline.groups
+        names += _names(process.groups, process.largest)
+        names += [] if process.oom is None else _names(process.oom.groups, process.oom.alive)
     return Palette(names)
+
+
+def _names(groups: Iterable[Group], holdings: Iterable[Holding]) -> list[str]:
+    return [each.group for each in groups] + [each.group for each in holdings]
 
 
 def style() -> str:

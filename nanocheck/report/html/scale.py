@@ -41,11 +41,6 @@ class Scale:
         return round(self.down(size_bytes) * HEIGHT)
 
 
-def percent(fraction: float) -> str:
-    """``12.34%``."""
-    return f"{100 * fraction:.3f}".rstrip("0").rstrip(".") + "%"
-
-
 def round_step(span: float, wanted: int) -> int:
     """The smallest of 1, 2, 5, 10, 20... of which at most ``wanted`` fit into ``span``."""
     step = 1

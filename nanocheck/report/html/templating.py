@@ -9,14 +9,32 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Undefined
 from markupsafe import Markup
 
+from nanocheck.core.units import gib
+from nanocheck.report.html import format as filters
 from nanocheck.report.html.assets import source_hash
 from nanocheck.report.html.scrub import scrub
 
 TEMPLATES = Path(__file__).with_name("templates")
+#: What templates write numbers and names with: ``{{ peak.allocated_bytes | size }}``.
+_FILTERS = {
+    "size": filters.size,
+    "gib": gib,
+    "mib": filters.mib,
+    "share": filters.share,
+    "shape": filters.shape,
+    "moment": filters.moment,
+    "number": filters.number,
+    "number_or_dash": filters.number_or_dash,
+    "plural": filters.plural,
+    "shell": filters.shell,
+    "part_of": filters.part_of,
+    "percent": filters.percent,
+}
 
 
 def render_page(template: str, *, title: str, style: str, script: str = "", **values: object) -> str:
@@ -46,7 +64,7 @@ def render_page(template: str, *, title: str, style: str, script: str = "", **va
 @cache
 def environment() -> Environment:
     """Where all templates are rendered."""
-    return Environment(
+    found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -54,6 +72,10 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters.update(_FILTERS)
+    # What ``tojson`` makes can end no element: it writes ``<``, ``>``, ``&`` and ``'`` as escapes.
+    found.policies["json.dumps_function"] = lambda value, **_: msgspec.json.encode(value).decode()
+    return found
 
 
 def _visible(value: object) -> object:

@@ -1,262 +1,158 @@
-"""The picture: what was held, event by event, stacked by group, under the card's limits.
+"""The picture's geometry: what was held, event by event, stacked by group, under the card's limits.
 
-One SVG for every width. Positions are percentages of the plot, sizes of text and lines are px, and the
-areas lie in a nested box that is stretched; so text is as large on a phone as on a desk, and nothing
-needs a script. The plot's margins are the padding of the element around it (style.css).
+``templates/timeline_picture.html`` draws it as one SVG for every width. Positions are fractions of the plot,
+sizes of text and lines are px, and the areas lie in a nested box of ``scale.WIDTH`` x ``scale.HEIGHT`` that
+is stretched; so text is as large on a phone as on a desk, and nothing needs a script. The plot's margins are
+the padding of the element around it (style.css).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
-from nanocheck.report.html import area_labels, bands
-from nanocheck.report.html.format import size
-from nanocheck.report.html.markup import Markup, join, tag
-from nanocheck.report.html.palette import Palette
-from nanocheck.report.html.scale import HEIGHT, WIDTH, Scale, event_ticks, memory_ticks, percent
-from nanocheck.report.html.timeline import Timeline
+from nanocheck.report.html import area_labels, areas, bands
+from nanocheck.report.html.area_labels import AreaLabel
+from nanocheck.report.html.areas import Area
+from nanocheck.report.html.bands import Box
+from nanocheck.report.html.scale import HEIGHT, WIDTH, Scale, event_ticks, memory_ticks
+from nanocheck.report.html.stacked_timeline import StackedTimeline
 
-_HATCHES = ("context", "request")
-#: The column of the peak beside the plot, and what a line of its names needs where they are shown.
-_COLUMN_PX = 20
+#: Height of the plot where the names of the column are shown, and what a line of them needs, in px.
 _HEIGHT_PX = 420
 _LINE_PX = 14
 _REQUEST_WIDTH = 0.03
 
 
-def draw(timeline: Timeline, palette: Palette, *, name: str, peak: str, moment: str) -> Markup:
-    """The SVG element.
+@dataclass(frozen=True, kw_only=True)
+class EventTick:
+    """A round number of events, and the widths (``bands.TIERS``) at which it is shown."""
 
-    Args:
-        name: unique on the page; prefixes ids.
-        peak, moment: what the highest point is called, and when it was.
+    event: int
+    tiers: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakMark:
+    """The highest point, and to which side of it its words stand (SVG's ``text-anchor``)."""
+
+    x: float
+    y: float
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestColumn:
+    """The request that failed, from where the reserved memory ended up to ``top``.
+
+    ``early``: it lies in the left half, where the label of the card stands otherwise.
     """
-    scale = timeline.scale
-    return tag(
-        "svg",
-        tag("defs", *(_hatch(name, kind) for kind in _HATCHES)),
-        bands.shades(timeline.bands, scale),
-        _memory_axis(scale),
-        _areas(timeline, palette),
-        area_labels.labels(timeline, palette),
-        _peak(timeline, peak, moment),
-        _limits(timeline, name),
-        _request(timeline, name),
-        _column(timeline, palette),
-        bands.strips(timeline.bands, scale),
-        _event_axis(scale, bool(timeline.bands)),
-        tag("line", class_="cursor", y1="0", y2="100%", visibility="hidden"),
-        xmlns="http://www.w3.org/2000/svg",
-        class_="plot",
-        role="img",
-        tabindex="0",
-        aria_label="Memory over allocation events, stacked by group; tables below say it in numbers.",
+
+    left: float
+    top: float
+    bottom: float
+    early: bool
+    size_bytes: int
+    width: float = _REQUEST_WIDTH
+
+    @property
+    def label_x(self) -> float:
+        """Where its label starts, or ends where it is not early."""
+        return self.left if self.early else min(1.0, self.left + self.width)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnPart:
+    """A group's part of the column beside the plot; ``named``: high enough for its name."""
+
+    group: str
+    size_bytes: int
+    top: float
+    bottom: float
+    named: bool
+
+    @property
+    def middle(self) -> float:
+        return (self.top + self.bottom) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """Everything that is drawn.
+
+    Attributes:
+        areas: the top one first. reserved: the path of the line. width, height: the box of both.
+        memory_ticks: round sizes in bytes, and their labels.
+        column: the peak once more beside the plot, bottom to top: in the plot it may be a hair wide.
+    """
+
+    timeline: StackedTimeline
+    areas: list[Area]
+    reserved: str
+    labels: list[AreaLabel]
+    memory_ticks: list[tuple[int, str]]
+    event_ticks: list[EventTick]
+    peak: PeakMark
+    request: RequestColumn | None
+    column: list[ColumnPart]
+    phases: list[Box]
+    steps: list[Box]
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def of(timeline: StackedTimeline) -> Picture:
+    """The picture of a timeline."""
+    return Picture(
+        timeline=timeline,
+        areas=areas.areas(timeline),
+        reserved=areas.reserved_line(timeline),
+        labels=area_labels.labels(timeline),
+        memory_ticks=memory_ticks(timeline.scale.top_bytes),
+        event_ticks=_event_ticks(timeline.scale),
+        peak=_peak(timeline),
+        request=_request(timeline),
+        column=_column(timeline),
+        phases=bands.phases(timeline.spans, timeline.scale),
+        steps=bands.steps(timeline.spans, timeline.scale),
     )
 
 
-def steps(scale: Scale, events: Sequence[int], values: Sequence[int]) -> str:
-    """Path commands along a staircase from the first event to the last, without the first move."""
-    commands: list[str] = []
-    before: int | None = None
-    for event, value in zip(events, values, strict=True):
-        y = scale.y(value)
-        if y != before:
-            commands += [f"H{scale.x(event)}"] if before is not None else []
-            commands.append(f"V{y}")
-            before = y
-    commands.append(f"H{scale.x(events[-1] + 1)}")
-    return "".join(commands)
-
-
-def _areas(timeline: Timeline, palette: Palette) -> Markup:
-    """Each group from the floor to its upper edge, the top one first: the next covers all but its share.
-
-    Areas that share an edge would let the page shine through between them.
-    """
-    scale, events = timeline.scale, timeline.events
-    start = scale.x(events[0])
-    shapes = [
-        tag(
-            "path",
-            d=f"M{start} {HEIGHT}{steps(scale, events, top)}V{HEIGHT}Z",
-            class_=f"area {palette.css(group)}",
-            data_group=group,
-        )
-        for group, top in reversed(list(zip(timeline.groups, timeline.tops, strict=True)))
-    ]
-    line = f"M{start} {HEIGHT}{steps(scale, events, timeline.reserved)}"
-    shapes.append(tag("path", d=line, class_="reserved"))
-    return tag(
-        "svg",
-        *shapes,
-        viewBox=f"0 0 {WIDTH} {HEIGHT}",
-        preserveAspectRatio="none",
-        width="100%",
-        height="100%",
-        class_="areas",
-    )
-
-
-def _memory_axis(scale: Scale) -> Markup:
-    parts = []
-    for value, label in memory_ticks(scale.top_bytes):
-        y = percent(scale.down(value))
-        parts.append(tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid"))
-        parts.append(tag("text", label, x="0", dx="-8", y=y, dy="4", class_="tick size"))
-    return tag("g", *parts, class_="axis")
-
-
-def _event_axis(scale: Scale, under_bands: bool) -> Markup:
-    """Tick marks at round events, below the rows of phases and steps where there are some."""
-    parts = []
+def _event_ticks(scale: Scale) -> list[EventTick]:
     many, few = event_ticks(scale, 10), event_ticks(scale, 4)
-    for event in sorted({*many, *few}):
-        tiers = ["s"] * (event in few) + ["m", "l"] * (event in many)
-        classes = " ".join(["tick event fit", *tiers])
-        parts.append(tag("text", f"{event:,}", x=percent(scale.across(event)), y="100%", class_=classes))
-    return tag("g", *parts, transform=f"translate(0 {60 if under_bands else 18})", class_="axis")
+    return [
+        EventTick(event=event, tiers=("s",) * (event in few) + ("m", "l") * (event in many))
+        for event in sorted({*many, *few})
+    ]
 
 
-def _limits(timeline: Timeline, name: str) -> Markup:
-    limit, card, scale = timeline.limit_bytes, timeline.card_bytes, timeline.scale
-    if limit is None or card is None:
-        return join()
-    if not timeline.limits_drawn:
-        words = {"s": f"limit {size(limit)}", "m l": f"PyTorch may reserve {size(limit)}"}
-        labels = [
-            tag(
-                "text",
-                f"\N{UPWARDS ARROW} {each}, far above this picture",
-                x="0",
-                dx="6",
-                y="0",
-                dy="-7",
-                class_=f"limit-label fit {tiers}",
-            )
-            for tiers, each in words.items()
-        ]
-        return join(*labels)
-    upper, lower = percent(scale.down(card)), percent(scale.down(limit))
-    zone = percent(scale.down(limit) - scale.down(card))
-    return tag(
-        "g",
-        tag("rect", x="0", width="100%", y=upper, height=zone, fill=f"url(#{name}-context)", class_="zone"),
-        tag("line", x1="0", x2="100%", y1=upper, y2=upper, class_="card-line"),
-        tag("line", x1="0", x2="100%", y1=lower, y2=lower, class_="limit-line"),
-        _card_label(timeline, f"full card {size(card)}", upper),
-        tag(
-            "text",
-            f"PyTorch may reserve {size(limit)}",
-            x="0",
-            dx="6",
-            y=lower,
-            dy="15",
-            class_="limit-label",
-        ),
-        class_="limits",
+def _peak(timeline: StackedTimeline) -> PeakMark:
+    x = timeline.scale.across(timeline.peak_event + 0.5)
+    return PeakMark(
+        x=x,
+        y=timeline.scale.down(timeline.peak_bytes),
+        anchor="start" if x < 0.35 else "end" if x > 0.65 else "middle",
     )
 
 
-def _request(timeline: Timeline, name: str) -> Markup:
-    """The request that failed, as a column from where the reserved memory ended."""
+def _request(timeline: StackedTimeline) -> RequestColumn | None:
     request, scale = timeline.request, timeline.scale
     if request is None:
-        return join()
-    top = scale.down(request.base_bytes + request.size_bytes)
-    base = scale.down(request.base_bytes)
-    x = scale.across(request.event + 1)
-    early = _early(timeline)
-    return tag(
-        "g",
-        tag(
-            "rect",
-            x=percent(x),
-            y=percent(top),
-            width=percent(_REQUEST_WIDTH),
-            height=percent(base - top),
-            fill=f"url(#{name}-request)",
-            class_="request",
-        ),
-        tag(
-            "text",
-            f"no room for {size(request.size_bytes)}",
-            x=percent(x if early else min(1.0, x + _REQUEST_WIDTH)),
-            y=percent(top),
-            dy="-7",
-            text_anchor="start" if early else "end",
-            class_="request-label",
-        ),
-        class_="request-group",
+        return None
+    return RequestColumn(
+        left=scale.across(request.event + 1),
+        top=scale.down(request.base_bytes + request.size_bytes),
+        bottom=scale.down(request.base_bytes),
+        early=scale.across(request.event) < 0.5,
+        size_bytes=request.size_bytes,
     )
 
 
-def _card_label(timeline: Timeline, words: str, y: str) -> Markup:
-    """At the left, but for a request that failed there and has its own label."""
-    side = {"x": "100%", "dx": "-6", "text_anchor": "end"} if _early(timeline) else {"x": "0", "dx": "6"}
-    return tag("text", words, y=y, dy="-7", class_="card-label", **side)
-
-
-def _early(timeline: Timeline) -> bool:
-    return timeline.request is not None and timeline.scale.across(timeline.request.event) < 0.5
-
-
-def _peak(timeline: Timeline, peak: str, moment: str) -> Markup:
-    place = timeline.peak
-    across = timeline.scale.across(timeline.events[place] + 0.5)
-    x = percent(across)
-    y = percent(timeline.scale.down(timeline.tops[-1][place] if timeline.tops else 0))
-    anchor = "start" if across < 0.35 else "end" if across > 0.65 else "middle"
-    height = size(timeline.tops[-1][place] if timeline.tops else 0)
-    return tag(
-        "g",
-        tag("line", x1=x, x2=x, y1=y, y2="0", class_="peak-line"),
-        tag("line", x1=x, x2=x, y1="0", y2="-24", class_="peak-line"),
-        tag("circle", cx=x, cy=y, r="4.5", class_="peak-dot"),
-        *(
-            tag("text", label, x=x, y="0", dy="-30", text_anchor=anchor, class_=f"peak-label {fit}")
-            for fit, label in (("fit s", f"{peak} {height}"), ("fit m l", f"{peak} {height}, {moment}"))
-        ),
-        class_="peak",
-    )
-
-
-def _column(timeline: Timeline, palette: Palette) -> Markup:
-    """The peak once more beside the plot, on the same scale: in the plot it may be a hair wide."""
-    scale, place = timeline.scale, timeline.peak
-    parts, lower = [], 0
-    for group, top in zip(timeline.groups, timeline.tops, strict=True):
-        upper = top[place]
-        high, low = scale.down(upper), scale.down(lower)
-        if upper > lower:
-            parts.append(
-                tag(
-                    "rect",
-                    tag("title", f"{group}: {size(upper - lower)}"),
-                    x="100%",
-                    y=percent(high),
-                    width=str(_COLUMN_PX),
-                    height=percent(low - high),
-                    class_=palette.css(group),
-                )
-            )
-        if (low - high) * _HEIGHT_PX >= _LINE_PX:
-            words = tag("text", group, x="100%", dx=str(_COLUMN_PX + 8), y=percent((high + low) / 2), dy="4")
-            parts.append(tag("g", words, class_="fit m l"))
+def _column(timeline: StackedTimeline) -> list[ColumnPart]:
+    scale, lower, parts = timeline.scale, 0, []
+    for group, size_bytes in timeline.held_at_peak:
+        upper = lower + size_bytes
+        top, bottom = scale.down(upper), scale.down(lower)
+        named = (bottom - top) * _HEIGHT_PX >= _LINE_PX
+        parts.append(ColumnPart(group=group, size_bytes=size_bytes, top=top, bottom=bottom, named=named))
         lower = upper
-    parts.append(
-        tag("text", "peak", x="100%", dx=str(_COLUMN_PX / 2), y="100%", dy="18", class_="column-name")
-    )
-    return tag("g", *parts, transform="translate(10 0)", class_="column")
-
-
-def _hatch(name: str, kind: str) -> Markup:
-    return tag(
-        "pattern",
-        tag("rect", width="6", height="6", class_=f"{kind}-ground"),
-        tag("line", x1="0", x2="0", y1="0", y2="6", class_=f"{kind}-stripe"),
-        id=f"{name}-{kind}",
-        width="6",
-        height="6",
-        patternUnits="userSpaceOnUse",
-        patternTransform="rotate(45)",
-    )
+    return parts
