@@ -33,8 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
-    from nanocheck.report import advice_page, advice_text
+    from nanocheck.report import advice_text
     from nanocheck.report.advice_data import AdviceFile
+    from nanocheck.report.html import advice_page
     from nanocheck.search import advisor
     from nanocheck.search.advice import Question
 

@@ -31,8 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
-    from nanocheck.report import advice_page, frontier_text
+    from nanocheck.report import frontier_text
     from nanocheck.report.advice_data import FrontierFile
+    from nanocheck.report.html import advice_page
     from nanocheck.search import frontier
 
     words = [each for each in arguments.depths.split(",") if each]

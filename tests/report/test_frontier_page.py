@@ -10,11 +10,13 @@ from typing import Any
 import chromium
 import pytest
 from advise_fakes import Fake, Need, card, line
+from msgspec.structs import replace
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
-from nanocheck.report import advice_page, frontier_picture, frontier_text
+from nanocheck.report import frontier_text
 from nanocheck.report.advice_data import AdviceFile, FrontierFile
+from nanocheck.report.html import advice_page, frontier_picture
 from nanocheck.search import advice, advisor, frontier
 
 GPT2 = StepConfig(n_embd=576, batch=1, accumulation=8)
@@ -97,10 +99,12 @@ class Outline(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.tags: list[str] = []
         self.words: list[str] = []
         self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
         if tag not in ("meta", "br"):
             self.open.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("src", "href")]
@@ -138,29 +142,57 @@ def test_the_picture_shows_every_run_and_the_limit() -> None:
 
 def test_the_limit_lies_between_the_cells() -> None:
     found, _ = chart(methods=("eager", "compile"))
-    drawn = frontier_picture.draw(found.cells, found.columns, 10**10)
-    path = re.search(r'<path d="([^"]+)"', str(drawn))
-    assert path is not None
+    html = advice_page.render(found)
+    # The first path of the page is the key's.
+    _, path = re.findall(r'<path d="([^"]+)" class="limit"', html)
     batches = sorted({run.batch for cell in found.cells for run in cell.runs})
     rows = [batches.index(cell.refused.batch) for cell in found.cells]
-    levels = [float(each) for each in re.findall(r" ([\d.]+)", path[1])]
-    first = re.search(r'<rect x="[^"]+" y="([\d.]+)"', str(drawn))
+    levels = [float(each) for each in re.findall(r" ([\d.]+)", path)]
+    first = re.search(r'<rect x="[^"]+" y="([\d.]+)"', html)
     assert first is not None
     top = float(first[1]) - 1
     assert levels == [top + frontier_picture.HIGH * row for row in rows for _ in range(2)]
 
 
-def test_the_advice_is_a_page_too() -> None:
+def advise(need: Need = line) -> AdviceFile:
     base = StepConfig(n_embd=576, batch=1)
+    asked = advice.Question(target=card(), base=base, tokens_per_step=524_288)
+    return AdviceFile.of(advisor.advise(asked, Fake(asked.target, need)))
+
+
+def test_the_advice_is_a_page_too() -> None:
     for need in (line, lambda config: 30_000):
-        asked = advice.Question(target=card(), base=base, tokens_per_step=524_288)
-        found = AdviceFile.of(advisor.advise(asked, Fake(asked.target, need)))
+        found = advise(need)
         shown = " ".join(outline(advice_page.render(found)).words)
         if found.recommendations:
             assert "batch_size = 16\ngradient_accumulation_steps = 32" in shown
             assert "there is no model of time yet" in shown
         else:
             assert "Nothing fits. The smallest that was run" in shown
+
+
+@pytest.mark.parametrize("nasty", ["<script>alert(1)</script>", "\"'><img src=x>", "</style>\u202e"])
+def test_no_text_breaks_out_of_its_place(nasty: str) -> None:
+    def said(words: str) -> list[str]:
+        chart_, advice_ = chart()[0], advise()
+        device = replace(chart_.device, name=words)
+        best = replace(advice_.recommendations[0], name=words, note=words)
+        row = replace(advice_.searched[0], name=words, note=words)
+        return [
+            advice_page.render(replace(chart_, device=device, columns=(words, *chart_.columns[1:]))),
+            advice_page.render(
+                replace(advice_, device=device, recommendations=(best,), searched=(row,), nearest=None)
+            ),
+        ]
+
+    for page, harmless in zip(said(nasty), said("harmless"), strict=True):
+        shown = outline(page)
+        assert "\u202e" not in page
+        assert nasty.replace("\u202e", "\ufffd") in shown.words
+        # A long name of a method is written on several lines.
+        assert [each for each in shown.tags if each != "text"] == [
+            each for each in outline(harmless).tags if each != "text"
+        ]
 
 
 @pytest.mark.skipif(chromium.find() is None, reason=f"no Chromium here; to install it: {chromium.INSTALL}")

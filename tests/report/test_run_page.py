@@ -21,7 +21,6 @@ from nanocheck.core.result import Band, Ending, How, OutOfMemory, Provenance, Ti
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.report.html import palette, render, stacked_timeline
-from nanocheck.report.html.markup import Markup, join, tag, text
 from nanocheck.report.html.scale import HEIGHT, WIDTH, Scale, event_ticks, memory_ticks
 from nanocheck.report.html.stacked_timeline import StackedTimeline
 
@@ -274,26 +273,6 @@ def test_no_text_of_the_script_breaks_out(words: str) -> None:
     expected = [each for each in Reader(harmless).shape if each[0] != "text"]
     # Whether a label fits depends on its length; everything else is the same.
     assert drawn == expected
-
-
-@given(value=HOSTILE)
-def test_text_is_read_back_as_it_was_but_for_what_cannot_be_seen(value: str) -> None:
-    made = str(tag("p", value, title=value))
-    reader = Reader(made.replace("\n", " "))
-    (_, attributes), *more = reader.found
-    assert not more
-    expected = "".join(
-        c if c.isprintable() else " " if c.isspace() else "\ufffd"
-        for c in value.replace("\t", "    ").replace("\r\n", "\n")
-    )
-    assert attributes["title"] == expected
-    assert "".join(reader.words) == expected
-
-
-def test_markup_is_not_escaped_twice_and_text_always_once() -> None:
-    assert join(tag("b", "a<b"), "&") == "<b>a&lt;b</b>&amp;"
-    assert text(tag("b", "x")) == "&lt;b&gt;x&lt;/b&gt;"
-    assert isinstance(join(), Markup)
 
 
 @pytest.mark.parametrize("name", ["finished", "tight", "oom", "far from the limit"])

@@ -6,14 +6,15 @@ import base64
 import hashlib
 import html
 import re
+from html.parser import HTMLParser
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
+from markupsafe import Markup
 
 from nanocheck.report.html.assets import asset
-from nanocheck.report.html.markup import tag
 from nanocheck.report.html.scrub import scrub
 from nanocheck.report.html.templating import TEMPLATES, environment, render_page
 
@@ -36,7 +37,7 @@ WAYS = [
 
 
 def shown(template: str, value: object) -> str:
-    return environment().from_string(template).render(value=value, finished=tag("i", "<"))
+    return environment().from_string(template).render(value=value, finished=Markup("<i>&lt;</i>"))
 
 
 @example("<script>alert(1)</script>", "{{ value }}")
@@ -63,9 +64,30 @@ def test_scrubbing_leaves_what_can_be_seen_and_does_not_need_doing_twice(value: 
     assert once == expected
 
 
-def test_finished_html_stays_as_it_is() -> None:
-    assert shown("{{ value }}", tag("b", "a<b")) == "<b>a&lt;b</b>"
+@given(value=HOSTILE)
+def test_text_is_read_back_as_it_was_but_for_what_cannot_be_seen(value: str) -> None:
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append((tag, dict(attrs)))
+
+        def handle_data(self, data: str) -> None:
+            words.append(data)
+
+    tags: list[tuple[str, dict[str, str | None]]] = []
+    words: list[str] = []
+    reader = Reader(convert_charrefs=True)
+    reader.feed(shown('<p title="{{ value }}">{{ value }}</p>', value))
+    reader.close()
+    assert tags == [("p", {"title": scrub(value)})]
+    assert "".join(words) == scrub(value)
+
+
+def test_finished_html_stays_as_it_is_and_text_is_escaped_once() -> None:
+    assert shown("{{ value }}", Markup("<b>a&lt;b</b>")) == "<b>a&lt;b</b>"
     assert shown("{{ value }}", 3) == "3"
+    assert shown("{% macro of(it) %}<b>{{ it }}</b>{% endmacro %}{{ of(of(value)) }}", "a<b&amp;") == (
+        "<b><b>a&lt;b&amp;amp;</b></b>"
+    )
 
 
 def test_a_value_that_is_missing_is_an_error() -> None:
