@@ -28,6 +28,8 @@ from nanocheck.core.result import (
 )
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
+from nanocheck.report.run_file import RunFile
+from nanocheck.search.candidates import SuggestedRun, Suggestions
 
 GROUPS = (
     "parameters",
@@ -203,6 +205,31 @@ def several() -> JudgedRun:
         command=("python", "-c", "from multiprocessing.spawn import spawn_main; ..."),
     )
     return JudgedRun.of(replace(both, processes=(both.main, small)))
+
+
+def suggested() -> RunFile:
+    """The training as given, and a larger batch with expandable segments."""
+    given = training_run()
+    tried = ((12, False, given), (16, True, training_run(batch=16, dies=True)))
+    return RunFile.with_suggestions(
+        given,
+        Suggestions(
+            complete=True,
+            batch_argument="--batch_size",
+            batch=12,
+            runs=tuple(
+                SuggestedRun(
+                    batch=batch,
+                    expandable=expandable,
+                    verdict=run.verdict,
+                    reserved_bytes=run.result.main.reserved_bytes,
+                    provenance=run.result.provenance,
+                )
+                for batch, expandable, run in tried
+            ),
+            conclusions=("the largest --batch_size that fits: 12 (16 does not), safe",),
+        ),
+    )
 
 
 def nothing() -> JudgedRun:

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from typing import Any
 
 import made_up
 import msgspec
@@ -143,6 +144,7 @@ RUNS = {
         FINISHED, device=replace(FINISHED.result.device, capacity_bytes=0, context_bytes=0)
     ),
     "a configuration": JudgedRun.of(made_up.result()),
+    "with further runs": page_sample.suggested(),
 }
 
 
@@ -158,7 +160,7 @@ def timeline_of(run: JudgedRun) -> StackedTimeline:
 def test_every_run_is_a_well_formed_page_that_fetches_nothing(name: str) -> None:
     page = render(RUNS[name])
     reader = Reader(page)
-    assert page == render(msgspec.json.decode(msgspec.json.encode(RUNS[name]), type=JudgedRun))
+    assert page == render(msgspec.json.decode(msgspec.json.encode(RUNS[name]), type=type(RUNS[name])))
     for element, attributes in reader.found:
         assert "src" not in attributes
         assert element not in ("link", "img", "iframe", "base", "object")
@@ -191,6 +193,38 @@ def test_every_verdict_has_a_headline_with_the_card(kind: Kind) -> None:
     headline = re.search(r"<h1>.*</span>(.+) NVIDIA GeForce RTX 4070\.</h1>", page)
     assert headline is not None
     assert f"<title>{headline[1]} NVIDIA GeForce RTX 4070: python train.py" in page
+
+
+def test_further_runs_have_a_row_each_and_what_they_say() -> None:
+    run = page_sample.suggested()
+    found = run.suggestions
+    assert found is not None
+    words = [each.strip() for each in Reader(render(run)).words if each.strip()]
+    assert set(found.conclusions) <= set(words)
+    start = words.index("--batch_size")
+    reserved = [f"{each.reserved_bytes / MIB:,.2f}" for each in found.runs]
+    assert words[start : start + 18] == [
+        *("--batch_size", "allocator", "verdict", "reserved, MiB", "headroom, MiB", "provenance"),
+        *("12", "as given", "safe", reserved[0], "1,984.00", "virtual"),
+        *("16", "expandable segments", "oom", reserved[1], "—", "virtual"),
+    ]
+    assert "interrupted: " not in " ".join(words)
+    assert render(replace(run, suggestions=None)) == render(FINISHED)
+
+
+def test_further_runs_that_were_interrupted_or_name_odd_things() -> None:
+    run = page_sample.suggested()
+    assert run.suggestions is not None
+
+    def page(**changes: Any) -> str:
+        return render(replace(run, suggestions=replace(run.suggestions, **changes)))
+
+    assert "<li>interrupted: " in page(complete=False)
+    assert "<li>a&lt;b&gt;</li>" in page(conclusions=("a<b>",))
+    assert ">--batch&lt;b&gt;</th>" in page(batch_argument="--batch<b>")
+    only_allocator = Reader(page(batch_argument=None, conclusions=())).words
+    assert "allocator" in only_allocator
+    assert "--batch_size" not in only_allocator
 
 
 @pytest.mark.parametrize("how", How)

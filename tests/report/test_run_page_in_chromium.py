@@ -25,6 +25,7 @@ RUNS = {
     "far": page_sample.training_run(batch=1, gpu="h100"),
     "several": page_sample.several(),
     "nothing": page_sample.nothing(),
+    "suggested": page_sample.suggested(),
 }
 WIDTHS = (390, 1280)
 

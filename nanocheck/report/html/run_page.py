@@ -12,6 +12,7 @@ from nanocheck.report.html.assets import asset
 from nanocheck.report.html.format import mib
 from nanocheck.report.html.process_section import sections
 from nanocheck.report.html.templating import render_page
+from nanocheck.report.run_file import RunFile
 
 _HEADLINES = {
     Kind.SAFE: "Fits on",
@@ -34,7 +35,11 @@ _ENDINGS = {
 
 
 def render(run: JudgedRun) -> str:
-    """The whole page, ending in a newline. The same run gives the same bytes."""
+    """The whole page, ending in a newline. The same run gives the same bytes.
+
+    Args:
+        run: of a ``RunFile`` the page also has what further runs found.
+    """
     result = run.result
     palette = palettes.of(result.processes)
     headline = f"{_HEADLINES[run.verdict.kind]} {result.device.name or 'this device'}"
@@ -51,6 +56,7 @@ def render(run: JudgedRun) -> str:
         provenance=caveats.sentence(result.provenance),
         limits=caveats.limits_of_command(result.provenance),
         environment=_environment(result),
+        suggestions=run.suggestions if isinstance(run, RunFile) else None,
         ended=None if result.ending is None else _ENDINGS[result.ending.how],
     )
 
