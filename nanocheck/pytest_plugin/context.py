@@ -105,7 +105,7 @@ class Context:
         pytest.fail(f"nanocheck: {problem}", pytrace=False)
 
     def guarded(self, action: Callable[[], None]) -> None:
-        """Does something at the end of the run; its errors are told, and fail the run."""
+        """Does something at the end of the run; its errors are reported, and fail the run."""
         try:
             action()
         except NanocheckError as error:

@@ -9,9 +9,9 @@
 #endif
 const char *nanocheck_virtual_version(void) { return NC_VERSION; }
 
-void nc_refuse(const char *what, const char *mend) {
+void nc_refuse(const char *what, const char *hint) {
     /* The parent process looks for the first line: it becomes the verdict `unsupported`. */
-    fprintf(stderr, "\nnanocheck: the virtual GPU does not answer %s\n  %s\n", what, mend);
+    fprintf(stderr, "\nnanocheck: the virtual GPU does not answer %s\n  %s\n", what, hint);
     fflush(stderr);
     abort();
 }

@@ -6,7 +6,7 @@
 /* A function that nobody wrote: the run stops, with the symbol's name. */
 NC_HIDDEN _Noreturn void nc_unimplemented(const char *symbol);
 /* The same for one that cannot be answered; the second text says what the user can do. */
-NC_HIDDEN _Noreturn void nc_refuse(const char *what, const char *mend);
+NC_HIDDEN _Noreturn void nc_refuse(const char *what, const char *hint);
 /* The library itself cannot go on. */
 NC_HIDDEN _Noreturn void nc_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line to stderr where NANOCHECK_TRACE is set. */
