@@ -1,4 +1,4 @@
-"""Batch x accumulation in three number formats against fp64, and what note A's 12 x 40 is, as tables.
+"""Batch x accumulation in three number formats against fp64, and the nanoGPT note's 12 x 40, as tables.
 
 python benchmarks/equivalence.py
 """
@@ -11,7 +11,7 @@ from nanocheck.numerics.training.runs import Runs
 
 
 def main() -> None:
-    fewer = SEQUENCES * 480 // 512  # note A: 16 x 32 = 512 sequences, 12 x 40 = 480
+    fewer = SEQUENCES * 480 // 512  # the nanoGPT note: 16 x 32 = 512 sequences, 12 x 40 = 480
     with Runs("cpu") as runs:
         plans = {(dtype, batch): table_plan(batch, dtype) for dtype in DTYPES for batch in FACTORS}
         runs.start([table_oracle(), table_oracle(sequences=fewer), *plans.values()])

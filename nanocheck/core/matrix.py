@@ -9,7 +9,7 @@
     dtype = ["bf16", "fp16"]
 
     [[configuration]]               # one configuration, with the reason it is here
-    why = "note A, exactly"
+    why = "the nanoGPT note, exactly"
     n_embd = 576
     batch = 16
 """

@@ -121,6 +121,6 @@ def test_same_mathematics(case: Case, training_runs: TrainingRuns) -> None:
 
 
 def test_fewer_sequences_are_another_training(training_runs: TrainingRuns) -> None:
-    """Note A's 16 x 32 -> 12 x 40, scaled down: 30 sequences instead of 32 are no rounding error."""
+    """The nanoGPT note's 16 x 32 -> 12 x 40, scaled down: 30 sequences for 32 are no rounding error."""
     fewer, whole = training_runs[table_oracle(sequences=30)], training_runs[table_oracle()]
     assert close_problem(fewer, whole, rounding_error_of("bf16", SEQUENCES), "32 sequences") is not None

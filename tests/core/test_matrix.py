@@ -36,8 +36,8 @@ def test_a_group_is_the_product_of_its_axes_in_order(tmp_path: Path) -> None:
 
 
 def test_a_single_configuration_keeps_its_reason(tmp_path: Path) -> None:
-    matrix = load_matrix(written(tmp_path, '[[configuration]]\nwhy = "note A"\nn_embd = 576\nbatch = 16\n'))
-    assert [(entry.id, entry.why) for entry in matrix.entries] == [("gpt2-576-b16-a1-bf16-eager", "note A")]
+    matrix = load_matrix(written(tmp_path, '[[configuration]]\nwhy = "a note"\nn_embd = 576\nbatch = 16\n'))
+    assert [(entry.id, entry.why) for entry in matrix.entries] == [("gpt2-576-b16-a1-bf16-eager", "a note")]
 
 
 @given(

@@ -1,11 +1,12 @@
 """Peaks against figures found independently, none of which any constant was fitted on.
 
-Note A's own run and its fix are slow here: claims A5 and A9 of the main job run the same configurations.
+The nanoGPT note's own run and its fix are slow here: claims A5 and A9 of the main job run the same
+configurations.
 
 The reference values come from a second, independently written emulation of CUDA on which the same
 PyTorch ran a nanoGPT step (RTX 4090: 128 SMs of capability 8.9), and from a published failure on a real
-RTX 4070 ("note A"). nanoGPT's own train.py is not part of this repository; README.md says how its peak
-compares.
+RTX 4070 ("the nanoGPT note", suites/claims/test_nanogpt_note.py). nanoGPT's own train.py is not part of this
+repository; docs/accuracy.md says how its peak compares.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from nanocheck.core.units import MIB
 from nanocheck.measure.configurations import Measurement
 from nanocheck.virtual.wheels import find_wheels
 
-NOTE_A = {"n_embd": 576, "batch": 16, "accumulation": 32, "dtype": "bf16", "compile": "default"}
-NOTE_A_FIX = {"n_embd": 576, "batch": 12, "accumulation": 40, "dtype": "fp16"}
-#: What the desktop of note A's card held.
-NOTE_A_RESERVE = 2450 * MIB
+NANOGPT_NOTE = {"n_embd": 576, "batch": 16, "accumulation": 32, "dtype": "bf16", "compile": "default"}
+NANOGPT_NOTE_FIX = {"n_embd": 576, "batch": 12, "accumulation": 40, "dtype": "fp16"}
+#: What the desktop of the nanoGPT note's card held.
+NANOGPT_NOTE_RESERVE = 2450 * MIB
 
 
 def device(gpu: str, reserve_bytes: int = 0) -> Target:
@@ -59,10 +60,10 @@ def test_compiled_peak_equals_the_reference_within_half_a_percent() -> None:
 
 
 @pytest.mark.slow
-def test_note_a_dies_where_its_author_saw_it_die() -> None:
+def test_the_nanogpt_note_dies_where_its_author_saw_it_die() -> None:
     """A real RTX 4070 failed at ``buf1 = empty_strided_cuda((16, 1024, 50304), ...)`` in the backward."""
-    (fits,) = records([NOTE_A], device("rtx4070"))
-    (dies,) = records([NOTE_A], device("rtx4070", NOTE_A_RESERVE))
+    (fits,) = records([NANOGPT_NOTE], device("rtx4070"))
+    (dies,) = records([NANOGPT_NOTE], device("rtx4070", NANOGPT_NOTE_RESERVE))
     assert fits.outcome == "completed", fits.detail
     assert fits.main.allocated_bytes / MIB == pytest.approx(10034, rel=5e-3)
     assert dies.outcome == "oom", dies.detail
@@ -85,9 +86,10 @@ def test_the_buffer_is_read_from_a_line_of_generated_code() -> None:
 
 
 @pytest.mark.slow
-def test_note_as_fix_needs_more_memory_and_dies_too() -> None:
+def test_the_nanogpt_notes_fix_needs_more_memory_and_dies_too() -> None:
     """Eager fp16 at batch 12 dies by fragmentation, with and without expandable segments."""
-    fix, expandable = records([NOTE_A_FIX, {**NOTE_A_FIX, "allocator": "expandable"}], device("rtx4070"))
+    both = [NANOGPT_NOTE_FIX, {**NANOGPT_NOTE_FIX, "allocator": "expandable"}]
+    fix, expandable = records(both, device("rtx4070"))
     for record in (fix, expandable):
         assert record.outcome == "oom", record.detail
         assert record.oom is not None
