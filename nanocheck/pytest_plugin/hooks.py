@@ -35,5 +35,5 @@ def pytest_nanocheck_measuring(target: Target, settings: Settings, workers: int)
     Example, in ``conftest.py``: a laboratory that keeps its cards behind a queue::
 
         def pytest_nanocheck_measuring(target, settings, workers):
-            return MyQueue(target)      # has submit(config) -> .result() -> RunResult, and close()
+            return MyQueue(target)  # has submit(config) -> .result() -> RunResult, and close()
     """

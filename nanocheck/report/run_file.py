@@ -9,6 +9,7 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def load(path: Path) -> RunFile:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of what is written, from the types themselves."""
     (found,), components = msgspec.json.schema_components([RunFile], ref_template="#/$defs/{name}")
+    for component in components.values():
+        if "description" in component:  # a docstring, which Python 3.13 and later no longer indent
+            component["description"] = inspect.cleandoc(component["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"nanocheck run result, schema {SCHEMA}",
