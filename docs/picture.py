@@ -1,0 +1,46 @@
+"""Makes images/run-page.png: the upper part of the page of a real run, in a headless Chromium.
+
+python docs/picture.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
+
+from chromium import INSTALL, Chromium, find  # noqa: E402
+
+WIDTH = 1100
+COMMAND = ["python", "benchmarks/train_gpt2.py", "--batch", "8"]
+#: The page ends, for the picture, where the first section begins of which it shows nothing.
+_CUT = "[...document.querySelectorAll('h2')].find(each => /Who holds/.test(each.textContent))"
+
+
+def main() -> None:
+    program = find()
+    if program is None:
+        raise SystemExit(f"expected Chromium, found none\n  hint: {INSTALL}")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "page.html"
+        verb = [sys.executable, "-m", "nanocheck", "run", "--html", str(page), "--", *COMMAND]
+        subprocess.run(verb, cwd=ROOT, check=True, capture_output=True)
+        browser = Chromium(program, Path(folder) / "home")
+        try:
+            browser.open(page, width=WIDTH, dark=False)
+            browser.evaluate(
+                f"(() => {{const cut = {_CUT}; const height = cut.getBoundingClientRect().top + scrollY - 24;"
+                "document.documentElement.style.cssText += `;height:${height}px;overflow:hidden`})()"
+            )
+            (HERE / "images" / "run-page.png").write_bytes(browser.screenshot())
+        finally:
+            browser.close()
+
+
+if __name__ == "__main__":
+    main()
