@@ -1,0 +1,52 @@
+"""The generated part of the documentation is what the code says now."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from types import ModuleType
+
+import pytest
+from documents import DOCS
+
+from nanocheck.cli import VERBS
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("nanocheck_docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pages(generate: ModuleType) -> Mapping[str, str]:
+    found: Mapping[str, str] = generate.pages()
+    return found
+
+
+def test_it_is_current(pages: Mapping[str, str]) -> None:
+    stale = [name for name, text in pages.items() if (DOCS / name).read_text() != text]
+    assert not stale, f"{', '.join(stale)}: run python docs/generate.py, and commit what changes"
+
+
+def test_nothing_else_lies_there(pages: Mapping[str, str]) -> None:
+    there = {path.relative_to(DOCS).as_posix() for path in (DOCS / "reference").iterdir()}
+    assert there == {name for name in pages if name.startswith("reference/")}
+
+
+def test_every_verb_has_a_section(pages: Mapping[str, str]) -> None:
+    for verb in VERBS:
+        assert f"\n## nanocheck {verb.__name__.rpartition('.')[2]}\n" in pages["reference/commands.md"]
+
+
+def test_every_argument_has_a_meaning(pages: Mapping[str, str]) -> None:
+    for page in ("reference/commands.md", "reference/pytest.md"):
+        rows = [line.split(" | ") for line in pages[page].splitlines() if line.startswith("| `")]
+        assert rows
+        assert not [row for row in rows if not row[1].strip(" |")]
