@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from nanocheck import __version__
 from nanocheck.cli import advise, compare, doctor, frontier, gpus, record, report, run
 from nanocheck.core import errors
+from nanocheck.core.scrub import scrub
 
 VERBS = (run, advise, frontier, record, compare, doctor, gpus, report)
 #: As shells report it: 128 and the number of the signal.
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except errors.NanocheckError as error:
-        print(f"nanocheck {arguments.verb}: {error}", file=sys.stderr)
+        print(f"nanocheck {arguments.verb}: {scrub(error)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"nanocheck {arguments.verb}: interrupted", file=sys.stderr)

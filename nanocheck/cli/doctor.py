@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from nanocheck.core.errors import MachineError, NanocheckError
+from nanocheck.core.scrub import scrub
 
 OK, WARNING, FAIL, SKIPPED = "ok", "warning", "fail", "skipped"
 
@@ -108,8 +109,9 @@ def _finding(name: str, check: Callable[[], str]) -> Finding:
 
 
 def _line(finding: Finding) -> str:
-    first, *rest = finding.detail.splitlines() or [""]
+    """Plain on every terminal: doctor must answer where `rich` is what is missing."""
+    first, *rest = scrub(finding.detail).splitlines() or [""]
     lines = [f"{finding.status:8} {finding.name:14} {first}", *(f"{'':24}{line}" for line in rest)]
     if finding.hint:
-        lines.append(f"{'':24}hint: {finding.hint}")
+        lines.append(f"{'':24}hint: {scrub(finding.hint)}")
     return "\n".join(lines)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from nanocheck.core.errors import RequestError
+from nanocheck.core.scrub import scrub
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         same = path.is_file() and path.read_bytes() == page.encode()
         if not same:
             write_atomically(path, page)
-        print(f"{path}: {'unchanged' if same else 'written'}")
+        print(f"{scrub(path)}: {'unchanged' if same else 'written'}")
     return 0
 
 

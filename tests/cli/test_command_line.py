@@ -79,6 +79,13 @@ def test_an_error_is_told_on_stderr_and_gives_its_exit_code(
     assert said.err == "nanocheck gpus: expected one, found another\n  hint: do this\n"
 
 
+def test_an_error_gives_the_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "\x1b[31m\u202eh100"]) == 2
+    said = capsys.readouterr().err
+    assert "reports/\ufffd[31m\ufffdh100.json" in said
+    assert said.replace("\n", "").isprintable()
+
+
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from markupsafe import Markup
 
+from nanocheck.core.scrub import scrub
 from nanocheck.report.html.assets import asset
-from nanocheck.report.html.scrub import scrub
 from nanocheck.report.html.templating import TEMPLATES, environment, render_page
 
 HOSTILE = st.text(

@@ -14,10 +14,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.runtime import Undefined
 from markupsafe import Markup
 
+from nanocheck.core.scrub import scrub
 from nanocheck.core.units import gib
 from nanocheck.report.html import format as filters
 from nanocheck.report.html.assets import source_hash
-from nanocheck.report.html.scrub import scrub
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: What templates write numbers and names with: ``{{ peak.allocated_bytes | size }}``.

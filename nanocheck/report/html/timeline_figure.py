@@ -8,10 +8,10 @@ import msgspec
 
 from nanocheck.core.device import Device
 from nanocheck.core.result import ProcessMemory
+from nanocheck.core.scrub import scrub
 from nanocheck.report.html import stacked_timeline, timeline_picture
 from nanocheck.report.html.format import moment
 from nanocheck.report.html.palette import Palette
-from nanocheck.report.html.scrub import scrub
 from nanocheck.report.html.stacked_timeline import StackedTimeline
 from nanocheck.report.html.timeline_picture import Picture
 
