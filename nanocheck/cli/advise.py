@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.files import write_atomically
     from nanocheck.report import advice_text
     from nanocheck.report.advice_data import AdviceFile
+    from nanocheck.report.console import show
     from nanocheck.report.html import advice_page
     from nanocheck.search import advisor
     from nanocheck.search.advice import Question
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with options.measuring(question.target, arguments) as measurement:
         advice = AdviceFile.of(advisor.advise(question, measurement))
-    print(advice_text.text(advice, options.width()))
+    show(advice_text.render(advice))
     if arguments.json is not None:
         options.write_json(arguments.json, advice)
     if arguments.html is not None:

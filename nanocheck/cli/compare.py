@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nanocheck.core.pairing import RenderedComparison
+    from nanocheck.report.pairing_text import RenderedComparison
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
+    from nanocheck.report.console import show
 
     kinds = [_kind(path) for path in (arguments.before, arguments.after)]
     if kinds[0] != kinds[1]:
@@ -41,15 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
             f"and a {kinds[1]} in {arguments.after}"
         )
     names = (str(arguments.before), str(arguments.after))
-    width = max(60, shutil.get_terminal_size((100, 24)).columns)
     # Reading twice is cheap, and keeps the two kinds apart.
     answer = _recordings if kinds[0] == "recording" else _reports
-    rendered = answer(arguments.before, arguments.after, names, width)
+    rendered = answer(arguments.before, arguments.after, names)
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps(rendered.plain, indent=1, allow_nan=False) + "\n")
     if arguments.md is not None:
         write_atomically(arguments.md, rendered.markdown)
-    print(rendered.text)
+    show(rendered.blocks)
     return 1 if rendered.moved else 0
 
 
@@ -67,16 +66,16 @@ def _kind(path: Path) -> str:
     raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", hint=hint)
 
 
-def _recordings(before: Path, after: Path, names: tuple[str, str], width: int) -> RenderedComparison:
+def _recordings(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
     from nanocheck.numerics import compare
     from nanocheck.numerics.recording import load
     from nanocheck.report import numerics_text
 
-    return numerics_text.render(compare.compare(load(before), load(after)), names, width)
+    return numerics_text.render(compare.compare(load(before), load(after)), names)
 
 
-def _reports(before: Path, after: Path, names: tuple[str, str], width: int) -> RenderedComparison:
+def _reports(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
     from nanocheck.report import diff, diff_text
     from nanocheck.report.report_file import load
 
-    return diff_text.render(diff.compare(load(before), load(after)), names, width)
+    return diff_text.render(diff.compare(load(before), load(after)), names)

@@ -27,6 +27,7 @@ PACKAGES = {
     "numpy": "numpy",
     "pandas": "pandas",
     "pytest": "pytest",
+    "rich": "rich",
     "tabulate": "tabulate",
     "tiktoken": "tiktoken",
 }

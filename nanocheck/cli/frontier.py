@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.files import write_atomically
     from nanocheck.report import frontier_text
     from nanocheck.report.advice_data import FrontierFile
+    from nanocheck.report.console import show
     from nanocheck.report.html import advice_page
     from nanocheck.search import frontier
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with options.measuring(chart.target, arguments) as measurement:
         found = FrontierFile.of(frontier.search(chart, measurement))
-    print(frontier_text.text(found, options.width()))
+    show(frontier_text.render(found))
     if arguments.json is not None:
         options.write_json(arguments.json, found)
     if arguments.html is not None:

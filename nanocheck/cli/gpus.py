@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import textwrap
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nanocheck.core.gpus import Gpu
+    from nanocheck.report.blocks import Block
 
 _UNKNOWN = "-"
-_INDENT = " " * 4
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -36,16 +34,20 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: an unknown card, or a catalog file that is wrong.
     """
     from nanocheck.core.gpus import find_gpu, load_catalog
+    from nanocheck.report.console import show
 
     if arguments.id is None:
-        catalog = load_catalog(arguments.gpus)
+        cards = list(load_catalog(arguments.gpus).values())
         if arguments.json:
-            print(json.dumps([asdict(gpu) for gpu in catalog.values()], indent=1))
+            print(json.dumps([asdict(gpu) for gpu in cards], indent=1))
         else:
-            print(_overview(list(catalog.values())))
+            show(_overview(cards))
         return 0
     gpu = find_gpu(arguments.id, arguments.gpus)
-    print(json.dumps(asdict(gpu), indent=1) if arguments.json else _details(gpu))
+    if arguments.json:
+        print(json.dumps(asdict(gpu), indent=1))
+    else:
+        show(_details(gpu))
     return 0
 
 
@@ -80,17 +82,17 @@ def figures(gpu: Gpu) -> dict[str, str]:
     }
 
 
-def _overview(cards: list[Gpu]) -> str:
-    from tabulate import tabulate
-
+def _overview(cards: list[Gpu]) -> list[Block]:
     from nanocheck.core.gpus import PLATFORMS
     from nanocheck.core.units import GIB, MIB
+    from nanocheck.report.blocks import prose, stack
+    from nanocheck.report.terminal_table import table
 
     def usable(gpu: Gpu, platform: str) -> str:
         size = gpu.usable_bytes.get(platform)
         return _UNKNOWN if size is None else f"{size / GIB:.2f}"
 
-    rows: list[dict[str, Any]] = [
+    rows = [
         {
             "id": gpu.id,
             "name": gpu.name,
@@ -102,21 +104,21 @@ def _overview(cards: list[Gpu]) -> str:
         }
         for gpu in cards
     ]
-    table = tabulate(rows, headers="keys", disable_numparse=True, colalign=("left", "left", *["right"] * 6))
-    return (
-        f"{table}\n\nGiB: what torch shows as the card's memory on that platform; context: what CUDA itself "
-        "takes of it.\nnanocheck gpus ID shows where each figure comes from."
+    meaning = (
+        "GiB: what torch shows as the card's memory on that platform; context: what CUDA itself takes of it."
     )
+    return [
+        table(rows, whole=["id"], left=["name"]),
+        stack(prose(meaning), prose("nanocheck gpus ID shows where each figure comes from.")),
+    ]
 
 
-def _details(gpu: Gpu) -> str:
-    """A block per figure; sources are sentences, so they stand below, as wide as the terminal."""
-    width = shutil.get_terminal_size((100, 24)).columns
-    blocks = [gpu.id]
+def _details(gpu: Gpu) -> list[Block]:
+    """A line per figure; sources are sentences, so they stand below."""
+    from nanocheck.report.blocks import prose, stack
+
+    lines = [prose(gpu.id, style="bold")]
     for name, value in figures(gpu).items():
-        source = gpu.sources.get(name, "nobody published it")
-        note = textwrap.fill(
-            source, max(40, width), initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False
-        )
-        blocks.append(f"  {name:28}{value}\n{note}")
-    return "\n".join(blocks)
+        lines.append(prose(f"{name:28}{value}", indent=2))
+        lines.append(prose(gpu.sources.get(name, "nobody published it"), indent=4))
+    return [stack(*lines)]

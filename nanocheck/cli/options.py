@@ -141,10 +141,3 @@ def write_json(path: Path, value: msgspec.Struct) -> None:
     from nanocheck.core.files import write_atomically
 
     write_atomically(path, json.dumps(msgspec.to_builtins(value), indent=1) + "\n")
-
-
-def width() -> int:
-    """Columns of the terminal."""
-    import shutil
-
-    return shutil.get_terminal_size((100, 24)).columns

@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.numerics import recorder
     from nanocheck.numerics.recording import save
     from nanocheck.numerics.training.runs import Runs
+    from nanocheck.report.blocks import prose, stack
+    from nanocheck.report.console import show
     from nanocheck.report.progress import Progress
 
     if arguments.file.exists() and not arguments.force:
@@ -73,13 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
         progress.clear()
     save(arguments.file, found)
     failed = [each for each in found.runs if each.trace is None]
-    for each in failed:
-        print(f"not recorded: {each.name}: {each.failed}")
     where = ", ".join(
         f"{name} {value}" for name, value in found.environment.items() if name != "device" and value
     )
-    print(f"{arguments.file}: {len(found.runs) - len(failed)} of {len(found.runs)} configurations recorded")
-    print(f"{found.provenance}; {where}")
+    count = f"{len(found.runs) - len(failed)} of {len(found.runs)}"
+    lines = [f"not recorded: {each.name}: {each.failed}" for each in failed]
+    lines += [f"{arguments.file}: {count} configurations recorded", f"{found.provenance}; {where}"]
+    show([stack(*map(prose, lines))])
     return 0
 
 

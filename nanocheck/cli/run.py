@@ -48,11 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: no or an unknown command, an unknown card, an invalid value.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
-    from nanocheck.core.messages import say
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measure.foreground_run import run_command
     from nanocheck.measure.request import EVERY_CARD, Request
     from nanocheck.report import terminal
+    from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import find_batch
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     result = run_command(request, request.card.select(), arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
-    say(terminal.text(judged, options.width()))
+    say(terminal.render(judged))
     _write(RunFile.with_suggestions(judged), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
@@ -98,8 +98,9 @@ def _leave_in_order() -> None:
 
 
 def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -> Suggestions:
-    from nanocheck.core.messages import say
-    from nanocheck.report.further_runs_text import suggestions_text
+    from nanocheck.report.blocks import prose
+    from nanocheck.report.console import say
+    from nanocheck.report.further_runs_text import suggestions_blocks
     from nanocheck.report.progress import Progress
     from nanocheck.search.suggest import suggest
 
@@ -113,16 +114,16 @@ def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -
         )
     finally:
         progress.clear()
-    say("further runs of the same command\n\n" + suggestions_text(suggestions))
+    say([prose("further runs of the same command"), *suggestions_blocks(suggestions)])
     return suggestions
 
 
 def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
-    from nanocheck.core.messages import say
     from nanocheck.core.verdict import Kind
     from nanocheck.measure.foreground_run import check_command
-    from nanocheck.report.further_runs_text import every_card_text
+    from nanocheck.report.console import say
+    from nanocheck.report.further_runs_text import every_card_blocks
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
@@ -142,7 +143,7 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    say(every_card_text(found))
+    say(every_card_blocks(found))
     if arguments.json is not None:
         options.write_json(arguments.json, found)
     if not found.complete:

@@ -80,16 +80,6 @@ class Compared(Generic[R]):
         return [f"{name}: only in the {which} {thing}" for which, names in sides for name in names]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RenderedComparison:
-    """A comparison in words: for a terminal, as a page of Markdown ending in a newline, as data for JSON."""
-
-    moved: bool
-    text: str
-    markdown: str
-    plain: Mapping[str, Any]
-
-
 def pair(
     before: Mapping[str, T], after: Mapping[str, T], compare_one: Callable[[T, T], R]
 ) -> tuple[tuple[R, ...], tuple[str, ...], tuple[str, ...]]:

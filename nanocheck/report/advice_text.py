@@ -2,60 +2,67 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 
 from nanocheck.core.units import mib
 from nanocheck.report import caveats
 from nanocheck.report.advice_data import AdviceFile, Recommended, Searched
+from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verbatim, verdict_sentence
+from nanocheck.report.console import as_text
 from nanocheck.report.script_settings import Settings
-from nanocheck.report.terminal import table
+from nanocheck.report.terminal_table import table
 
-_INDENT = "    "
+_INDENT = 4
 #: More rows of what was searched only show those that were run.
 _ROWS = 12
 
 
-def text(advice: AdviceFile, width: int = 100) -> str:
+def render(advice: AdviceFile) -> list[Block]:
     """The whole advice."""
-    available = advice.device.available_bytes
-    blocks = [_fill(_question(advice, available), width)]
+    blocks: list[Block] = [_question(advice)]
     if not advice.recommendations:
-        blocks.append(_fill(_nothing(advice), width))
+        blocks.append(_nothing(advice))
     elif advice.tight:
-        blocks.append(
-            _fill(f"Nothing is safe with {mib(advice.margin_bytes)} MiB to spare; this finished:", width)
-        )
-    blocks += [_answer(place, each, advice, width) for place, each in enumerate(advice.recommendations, 1)]
+        blocks.append(prose(f"Nothing is safe with {mib(advice.margin_bytes)} MiB to spare; this finished:"))
+    for place, each in enumerate(advice.recommendations, 1):
+        blocks += [_answer(place, each, advice), _settings(each.settings)]
     shown, hidden = _shown(advice.searched)
-    blocks.append(table([_row(row) for row in shown], left=("searched", "why")))
+    blocks.append(table([_row(row) for row in shown], left=["searched", "why"]))
     more = f" {hidden} further ways were not run: nothing could be gained by them." if hidden else ""
-    blocks.append(_fill(f"{advice.runs} runs.{more} {caveats.PREDICTED}", width))
+    blocks.append(prose(f"{advice.runs} runs.{more} {caveats.PREDICTED}"))
     if not advice.complete:
-        blocks.append("interrupted: what was found until then; nothing is known of what is missing")
-    return "\n\n".join(block for block in blocks if block)
+        blocks.append(prose("interrupted: what was found until then; nothing is known of what is missing"))
+    return blocks
 
 
-def _question(advice: AdviceFile, available: int) -> str:
+def text(advice: AdviceFile, width: int = 100) -> str:
+    """``render``, for a terminal of so many columns."""
+    return as_text(render(advice), width)
+
+
+def _question(advice: AdviceFile) -> Prose:
     model, device = advice.model, advice.device
     sizes = f"{model.n_layer} layers, {model.n_head} heads, {model.n_embd} wide"
     reserve = f", {mib(device.reserve_bytes)} MiB used by other processes" if device.reserve_bytes else ""
-    return (
+    return prose(
         f"{model.model} ({sizes}, {model.parameters:,} parameters), "
         f"{advice.tokens_per_step:,} tokens per step in sequences of {model.block_size:,}, "
-        f"on {device.name}, {device.platform}{reserve}: PyTorch may reserve {mib(available)} MiB"
+        f"on {device.name}, {device.platform}{reserve}: "
+        f"PyTorch may reserve {mib(device.available_bytes)} MiB"
     )
 
 
-def _nothing(advice: AdviceFile) -> str:
+def _nothing(advice: AdviceFile) -> Prose:
     nearest = advice.nearest
     if nearest is None:
-        return "Nothing fits: nothing was run."
-    return f"Nothing fits. The smallest that was run, {nearest.id}: {nearest.verdict}"
+        return prose("Nothing fits: nothing was run.")
+    return prose(
+        f"Nothing fits. The smallest that was run, {nearest.id}: ", verdict_sentence(nearest.verdict)
+    )
 
 
-def _answer(place: int, found: Recommended, advice: AdviceFile, width: int) -> str:
-    run, predicted = found.run, found.predicted
+def _answer(place: int, found: Recommended, advice: AdviceFile) -> Block:
+    run, predicted, beyond = found.run, found.predicted, found.beyond
     best = advice.recommendations[0].predicted.tokens_per_second
     speed = "fastest" if place == 1 else f"{predicted.tokens_per_second / best:.0%} of the first's speed"
     tokens = f"{found.tokens:,} tokens"
@@ -65,21 +72,26 @@ def _answer(place: int, found: Recommended, advice: AdviceFile, width: int) -> s
         f"{place}. {found.name}, {found.batch} x {found.accumulation} = {tokens}: "
         f"{speed}, {predicted.seconds:.2f} s a step (computed)"
     )
-    ran = f"{run.provenance}: {mib(run.allocated_bytes)} MiB allocated, {run.verdict}"
-    lines = [_fill(head, width), _fill(ran, width, _INDENT)]
-    beyond = found.beyond
+    size = f": {mib(run.allocated_bytes)} MiB allocated, "
+    lines = [
+        prose(head, style="bold"),
+        prose(provenance(run.provenance), size, verdict_sentence(run.verdict), indent=_INDENT),
+    ]
     if beyond is not None:
-        lines.append(_fill(f"batch {beyond.batch} ({beyond.provenance}): {beyond.verdict}", width, _INDENT))
-    lines += [_fill(each, width, _INDENT) for each in (found.note, *found.notes) if each]
-    return "\n".join([*lines, "", *_settings(found.settings, width)])
+        where = f"batch {beyond.batch} ("
+        said = verdict_sentence(beyond.verdict)
+        lines.append(prose(where, provenance(beyond.provenance), "): ", said, indent=_INDENT))
+    return stack(*lines, *(prose(each, indent=_INDENT) for each in (found.note, *found.notes) if each))
 
 
-def _settings(settings: Settings, width: int) -> list[str]:
+def _settings(settings: Settings) -> Block:
+    """Lines to paste, as they are; then what cannot be pasted."""
     environment = " ".join(f"{name}={value}" for name, value in settings.environment.items())
-    lines = [_INDENT + each for each in settings.lines]
-    lines += [_INDENT + environment] if environment else []
-    lines += [_fill(f"the script must change: {each}", width, _INDENT) for each in settings.changes]
-    return lines + [_fill(f"note: {each}", width, _INDENT) for each in settings.notes]
+    return stack(
+        *(verbatim(each, _INDENT) for each in (*settings.lines, environment) if each),
+        *(prose(f"the script must change: {each}", indent=_INDENT) for each in settings.changes),
+        *(prose(f"note: {each}", indent=_INDENT) for each in settings.notes),
+    )
 
 
 def _shown(rows: Sequence[Searched]) -> tuple[list[Searched], int]:
@@ -99,14 +111,3 @@ def _row(row: Searched) -> dict[str, str]:
         "runs": str(row.runs),
         "why": row.note,
     }
-
-
-def _fill(line: str, width: int, indent: str = "") -> str:
-    return textwrap.fill(
-        line,
-        max(40, width),
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

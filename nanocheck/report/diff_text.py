@@ -6,36 +6,37 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from nanocheck.core.pairing import Compared, RenderedComparison, plain
+from nanocheck.core.pairing import Compared, plain
 from nanocheck.core.units import mib
 from nanocheck.report import pairing_text
+from nanocheck.report.blocks import Block
 from nanocheck.report.diff import Change, Moved
 from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.pairing_text import RenderedComparison
 
 #: Phases of one configuration that a terminal shows.
 _SHOWN = 3
 
 
-def render(compared: Compared[Moved], names: tuple[str, str], width: int) -> RenderedComparison:
+def render(compared: Compared[Moved], names: tuple[str, str]) -> RenderedComparison:
     """The comparison in words.
 
     Args:
         names: of the two files.
-        width: of the terminal, in characters.
     """
     return RenderedComparison(
         moved=compared.moved,
-        text=_text(compared, width),
+        blocks=_blocks(compared),
         markdown=_markdown(compared, names),
         plain=plain(compared, names, "compared reports") | {"rows": [asdict(row) for row in compared.rows]},
     )
 
 
-def _text(compared: Compared[Moved], width: int) -> str:
+def _blocks(compared: Compared[Moved]) -> list[Block]:
     """What is equal is only counted."""
     moved = [row for row in compared.rows if row.verdict != "equal"]
-    blocks = ((row.verdict, f"{row.name}: {_kinds(row)}", _parts(row)) for row in moved)
-    return "\n".join([*pairing_text.text(compared, blocks, "report", width), "", compared.count_summary])
+    rows = ((row.verdict, f"{row.name}: {_kinds(row)}", _parts(row)) for row in moved)
+    return pairing_text.blocks(compared, rows, "report")
 
 
 def _parts(row: Moved) -> list[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from nanocheck.core.units import mib
 from nanocheck.report.advice_data import FrontierCell, FrontierFile
-from nanocheck.report.terminal import table
+from nanocheck.report.blocks import Block, prose, stack
+from nanocheck.report.console import as_text
+from nanocheck.report.terminal_table import table
 
 
-def text(chart: FrontierFile, width: int = 100) -> str:
-    """The table as a terminal shows it, and what cannot be said in it."""
+def render(chart: FrontierFile) -> list[Block]:
+    """The table, and what cannot be said in it."""
     device, rows = chart.device, chart.rows
     model = rows[0]
     head = (
@@ -30,7 +30,12 @@ def text(chart: FrontierFile, width: int = 100) -> str:
     notes.append(f"{chart.runs} runs, {' and '.join(chart.provenances) or 'none'}.")
     if not chart.complete:
         notes.append("interrupted: nothing is known of what is missing")
-    return "\n\n".join([_wrap(head, width), table(shown), "\n".join(_wrap(each, width) for each in notes)])
+    return [prose(head), table(shown), stack(*map(prose, notes))]
+
+
+def text(chart: FrontierFile, width: int = 100) -> str:
+    """``render``, for a terminal of so many columns."""
+    return as_text(render(chart), width)
 
 
 def words(cell: FrontierCell) -> str:
@@ -57,7 +62,3 @@ def remarks(cell: FrontierCell, chart: FrontierFile) -> list[str]:
     odd = [run for run in cell.runs if not run.verdict.is_answer]
     found += [f"{where}, batch {run.batch} gave no answer: {run.verdict}" for run in odd[:1]]
     return found
-
-
-def _wrap(line: str, width: int) -> str:
-    return textwrap.fill(line, max(40, width), break_long_words=False, break_on_hyphens=False)

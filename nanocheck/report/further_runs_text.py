@@ -4,54 +4,70 @@ from __future__ import annotations
 
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import Kind
-from nanocheck.report import terminal
+from nanocheck.report.blocks import Block, Words, prose, provenance, stack, verdict
+from nanocheck.report.console import as_text
+from nanocheck.report.terminal_table import table
 from nanocheck.search.candidates import Suggestions
 from nanocheck.search.every_card import EveryCard
 
+_STYLED = ("verdict", "provenance")
 
-def suggestions_text(suggestions: Suggestions) -> str:
+
+def suggestions_blocks(suggestions: Suggestions) -> list[Block]:
     """The table of runs, and what they say together."""
     name = suggestions.batch_argument
-    rows = [
+    rows: list[dict[str, Words]] = [
         {
             **({} if name is None else {name: str(row.batch)}),
             "allocator": "expandable segments" if row.expandable else "as given",
-            "verdict": row.verdict.kind.value,
+            "verdict": verdict(row.verdict.kind),
             "reserved MiB": mib(row.reserved_bytes),
             "headroom MiB": _size(row.verdict.headroom_bytes),
-            "provenance": row.provenance.value,
+            "provenance": provenance(row.provenance),
         }
         for row in suggestions.runs
     ]
-    lines = [f"- {each}" for each in suggestions.conclusions]
+    lines = [prose(f"- {each}", hanging=2) for each in suggestions.conclusions]
     if not suggestions.complete:
-        lines.append("- interrupted: of the runs so far, no more than what the table says is known")
-    return "\n".join([terminal.table(rows, left=("allocator", "verdict", "provenance")), "", *lines])
+        lines.append(
+            prose("- interrupted: of the runs so far, no more than what the table says is known", hanging=2)
+        )
+    return [table(rows, left=["allocator"], whole=_STYLED), stack(*lines)]
 
 
-def every_card_text(found: EveryCard) -> str:
+def suggestions_text(suggestions: Suggestions, width: int = 100) -> str:
+    """``suggestions_blocks``, for a terminal of so many columns."""
+    return as_text(suggestions_blocks(suggestions), width)
+
+
+def every_card_blocks(found: EveryCard) -> list[Block]:
     """On which cards it fits, and a row for each."""
-    lists = {
-        "fits on": found.of_kind(Kind.SAFE),
-        "tight on": found.of_kind(Kind.TIGHT),
-        "out of memory on": found.of_kind(Kind.OOM),
-        "no answer on": found.no_answer,
-        "not run (interrupted, not on this platform, or nothing free)": found.not_run,
-    }
-    lines = [f"{title}: {', '.join(cards)}" for title, cards in lists.items() if cards]
-    rows = [
+    lists: list[tuple[Words, tuple[str, ...]]] = [
+        (verdict(Kind.SAFE, "fits on"), found.of_kind(Kind.SAFE)),
+        (verdict(Kind.TIGHT, "tight on"), found.of_kind(Kind.TIGHT)),
+        (verdict(Kind.OOM, "out of memory on"), found.of_kind(Kind.OOM)),
+        (verdict(Kind.CRASHED, "no answer on"), found.no_answer),
+        ("not run (interrupted, not on this platform, or nothing free)", found.not_run),
+    ]
+    rows: list[dict[str, Words]] = [
         {
             "card": row.gpu,
             "memory MiB": mib(row.capacity_bytes),
-            "verdict": row.verdict.kind.value,
+            "verdict": verdict(row.verdict.kind),
             "allocated MiB": mib(row.allocated_bytes) if row.allocated_bytes else "",
             "reserved MiB": mib(row.reserved_bytes) if row.reserved_bytes else "",
             "headroom MiB": _size(row.verdict.headroom_bytes),
-            "provenance": row.provenance.value,
+            "provenance": provenance(row.provenance),
         }
         for row in found.cards
     ]
-    return "\n".join([*lines, "", terminal.table(rows, left=("card", "verdict", "provenance"))])
+    lines = [prose(title, f": {', '.join(cards)}", hanging=2) for title, cards in lists if cards]
+    return [stack(*lines), table(rows, whole=["card", *_STYLED])]
+
+
+def every_card_text(found: EveryCard, width: int = 100) -> str:
+    """``every_card_blocks``, for a terminal of so many columns."""
+    return as_text(every_card_blocks(found), width)
 
 
 def _size(size_bytes: int | None) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
-from nanocheck.core.pairing import Compared, RenderedComparison, plain
+from nanocheck.core.pairing import Compared, plain
 from nanocheck.numerics.compare import TOLERANCE_FACTOR, Row
 from nanocheck.report import pairing_text
+from nanocheck.report.blocks import Block
 from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.pairing_text import RenderedComparison
 
 _LEGEND = (
     "(2.0x): times the rounding error of the number format, which is the distance of these runs to the "
@@ -22,16 +23,15 @@ _LEGEND = (
 _WORDS = {"loss": "loss (nats)", "grad_norm": "gradient norm", "parameters": "parameters"}
 
 
-def render(compared: Compared[Row], names: tuple[str, str], width: int) -> RenderedComparison:
+def render(compared: Compared[Row], names: tuple[str, str]) -> RenderedComparison:
     """The comparison in words.
 
     Args:
         names: of the two files.
-        width: of the terminal, in characters.
     """
     return RenderedComparison(
         moved=compared.moved,
-        text=_text(compared, width),
+        blocks=_blocks(compared),
         markdown=_markdown(compared, names),
         plain=plain(compared, names, "compared recordings")
         | {
@@ -42,12 +42,10 @@ def render(compared: Compared[Row], names: tuple[str, str], width: int) -> Rende
     )
 
 
-def _text(compared: Compared[Row], width: int) -> str:
-    blocks = ((row.verdict, row.name, _parts(row)) for row in compared.rows)
-    lines = pairing_text.text(compared, blocks, "file", width)
-    if any(row.error is not None for row in compared.rows):
-        lines += ["", textwrap.fill(_LEGEND, width)]
-    return "\n".join([*lines, "", compared.count_summary])
+def _blocks(compared: Compared[Row]) -> list[Block]:
+    rows = ((row.verdict, row.name, _parts(row)) for row in compared.rows)
+    legend = [_LEGEND] if any(row.error is not None for row in compared.rows) else []
+    return pairing_text.blocks(compared, rows, "file", *legend)
 
 
 def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:

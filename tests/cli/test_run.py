@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from made_up import result
+from terminals import surroundings
 
 from nanocheck.cli import options
 from nanocheck.cli import run as verb
@@ -44,15 +45,19 @@ print("the script's own end")
 
 
 def nanocheck(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    """Into pipes, where nothing may be coloured."""
+    done = subprocess.run(
         [sys.executable, "-m", "nanocheck", "run", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
+        env=surroundings(),
         timeout=300,
         check=False,
         **options,
     )
+    assert "\x1b" not in done.stdout + done.stderr
+    return done
 
 
 @pytest.fixture

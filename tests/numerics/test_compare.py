@@ -177,7 +177,7 @@ def test_configurations_of_one_side_are_named() -> None:
     assert [row.name for row in found.rows] == ["b"]
     assert found.only_before == ("a",)
     assert found.differences == [("torch", "2.14.1+cu130", "2.9.1")]
-    assert "a: only in the first file" in render(found, ("a.json", "b.json"), 100).text
+    assert "a: only in the first file" in render(found, ("a.json", "b.json")).text()
     with pytest.raises(RequestError, match="no configuration stands in both"):
         compare(recording(recorded(name="a")), recording(recorded(name="b")))
 
@@ -185,15 +185,15 @@ def test_configurations_of_one_side_are_named() -> None:
 def test_pages_name_what_moved() -> None:
     moved = recorded(with_parameter(trace(), 1, NAMES[1], 5.0), name="a|b")
     found = compare(recording(recorded(name="a|b")), recording(moved, torch="2.9.1"))
-    text = render(found, ("a.json", "b.json"), 100).text
+    text = render(found, ("a.json", "b.json")).text()
     assert "torch: 2.14.1+cu130 -> 2.9.1" in text
     assert f"first difference: step 1, {NAMES[1]}: 10.0 and 10.0, 0.5 of it apart" in " ".join(text.split())
     assert text.endswith("1 configuration: 1 moved")
-    page = render(found, ("a.json", "b.json"), 100).markdown
+    page = render(found, ("a.json", "b.json")).markdown
     assert "| a&#124;b" in page
     assert f"step 1, {NAMES[1]}" in page
     assert all(f"**{verdict}**" in page for verdict in VERDICTS)
-    plain = json.loads(json.dumps(render(found, ("a.json", "b.json"), 100).plain, allow_nan=False))
+    plain = json.loads(json.dumps(render(found, ("a.json", "b.json")).plain, allow_nan=False))
     assert plain["moved"] is True
     assert plain["rows"][0]["divergence"]["what"] == NAMES[1]
 
