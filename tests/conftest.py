@@ -26,6 +26,15 @@ OnVirtual = Callable[..., JobResult]
 
 
 @pytest.fixture(scope="session", autouse=True)
+def output_as_into_a_pipe() -> None:
+    """Neither xdist, which hands its terminal's width to its workers, nor a person's settings lay out what
+    the tests read.
+    """
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def signals_as_in_a_terminal() -> Iterator[None]:
     """What a background job or nohup ignores is heard by the tests and by their children.
 
