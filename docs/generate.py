@@ -291,7 +291,8 @@ def exit_codes() -> str:
 
 {table(("verdict", "`--check`", "meaning"), verdicts)}
 
-A time limit (124) and Ctrl-C (130) keep their codes. Only *safe* and *tight* promise that the run finishes on the card.
+A time limit (124) and Ctrl-C (130) keep their codes. Only *safe* and *tight* promise that the run finishes on
+the card.
 
 ## pytest
 

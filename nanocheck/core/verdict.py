@@ -7,12 +7,12 @@ from enum import StrEnum
 import msgspec
 
 from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
-from nanocheck.core.units import MIB, mib
+from nanocheck.core.units import MIB, mib, mib_span
 
-#: What must stay free for a run to be called safe. The parts: the context figures of the catalog are known
-#: to about +-60 MiB (memory-model.md, section 3: 414-480 MiB seen on cards of one generation); a plain
-#: display without a desktop's programs holds 50-300 MiB; compiled runs load one module per kernel, tens
-#: of KiB to 1 MiB each. Together under 512 MiB. A whole desktop (about 2 GB) is what ``--reserve`` is for.
+#: What must stay free for a run to be called safe, beside the most that CUDA itself takes. The parts: a plain
+#: display without a desktop's programs holds 50-300 MiB; one training in six takes more for kernels and
+#: handles than the range of ``cuda_context``; usable memory differs by driver by some tens of MiB. Together
+#: under 512 MiB. A whole desktop (about 2 GB) is what ``--reserve`` is for.
 DEFAULT_MARGIN_BYTES = 512 * MIB
 _SEARCHED = Recovery.SEARCHED
 
@@ -102,9 +102,10 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     """The verdict on one result; ``result.device`` says how large the card is and who else is on it.
 
     *Safe* and *tight* need every process that touched the card seen to its end, and all of them together
-    inside the card.
+    inside the card. How much CUDA itself takes is known as a range: *oom* is certain at the least, *safe*
+    leaves room for the most, and what lies between is *tight*.
     """
-    used = result.card_bytes
+    used, device = result.card_bytes, result.device
 
     def verdict(kind: Kind, sentence: str, headroom_bytes: int | None = None) -> Verdict:
         return Verdict(kind=kind, process_bytes=used, headroom_bytes=headroom_bytes, sentence=sentence)
@@ -115,15 +116,23 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
         return verdict(Kind(result.outcome.value), _no_answer(result))
     if not result.main.peaks:
         return verdict(Kind.CRASHED, "it reported success, but no peak")
-    headroom = result.device.capacity_bytes - result.device.reserve_bytes - used
-    kind, sentence = _classify_completed(result, headroom, margin_bytes)
+    surplus = (device.context_most_bytes - device.context_bytes) * max(len(result.processes), 1)
+    headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
+    kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
     return verdict(kind, sentence, headroom)
 
 
-def _classify_completed(result: RunResult, headroom_bytes: int, margin_bytes: int) -> tuple[Kind, str]:
+def _classify_completed(
+    result: RunResult, headroom_bytes: int, surplus_bytes: int, margin_bytes: int
+) -> tuple[Kind, str]:
+    """
+    Args:
+        headroom_bytes: with the most that CUDA may take.
+        surplus_bytes: by how much that is more than the least.
+    """
     where = _where(result, headroom_bytes)
-    if headroom_bytes < 0:
-        beyond = f"{mib(-headroom_bytes)} MiB beyond the card"
+    if headroom_bytes + surplus_bytes < 0:
+        beyond = f"{mib(-headroom_bytes - surplus_bytes)} MiB beyond the card"
         if result.device.kind == "real" and result.device.platform == "windows":
             return Kind.TIGHT, f"{beyond}, the driver spilled: {where}"
         return Kind.OOM, f"{beyond}: {where}"
@@ -144,6 +153,10 @@ def _classify_completed(result: RunResult, headroom_bytes: int, margin_bytes: in
     if retries:
         times = f"{retries} allocator {'retry' if retries == 1 else 'retries'}"
         return Kind.TIGHT, f"finished only after {times}{found}: {where}"
+    if headroom_bytes < 0:
+        missing = f"{mib(-headroom_bytes)} MiB may be missing{found}"
+        span = mib_span(result.device.context_bytes, result.device.context_most_bytes)
+        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB: {where}"
     if headroom_bytes < margin_bytes:
         inside = f"{mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}"
         return Kind.TIGHT, f"{inside}{found}: {where}"
@@ -151,7 +164,7 @@ def _classify_completed(result: RunResult, headroom_bytes: int, margin_bytes: in
 
 
 def _where(result: RunResult, headroom_bytes: int) -> str:
-    """Who has how much of what is there."""
+    """Who has how much of what is there when CUDA takes the most."""
     main, device = result.main, result.device
     beside = main.process_bytes - device.context_bytes - main.reserved_bytes
     together = len(result.processes) > 1 and result.card_bytes > main.process_bytes

@@ -13,13 +13,15 @@ from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
 from nanocheck.core.units import GIB, MIB
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, MEANINGS, Kind, classify, leaks
 
-AVAILABLE = DEVICE.available_bytes
+#: When CUDA takes the most, and the least.
+AVAILABLE = DEVICE.capacity_bytes - DEVICE.context_most_bytes
+SURPLUS = DEVICE.context_most_bytes - DEVICE.context_bytes
 
 
 def test_headroom_counts_context_and_reserve() -> None:
-    verdict = classify(result(device=device(reserve_bytes=2048 * MIB)))
-    assert verdict.headroom_bytes == (11_874 - 430 - 2048 - 9000) * MIB
-    assert verdict.process_bytes == (9000 + 430) * MIB
+    verdict = classify(result(device=device(reserve_bytes=2148 * MIB)))
+    assert verdict.headroom_bytes == (11_874 - 288 - 2148 - 9000) * MIB
+    assert verdict.process_bytes == (9000 + 178) * MIB
     assert verdict.kind == "tight"
     assert "inside the margin of 512.00" in verdict.sentence
     assert classify(result()).kind == "safe"
@@ -61,9 +63,16 @@ def test_beyond_the_card_fits_only_where_a_real_driver_spilled(
     kind: str, platform: str, expected: str
 ) -> None:
     where = device(kind=kind, platform=platform)
-    verdict = classify(result(device=where, peaks=peaks(reserved=AVAILABLE + 100 * MIB)))
-    assert (verdict.kind, verdict.headroom_bytes) == (expected, -100 * MIB)
+    verdict = classify(result(device=where, peaks=peaks(reserved=AVAILABLE + SURPLUS + 100 * MIB)))
+    assert (verdict.kind, verdict.headroom_bytes) == (expected, -100 * MIB - SURPLUS)
     assert "100.00 MiB beyond the card" in verdict.sentence
+
+
+@given(into=st.integers(1, SURPLUS))
+def test_between_the_least_and_the_most_that_cuda_takes_it_is_tight(into: int) -> None:
+    verdict = classify(result(peaks=peaks(reserved=AVAILABLE + into)), margin_bytes=0)
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", -into)
+    assert "CUDA itself takes 178.00 to 288.00 MiB" in verdict.sentence
 
 
 def processes(*spans: tuple[float | None, float | None, int]) -> RunResult:
@@ -100,15 +109,15 @@ def test_processes_share_the_card_only_while_both_live() -> None:
     half = DEVICE.capacity_bytes // 2 + MIB
     assert classify(processes((0, 1, half), (2, 3, half))).kind == "safe"
     verdict = classify(processes((0, 2, half), (1, 3, half)))
-    assert (verdict.kind, verdict.headroom_bytes) == ("oom", DEVICE.capacity_bytes - 2 * half)
+    assert (verdict.kind, verdict.headroom_bytes) == ("oom", DEVICE.capacity_bytes - 2 * half - 2 * SURPLUS)
     assert classify(processes((0, 2, half), (1, None, half))).kind == "oom"
 
 
 def test_memory_beside_pytorch_is_in_the_headroom() -> None:
-    beside = result(process_bytes=(430 + 9000 + 2000) * MIB)
+    beside = result(process_bytes=(178 + 9000 + 2100) * MIB)
     verdict = classify(beside)
-    assert (verdict.kind, verdict.headroom_bytes) == ("tight", (11_874 - 11_430) * MIB)
-    assert "2,000.00 MiB taken beside PyTorch" in verdict.sentence
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", (11_874 - 288 - 11_100) * MIB)
+    assert "2,100.00 MiB taken beside PyTorch" in verdict.sentence
 
 
 def caught(recovery: Recovery | None) -> RunResult:
