@@ -86,7 +86,7 @@ class Seen:
 
 
 def check(folder: Path, *command: str, options: tuple[str, ...] = (), **environment: str) -> Seen:
-    """A command under ``--check`` on the virtual RTX 4070: 11,874 MiB, 430 of them CUDA's own."""
+    """A command under ``--check`` on the virtual RTX 4070: 11,874 MiB, 178 to 288 of them CUDA's."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "nanocheck", "run", "--gpu", "rtx4070", "--check"),
@@ -149,8 +149,8 @@ def test_a_script_without_a_limit_has_none(tmp_path: Path) -> None:
 def test_memory_that_others_took_is_in_the_headroom(tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, script(tmp_path, BESIDE))
     process = seen.file.result.main
-    assert process.process_bytes == 430 * MIB + process.reserved_bytes + 9 * 1024 * MIB
-    assert seen.file.verdict.headroom_bytes == 11_874 * MIB - process.process_bytes
+    assert process.process_bytes == 178 * MIB + process.reserved_bytes + 9 * 1024 * MIB
+    assert seen.file.verdict.headroom_bytes == (11_874 - 110) * MIB - process.process_bytes
 
 
 def test_without_the_caching_allocator_the_card_is_asked(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_without_the_caching_allocator_the_card_is_asked(tmp_path: Path) -> None
     )
     assert seen.kind is Kind.TIGHT
     assert seen.file.verdict.headroom_bytes is not None
-    assert seen.file.verdict.headroom_bytes < 200 * MIB
+    assert seen.file.verdict.headroom_bytes < 400 * MIB
 
 
 @pytest.mark.parametrize(
