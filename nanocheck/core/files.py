@@ -95,7 +95,7 @@ def to_typed(data: Any, kind: type[T], *, what: str, where: str, hint: str | Non
     """
     try:
         return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the second: half of a character
         raise StoredDataError(f"{where}: malformed {what.removeprefix('a ')}: {error}", hint=hint) from error
     except StoredDataError:
         raise

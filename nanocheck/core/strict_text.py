@@ -78,6 +78,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for key, value in pairs:
         if key in result:
             raise DuplicateKeyError(key)
+        if not key.isascii():
+            key.encode()  # half of a character, as an escape can say it: a ValueError, too
         result[key] = value
     return result
 
