@@ -21,10 +21,12 @@ from pathlib import Path
 
 import made_up
 import msgspec
+from made_up_journal import made_up_journal
 from made_up_recordings import recorded, recording, trace, with_loss
 from mutations import mutate
 from paths import ROOT
 
+from nanocheck.attribution.command_result import command_result
 from nanocheck.cli.gpus import figures
 from nanocheck.core import baselines
 from nanocheck.core.comparison import compare as compare_with
@@ -33,7 +35,7 @@ from nanocheck.core.errors import NanocheckError
 from nanocheck.core.files import read_typed
 from nanocheck.core.gpus import load_catalog
 from nanocheck.core.matrix import load_matrix
-from nanocheck.core.result import Band, Group, Holding, Moment, Timeline
+from nanocheck.core.result import Band, Ending, Group, Holding, How, Moment, Timeline
 from nanocheck.core.verdict import JudgedRun, classify
 from nanocheck.numerics import compare, golden
 from nanocheck.numerics import recording as recordings
@@ -158,6 +160,14 @@ def _answer(path: Path) -> object:
     return terminal.text(found)
 
 
+def _observed(path: Path) -> object:
+    """What a process under observation wrote, and all that is made of it."""
+    ending = Ending(how=How.FAILED, exit_code=1)
+    found = command_result(path.parent, command=["x"], device=made_up.DEVICE, ending=ending, seconds=1.0)
+    judged = JudgedRun.of(found)
+    return terminal.text(judged), html.render(judged)
+
+
 def _stack(path: Path) -> object:
     return innermost(path.read_text(errors="replace"))
 
@@ -236,6 +246,7 @@ def readers() -> dict[str, Reader]:
         ),
         "spreads": Reader("spreads.json", (ROOT / "baselines" / "spreads.json").read_bytes(), _rounding),
         "journal": Reader("journal", _made_journal(), _journal),
+        "observed": Reader("1-a.jsonl", made_up_journal(), _observed),
         "stack": Reader("stack-1.txt", _STACK, _stack),
     }
 
