@@ -213,6 +213,7 @@ class _Launch:
             if received is not None and received.si_signo in self._asking:
                 self._asked_to_stop(received)  # first: it may be why the command has ended just now
             elif received is not None and received.si_signo == standby.ABANDONED:
+                say("nanocheck was killed; ending what it ran")
                 self._begin("abandoned", self._by_force())
             self._reap()
             if over():

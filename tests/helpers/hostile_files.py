@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import tempfile
 import time
 import traceback
@@ -60,6 +61,7 @@ from nanocheck.report import (
 from nanocheck.report.html import ledger_page
 
 _LOSS = sorted((ROOT / "baselines" / "loss").glob("*.json"))[0]
+_MOST_MEMORY_BYTES = 4 << 30
 _FINGERPRINT = {"torch": "2.14"}
 _STACK = b"""Thread 0x01 (most recent call first):
   File "/home/x/train.py", line 12 in step
@@ -267,7 +269,16 @@ def attempt(reader: Reader, seed: int, folder: Path) -> str:
     return "read"
 
 
+def _kind(problem: str) -> str:
+    """The exception and the line of ours that it came from."""
+    lines = problem.strip().splitlines()
+    ours = [line.strip() for line in lines if "/nanocheck/" in line]
+    return f"{lines[-1].partition(':')[0]}, {ours[-1] if ours else lines[1].strip()}"
+
+
 def main() -> int:
+    # A number that is taken for a count must not take the machine with it.
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
     every = readers()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -285,12 +296,12 @@ def main() -> int:
                 found = attempt(every[word], seed, Path(folder))
                 counts[found if found in ("read", "refused") else "tracebacks"] += 1
                 if found not in ("read", "refused"):
-                    kinds.setdefault(found.strip().splitlines()[-1][:160], (seed, found))
+                    kinds.setdefault(_kind(found), (seed, found))
         failed += counts["tracebacks"]
         numbers = ", ".join(f"{counts[each]} {each}" for each in ("read", "refused", "tracebacks"))
         print(f"{word}: {arguments.inputs} inputs: {numbers}; {time.monotonic() - since:.0f} s", flush=True)
-        for line, (seed, problem) in kinds.items():
-            print(f"  input {seed}: {line}\n{problem}")
+        for kind, (seed, problem) in kinds.items():
+            print(f"  input {seed}: {kind}\n{problem}")
     return 1 if failed else 0
 
 

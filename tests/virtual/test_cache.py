@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import TARGET
 
+from nanocheck.cli import doctor_checks
 from nanocheck.core.errors import MachineError
+from nanocheck.measure import command_environment
 from nanocheck.virtual import build as building
 from nanocheck.virtual import cache, preload, prepare
 from nanocheck.virtual.trust import doubt, doubt_of
@@ -197,3 +200,22 @@ def test_what_is_built_is_trusted_whatever_the_umask(monkeypatch: pytest.MonkeyP
         os.umask(before)
     assert doubt(folder / building.LIBRARY) is None
     assert building.build_library(find_wheels()) == folder
+
+
+def test_doctor_says_which_cache_is_used_and_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "fine"))
+    assert doctor_checks.cache() == str(tmp_path / "fine")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "shared"))
+    with pytest.raises(doctor_checks.PartialError, match=r"mode 0777.*home/nanocheck is used instead"):
+        doctor_checks.cache()
+
+
+def test_a_place_that_python_would_take_apart_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not the cache but nanocheck itself: the observer is found by PYTHONPATH."""
+    monkeypatch.setattr(command_environment, "_OBSERVE", tmp_path / "a:b" / "observe")
+    with pytest.raises(MachineError, match="without ':'"):
+        command_environment.child_environment(TARGET, tmp_path)
