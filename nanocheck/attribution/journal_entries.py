@@ -20,9 +20,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         virtual: the identity of the virtual GPU, where it is one.
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
         settings: the allocator's own.
+        clock: seconds of the machine's monotonic clock.
     """
 
     pid: int
+    clock: float | None = None
     command: tuple[str, ...] = ()
     folder: str | None = None
     virtual: str | None = None
@@ -40,10 +42,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         requested: bytes of the segment. free: bytes on the card.
         where: the script's line. tensors: (name, shape, dtype) of its variables there.
+        limit: what the script lets PyTorch reserve at the most, in bytes.
     """
 
     requested: int
     free: int | None = None
+    limit: int | None = None
     where: Frame | None = None
     tensors: tuple[tuple[str, tuple[int, ...], str], ...] = ()
 
@@ -78,9 +82,14 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The last words of a process: how it ended, and what only then can be asked."""
+    """The last words of a process: how it ended, and what only then can be asked.
+
+    ``clock`` and ``limit`` as in ``Start`` and ``Request``.
+    """
 
     how: str
+    clock: float | None = None
+    limit: int | None = None
     blocks: tuple[tuple[int, int, int, str], ...] = ()  # address, size, requested, state
     settings: dict[str, Any] = {}
     workspaces: tuple[int, ...] = ()

@@ -38,7 +38,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--snapshot", type=Path, metavar="FILE", help="write PyTorch's own memory snapshot")
     add("--suggest", action="store_true", help="run again with changes until it fits, or fits better")
     add("--batch-arg", metavar="NAME", help="which of the script's own arguments is the batch size")
-    add("--check", action="store_true", help="exit 1 unless the verdict is that it fits")
+    add("--check", action="store_true", help="let the verdict decide the exit code: 0 only if it fits")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what you would type in the shell")
 
 
@@ -78,10 +78,13 @@ def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
     """The command's own, except that being stopped with a good answer is a success.
 
     Args:
-        check: 1 wherever the verdict is not that it fits.
+        check: the verdict's own code, see ``core.verdict.MEANINGS``; a time limit or Ctrl-C keeps its own.
     """
-    if check and not judged.verdict.fits:
-        return 1
+    from nanocheck.core.verdict import MEANINGS
+
+    code = MEANINGS[judged.verdict.kind][0]
+    if check and code and ending.how not in ("timeout", "interrupted"):
+        return code
     return 0 if ending.how == "answered" and judged.verdict.fits else ending.exit_code
 
 

@@ -57,6 +57,11 @@ def mib(size_bytes: int) -> str:
     return f"{size_bytes / MIB:,.2f}"
 
 
+def mib_span(least_bytes: int, most_bytes: int) -> str:
+    """``178.00 to 288.00``, or one of them where they are equal."""
+    return mib(least_bytes) if least_bytes == most_bytes else f"{mib(least_bytes)} to {mib(most_bytes)}"
+
+
 def gib(size_bytes: int) -> str:
     """``11.60 GiB``."""
     return f"{size_bytes / GIB:.2f} GiB"

@@ -58,6 +58,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             ending=Ending(how=How(ended.how), exit_code=ended.exit_code),
             seconds=ended.seconds,
             notes=ended.notes,
+            cut_off=ended.cut_off,
         )
 
 

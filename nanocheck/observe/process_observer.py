@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -56,6 +57,7 @@ class Watch:
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
+        exit_hooks.say_that_torch_is_here()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
         phase_hooks.install(self._mark, self._optimizer)
@@ -82,6 +84,7 @@ class Watch:
             "start",
             schema=SCHEMA,
             pid=os.getpid(),
+            clock=time.monotonic(),
             parent=os.getppid(),
             command=getattr(sys, "orig_argv", sys.argv),
             folder=os.getcwd(),  # noqa: PTH109 - the journal is JSON
@@ -164,14 +167,21 @@ class Watch:
     def _tell_oom(self, size: int, free: int) -> None:
         """Called by the allocator, in whatever thread asked for memory."""
         main = sys._current_frames().get(threading.main_thread().ident or 0)
+        try:
+            where, tensors = phase_hooks.script_frame(main), phase_hooks.tensors_of(main)
+        finally:
+            # It is our own frame: kept in a variable of ours it would be a cycle, which holds the tensors of
+            # every frame below until the collector runs, and whoever retries with less finds the card full.
+            del main
         self._owners.look()
         self._tell_owners()
         self.journal.write(
             "oom",
             requested=size,
             free=free,
-            where=phase_hooks.script_frame(main),
-            tensors=phase_hooks.tensors_of(main),
+            limit=exit_hooks.own_limit(),
+            where=where,
+            tensors=tensors,
             **statistics(),
         )
         self._history.drain()
@@ -202,6 +212,8 @@ class Watch:
         self.journal.write(
             "end",
             how=how,
+            clock=time.monotonic(),
+            limit=exit_hooks.own_limit(),
             blocks=blocks,
             settings=settings,
             workspaces=list(cublas_workspaces()),

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from nanocheck.core.messages import say
 from nanocheck.process import linux_process, process_tree, stack_dump, standby
+from nanocheck.process.activity import Activity
 from nanocheck.process.spawn import find_program, start
 from nanocheck.process.terminal_control import Terminal
 
@@ -45,12 +46,15 @@ class Ended:
             ``answered`` it may be that of our own signal.
         seconds: wall time of the command.
         notes: what else was seen, a sentence each.
+        cut_off: processes that ran on when another had its answer or the command was over, and were ended by
+            force.
     """
 
     how: str
     exit_code: int
     seconds: float
     notes: tuple[str, ...] = ()
+    cut_off: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ class _Launch:
         self._signal = 0
         self._heard = (0, False, 0.0)  # the last signal that asked, whether it was passed on to us, and when
         self._we_killed = False
+        self._cut_off: set[int] = set()
+        self._activity = Activity(folder)
         self._notes: list[str] = []
 
     def run(self, program: str, command: Sequence[str], environment: dict[str, str], mask: set[int]) -> Ended:
@@ -166,7 +172,7 @@ class _Launch:
         how, code = self._how()
         if code == 128 + signal.SIGKILL and how == "killed":
             self._notes.append(f"the command was killed: {linux_process.OomKills.now().explain_since(kills)}")
-        return Ended(how, code, seconds, tuple(self._notes))
+        return Ended(how, code, seconds, tuple(self._notes), tuple(sorted(self._cut_off)))
 
     def end_what_is_left(self) -> Ended:
         """In the process in front, where the worker was killed."""
@@ -218,7 +224,7 @@ class _Launch:
             self._reap()
             if over():
                 return
-            if self._cause is None and self._is_answered():
+            if self._cause is None and self._is_answered() and not self._activity.others_work():
                 self._begin("answered", [_Stage(lambda: None, self._grace_s), *self._by_force()])
             elif self._cause is None and now >= self._limit_at:
                 self._time_is_over()
@@ -308,6 +314,8 @@ class _Launch:
 
     def _end_all(self, number: int) -> None:
         self._we_killed = True
+        if self._cause in ("answered", "over"):
+            self._cut_off.update(each.pid for each in process_tree.descendants())
         process_tree.send(number, process_tree.descendants())
 
     def _end_the_rest(self) -> None:

@@ -28,7 +28,7 @@ _LEGEND = (
     ("tight", "it completed, but only after allocator retries, or less than the margin stays free"),
     ("oom", "it ran out of memory"),
     ("crashed, timeout, unsupported", "no answer about memory"),
-    ("headroom", "capacity - context - reserve - peak reserved"),
+    ("headroom", "capacity - reserve - peak reserved - the most that CUDA itself takes"),
     ("baseline", "equal, regressed, improved (fails until accepted), missing, stale (other environment)"),
 )
 

@@ -273,9 +273,12 @@ def test_durations() -> None:
         ("oom", "failed", 1, 1, 1),
         ("oom", "answered", 0, 0, 1),
         ("oom", "failed", 3, 3, 1),
-        ("crashed", "finished", 0, 0, 1),
-        ("timeout", "timeout", 124, 124, 1),
-        ("interrupted", "interrupted", 130, 130, 1),
+        ("partial", "answered", 0, 0, 5),
+        ("lost-work", "answered", 0, 0, 1),
+        ("incomplete", "answered", 0, 0, 6),
+        ("crashed", "finished", 0, 0, 6),
+        ("timeout", "timeout", 124, 124, 124),
+        ("interrupted", "interrupted", 130, 130, 130),
     ],
 )
 def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) -> None:

@@ -86,6 +86,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bert.py": (("2", "64"), ()),
     "bnb_adam8bit.py": ((), ()),
     "bnb_qlora.py": ((), ()),
+    "caught_oom.py": (("search",), ()),
     "collectives.py": (("{folder}/rendezvous",), ()),
     "configured_gpt.py": (("settings.py",), ()),
     "cs336.py": (("--warmup", "1", "--steps", "2"), ()),
