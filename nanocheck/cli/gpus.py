@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.core.scrub import disarm_json
+
 if TYPE_CHECKING:
     from nanocheck.core.gpus import Gpu
     from nanocheck.report.blocks import Block
@@ -39,13 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.id is None:
         cards = list(load_catalog(arguments.gpus).values())
         if arguments.json:
-            print(json.dumps([asdict(gpu) for gpu in cards], indent=1))
+            print(disarm_json(json.dumps([asdict(gpu) for gpu in cards], indent=1)))
         else:
             show(_overview(cards))
         return 0
     gpu = find_gpu(arguments.id, arguments.gpus)
     if arguments.json:
-        print(json.dumps(asdict(gpu), indent=1))
+        print(disarm_json(json.dumps(asdict(gpu), indent=1)))
     else:
         show(_details(gpu))
     return 0

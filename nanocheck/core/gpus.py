@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from nanocheck.core import cuda_context
 from nanocheck.core.cuda_context import context_range
 from nanocheck.core.errors import RequestError
+from nanocheck.core.strict_text import parse_toml
 from nanocheck.core.units import KIB, MIB
 
 CATALOG = tuple(Path(__file__).with_name(name) for name in ("gpus.toml", "gpus-datacentre.toml"))
@@ -168,15 +168,15 @@ def _key(card_id: str) -> str:
 def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str, Any]]) -> None:
     """Add one file's tables to what was read before."""
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = parse_toml(file.read_bytes())
     except OSError as error:
         raise RequestError(
             f"{file}: expected a readable catalog file, found: {error.strerror or error}",
             hint="correct the path or its permissions",
         ) from error
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
+    except ValueError as error:
         raise RequestError(
-            f"{file}: expected TOML in UTF-8, found: {error}", hint=f"correct {file} at that place"
+            f"{file}: expected TOML in UTF-8, found: {error!s:.400}", hint=f"correct {file} at that place"
         ) from error
     _only(file, "the top level", data, ("gpu", "capability"))
     for name, table in _tables(file, "capability", data).items():
@@ -321,6 +321,7 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
 
 def _wrong(file: Path, where: str, key: str, expected: str, found: Any) -> RequestError:
     return RequestError(
-        f"{file}: {where}: {key}: expected {expected}, found {'nothing' if found is None else repr(found)}",
+        f"{file}: {where}: {key}: expected {expected}, "
+        f"found {'nothing' if found is None else format(repr(found), '.200')}",
         hint=f"write {key} as {expected} under {where} in {file}",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nanocheck
 from nanocheck.core.device import Target
+from nanocheck.core.errors import MachineError
 from nanocheck.process import stack_dump
 
 #: Optimizer steps whose peak must no longer move; 0: run to the end.
@@ -36,8 +37,14 @@ def child_environment(
         base: ``os.environ`` by default.
 
     Raises:
-        MachineError: the virtual GPU cannot be built here.
+        MachineError: the virtual GPU cannot be built here, or nothing can be observed from where we are.
     """
+    if os.pathsep in str(_OBSERVE):
+        raise MachineError(
+            f"expected nanocheck in a folder without {os.pathsep!r} in its path, found {_OBSERVE}: "
+            "PYTHONPATH is split there, and nothing would be observed",
+            hint="move the environment that nanocheck is installed in",
+        )
     found = os.environ if base is None else base
     environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
     if target.kind == "virtual":

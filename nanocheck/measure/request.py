@@ -15,6 +15,8 @@ DEFAULT_TIME_LIMIT = "10min"
 EVERY_CARD = "all"
 
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
+#: As good as no limit, and more than a clock should be asked for.
+_ENDLESS = 1e9
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -22,15 +24,15 @@ def parse_duration(text: str) -> float | None:
     """Seconds meant by ``10min``, ``90s``, ``1.5h`` or a plain count of seconds; ``none`` is no limit.
 
     Raises:
-        RequestError: the text is no duration, or zero.
+        RequestError: the text is no duration, zero, or longer than thirty years.
     """
     if text.strip().lower() == "none":
         return None
     match = _DURATION.fullmatch(text)
     seconds = float(match.group(1)) * _SECONDS[(match.group(2) or "").lower()] if match else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < _ENDLESS:
         raise RequestError(
-            f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r}",
+            f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r:.80}",
             hint="write a number and one of s, min, h; or none",
         )
     return seconds

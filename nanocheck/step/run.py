@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from torch import nn
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
+from nanocheck.process.scratch import Scratch
 from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
 from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
@@ -108,7 +108,7 @@ def run_step(
             )
     with ExitStack() as stack:
         if workdir is None and config.cycle != "train":
-            workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nanocheck-")))
+            workdir = stack.enter_context(Scratch("step"))
         if config.cycle == "resume" and checkpoint is None:
             assert workdir is not None
             checkpoint = workdir / "resume.pt"

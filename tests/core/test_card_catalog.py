@@ -323,7 +323,7 @@ def test_arbitrary_text_is_a_catalog_or_a_request_error(
         ("[gpu.mine]\nsources = 3\n", "sources: expected a table [gpu.mine.sources]"),
         ("[capability.new]\n", "(its name)"),
         ("[gpu.rtx4070]\nsms = inf\n", "sms: expected a whole number"),
-        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 400}\n", "l2_mib: expected a number above 0"),
+        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 400}\n", "an integer beyond 64 bits"),
         (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 5000}\n", "expected TOML"),
         ("[gpu.rtx4070]\nl2_mib = nan\n", "l2_mib: expected a number above 0"),
     ],
