@@ -46,6 +46,7 @@ _LOSS = (
     *("cross_entropy", "linear_cross_entropy", "nll_loss", "log_softmax"),
     *("binary_cross_entropy_with_logits", "kl_div"),
 )
+_LARGE = 1 << 20  # below, a size says nothing
 _BY_PHASE = {
     "forward": "activations",
     "backward": "backward temporaries",
@@ -81,6 +82,7 @@ def assign(
             # Checkpointed layers that run again there are not the loss's.
             if not 0 <= one.stack < len(kinds) or kinds[one.stack] != "module":
                 of_loss.add(one.number)
+    of_loss |= _gradients_of_compiled_logits(seen, allocations, places)
     groups = []
     for one in allocations:
         kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
@@ -88,6 +90,24 @@ def assign(
         here = "loss" if one.number in of_loss else kind
         groups.append(_unclaimed(here, band_of[one.number]) if claim is None else claim[0])
     return groups
+
+
+def _gradients_of_compiled_logits(
+    seen: Observation, allocations: Sequence[Allocation], places: Places
+) -> set[int]:
+    """Where a compiled model gives out logits and nobody differentiates them, autograd makes zeros for that.
+
+    It asks by itself, without a stack; the generated code tells which sizes only the loss has.
+    """
+    sizes: dict[bool, set[int]] = {True: set(), False: set()}
+    alone = []
+    for one in allocations:
+        if 0 <= one.stack < len(seen.stacks) and seen.stacks[one.stack]:
+            sizes[places.of_stack(one.stack).of_loss].add(one.requested_bytes)
+        else:
+            alone.append(one)
+    of_loss = {each for each in sizes[True] - sizes[False] if each >= _LARGE}
+    return {one.number for one in alone if one.requested_bytes in of_loss}
 
 
 def _lines(seen: Observation, kinds: Sequence[str], places: Places) -> list[Hashable]:

@@ -145,11 +145,18 @@ def _newest(nodes: Sequence[Any]) -> int:
 
 
 def _way(nodes: Iterable[Any], heads: Sequence[Any]) -> Way:
+    newest_first = sorted(nodes, key=_order, reverse=True)
+    # A head that has other results, such as a whole compiled model, made logits of those that are read here.
+    used: dict[Any, set[int]] = {}
+    for node in newest_first:
+        for each, index in node.next_functions:
+            if each in heads:
+                used.setdefault(each, set()).add(index)
     made = [
         (size, [read for each in _read(node) for read in _sizes(each)])
-        for node in sorted(nodes, key=_order, reverse=True)
+        for node in newest_first
         if not _VIEW.fullmatch(_name(node))
-        for size in _sizes(node)
+        for size in _sizes(node, used.get(node))
     ]
     read = {size for head in heads for each in _read(head) for size in _sizes(each)}
     return {"made": made, "read": sorted(read), "older": sorted({s for head in heads for s in _older(head)})}
@@ -173,8 +180,13 @@ def _older(head: Any) -> Iterator[int]:
             yield from _sizes(each)
 
 
-def _sizes(node: Any) -> list[int]:
-    return [_bytes(each) for each in node._input_metadata if math.prod(each.shape) > 1]
+def _sizes(node: Any, which: Set[int] | None = None) -> list[int]:
+    """Bytes of what a node made, or of some of it; single numbers are left out."""
+    return [
+        _bytes(each)
+        for index, each in enumerate(node._input_metadata)
+        if math.prod(each.shape) > 1 and (which is None or index in which)
+    ]
 
 
 def _bytes(metadata: Any) -> int:
