@@ -13,7 +13,7 @@ decides: a line that makes logits in training makes them there.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
@@ -43,25 +43,18 @@ def find(
     calls = _calls(allocations, in_loss)
     found: set[int] = set()
     looked_at: set[int] = set()
+    # The forward of a loss began after the last optimizer step and the last evaluation.
+    ends = [mark.allocations for mark in seen.marks if mark.what in ("optimizer-", "evaluation-")]
+    known = 0
     for loss in seen.losses:
-        start = _start(seen, loss)
+        at = bisect_right(ends, loss.allocations)
+        start = ends[at - 1] if at else 0
         here = _on_the_way(loss, by_size, start, calls)
         if here:
-            looked_at.update(range(start, min(loss.allocations, len(allocations))))
+            looked_at.update(range(max(start, known), min(loss.allocations, len(allocations))))
+            known = loss.allocations
         found |= here | _at_addresses(loss, allocations)
     return found | _of_the_same_line(made_by_python, lines, found, looked_at)
-
-
-def _start(seen: Observation, loss: Loss) -> int:
-    """The forward of a loss began after the last optimizer step and the last evaluation."""
-    return max(
-        (
-            mark.allocations
-            for mark in seen.marks
-            if mark.what in ("optimizer-", "evaluation-") and mark.allocations <= loss.allocations
-        ),
-        default=0,
-    )
 
 
 def _calls(allocations: Sequence[Allocation], in_loss: Sequence[bool]) -> dict[int, int]:
@@ -102,11 +95,14 @@ def _of_way(
     if hidden is not None and hidden >= start:
         first = hidden + 1
     elif ancestor is not None and ancestor >= start and head not in way.read:
-        first = next((each for each in by_size.get(head, ()) if each > ancestor), later)
+        of_head = by_size.get(head, ())
+        at = bisect_right(of_head, ancestor)
+        first = of_head[at] if at < len(of_head) else later
     else:
         return _in_order(made, by_size, max(start, ancestor or 0), later, calls)
     # After what the head read there is nothing but head and loss, results and scratch memory.
-    return {each for one in sizes for each in by_size.get(one, ()) if first <= each < later}
+    numbers = (by_size.get(size, ()) for size in sizes)
+    return {each for some in numbers for each in some[bisect_left(some, first) : bisect_left(some, later)]}
 
 
 def _in_order(

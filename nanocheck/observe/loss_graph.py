@@ -10,31 +10,12 @@ Tensors that were saved for the backward are not looked at: to ask for one may r
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Operators of a loss over classes; a loss written from its formula picks (``gather``) the target's.
-_LOSS = re.compile(r"LogSoftmax|NllLoss\w*|\w*cross_?entropy\w*|KlDiv|Logsumexp|Gather", re.IGNORECASE)
-#: A loss that has the head inside makes the logits and lets go of them: it reads no logits.
-_FUSED = re.compile(r"linear", re.IGNORECASE)
-#: These give out the memory they were given.
-_VIEWS = (
-    "View|UnsafeView|ReshapeAlias|Slice|Select|Squeeze|Unsqueeze|T|Transpose|Permute|Alias|Expand|AsStrided|"
-    "Unbind|Split|SplitWithSizes|Diagonal|Unfold|MovedDim|Swapaxes|CopySlices|_DDPSink|BackwardHookFunction|"
-    "RegisterPostBackwardFunction|RegisterPreBackwardFunction|PreBackwardFunction"
-)
-_VIEW = re.compile(_VIEWS)
-#: What may stand between the logits and the loss; no activation function, no norm, no product of matrices.
-_PASSES = re.compile(
-    rf"{_VIEWS}|Clone|ToCopy|Copy|Cat|Stack|ConstantPadNd|Index|IndexSelect|MaskedSelect|MaskedFill|"
-    "MaskedScatter|Where|Scatter|IndexPut|Repeat|Roll|Flip|Add|Sub|Rsub|Mul|Div|Neg|Exp|Expm1|Log|Log1P|Log2|"
-    "Softmax|Pow|Sqrt|Tanh|Sigmoid|LogSigmoid|Softplus|Clamp|ClampMin|ClampMax|Abs|Minimum|Maximum|NanToNum|"
-    "Reciprocal|Lerp|NativeDropout|Dropout|Sum|Mean|Max|Amax|Min|Amin|Logcumsumexp|NanSum|Cumsum"
-)
-#: Met on the way back from what a loss reads, these say that it reads hidden states: its head is inside it.
-_HIDDEN = re.compile(r"\w*Norm\w*|Rsqrt|\w*Embedding\w*")
+from nanocheck.observe.loss_operators import kind
+
 _GENERATIONS = 4  # of ancestors of the head: its norm, the last layer's sum
 _LIMIT = 5000  # nodes; a loss in a thousand pieces has fewer
 
@@ -71,7 +52,7 @@ def of_roots(roots: Iterable[Any]) -> LossGraph:
         found.code.extend(_code(loss))
         inside.add(loss)
         _, behind = _walk(_next(loss))
-        if not _FUSED.search(_name(loss)) and not any(_HIDDEN.fullmatch(_name(each)) for each in behind):
+        if not kind(loss).is_fused and not any(kind(each).is_hidden for each in behind):
             heads.update(behind)
     # A loss that is written from its formula has more than one way from the logits to the number.
     inside |= _leading_to(heads, ways)
@@ -84,7 +65,7 @@ def of_roots(roots: Iterable[Any]) -> LossGraph:
 def of_logits(node: Any) -> list[Way]:
     """What led to a tensor that a loss is given, by its node; nothing where that is no logits."""
     ways, ends = _walk([node])
-    if any(_HIDDEN.fullmatch(_name(each)) for each in ends):
+    if any(kind(each).is_hidden for each in ends):
         return []
     return _ways(ways, set(ends))
 
@@ -100,7 +81,7 @@ def _walk(starts: Iterable[Any]) -> tuple[list[Any], list[Any]]:
         if node in seen:
             continue
         seen.add(node)
-        if _PASSES.fullmatch(_name(node)) or _is_loss(node):
+        if kind(node).passes or _is_loss(node):
             ways.append(node)
             waiting += _next(node)
         else:
@@ -155,7 +136,7 @@ def _way(nodes: Iterable[Any], heads: Sequence[Any]) -> Way:
     made = [
         (size, [read for each in _read(node) for read in _sizes(each)])
         for node in newest_first
-        if not _VIEW.fullmatch(_name(node))
+        if not kind(node).is_view
         for size in _sizes(node, used.get(node))
     ]
     read = {size for head in heads for each in _read(head) for size in _sizes(each)}
@@ -165,7 +146,7 @@ def _way(nodes: Iterable[Any], heads: Sequence[Any]) -> Way:
 def _read(node: Any) -> Iterator[Any]:
     """The nodes that asked for the memory of what a node read: views lead to what they are of."""
     for each in _next(node):
-        if _VIEW.fullmatch(_name(each)):
+        if kind(each).is_view:
             yield from _read(each)
         else:
             yield each
@@ -195,16 +176,7 @@ def _bytes(metadata: Any) -> int:
 
 def _next(node: Any) -> list[Any]:
     """Nodes that made what a node read; leaves (parameters) are none."""
-    return [each for each, _ in node.next_functions if each is not None and not _is_leaf(each)]
-
-
-def _is_leaf(node: Any) -> bool:
-    return _name(node) == "AccumulateGrad"
-
-
-def _name(node: Any) -> str:
-    """``LogSoftmax`` of ``LogSoftmaxBackward0``."""
-    return re.sub(r"Backwards?\d*$", "", node.name().rpartition("::")[2])
+    return [each for each, _ in node.next_functions if each is not None and not kind(each).is_leaf]
 
 
 def _forward_of(node: Any) -> Any:
@@ -214,7 +186,7 @@ def _forward_of(node: Any) -> Any:
 
 
 def _is_loss(node: Any) -> bool:
-    return bool(_LOSS.fullmatch(_name(node))) or _ends_in_a_number(node)
+    return kind(node).is_loss or _ends_in_a_number(node)
 
 
 def _ends_in_a_number(node: Any) -> bool:
