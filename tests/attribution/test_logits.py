@@ -12,11 +12,11 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from observing import observe
 
-from nanocheck.attribution.event_reader import Mark, Observation
+from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Loss, Way
 from nanocheck.attribution.logits import find
 from nanocheck.attribution.process_figures import Figures
@@ -122,7 +122,7 @@ class Block(nn.Module):
         wide = note("model", self.up(self.norm(x)), "model")
         return note("model", x + self.down(note("model", F.gelu(wide), "model")), "model")
 
-for V in (C // 2, 2 * C, 4 * C, 16 * C):
+for V in (C // 2, C, 2 * C, 4 * C, 16 * C):
     for cast in (False, True):
         # A file for each: what a line made with one vocabulary says nothing of another.
         ways = dict(globals())
@@ -148,6 +148,11 @@ for V in (C // 2, 2 * C, 4 * C, 16 * C):
 """
 
 
+#: Logits of exactly the bytes of what the head reads, changed in place or with scratch memory of that size:
+#: see docs/limits.md. Each other way is right there, too.
+LIMITS = {"in_place-32-False", "preferred-32-False", "by_hand-32-True"}
+
+
 @pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> tuple[Figures, dict[str, list[tuple[str, str]]]]:
     """The figures, and for each variant what its tensors are and the groups they were given."""
@@ -169,14 +174,14 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> tuple[Figures, dict[str
 
 def test_logits_are_told_from_what_is_as_large(process: Any) -> None:
     _, noted = process
-    assert len(noted) == 8 * 13
+    assert len(noted) == 10 * 13
     wrong = defaultdict(set)
     for variant, tensors in noted.items():
         assert {kind for kind, _ in tensors} >= {"model"}
         for kind, group in tensors:
             if (kind == "logits") != (group == "logits and loss"):
                 wrong[variant].add((kind, group))
-    assert not dict(wrong)
+    assert set(wrong) <= LIMITS, dict(wrong)
 
 
 def test_the_groups_still_sum_to_the_peak(process: Any) -> None:
@@ -187,24 +192,51 @@ def test_the_groups_still_sum_to_the_peak(process: Any) -> None:
 
 
 SIZES = st.sampled_from([1 << 10, 2 << 10, 4 << 10, 8 << 10])
-HIDDEN = 512
+BODIES = st.lists(SIZES, max_size=12)
+#: Operators from the head on: the size of what each makes, and whether in place where it can.
+OPERATORS = st.lists(st.tuples(SIZES, st.booleans()), min_size=1, max_size=8)
+OTHER = 512
 
 
-@given(st.lists(SIZES, max_size=12), st.lists(st.tuples(SIZES, st.booleans()), min_size=1, max_size=8))
-def test_whatever_the_model_had_of_the_same_size(body: list[int], way: list[tuple[int, bool]]) -> None:
-    """Operators from the head on, each with the size of what it makes, and whether in place where it can."""
-    sizes = [*body, HIDDEN]
+def found_and_true(
+    body: list[int], hidden: int, operators: list[tuple[int, bool]], older: tuple[int, ...]
+) -> tuple[set[int], set[int]]:
+    """What is found, and what is logits, where a body and the hidden states come before the operators."""
+    sizes = [*body, hidden]
     made: list[tuple[int, tuple[int, ...]]] = []
     logits = set()
-    before = HIDDEN
-    for size, in_place in way:
-        if not (in_place and size == before):
+    before = hidden
+    for size, in_place in operators:
+        if not (made and in_place and size == before):
             logits.add(len(sizes))
             sizes.append(size)
         made.insert(0, (size, (before,)))
         before = size
     events = [("a", 1 << 20 << number, size, 0) for number, size in enumerate(sizes)]
     seen = Observation(stacks=[(("train.py", 1, "step"),)], events=events)
-    seen.losses.append(Loss(allocations=len(sizes), ways=(Way(made=tuple(made), read=(HIDDEN,)),)))
-    seen.marks.append(Mark("backward+", len(sizes), None, {}))
-    assert find(seen, Replay().feed(events).allocations, [None], [False]) == logits
+    way = Way(made=tuple(made), read=(hidden,), older=older)
+    seen.losses.append(Loss(allocations=len(sizes), ways=(way,)))
+    return find(seen, Replay().feed(events).allocations, [None], [False]), logits
+
+
+@given(BODIES, OPERATORS)
+def test_whatever_the_model_had_of_the_same_size(body: list[int], operators: list[tuple[int, bool]]) -> None:
+    found, true = found_and_true(body, OTHER, operators, ())
+    assert found == true
+
+
+@given(BODIES, OPERATORS)
+def test_hidden_states_as_large_as_logits(body: list[int], operators: list[tuple[int, bool]]) -> None:
+    """Of the model nothing but what the head read can be counted with them."""
+    found, true = found_and_true([*body, OTHER], operators[0][0], operators, (OTHER,))
+    assert found - true <= {len(body) + 1}
+
+
+@settings(max_examples=1000)
+@given(BODIES, st.lists(SIZES, min_size=1, max_size=8), st.integers(0, 7))
+def test_no_logits_are_missed_for_one_operator_in_place(
+    body: list[int], sizes: list[int], in_place: int
+) -> None:
+    operators = [(size, number == in_place) for number, size in enumerate(sizes)]
+    found, true = found_and_true([*body, OTHER], sizes[0], operators, (OTHER,))
+    assert true <= found
