@@ -43,18 +43,36 @@ def find(
     calls = _calls(allocations, in_loss)
     found: set[int] = set()
     looked_at: set[int] = set()
-    # The forward of a loss began after the last optimizer step and the last evaluation.
-    ends = [mark.allocations for mark in seen.marks if mark.what in ("optimizer-", "evaluation-")]
+    starts = _starts(seen)
     known = 0
     for loss in seen.losses:
-        at = bisect_right(ends, loss.allocations)
-        start = ends[at - 1] if at else 0
+        at = bisect_right(starts, loss.allocations)
+        start = starts[at - 1] if at else 0
         here = _on_the_way(loss, by_size, start, calls)
         if here:
             looked_at.update(range(max(start, known), min(loss.allocations, len(allocations))))
             known = loss.allocations
         found |= here | _at_addresses(loss, allocations)
     return found | _of_the_same_line(made_by_python, lines, found, looked_at)
+
+
+def _starts(seen: Observation) -> list[int]:
+    """Where forwards began at the earliest: behind an optimizer step, an evaluation, and in a backward.
+
+    A checkpoint that is reentrant runs its part again inside the backward, and a backward of its own.
+    """
+    found = []
+    inside: list[int] = []  # of backwards that have not ended, where their present part began
+    for mark in seen.marks:
+        if mark.what in ("optimizer-", "evaluation-"):
+            found.append(mark.allocations)
+        elif mark.what == "backward+":
+            found += inside[-1:]
+            inside.append(mark.allocations)
+        elif mark.what == "backward-" and inside:
+            inside.pop()
+            inside[-1:] = [mark.allocations] * bool(inside)
+    return found
 
 
 def _calls(allocations: Sequence[Allocation], in_loss: Sequence[bool]) -> dict[int, int]:
