@@ -18,6 +18,7 @@ import torch
 from nanocheck.observe import loss_graph
 from nanocheck.observe.allocator_history import count
 from nanocheck.observe.event_log import Journal
+from nanocheck.observe.frame_variables import variables
 from nanocheck.observe.library_frames import is_library
 from nanocheck.observe.owners import storages
 from nanocheck.observe.phase_hooks import LIBRARIES
@@ -81,12 +82,11 @@ class LossFlow:
     def at_failure(self, frame: FrameType | None) -> None:
         """Memory ran out: where it was inside a loss function, what that was given, and what led to it.
 
-        Only frames of installed code are looked into: they end with the error. To look at the variables of a
-        frame that goes on would keep them alive until Python 3.13.
+        Only frames of installed code are looked into: what a function of the script's is called says little.
         """
         while frame is not None and _installed(frame.f_code.co_filename):
             if _LOSS_FUNCTION.search(frame.f_code.co_name):
-                given = [each for each in frame.f_locals.values() if _floating(each)]
+                given = [each for _, each in variables(frame) if _floating(each)]
                 if given:
                     self._tell_given(max(given, key=torch.Tensor.numel))
                     return

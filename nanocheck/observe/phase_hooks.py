@@ -14,6 +14,7 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
+from nanocheck.observe.frame_variables import variables
 from nanocheck.observe.library_frames import is_library, own_frame
 
 Mark = Callable[[str], None]
@@ -94,7 +95,7 @@ def tensors_of(frame: FrameType | None) -> list[tuple[str, list[int], str]]:
         if not is_library(name, LIBRARIES):
             return [
                 (key, list(value.shape), str(value.dtype).removeprefix("torch."))
-                for key, value in list(frame.f_locals.items())
+                for key, value in variables(frame)
                 if isinstance(value, torch.Tensor) and value.is_cuda
             ]
         frame = frame.f_back
