@@ -9,7 +9,17 @@ from typing import Any
 
 import msgspec
 
-from nanocheck.attribution.journal_entries import Broken, End, Failed, Frame, Request, Start, VirtualFacts
+from nanocheck.attribution.journal_entries import (
+    Broken,
+    End,
+    Failed,
+    Frame,
+    Loss,
+    LossBackward,
+    Request,
+    Start,
+    VirtualFacts,
+)
 
 _ENTRIES: dict[str, type[msgspec.Struct]] = {"start": Start, "failed": Failed, "broken": Broken, "end": End}
 
@@ -46,6 +56,8 @@ class Observation:
     broken: Broken | None = None
     end: End | None = None
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
+    losses: list[Loss] = field(default_factory=list)
+    loss_backwards: list[LossBackward] = field(default_factory=list)
     missing: int = 0  # allocations that happened while nobody recorded
 
     @property
@@ -110,6 +122,10 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
         found.graphs.append({name: (place[0], place[1], place[2]) for name, place in entry["lines"].items()})
     elif kind == "oom":
         found.ooms.append(msgspec.convert(entry, Request))
+    elif kind == "loss":
+        found.losses.append(msgspec.convert(entry, Loss))
+    elif kind == "loss-backward":
+        found.loss_backwards.append(msgspec.convert(entry, LossBackward))
     elif kind in _ENTRIES:
         setattr(found, kind, msgspec.convert(entry, _ENTRIES[kind]))
         if kind == "end":

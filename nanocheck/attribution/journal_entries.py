@@ -94,3 +94,40 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     workspaces: tuple[int, ...] = ()
     virtual: VirtualFacts = VirtualFacts()
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """From a head, or several that read the same, to a loss.
+
+    Attributes:
+        made: bytes of what each operator made, and of what it read; the newest first, the head last, without
+            views.
+        read: bytes of what the head read. older: of what led to that. Both are empty without a head.
+    """
+
+    made: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    read: tuple[int, ...] = ()
+    older: tuple[int, ...] = ()
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """What led to a loss, when its backward began or memory ran out in it.
+
+    Attributes:
+        allocations: how many there had been.
+        ways: the newest first.
+        addresses: of what the loss was given, where that was seen.
+        code: file, first and last line of losses that are functions of the script's or its libraries'.
+    """
+
+    allocations: int
+    ways: tuple[Way, ...] = ()
+    addresses: tuple[int, ...] = ()
+    code: tuple[tuple[str, int, int], ...] = ()
+
+
+class LossBackward(msgspec.Struct, frozen=True, kw_only=True):
+    """The backward entered the loss's part of the graph, or left it, after so many allocations."""
+
+    allocations: int
+    inside: bool

@@ -18,6 +18,7 @@ import torch
 from nanocheck.observe import exit_hooks, graph_lines, introspect, phase_hooks
 from nanocheck.observe.allocator_history import History, statistics
 from nanocheck.observe.event_log import SCHEMA, Journal
+from nanocheck.observe.loss_flow import LossFlow
 from nanocheck.observe.owners import Owners
 from nanocheck.observe.steady_state import AnswerKnown, Stopping
 from nanocheck.observe.workspaces import cublas_workspaces
@@ -50,6 +51,7 @@ class Watch:
         self._snapshot = os.environ.get("NANOCHECK_RUN_SNAPSHOT")
         self._history = History(self.journal, keep=self._snapshot is not None)
         self._owners = Owners()
+        self._losses = LossFlow(self.journal, lambda: self.active, self._guard)
         self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
@@ -60,6 +62,7 @@ class Watch:
         exit_hooks.say_that_torch_is_here()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
+        self._losses.install()
         phase_hooks.install(self._mark, self._optimizer)
         graph_lines.install(self.journal)
         if introspect.version() is not None:
@@ -97,6 +100,10 @@ class Watch:
             libraries=phase_hooks.LIBRARIES,
             settings=self._history.blocks()[1],
         )
+
+    @quietly
+    def _guard(self, function: Callable[..., None], *args: Any) -> None:
+        function(*args)
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
@@ -175,6 +182,7 @@ class Watch:
             del main
         self._owners.look()
         self._tell_owners()
+        self._losses.at_failure(main)
         self.journal.write(
             "oom",
             requested=size,
