@@ -44,6 +44,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             chosen.target,
             folder,
             steps=request.steps,
+            cover=request.cover,
             snapshot=snapshot,
         )
         say(_opening(chosen))

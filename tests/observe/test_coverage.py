@@ -1,0 +1,141 @@
+"""What of a run was seen, and the evidence that more may come: small programs, each with one reason why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from observing import Seen, observe
+
+from nanocheck.core.coverage import PHASES, Coverage
+from nanocheck.observe.steady_state import MORE, RESTED
+
+#: A vocabulary of 1,000 and a wide layer; ``step(tokens)`` is one step of training.
+MODEL = """
+    import torch
+    from torch import nn
+    layers = nn.Embedding(1000, 64), nn.Linear(64, 256), nn.GELU(), nn.Linear(256, 1000)
+    model = nn.Sequential(*layers).cuda()
+    optimizer = torch.optim.AdamW(model.parameters())
+    def loss_of(tokens):
+        return nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+    def step(tokens):
+        loss_of(tokens).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    def batch(rows, length):
+        return torch.randint(1000, (rows, length)).cuda()
+"""
+
+
+def run(program: str, folder: Path, *, steps: int = 3, cover: str = "") -> tuple[Seen, Coverage]:
+    environment = {"NANOCHECK_RUN_COVER": cover}
+    seen = observe(MODEL + program, folder, steps=steps, environment=environment)
+    assert seen.ending.exit_code == 0, seen.stderr
+    (process,) = seen.processes()
+    return seen, process.coverage
+
+
+def test_lengths_that_vary(tmp_path: Path) -> None:
+    """Batches as long as their longest sequence, as every collator pads them; the longest comes late."""
+    program = """
+    for n in range(40):
+        step(batch(8, 600 if n == 30 else (64, 192, 128)[n % 3]))
+    """
+    _, found = run(program, tmp_path)
+    assert found.shapes_seen == ((8, 64), (8, 192))
+    assert found.shapes_vary
+    # The same lengths come again, and with them the same layouts: that proves nothing.
+    assert (found.proof, found.stopped_early) == ("peak rested", True)
+    assert found.steps > RESTED
+
+
+def test_a_step_that_repeats_itself(tmp_path: Path) -> None:
+    """Two inputs in each step are none that vary, nor is what only a part of the model is called with."""
+    program = """
+    model[0].requires_grad_(False)
+    samples = [{"tokens": torch.zeros(20 + 300 * (n == 70), dtype=torch.long), "label": n} for n in range(90)]
+    for n, one in zip(range(1000), torch.utils.data.DataLoader(samples, shuffle=False)):
+        loss_of(batch(2, 64)).backward()
+        model[1](torch.randn(n + 1, 64, device="cuda"))
+        step(batch(4, 128))
+    """
+    _, found = run(program, tmp_path)
+    assert found.shapes_seen == ((2, 64), (4, 128))
+    assert not found.shapes_vary
+    assert (found.proof, found.stopped_early) == ("layout repeats", True)
+    assert found.optimizer_steps == found.steps < 50
+    assert (found.evaluation, found.saved, found.growth_bytes_per_step) == (False, False, 0)
+    assert found.frozen_parameters == 64_000
+    assert found.longest_sample == 320
+
+
+def test_a_leak_of_8_kib_in_each_step(tmp_path: Path) -> None:
+    program = """
+    kept = []
+    for n in range(200):
+        step(batch(4, 64))
+        kept.append(torch.zeros(2048, device="cuda"))
+    """
+    _, found = run(program, tmp_path)
+    assert found.growth_bytes_per_step == 8192
+    assert (found.proof, found.steps) == ("not settled", 3 + MORE)
+
+
+#: Evaluates and saves before the first step and from the 20th on, every tenth, with eight times the batch.
+LATE = """
+    import io
+    def evaluate(rows):
+        model.eval()
+        with torch.no_grad():
+            loss_of(batch(rows, 64))
+        model.train()
+    evaluate(4)
+    torch.save(model.state_dict(), io.BytesIO())
+    for n in range(1000):
+        step(batch(4, 64))
+        if n % 10 == 0 and n >= 20:
+            evaluate(64)
+            if n >= 30:
+                torch.save(model.state_dict(), io.BytesIO())
+"""
+
+
+@pytest.mark.parametrize(
+    ("cover", "evaluation", "saved", "steps"),
+    [
+        ("", False, False, range(3, 20)),
+        ("eval", True, False, range(21, 30)),
+        ("eval,save", True, True, range(31, 60)),
+    ],
+)
+def test_phases_that_come_late_are_waited_for_when_asked(
+    cover: str, evaluation: bool, saved: bool, steps: range, tmp_path: Path
+) -> None:
+    seen, found = run(LATE, tmp_path, cover=cover)
+    assert (found.evaluation, found.saved) == (evaluation, saved)
+    assert found.steps in steps
+    assert found.stopped_early
+    (process,) = seen.judged().result.processes
+    # Logits of 64 rows of 64 tokens: what only the late evaluation needs.
+    assert (process.allocated_bytes > 64 * 64 * 1000 * 4) == evaluation
+
+
+def test_no_optimizer_step_is_a_fact(tmp_path: Path) -> None:
+    _, found = run("\n    loss_of(batch(4, 64)).backward()\n    loss_of(batch(4, 80)).backward()", tmp_path)
+    assert (found.optimizer_steps, found.steps) == (0, 0)
+    assert (found.proof, found.stopped_early) == ("ran to its end", False)
+    assert (found.shapes_seen, found.shapes_vary) == (((4, 64), (4, 80)), True)
+
+
+def test_a_process_that_is_killed_says_what_it_saw(tmp_path: Path) -> None:
+    program = MODEL + "\n    for n in range(4): step(batch(4, 64))\n    import os; os.kill(os.getpid(), 9)"
+    (process,) = observe(program, tmp_path, steps=0).processes()
+    assert (process.coverage.steps, process.coverage.proof) == (3, "not settled")
+
+
+def test_every_phase_that_can_be_asked_for_is_known_to_the_observer(tmp_path: Path) -> None:
+    """One that it does not know would break the observation."""
+    seen, found = run(LATE, tmp_path, cover=",".join(PHASES))
+    assert found.steps > 30
+    assert not any("broke" in note for note in seen.judged().result.notes)
