@@ -59,6 +59,10 @@ def _what_may_come(coverage: Coverage, whose: str) -> list[str]:
         notes.append(f"{whose}the model's inputs vary in shape; seen were {smallest} to {largest}")
         if coverage.longest_sample > max(coverage.shapes_seen[-1], default=0):
             notes.append(f"{whose}a DataLoader's dataset holds a sample of {coverage.longest_sample}")
+    if coverage.longest_batches == "arranged":
+        notes.append(f"{whose}every second batch was made of the longest samples (--longest)")
+    if coverage.longest_batches == "not possible":
+        notes.append(f"{whose}--longest arranged nothing: no DataLoader's dataset is a plain list of samples")
     if coverage.stopped_early and coverage.proof == "not settled":
         notes.append(f"{whose}the peak had not come to rest when it was stopped after {coverage.steps} steps")
     if not coverage.optimizer_steps:

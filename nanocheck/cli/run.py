@@ -34,6 +34,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
     add("--cover", metavar="PHASES", help="do not stop before these were seen: eval, save, or eval,save")
     add("--full", action="store_true", help="run to the script's own end")
+    add(
+        "--longest",
+        action="store_true",
+        help="make every second batch of the longest samples, where a DataLoader's dataset is a plain list "
+        "of tensors or lists",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")

@@ -45,6 +45,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
             unfrozen later.
         longest_sample: length of the longest sample that a DataLoader's dataset holds, where that can be
             asked without running the script's code (lists of tensors, lists or dicts of them); 0: not known.
+        longest_batches: whether every second batch was made of the longest samples, as ``--longest`` asks.
     """
 
     steps: int = 0
@@ -58,3 +59,4 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     optimizer_steps: int = 0
     frozen_parameters: int = 0
     longest_sample: int = 0
+    longest_batches: Literal["not asked", "arranged", "not possible"] = "not asked"

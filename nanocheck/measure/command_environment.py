@@ -24,6 +24,7 @@ def child_environment(
     *,
     steps: int = DEFAULT_STEPS,
     cover: Sequence[str] = (),
+    longest: bool = False,
     snapshot: Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -34,6 +35,7 @@ def child_environment(
         folder: where the observer writes.
         steps: see ``DEFAULT_STEPS``.
         cover: what must have been seen, too, of ``core.coverage.PHASES``.
+        longest: every second batch is made of the longest samples, where their lengths are known.
         snapshot: where to write PyTorch's own snapshot format.
         base: ``os.environ`` by default.
 
@@ -50,6 +52,7 @@ def child_environment(
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
+    environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:
         environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())

@@ -45,6 +45,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             folder,
             steps=request.steps,
             cover=request.cover,
+            longest=request.longest,
             snapshot=snapshot,
         )
         say(_opening(chosen))

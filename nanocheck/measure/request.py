@@ -45,6 +45,7 @@ class Request:
         steps: optimizer steps that are watched at least; 0: to the end.
         time_limit_s: None: no limit.
         cover: of ``PHASES``, which must have been seen before it is stopped.
+        longest: every second batch is made of the longest samples, where their lengths are known.
     """
 
     command: list[str]
@@ -52,6 +53,7 @@ class Request:
     steps: int
     time_limit_s: float | None
     cover: tuple[str, ...] = ()
+    longest: bool = False
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -83,6 +85,7 @@ class Request:
             steps=steps,
             time_limit_s=parse_duration(limit),
             cover=_phases(arguments.cover),
+            longest=arguments.longest,
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -99,6 +102,7 @@ class Request:
             *("--time-limit", limit),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
+            *(("--longest",) if self.longest else ()),
         ]
 
 

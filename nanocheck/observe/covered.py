@@ -16,15 +16,16 @@ class Covered:
     Args:
         steps: optimizer steps that are seen at least; 0: run to the end.
         phases: ``eval``, ``save``, which must have been seen, too.
+        longest: see ``Loaders``.
     """
 
-    def __init__(self, steps: int, phases: tuple[str, ...]) -> None:
+    def __init__(self, steps: int, phases: tuple[str, ...], *, longest: bool = False) -> None:
         self._steps = steps
         self._phases = phases
         self._settling = Settling(steps)
         self._growth = Growth()
         self._inputs = ModelInputs()
-        self._loaders = Loaders()
+        self._loaders = Loaders(longest=longest)
         self._saved = self._evaluated = False
         self._optimizer_steps = 0
         self._proof = UNSETTLED
@@ -33,7 +34,11 @@ class Covered:
     def asked(cls) -> Covered:
         """As the environment says."""
         phases = os.environ.get("NANOCHECK_RUN_COVER", "")
-        return cls(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), tuple(filter(None, phases.split(","))))
+        return cls(
+            int(os.environ.get("NANOCHECK_RUN_STEPS", "3")),
+            tuple(filter(None, phases.split(","))),
+            longest=bool(os.environ.get("NANOCHECK_RUN_LONGEST")),
+        )
 
     def install(self) -> None:
         """Hooks into PyTorch."""
@@ -102,4 +107,5 @@ class Covered:
             "optimizer_steps": self._optimizer_steps,
             "frozen_parameters": self._inputs.frozen,
             "longest_sample": self._loaders.longest_sample,
+            "longest_batches": self._loaders.longest_batches,
         }

@@ -28,9 +28,8 @@ MODEL = """
 """
 
 
-def run(program: str, folder: Path, *, steps: int = 3, cover: str = "") -> tuple[Seen, Coverage]:
-    environment = {"NANOCHECK_RUN_COVER": cover}
-    seen = observe(MODEL + program, folder, steps=steps, environment=environment)
+def run(program: str, folder: Path, **environment: str) -> tuple[Seen, Coverage]:
+    seen = observe(MODEL + program, folder, environment=environment)
     assert seen.ending.exit_code == 0, seen.stderr
     (process,) = seen.processes()
     return seen, process.coverage
@@ -48,6 +47,37 @@ def test_lengths_that_vary(tmp_path: Path) -> None:
     # The same lengths come again, and with them the same layouts: that proves nothing.
     assert (found.proof, found.stopped_early) == ("peak rested", True)
     assert found.steps > RESTED
+
+
+#: The longest of 100 samples are the last, which a script that stops early never sees.
+SAMPLES = """
+    from torch.nn.utils.rnn import pad_sequence
+    samples = [torch.zeros(20 + n % 7 + 300 * (n >= 96), dtype=torch.long) for n in range(100)]
+    collate = lambda several: pad_sequence(several, batch_first=True)
+    loader = torch.utils.data.DataLoader(samples, batch_size=4, collate_fn=collate)
+    for epoch in range(3):
+        for tokens in loader:
+            step(tokens.cuda())
+"""
+
+
+@pytest.mark.parametrize("longest", ["", "1"])
+def test_the_longest_batch_comes_at_once_when_asked(longest: str, tmp_path: Path) -> None:
+    seen, found = run(SAMPLES, tmp_path, NANOCHECK_RUN_LONGEST=longest)
+    (tmp_path / "late").mkdir()
+    late = observe(MODEL + SAMPLES, tmp_path / "late", steps=0)
+    assert found.longest_sample == 326
+    assert found.steps < 25
+    assert found.longest_batches == ("arranged" if longest else "not asked")
+    assert found.shapes_seen[-1] == ((4, 326) if longest else (4, 26))
+    # As much as in the epochs that reach it by themselves.
+    (now,), (then,) = (each.judged().result.processes for each in (seen, late))
+    assert (now.allocated_bytes == then.allocated_bytes) == bool(longest)
+
+
+def test_the_longest_batch_where_nobody_knows_lengths(tmp_path: Path) -> None:
+    _, found = run("\n    for n in range(30): step(batch(4, 64))", tmp_path, NANOCHECK_RUN_LONGEST="1")
+    assert found.longest_batches == "not possible"
 
 
 def test_a_step_that_repeats_itself(tmp_path: Path) -> None:
@@ -112,7 +142,7 @@ LATE = """
 def test_phases_that_come_late_are_waited_for_when_asked(
     cover: str, evaluation: bool, saved: bool, steps: range, tmp_path: Path
 ) -> None:
-    seen, found = run(LATE, tmp_path, cover=cover)
+    seen, found = run(LATE, tmp_path, NANOCHECK_RUN_COVER=cover)
     assert (found.evaluation, found.saved) == (evaluation, saved)
     assert found.steps in steps
     assert found.stopped_early
@@ -137,6 +167,6 @@ def test_a_process_that_is_killed_says_what_it_saw(tmp_path: Path) -> None:
 
 def test_every_phase_that_can_be_asked_for_is_known_to_the_observer(tmp_path: Path) -> None:
     """One that it does not know would break the observation."""
-    seen, found = run(LATE, tmp_path, cover=",".join(PHASES))
+    seen, found = run(LATE, tmp_path, NANOCHECK_RUN_COVER=",".join(PHASES))
     assert found.steps > 90
     assert not any("broke" in note for note in seen.judged().result.notes)
