@@ -79,11 +79,16 @@ def _unseen(coverages: Sequence[Coverage]) -> list[str]:
         "eval": ("evaluation", any(each.evaluation for each in coverages)),
         "save": ("checkpoint", any(each.saved for each in coverages)),
     }
-    missing = {option: name for option, (name, was_seen) in phases.items() if not was_seen}
+    named = {phase for each in stopped for phase in each.unreached}
+    missing = {
+        option: f"{name}, which the script's code names" if option in named else name
+        for option, (name, was_seen) in phases.items()
+        if not was_seen
+    }
     if not missing:
         return [f"stopped after {steps} steps ({proofs})"]
     return [
-        f"stopped after {steps} steps ({proofs}); not seen: {', '.join(missing.values())} "
+        f"stopped after {steps} steps ({proofs}); not seen: {'; '.join(missing.values())} "
         f"(--cover {','.join(missing)} goes on until then, --full to the end)"
     ]
 

@@ -38,6 +38,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
             the first optimizer step; an earlier one lacks the optimizer's state, which later ones have beside
             them.
         saved: whether ``torch.save`` ran after the first optimizer step.
+        unreached: of ``PHASES``, those that the started script's own code names and that were not seen. What
+            a library's trainer would do is not in that code.
         growth_bytes_per_step: by how much memory that tensors ask for grew from step to step, measured where
             steps end, the first one left out; 0 where it ever fell, or rose in fewer than three steps.
         optimizer_steps: calls of an optimizer's ``step``. 0: none was seen.
@@ -55,6 +57,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     shapes_vary: bool = False
     evaluation: bool = False
     saved: bool = False
+    unreached: tuple[str, ...] = ()
     growth_bytes_per_step: int = 0
     optimizer_steps: int = 0
     frozen_parameters: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 
 from nanocheck.observe.dataset_lengths import Loaders
 from nanocheck.observe.model_inputs import ModelInputs
+from nanocheck.observe.script_code import phases_named
 from nanocheck.observe.steady_state import TO_ITS_END, UNSETTLED, Growth, Settling
 
 
@@ -28,6 +29,7 @@ class Covered:
         self._loaders = Loaders(longest=longest)
         self._saved = self._evaluated = False
         self._optimizer_steps = 0
+        self._named: tuple[str, ...] = ()
         self._proof = UNSETTLED
 
     @classmethod
@@ -59,6 +61,7 @@ class Covered:
     def optimizer_stepped(self) -> None:
         """One call of an optimizer's ``step`` is over."""
         self._optimizer_steps += 1
+        self._named = self._named or phases_named()
         self._inputs.step_ended(first=self._optimizer_steps == 1)
 
     def step_ended(self, peak: tuple[int, ...], requested_bytes: int, layout: Any) -> bool:
@@ -80,8 +83,11 @@ class Covered:
         return True
 
     def _phases_seen(self) -> bool:
-        seen = {"eval": self._evaluation, "save": self._saved}
-        return all(seen[phase] for phase in self._phases)
+        return all(self._seen[phase] for phase in self._phases)
+
+    @property
+    def _seen(self) -> dict[str, bool]:
+        return {"eval": self._evaluation, "save": self._saved}
 
     @property
     def _evaluation(self) -> bool:
@@ -103,6 +109,7 @@ class Covered:
             "shapes_vary": self._inputs.vary,
             "evaluation": self._evaluation,
             "saved": self._saved,
+            "unreached": [phase for phase in self._named if not self._seen[phase]],
             "growth_bytes_per_step": self._growth.bytes_per_step,
             "optimizer_steps": self._optimizer_steps,
             "frozen_parameters": self._inputs.frozen,

@@ -23,6 +23,11 @@ MODEL = """
         loss_of(tokens).backward()
         optimizer.step()
         optimizer.zero_grad()
+    class Square(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x
     def batch(rows, length):
         return torch.randint(1000, (rows, length)).cuda()
 """
@@ -95,7 +100,8 @@ def test_a_step_that_repeats_itself(tmp_path: Path) -> None:
     assert not found.shapes_vary
     assert (found.proof, found.stopped_early) == ("layout repeats", True)
     assert found.optimizer_steps == found.steps < 50
-    assert (found.evaluation, found.saved, found.growth_bytes_per_step) == (False, False, 0)
+    assert (found.evaluation, found.saved, found.unreached) == (False, False, ())
+    assert found.growth_bytes_per_step == 0
     assert found.frozen_parameters == 64_000
     assert found.longest_sample == 320
 
@@ -144,6 +150,10 @@ def test_phases_that_come_late_are_waited_for_when_asked(
 ) -> None:
     seen, found = run(LATE, tmp_path, NANOCHECK_RUN_COVER=cover)
     assert (found.evaluation, found.saved) == (evaluation, saved)
+    # Its code names both, so whoever reads the answer knows that something is missing.
+    assert found.unreached == tuple(
+        name for name, was_seen in zip(PHASES, (evaluation, saved), strict=True) if not was_seen
+    )
     assert found.steps in steps
     assert found.stopped_early
     assert found.proof != "not settled"
