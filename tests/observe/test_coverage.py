@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from observing import Seen, observe
 
 from nanocheck.core.coverage import PHASES, Coverage
@@ -180,3 +183,49 @@ def test_every_phase_that_can_be_asked_for_is_known_to_the_observer(tmp_path: Pa
     seen, found = run(LATE, tmp_path, NANOCHECK_RUN_COVER=",".join(PHASES))
     assert found.steps > 90
     assert not any("broke" in note for note in seen.judged().result.notes)
+
+
+#: Thirty steps of a transformer of any size; gradients of several micro-batches in each.
+ANY = """
+    import sys, torch
+    from torch import nn
+    layers, width, length, rows, accumulation = map(int, sys.argv[1:])
+    make = lambda: nn.TransformerEncoderLayer(width, 4, 4 * width, batch_first=True)
+    blocks = [make() for _ in range(layers)]
+    model = nn.Sequential(nn.Embedding(3000, width), *blocks, nn.Linear(width, 3000)).cuda()
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    for step in range(30):
+        for _ in range(accumulation):
+            tokens = torch.randint(3000, (rows, length)).cuda()
+            with torch.autocast("cuda", torch.bfloat16):
+                loss = nn.functional.cross_entropy(model(tokens).flatten(0, 1), tokens.flatten())
+            loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+"""
+
+
+@pytest.mark.slow
+@settings(max_examples=10)
+@given(
+    sizes=st.tuples(
+        st.integers(1, 6),
+        st.sampled_from([32, 96, 256]),
+        st.integers(16, 300),
+        st.integers(1, 12),
+        st.integers(1, 4),
+    ),
+    expandable=st.booleans(),
+)
+def test_no_later_step_of_any_script_raises_the_peak(sizes: tuple[int, ...], expandable: bool) -> None:
+    """Where a run is stopped is where it may be: with all its steps it needs no more."""
+    figures = []
+    for steps in (3, 0):
+        environment = {"PYTORCH_ALLOC_CONF": f"expandable_segments:{expandable}"}
+        with tempfile.TemporaryDirectory() as folder:
+            seen = observe(ANY, Path(folder), *map(str, sizes), steps=steps, environment=environment)
+            assert seen.ending.exit_code == 0, seen.stderr
+            (process,) = seen.judged().result.processes
+        assert (process.steps < 30) == (steps == 3)
+        figures.append((process.allocated_bytes, process.reserved_bytes))
+    assert figures[0] == figures[1]
