@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from nanocheck.attribution.journal_entries import (
+    ENTRIES,
     Broken,
     End,
     Failed,
@@ -20,8 +21,7 @@ from nanocheck.attribution.journal_entries import (
     Start,
     VirtualFacts,
 )
-
-_ENTRIES: dict[str, type[msgspec.Struct]] = {"start": Start, "failed": Failed, "broken": Broken, "end": End}
+from nanocheck.core.coverage import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,7 @@ class Observation:
     failed: Failed | None = None
     broken: Broken | None = None
     end: End | None = None
+    coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)
     loss_backwards: list[LossBackward] = field(default_factory=list)
@@ -126,7 +127,7 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
         found.losses.append(msgspec.convert(entry, Loss))
     elif kind == "loss-backward":
         found.loss_backwards.append(msgspec.convert(entry, LossBackward))
-    elif kind in _ENTRIES:
-        setattr(found, kind, msgspec.convert(entry, _ENTRIES[kind]))
+    elif kind in ENTRIES:
+        setattr(found, kind, msgspec.convert(entry, ENTRIES[kind]))
         if kind == "end":
             found.last = {name: value for name, value in entry.items() if isinstance(value, int)}

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.coverage import Coverage
+
 #: File, line and function.
 Frame = tuple[str, int, str]
 
@@ -131,3 +133,13 @@ class LossBackward(msgspec.Struct, frozen=True, kw_only=True):
 
     allocations: int
     inside: bool
+
+
+#: Entries by their ``kind``; of each the last one holds.
+ENTRIES: dict[str, type[msgspec.Struct]] = {
+    "start": Start,
+    "failed": Failed,
+    "broken": Broken,
+    "coverage": Coverage,
+    "end": End,
+}

@@ -29,9 +29,17 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=int,
         metavar="K",
-        help="stop once peak memory has been stable for K optimizer steps (default 3)",
+        help="at least K optimizer steps before it stops (default 3); more run until the allocator's layout "
+        "repeats itself, or the peak has rested long enough",
     )
+    add("--cover", metavar="PHASES", help="do not stop before these were seen: eval, save, or eval,save")
     add("--full", action="store_true", help="run to the script's own end")
+    add(
+        "--longest",
+        action="store_true",
+        help="make every second batch of the longest samples, where a DataLoader's dataset is a plain list "
+        "of tensors or lists",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")

@@ -45,6 +45,8 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             chosen.target,
             folder,
             steps=request.steps,
+            cover=request.cover,
+            longest=request.longest,
             snapshot=snapshot,
         )
         say(_opening(chosen))

@@ -44,7 +44,7 @@ def install(mark: Mark, optimizer: Callable[[torch.optim.Optimizer, str], None])
 def _between(function: Callable[..., Any], mark: Mark, name: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def marked(*args: Any, **kwargs: Any) -> Any:
-        if _tracing():
+        if is_tracing():
             return function(*args, **kwargs)
         mark(f"{name}+")
         try:
@@ -55,7 +55,7 @@ def _between(function: Callable[..., Any], mark: Mark, name: str) -> Callable[..
     return marked
 
 
-def _tracing() -> bool:
+def is_tracing() -> bool:
     """Whether a compiler is following the code with tensors that have no memory."""
     return bool(torch._C._len_torch_dispatch_stack()) and any(
         type(each).__name__ in _TRACERS for each in _get_current_dispatch_mode_stack()
