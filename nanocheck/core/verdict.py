@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
+from nanocheck.core.result import Outcome, OutOfMemory, ProcessMemory, Recovery, RunResult
 from nanocheck.core.units import MIB, mib, mib_span
 
 #: What must stay free for a run to be called safe, beside the most that CUDA itself takes. The parts: a plain
@@ -119,7 +119,34 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     surplus = (device.context_most_bytes - device.context_bytes) * max(len(result.processes), 1)
     headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
     kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
+    questions = open_questions(result)
+    if kind in (Kind.SAFE, Kind.TIGHT) and questions:
+        steps = max(each.coverage.steps for each in result.processes if each.coverage is not None)
+        kind, sentence = Kind.PARTIAL, f"it fits for {steps} steps, but {'; '.join(questions)}: {sentence}"
     return verdict(kind, sentence, headroom)
+
+
+def open_questions(result: RunResult) -> list[str]:
+    """What was seen of a run that we stopped by which a later step may need more; empty where nothing was."""
+    return [each for process in result.processes for each in _open_questions(process)]
+
+
+def _open_questions(process: ProcessMemory) -> list[str]:
+    coverage, found = process.coverage, []
+    if coverage is None or not coverage.stopped_early:
+        return []
+    if coverage.shapes_vary and coverage.longest_batches != "arranged":
+        largest = " x ".join(map(str, coverage.shapes_seen[-1]))
+        found.append(f"the inputs vary in shape, and the largest seen was {largest} (--full, --longest)")
+    if coverage.growth_bytes_per_step:
+        found.append(f"memory grows by {coverage.growth_bytes_per_step:,} bytes a step (--full)")
+    if coverage.proof == "not settled":
+        found.append("the peak had not come to rest (--full)")
+    phases = {"eval": "evaluates", "save": "saves"}
+    if process.unreached:
+        what = " and ".join(f"{phases[name]} ({place})" for name, place in process.unreached.items())
+        found.append(f"it {what} later (--cover {','.join(process.unreached)})")
+    return found
 
 
 def _classify_completed(

@@ -66,15 +66,19 @@ class ModelInputs:
         watch = self
 
         def _wrapped_call_impl(self: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if torch.compiler.is_compiling() or watch._inside or threading.get_ident() != watch._main:
-                return original(self, *args, **kwargs)
-            watch._inside = True
-            try:
+            outermost = not (
+                torch.compiler.is_compiling() or watch._inside or threading.get_ident() != watch._main
+            )
+            if outermost:
+                watch._inside = True
                 with contextlib.suppress(Exception):  # the script must not notice
                     watch.called(self, (args, kwargs))
+            try:
+                # One line for all: what a checkpoint computes again is known by its stack.
                 return original(self, *args, **kwargs)
             finally:
-                watch._inside = False
+                if outermost:
+                    watch._inside = False
 
         # To Dynamo, which goes by files, it is what the function that it stands for was: nothing to compile.
         code = _wrapped_call_impl.__code__

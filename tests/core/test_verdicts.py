@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from made_up import DEVICE, device, oom_result, peaks, result
 
 from nanocheck.core.config import StepConfig
+from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
 from nanocheck.core.units import GIB, MIB
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, MEANINGS, Kind, classify, leaks
@@ -133,6 +134,35 @@ def test_an_out_of_memory_that_was_caught_is_lost_work_unless_it_was_a_search() 
     found = classify(caught(Recovery.SEARCHED))
     assert found.kind == "safe"
     assert "after 2 out-of-memories" in found.sentence
+
+
+STOPPED = Coverage(steps=4, stopped_early=True, proof="layout repeats", optimizer_steps=4)
+VARY = msgspec.structs.replace(STOPPED, shapes_vary=True, shapes_seen=((8, 64), (8, 192)))
+
+
+@pytest.mark.parametrize(
+    ("coverage", "unreached", "kind"),
+    [
+        (STOPPED, {}, "safe"),
+        (VARY, {}, "partial"),
+        (msgspec.structs.replace(VARY, longest_batches="arranged"), {}, "safe"),
+        (msgspec.structs.replace(STOPPED, growth_bytes_per_step=512), {}, "partial"),
+        (msgspec.structs.replace(STOPPED, proof="not settled"), {}, "partial"),
+        (STOPPED, {"eval": "train.py:9"}, "partial"),
+        # What came to its own end has shown all.
+        (msgspec.structs.replace(VARY, stopped_early=False), {}, "safe"),
+        (Coverage(), {}, "safe"),
+    ],
+)
+def test_safe_needs_that_nothing_seen_points_to_more(
+    coverage: Coverage, unreached: dict[str, str], kind: str
+) -> None:
+    verdict = classify(result(coverage=coverage, unreached=unreached))
+    assert (verdict.kind, verdict.headroom_bytes) == (kind, AVAILABLE - 9000 * MIB)
+    assert verdict.fits
+    assert ("--cover eval" in verdict.sentence) == bool(unreached)
+    # What runs out of memory does, whatever else may come.
+    assert classify(result(coverage=coverage, peaks=peaks(reserved=13_000 * MIB))).kind == "oom"
 
 
 def test_every_kind_has_a_meaning_and_only_two_pass_a_check() -> None:

@@ -220,3 +220,41 @@ def test_a_journal_without_room_answers_nothing(tmp_path: Path) -> None:
     name = script(tmp_path, "train(3)\nheld = hold(10)\ntrain()\n")
     seen = check(tmp_path, "bash", "-c", f"ulimit -f 8; {sys.executable} {name}")
     assert seen.kind is Kind.INCOMPLETE
+
+
+#: Batches padded to their own longest sequence, and what comes after 200 steps.
+LATE_NEEDS = """
+layers = torch.nn.Sequential(torch.nn.Embedding(1000, 256), torch.nn.Linear(256, 1000)).cuda()
+optimizer = torch.optim.AdamW(layers.parameters())
+for step in range(201):
+    length = 64 + 8 * (step % 5) if sys.argv[1] == "vary" else 64
+    tokens = torch.randint(1000, (4, length), device="cuda")
+    torch.nn.functional.cross_entropy(layers(tokens).flatten(0, 1), tokens.flatten()).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+LATE_EVALUATION = """
+layers.eval()
+with torch.no_grad():
+    layers(torch.zeros(64, 4096, dtype=torch.long, device="cuda"))
+torch.save(layers.state_dict(), os.devnull)
+"""
+
+
+def test_inputs_that_vary_in_shape_are_not_plainly_safe(tmp_path: Path) -> None:
+    name = script(tmp_path, LATE_NEEDS)
+    assert check(tmp_path, sys.executable, name, "same").kind is Kind.SAFE
+    seen = check(tmp_path, sys.executable, name, "vary")
+    assert (seen.kind, seen.exit_code) == (Kind.PARTIAL, 5)
+    assert check(tmp_path, sys.executable, name, "vary", options=("--full",)).kind is Kind.SAFE
+
+
+def test_what_the_script_says_it_does_later_is_waited_for_or_named(tmp_path: Path) -> None:
+    name = script(tmp_path, LATE_NEEDS + LATE_EVALUATION)
+    seen = check(tmp_path, sys.executable, name, "same")
+    assert (seen.kind, seen.exit_code) == (Kind.PARTIAL, 5)
+    assert set(seen.file.result.main.unreached) == {"eval", "save"}
+    covered = check(tmp_path, sys.executable, name, "same", options=("--cover", "eval,save"))
+    assert covered.kind is Kind.SAFE
+    # 64 x 4,096 x 1,000 in fp32.
+    assert covered.file.result.main.reserved_bytes > seen.file.result.main.reserved_bytes + 900 * MIB
