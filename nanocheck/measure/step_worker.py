@@ -97,7 +97,9 @@ class Observer:
                 highest[peak.phase] = max(allocated, peak.allocated_bytes), max(reserved, peak.reserved_bytes)
         figures = tuple(figure for both in highest.values() for figure in both)
         segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
-        self.proof = self._settling.step_ended(figures, layouts_of(segments, torch.cuda.current_device()))
+        retries = torch.cuda.memory_stats()["num_alloc_retries"]
+        layouts = layouts_of(segments, torch.cuda.current_device(), retries=retries)
+        self.proof = self._settling.step_ended(figures, layouts)
         return self.proof is not None
 
     def report(self) -> None:

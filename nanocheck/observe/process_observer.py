@@ -152,7 +152,8 @@ class Watch:
         def decide(_: Watch) -> None:
             nonlocal known
             now = statistics()
-            layout = layouts_of(self._history.drain(), torch.cuda.current_device())
+            segments, device = self._history.drain(), torch.cuda.current_device()
+            layout = layouts_of(segments, device, retries=now["retries"])
             peak = (now["allocated_peak"], now["reserved_peak"])
             known = self._covered.step_ended(peak, now["held"], layout)
             self.journal.write("step", done=self._covered.done, **now)

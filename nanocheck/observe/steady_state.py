@@ -107,14 +107,19 @@ class Growth:
         return (self._last[1] - self._first[1]) // (self._last[0] - self._first[0])
 
 
-def layouts_of(segments: Iterable[Mapping[str, Any]], device: int) -> dict[Hashable, int]:
+def layouts_of(
+    segments: Iterable[Mapping[str, Any]], device: int, *, retries: int = 0
+) -> dict[Hashable, int]:
     """What decides where the allocator puts the next block, of a snapshot's ``segments``: a number for each
     of its pools.
 
     Pools (of small and of large blocks, by stream, and those of CUDA graphs) take nothing from each other, so
-    each goes its own way. Of segments from ``cudaMalloc`` only the order of the addresses counts: the
-    allocator compares no more, and a script that empties the cache in each step never gets the same ones
-    again. Which of two tensors of one size sits in which of two blocks is not looked at.
+    each goes its own way; unless the card was full and the allocator gave back what no pool used (``retries``
+    so often), since when only all of them together say anything.
+
+    Of segments from ``cudaMalloc`` only the order of the addresses counts: the allocator compares no more,
+    and a script that empties the cache in each step never gets the same ones again. Which of two tensors of
+    one size sits in which of two blocks is not looked at.
     """
     pools: dict[Hashable, list[Hashable]] = {}
     for segment in segments:
@@ -124,7 +129,8 @@ def layouts_of(segments: Iterable[Mapping[str, Any]], device: int) -> dict[Hasha
         place = segment["address"] if segment.get("is_expandable") else 0
         blocks = tuple((each["size"], each["requested_size"], each["state"]) for each in segment["blocks"])
         pools.setdefault(pool, []).append((place, segment["total_size"], blocks))
-    return {pool: hash(tuple(layout)) for pool, layout in pools.items()}
+    found: dict[Hashable, int] = {pool: hash(tuple(layout)) for pool, layout in pools.items()}
+    return {"all": hash(tuple(found.items()))} if retries else found
 
 
 def announce(folder: str, pid: int) -> None:

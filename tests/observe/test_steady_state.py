@@ -159,7 +159,7 @@ SEGMENTS = st.lists(
 def placed(segments: list[dict[str, Any]], at: int) -> list[dict[str, Any]]:
     """With addresses in order, from ``at``; those of expandable segments are theirs for ever."""
     return [
-        {**segment, "address": (index << 32) + (0 if segment["is_expandable"] else at)}
+        {**segment, "address": (index + 1 << 32) + (0 if segment["is_expandable"] else at)}
         for index, segment in enumerate(segments)
     ]
 
@@ -179,6 +179,20 @@ def test_a_layout_is_sizes_and_states_in_the_order_of_addresses(
         first, second = (sorted(json.dumps(each, sort_keys=True) for each in both) for both in (one, other))
         assert first == second
     assert layouts_of(placed(one, 0), 1) == layouts_of([], 1)
+
+
+LAYOUT = {"device": 0, "address": 1, "stream": 0, "blocks": []}
+
+
+def test_pools_of_a_full_card_are_one() -> None:
+    """Two pools that repeat themselves each for itself may never have met like this."""
+    small, large = {**LAYOUT, "segment_type": "small"}, {**LAYOUT, "segment_type": "large"}
+    for retries, expected in ((0, REPEATS), (1, None)):
+        settling = Settling(1)
+        for sizes in ((1, 2), (2, 1), (1, 1)):
+            both = [{**each, "total_size": size} for each, size in zip((small, large), sizes, strict=True)]
+            why = settling.step_ended((1,), layouts_of(both, 0, retries=retries))
+        assert why == expected
 
 
 @pytest.mark.parametrize("key", ["size", "requested_size", "state"])
