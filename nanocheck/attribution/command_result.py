@@ -13,7 +13,6 @@ from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
-from nanocheck.attribution.script_phases import mentioned
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
     Ending,
@@ -85,7 +84,6 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         ended_s=None if seen.end is None else seen.end.clock,
         limit_bytes=_limit(seen),
         coverage=seen.coverage,
-        unreached=_unreached(seen),
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),
         retries=counted.get("retries", 0) if figures.recovered is None else figures.recovered.retries,
@@ -106,14 +104,6 @@ def _card_bytes(figures: Figures, of_pytorch: int) -> int:
     tried while it looked for its batch.
     """
     return of_pytorch if figures.since else max(figures.seen.virtual_facts.peak_used, of_pytorch)
-
-
-def _unreached(seen: Observation) -> dict[str, str]:
-    if seen.start is None or not seen.coverage.stopped_early:
-        return {}
-    reached = {"eval": seen.coverage.evaluation, "save": seen.coverage.saved}
-    said = mentioned(seen.start.command, seen.start.folder)
-    return {name: place for name, place in said.items() if not reached[name]}
 
 
 def _limit(seen: Observation) -> int | None:

@@ -228,8 +228,6 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
             for all processes of the run; ``None``: not known.
         limit_bytes: what the script lets PyTorch reserve at the most, where it set a limit.
         steps: optimizer steps that were seen. coverage: how much of the process was, where it was observed.
-        unreached: what the script's own source says that it does and had not done when it was stopped, by
-            name (``eval``, ``save``), with the line.
         peaks: per phase and step, in the order they ran; what was reached before an out-of-memory included.
         retries, ooms: the allocator's ``num_alloc_retries`` and ``num_ooms``.
         attention: flash, efficient, cudnn, math, or ``unknown``.
@@ -252,7 +250,6 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     limit_bytes: int | None = None
     steps: int = 0
     coverage: Coverage | None = None
-    unreached: Mapping[str, str] = {}
     peaks: tuple[Peak, ...] = ()
     retries: int = 0
     ooms: int = 0

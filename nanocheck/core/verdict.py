@@ -142,10 +142,9 @@ def _open_questions(process: ProcessMemory) -> list[str]:
         found.append(f"memory grows by {coverage.growth_bytes_per_step:,} bytes a step (--full)")
     if coverage.proof == "not settled":
         found.append("the peak had not come to rest (--full)")
-    phases = {"eval": "evaluates", "save": "saves"}
-    if process.unreached:
-        what = " and ".join(f"{phases[name]} ({place})" for name, place in process.unreached.items())
-        found.append(f"it {what} later (--cover {','.join(process.unreached)})")
+    if coverage.unreached:
+        what = " or ".join({"eval": "evaluation", "save": "saving"}[each] for each in coverage.unreached)
+        found.append(f"its code names {what}, which did not come (--cover {','.join(coverage.unreached)})")
     return found
 
 

@@ -141,26 +141,24 @@ VARY = msgspec.structs.replace(STOPPED, shapes_vary=True, shapes_seen=((8, 64), 
 
 
 @pytest.mark.parametrize(
-    ("coverage", "unreached", "kind"),
+    ("coverage", "kind"),
     [
-        (STOPPED, {}, "safe"),
-        (VARY, {}, "partial"),
-        (msgspec.structs.replace(VARY, longest_batches="arranged"), {}, "safe"),
-        (msgspec.structs.replace(STOPPED, growth_bytes_per_step=512), {}, "partial"),
-        (msgspec.structs.replace(STOPPED, proof="not settled"), {}, "partial"),
-        (STOPPED, {"eval": "train.py:9"}, "partial"),
+        (STOPPED, "safe"),
+        (VARY, "partial"),
+        (msgspec.structs.replace(VARY, longest_batches="arranged"), "safe"),
+        (msgspec.structs.replace(STOPPED, growth_bytes_per_step=512), "partial"),
+        (msgspec.structs.replace(STOPPED, proof="not settled"), "partial"),
+        (msgspec.structs.replace(STOPPED, unreached=("eval",)), "partial"),
         # What came to its own end has shown all.
-        (msgspec.structs.replace(VARY, stopped_early=False), {}, "safe"),
-        (Coverage(), {}, "safe"),
+        (msgspec.structs.replace(VARY, stopped_early=False), "safe"),
+        (Coverage(), "safe"),
     ],
 )
-def test_safe_needs_that_nothing_seen_points_to_more(
-    coverage: Coverage, unreached: dict[str, str], kind: str
-) -> None:
-    verdict = classify(result(coverage=coverage, unreached=unreached))
+def test_safe_needs_that_nothing_seen_points_to_more(coverage: Coverage, kind: str) -> None:
+    verdict = classify(result(coverage=coverage))
     assert (verdict.kind, verdict.headroom_bytes) == (kind, AVAILABLE - 9000 * MIB)
     assert verdict.fits
-    assert ("--cover eval" in verdict.sentence) == bool(unreached)
+    assert ("--cover eval" in verdict.sentence) == bool(coverage.unreached)
     # What runs out of memory does, whatever else may come.
     assert classify(result(coverage=coverage, peaks=peaks(reserved=13_000 * MIB))).kind == "oom"
 
