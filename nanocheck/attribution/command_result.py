@@ -15,6 +15,7 @@ from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
+    Ended,
     Ending,
     Environment,
     How,
@@ -48,7 +49,9 @@ def command_result(
     seen = read(folder)
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
-    processes = sorted((_process(each, device) for each in seen), key=lambda each: -each.reserved_bytes)
+    processes = sorted(
+        (_process_or_none(each, device) for each in seen), key=lambda each: -each.reserved_bytes
+    )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if seen else Provenance.UNKNOWN
@@ -64,6 +67,21 @@ def command_result(
         notes=(*notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
+
+
+def _process_or_none(seen: Observation, device: Device) -> ProcessMemory:
+    """A script can write into the folder of its journal: entries that are typed right and contradict each
+    other cost the answer, nothing else.
+    """
+    try:
+        return _process(seen, device)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        return ProcessMemory(
+            pid=seen.pid,
+            command=() if seen.start is None else seen.start.command,
+            ended=Ended.BROKEN,
+            error=f"its journal contradicts itself ({type(error).__name__})",
+        )
 
 
 def _process(seen: Observation, device: Device) -> ProcessMemory:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +23,15 @@ from nanocheck.attribution.journal_entries import (
     VirtualFacts,
 )
 from nanocheck.core.coverage import Coverage
+
+#: What the allocator did, as ``observe.allocator_history`` abbreviates it.
+Action = Literal["a", "r", "f", "S", "F", "M", "U", "o"]
+#: Address, bytes, name and shape of a tensor that a live object holds.
+Owned = tuple[int, int, str, list[int]]
+#: So many stacks may be missing between two that are there; more is no journal of ours.
+_MOST_LOST = 100_000
+#: What a line raises that a process died in the middle of, or that is no entry of ours.
+_ODD = (ValueError, msgspec.ValidationError, RecursionError, LookupError, TypeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,36 +101,51 @@ def read(folder: Path) -> list[Observation]:
 
 def _read_one(path: Path) -> Observation:
     found = Observation()
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            try:
-                entry = json.loads(line)
-                _take(found, entry.pop("kind", ""), entry)
-            except (
-                ValueError,
-                msgspec.ValidationError,
-            ):  # the process died in the middle of it, or it is odd
-                continue
+            # The process died in the middle of it, or it is odd.
+            with contextlib.suppress(*_ODD):
+                entry = msgspec.convert(
+                    json.loads(line, parse_int=_number, parse_constant=_number), dict[str, Any]
+                )
+                _take(found, msgspec.convert(entry.pop("kind", ""), str), entry)
     return found
+
+
+def _number(text: str) -> int:
+    """
+    Raises:
+        ValueError: more digits than 64 bits have, or no number at all (NaN, Infinity).
+    """
+    if len(text) > 18:
+        raise ValueError(f"expected a number of up to 18 digits, found {text[:40]}")
+    return int(text)
 
 
 def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
     if kind == "stack":
         # A stack that was lost leaves an empty one, so that the numbers of the others hold.
-        found.stacks.extend(() for _ in range(entry["id"] - len(found.stacks)))
-        found.stacks.append(tuple((file, line, name) for file, line, name in entry["frames"]))
+        lost = msgspec.convert(entry["id"], int) - len(found.stacks)
+        frames = msgspec.convert(entry["frames"], tuple[Frame, ...])
+        if lost <= _MOST_LOST:
+            found.stacks.extend(() for _ in range(lost))
+            found.stacks.append(frames)
     elif kind == "events":
-        found.events.extend((action, at, size, stack) for action, at, size, stack in entry["rows"])
-        found.missing += entry["missing"]
+        rows = msgspec.convert(entry["rows"], list[tuple[Action, int, int, int]])
+        found.missing += msgspec.convert(entry["missing"], int)
+        found.events.extend(rows)
     elif kind in ("mark", "step"):
-        where = entry.pop("where", None)
-        what = entry.pop("what", kind)
-        found.last = entry
-        found.marks.append(Mark(what, entry["allocations"], tuple(where) if where else None, entry))
+        where = msgspec.convert(entry.pop("where", None), Frame | None)
+        what = msgspec.convert(entry.pop("what", kind), str)
+        statistics = msgspec.convert(entry, dict[str, int])
+        found.marks.append(Mark(what, statistics["allocations"], where, statistics))
+        found.last = statistics
     elif kind == "owners":
-        found.owners.append((entry["allocations"], entry["kinds"]))
+        owned = msgspec.convert(entry["kinds"], dict[str, list[Owned]])
+        kinds = {name: [list(each) for each in tensors] for name, tensors in owned.items()}
+        found.owners.append((msgspec.convert(entry["allocations"], int), kinds))
     elif kind == "graph":
-        found.graphs.append({name: (place[0], place[1], place[2]) for name, place in entry["lines"].items()})
+        found.graphs.append(msgspec.convert(entry["lines"], dict[str, Frame]))
     elif kind == "oom":
         found.ooms.append(msgspec.convert(entry, Request))
     elif kind == "loss":
@@ -130,4 +155,4 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
     elif kind in ENTRIES:
         setattr(found, kind, msgspec.convert(entry, ENTRIES[kind]))
         if kind == "end":
-            found.last = {name: value for name, value in entry.items() if isinstance(value, int)}
+            found.last = {name: value for name, value in entry.items() if type(value) is int}

@@ -75,7 +75,7 @@ def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
 def _missing(folder: Path, processes: Sequence[ProcessMemory], cut_off: Collection[int]) -> Iterator[str]:
     for each in processes:
         if each.ended is Ended.BROKEN:
-            yield f"the observation of process {each.pid} broke"
+            yield f"the observation of process {each.pid} broke: {each.error or 'it says why in a note'}"
         if each.ended is Ended.LOST:
             yield (
                 f"process {each.pid} died, or could not write what it did, before it said its last words: "

@@ -33,11 +33,7 @@ def test_what_is_right_is_read(word: str, tmp_path: Path) -> None:
     READERS[word].use(path)
 
 
-#: What an observed process writes is tried by the command, and in ``attribution/test_damaged_journals.py``.
-TRIED = [word for word in READERS if word != "observed"]
-
-
-@pytest.mark.parametrize("word", TRIED)
+@pytest.mark.parametrize("word", READERS)
 def test_changed_files_are_read_or_refused(word: str, tmp_path: Path) -> None:
     """2,000 of each: ``python tests/helpers/hostile_files.py``."""
     found = {seed: attempt(READERS[word], seed, tmp_path) for seed in range(40)}
