@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.core.result import How, OutOfMemory, ProcessMemory
+from nanocheck.core.units import mib
 
 
 def notes_of(
@@ -41,6 +42,7 @@ def notes_of(
             )
     if virtual and processes:
         notes.append(_values(seen))
+        notes += _guessed([each.virtual_facts.guessed for each in seen])
     return notes
 
 
@@ -70,3 +72,19 @@ def _values(seen: Sequence[Observation]) -> str:
             "built from them is a lower bound"
         )
     return sentence
+
+
+def _guessed(processes: Sequence[dict[str, tuple[int, int]]]) -> list[str]:
+    """Sizes that only NVIDIA's libraries know: which were asked for, how often, and the most taken."""
+    parts = []
+    for name in dict.fromkeys(name for each in processes for name in each):
+        asked = [each[name] for each in processes if name in each]
+        times, most = sum(each[0] for each in asked), max(each[1] for each in asked)
+        taken = f"at most {mib(most)} MiB each" if most else "as 0"
+        parts.append(f"{name} {times} {'time' if times == 1 else 'times'}, {taken}")
+    if not parts:
+        return []
+    return [
+        "sizes of workspaces that only NVIDIA's libraries know were guessed, so the peak is not exact where "
+        f"they are large: {'; '.join(parts)} (docs/limits.md says how)"
+    ]
