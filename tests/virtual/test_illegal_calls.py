@@ -156,6 +156,21 @@ def test_addresses_are_used_again_when_there_are_no_more() -> None:
     assert call(_PRELUDE, code) == "{0} 0 0 0 True 0 b'kep' 0 0 True"
 
 
+def test_a_copy_reaches_only_what_is_mapped() -> None:
+    """Of a reservation of 8 MiB, whose first 4 MiB have memory behind them, as expandable segments do."""
+    code = """
+        v, h = c_ulonglong(), c_ulonglong()
+        gpu.cuMemAddressReserve(byref(v), c_size_t(8 * MIB), c_size_t(0), c_ulonglong(0), c_ulonglong(0))
+        print(copy(v.value, host, 4, 1))
+        gpu.cuMemCreate(byref(h), c_size_t(4 * MIB), None, c_ulonglong(0))
+        gpu.cuMemMap(v, c_size_t(4 * MIB), c_size_t(0), h, c_ulonglong(0))
+        print(copy(v.value + 4 * MIB - 4, host, 4, 1), copy(v.value + 4 * MIB - 4, host, 8, 1))
+        gpu.cuMemUnmap(v, c_size_t(4 * MIB))
+        print(copy(v.value, host, 4, 1))
+    """
+    assert call(_PRELUDE, code) == "1 0 1 1"
+
+
 def test_a_reservation_beyond_every_address_does_not_fit() -> None:
     code = """
         v = c_ulonglong()
