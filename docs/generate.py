@@ -276,6 +276,7 @@ def exit_codes() -> str:
         for name, each in vars(errors).items()
         if isinstance(each, type) and issubclass(each, errors.NanocheckError)
     ]
+    verdicts = [(f"`{kind}`", str(code), cell(meaning)) for kind, (code, meaning) in verdict.MEANINGS.items()]
     return f"""{MADE}
 # Exit codes
 
@@ -285,6 +286,13 @@ def exit_codes() -> str:
 
 {table(("exit code", "meaning"), ((code, cell(text)) for code, text in rows))}
 {markdown(after)}
+
+## Verdicts, and the exit code of `nanocheck run --check`
+
+{table(("verdict", "`--check`", "meaning"), verdicts)}
+
+A time limit (124) and Ctrl-C (130) keep their codes. Only *safe* and *tight* promise that the run finishes on
+the card.
 
 ## pytest
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nanocheck import __version__
 from nanocheck.attribution.event_reader import Observation, read
 from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
+from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
@@ -18,16 +19,10 @@ from nanocheck.core.result import (
     Environment,
     How,
     Moment,
-    Outcome,
     ProcessMemory,
     Provenance,
     RunResult,
 )
-
-_DETAILS = {
-    How.TIMEOUT: (Outcome.TIMEOUT, "no answer, it reached the time limit"),
-    How.INTERRUPTED: (Outcome.INTERRUPTED, "no answer, it was interrupted"),
-}
 
 
 def command_result(
@@ -38,6 +33,7 @@ def command_result(
     ending: Ending,
     seconds: float,
     notes: Sequence[str] = (),
+    cut_off: Collection[int] = (),
 ) -> RunResult:
     """What happened in one run of a command; sizes are bytes.
 
@@ -47,12 +43,13 @@ def command_result(
         ending: how the command ended; one that finished although its answer was known counts as answered.
         seconds: wall time of the command.
         notes: what its launcher saw; they come first.
+        cut_off: processes that were ended by force although the command was well.
     """
     seen = read(folder)
-    if ending.how is How.FINISHED and any(_answered(each) for each in seen):
+    if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted((_process(each, device) for each in seen), key=lambda each: -each.reserved_bytes)
-    outcome, detail = _outcome(seen, processes, ending)
+    outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if seen else Provenance.UNKNOWN
     return RunResult(
@@ -80,10 +77,15 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=facts.peak_used or reserved + device.context_bytes,
+        process_bytes=_card_bytes(figures, reserved + device.context_bytes),
+        ended=how_it_ended(seen),
+        error="" if seen.failed is None else seen.failed.error.split("\n")[0],
+        began_s=None if seen.start is None else seen.start.clock,
+        ended_s=None if seen.end is None else seen.end.clock,
+        limit_bytes=_limit(seen),
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),
-        retries=counted.get("retries", 0),
+        retries=counted.get("retries", 0) if figures.recovered is None else figures.recovered.retries,
         ooms=max(counted.get("ooms", 0), len(seen.ooms)),
         oom=oom_of_process(figures),
         attention=facts.attention or "unknown",
@@ -94,6 +96,18 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),
     )
+
+
+def _card_bytes(figures: Figures, of_pytorch: int) -> int:
+    """What the card itself knows counts, since others than PyTorch may take memory; but not what a script
+    tried while it looked for its batch.
+    """
+    return of_pytorch if figures.since else max(figures.seen.virtual_facts.peak_used, of_pytorch)
+
+
+def _limit(seen: Observation) -> int | None:
+    said = [each.limit for each in seen.ooms] + ([seen.end.limit] if seen.end is not None else [])
+    return min((each for each in said if each is not None), default=None)
 
 
 def _moment(figures: Figures, event: int | None) -> Moment | None:
@@ -118,32 +132,3 @@ def _environment(seen: Sequence[Observation]) -> Environment:
         byteorder=sys.byteorder,
         virtual_gpu=None if first is None else first.virtual,
     )
-
-
-def _answered(seen: Observation) -> bool:
-    return seen.end is not None and seen.end.how == How.ANSWERED
-
-
-def _outcome(
-    seen: Sequence[Observation], processes: Sequence[ProcessMemory], ending: Ending
-) -> tuple[Outcome, str]:
-    fatal = any(each.oom is not None and not each.oom.caught for each in processes)
-    if fatal and ending.how is not How.ANSWERED:
-        return Outcome.OOM, ""
-    if ending.how in _DETAILS:
-        return _DETAILS[ending.how]
-    if ending.how in (How.FAILED, How.KILLED) or (ending.exit_code and ending.how is not How.ANSWERED):
-        return Outcome.CRASHED, _why(seen, ending.exit_code)
-    if not processes:
-        return Outcome.NO_GPU, "no process of this command used the GPU through PyTorch"
-    broken = next((each.broken for each in seen if each.broken), None)
-    if broken is not None:
-        return Outcome.CRASHED, f"the observation broke: {broken.error}"
-    return Outcome.COMPLETED, ""
-
-
-def _why(seen: Sequence[Observation], exit_code: int) -> str:
-    failed = next((each.failed for each in seen if each.failed), None)
-    if failed is not None:
-        return failed.error.splitlines()[0]
-    return f"the command ended with exit code {exit_code}"

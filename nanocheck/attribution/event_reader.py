@@ -9,9 +9,19 @@ from typing import Any
 
 import msgspec
 
-from nanocheck.attribution.journal_entries import Broken, End, Failed, Frame, Request, Start, VirtualFacts
-
-_ENTRIES: dict[str, type[msgspec.Struct]] = {"start": Start, "failed": Failed, "broken": Broken, "end": End}
+from nanocheck.attribution.journal_entries import (
+    ENTRIES,
+    Broken,
+    End,
+    Failed,
+    Frame,
+    Loss,
+    LossBackward,
+    Request,
+    Start,
+    VirtualFacts,
+)
+from nanocheck.core.coverage import Coverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,10 @@ class Observation:
     failed: Failed | None = None
     broken: Broken | None = None
     end: End | None = None
+    coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
+    losses: list[Loss] = field(default_factory=list)
+    loss_backwards: list[LossBackward] = field(default_factory=list)
     missing: int = 0  # allocations that happened while nobody recorded
 
     @property
@@ -110,7 +123,11 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
         found.graphs.append({name: (place[0], place[1], place[2]) for name, place in entry["lines"].items()})
     elif kind == "oom":
         found.ooms.append(msgspec.convert(entry, Request))
-    elif kind in _ENTRIES:
-        setattr(found, kind, msgspec.convert(entry, _ENTRIES[kind]))
+    elif kind == "loss":
+        found.losses.append(msgspec.convert(entry, Loss))
+    elif kind == "loss-backward":
+        found.loss_backwards.append(msgspec.convert(entry, LossBackward))
+    elif kind in ENTRIES:
+        setattr(found, kind, msgspec.convert(entry, ENTRIES[kind]))
         if kind == "end":
             found.last = {name: value for name, value in entry.items() if isinstance(value, int)}

@@ -1,15 +1,17 @@
 """What an allocation is: parameters, gradients, optimizer state, activations, logits and loss, ...
 
-In this order: what the live objects claimed (see ``nanocheck.observe.owners``), cuBLAS's workspaces, then the
-phase in which it was made and the Python stack that asked for it. Autograd's own thread has no Python stack,
-so memory that an eager backward asked for and no parameter claimed is a temporary of the backward.
+In this order: what the live objects claimed (see ``nanocheck.observe.owners``), cuBLAS's workspaces, what
+lies between the head and the loss (``nanocheck.attribution.logits``), then the phase in which it was made and
+the Python stack that asked for it. Autograd's own thread has no Python stack, so memory that an eager
+backward asked for outside the loss and no parameter claimed is a temporary of the backward.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
+from nanocheck.attribution import logits
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Frame
 from nanocheck.attribution.phases import Band
@@ -40,7 +42,11 @@ ROUNDING = "rounding"
 #: Allocated according to PyTorch, and in nobody's history.
 UNSEEN = "not in the history"
 
-_LOSS = ("cross_entropy", "nll_loss", "log_softmax", "binary_cross_entropy_with_logits", "kl_div")
+_LOSS = (
+    *("cross_entropy", "linear_cross_entropy", "nll_loss", "log_softmax"),
+    *("binary_cross_entropy_with_logits", "kl_div"),
+)
+_LARGE = 1 << 20  # below, a size says nothing
 _BY_PHASE = {
     "forward": "activations",
     "backward": "backward temporaries",
@@ -64,25 +70,60 @@ def assign(
 ) -> list[str]:
     """The group of each allocation, by its number."""
     band_of = _bands_of(allocations, bands)
+    code = sorted({each for loss in seen.losses for each in loss.code})
     kinds = [
-        "loss" if places.of_stack(number).of_loss else _of_stack(frames)
+        "loss" if places.of_stack(number).of_loss else _of_stack(frames, code)
         for number, frames in enumerate(seen.stacks)
     ]
-    logits = _logits_sizes(seen, kinds)
+    in_loss = [kind == "loss" for kind in kinds]
+    of_loss = logits.find(seen, allocations, _lines(seen, kinds, places), in_loss)
+    for first, behind in logits.backward_of_losses(seen):
+        for one in allocations[first:behind]:
+            # Checkpointed layers that run again there are not the loss's.
+            if not 0 <= one.stack < len(kinds) or kinds[one.stack] != "module":
+                of_loss.add(one.number)
+    of_loss |= _gradients_of_compiled_logits(seen, allocations, places)
     groups = []
     for one in allocations:
         kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
         claim = claimed.get(one.number)
-        groups.append(_unclaimed(one, kind, band_of[one.number], logits) if claim is None else claim[0])
+        here = "loss" if one.number in of_loss else kind
+        groups.append(_unclaimed(here, band_of[one.number]) if claim is None else claim[0])
     return groups
 
 
-def _unclaimed(one: Allocation, kind: str, band: Band | None, logits: set[int]) -> str:
+def _gradients_of_compiled_logits(
+    seen: Observation, allocations: Sequence[Allocation], places: Places
+) -> set[int]:
+    """Where a compiled model gives out logits and nobody differentiates them, autograd makes zeros for that.
+
+    It asks by itself, without a stack; the generated code tells which sizes only the loss has.
+    """
+    sizes: dict[bool, set[int]] = {True: set(), False: set()}
+    alone = []
+    for one in allocations:
+        if 0 <= one.stack < len(seen.stacks) and seen.stacks[one.stack]:
+            sizes[places.of_stack(one.stack).of_loss].add(one.requested_bytes)
+        else:
+            alone.append(one)
+    of_loss = {each for each in sizes[True] - sizes[False] if each >= _LARGE}
+    return {one.number for one in alone if one.requested_bytes in of_loss}
+
+
+def _lines(seen: Observation, kinds: Sequence[str], places: Places) -> list[Hashable]:
+    """Of each stack its frames up to the script's, which tell its line from any other."""
+    return [
+        None if kind in ("", "autotuning", "communication") else places.up_to_script(frames)
+        for kind, frames in zip(kinds, seen.stacks, strict=True)
+    ]
+
+
+def _unclaimed(kind: str, band: Band | None) -> str:
     phase = "unnamed" if band is None else band.phase
     if kind in ("communication", "autotuning"):
         return kind
     if phase in ("forward", "backward", "evaluation"):
-        if kind == "loss" or one.requested_bytes in logits:
+        if kind == "loss":
             return "logits and loss"
         if kind == "module" and phase != "evaluation":
             return "activations"  # recomputed ones, too: checkpointing runs modules inside the backward
@@ -135,13 +176,15 @@ def _bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[
     return found
 
 
-def _of_stack(frames: Sequence[Frame]) -> str:
+def _of_stack(frames: Sequence[Frame], losses: Sequence[tuple[str, int, int]]) -> str:
     """loss, communication, autotuning, module, optimizer, input, script; nothing where there is no stack."""
     found = ""
-    for file, _, name in frames:
+    for file, line, name in frames:
         if file.endswith(_AUTOTUNING_FILES):
             return "autotuning"
         if name in _LOSS or (name == "forward" and file.endswith("torch/nn/modules/loss.py")):
+            return "loss"
+        if any(file == path and first <= line <= last for path, first, last in losses):
             return "loss"
         if "torch/distributed/" in file or file.endswith("nn/parallel/distributed.py"):
             found = found or "communication"
@@ -153,20 +196,3 @@ def _of_stack(frames: Sequence[Frame]) -> str:
         if name in _INPUT_CALLS and not found:
             found = "input"
     return found or ("script" if frames else "")
-
-
-def _logits_sizes(seen: Observation, kinds: Sequence[str]) -> set[int]:
-    """Sizes of tensors with as many elements as what the loss works on, at 2 or 4 bytes each.
-
-    The largest tensor that a loss function makes, or dies of, is as long as the logits (log-probabilities);
-    the logits themselves, in the model's dtype, are half or twice as large. Below 1 MiB a size says nothing.
-    """
-    made = [
-        size
-        for action, _, size, stack in seen.events
-        if action in "ao" and 0 <= stack < len(kinds) and kinds[stack] == "loss"
-    ]
-    largest = max(made, default=0)
-    if largest < 1 << 20:
-        return set()
-    return {largest, largest // 2, largest * 2}

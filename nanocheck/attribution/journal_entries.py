@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.coverage import Coverage
+
 #: File, line and function.
 Frame = tuple[str, int, str]
 
@@ -20,9 +22,11 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         virtual: the identity of the virtual GPU, where it is one.
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
         settings: the allocator's own.
+        clock: seconds of the machine's monotonic clock.
     """
 
     pid: int
+    clock: float | None = None
     command: tuple[str, ...] = ()
     folder: str | None = None
     virtual: str | None = None
@@ -40,10 +44,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         requested: bytes of the segment. free: bytes on the card.
         where: the script's line. tensors: (name, shape, dtype) of its variables there.
+        limit: what the script lets PyTorch reserve at the most, in bytes.
     """
 
     requested: int
     free: int | None = None
+    limit: int | None = None
     where: Frame | None = None
     tensors: tuple[tuple[str, tuple[int, ...], str], ...] = ()
 
@@ -80,10 +86,62 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The last words of a process: how it ended, and what only then can be asked."""
+    """The last words of a process: how it ended, and what only then can be asked.
+
+    ``clock`` and ``limit`` as in ``Start`` and ``Request``.
+    """
 
     how: str
+    clock: float | None = None
+    limit: int | None = None
     blocks: tuple[tuple[int, int, int, str], ...] = ()  # address, size, requested, state
     settings: dict[str, Any] = {}
     workspaces: tuple[int, ...] = ()
     virtual: VirtualFacts = VirtualFacts()
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """From a head, or several that read the same, to a loss.
+
+    Attributes:
+        made: bytes of what each operator made, and of what it read; the newest first, the head last, without
+            views.
+        read: bytes of what the head read. older: of what led to that. Both are empty without a head.
+    """
+
+    made: tuple[tuple[int, tuple[int, ...]], ...] = ()
+    read: tuple[int, ...] = ()
+    older: tuple[int, ...] = ()
+
+
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """What led to a loss, when its backward began or memory ran out in it.
+
+    Attributes:
+        allocations: how many there had been.
+        ways: the newest first.
+        addresses: of what the loss was given, where that was seen.
+        code: file, first and last line of losses that are functions of the script's or its libraries'.
+    """
+
+    allocations: int
+    ways: tuple[Way, ...] = ()
+    addresses: tuple[int, ...] = ()
+    code: tuple[tuple[str, int, int], ...] = ()
+
+
+class LossBackward(msgspec.Struct, frozen=True, kw_only=True):
+    """The backward entered the loss's part of the graph, or left it, after so many allocations."""
+
+    allocations: int
+    inside: bool
+
+
+#: Entries by their ``kind``; of each the last one holds.
+ENTRIES: dict[str, type[msgspec.Struct]] = {
+    "start": Start,
+    "failed": Failed,
+    "broken": Broken,
+    "coverage": Coverage,
+    "end": End,
+}

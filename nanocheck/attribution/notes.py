@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import How, OutOfMemory, ProcessMemory
 from nanocheck.core.units import mib
 
@@ -33,13 +34,10 @@ def notes_of(
                 f"process {process.pid}: PyTorch counts {rest} bytes at the peak that its history does "
                 "not explain"
             )
+    for each in seen:
+        notes += _what_may_come(each.coverage, f"process {each.pid}: " if len(seen) > 1 else "")
     if how is How.ANSWERED:
-        unseen = [name for name in ("evaluation", "checkpoint") if not _has_phase(processes, name)]
-        if unseen:
-            notes.append(
-                f"stopped when the peak no longer moved; not seen: {', '.join(unseen)} "
-                "(--full runs to the end)"
-            )
+        notes += _unseen([each.coverage for each in seen])
     if virtual and processes:
         notes.append(_values(seen))
         notes += _guessed([each.virtual_facts.guessed for each in seen])
@@ -51,8 +49,50 @@ def _caught(oom: OutOfMemory) -> str:
     return f"the script ran out of memory {times}, caught it and went on"
 
 
-def _has_phase(processes: Sequence[ProcessMemory], name: str) -> bool:
-    return any(peak.phase == name for each in processes for peak in each.peaks)
+def _what_may_come(coverage: Coverage, whose: str) -> list[str]:
+    """Evidence that a later step needs more than those that were seen."""
+    notes = []
+    if coverage.growth_bytes_per_step:
+        notes.append(
+            f"{whose}memory grows by {coverage.growth_bytes_per_step:,} bytes a step: a longer run needs more"
+        )
+    if coverage.shapes_vary:
+        smallest, largest = (" x ".join(map(str, shape)) for shape in coverage.shapes_seen)
+        notes.append(f"{whose}the model's inputs vary in shape; seen were {smallest} to {largest}")
+        if coverage.longest_sample > max(coverage.shapes_seen[-1], default=0):
+            notes.append(f"{whose}a DataLoader's dataset holds a sample of {coverage.longest_sample}")
+    if coverage.longest_batches == "arranged":
+        notes.append(f"{whose}every second batch was made of the longest samples (--longest)")
+    if coverage.longest_batches == "not possible":
+        notes.append(f"{whose}--longest arranged nothing: no DataLoader's dataset is a plain list of samples")
+    if coverage.stopped_early and coverage.proof == "not settled":
+        notes.append(f"{whose}the peak had not come to rest when it was stopped after {coverage.steps} steps")
+    if not coverage.optimizer_steps:
+        notes.append(f"{whose}no optimizer step was seen")
+    return notes
+
+
+def _unseen(coverages: Sequence[Coverage]) -> list[str]:
+    """What a run that was stopped would still have shown."""
+    stopped = [each for each in coverages if each.stopped_early]
+    steps = max((each.steps for each in stopped), default=0)
+    proofs = ", ".join(dict.fromkeys(each.proof for each in stopped))
+    phases = {
+        "eval": ("evaluation", any(each.evaluation for each in coverages)),
+        "save": ("checkpoint", any(each.saved for each in coverages)),
+    }
+    named = {phase for each in stopped for phase in each.unreached}
+    missing = {
+        option: f"{name}, which the script's code names" if option in named else name
+        for option, (name, was_seen) in phases.items()
+        if not was_seen
+    }
+    if not missing:
+        return [f"stopped after {steps} steps ({proofs})"]
+    return [
+        f"stopped after {steps} steps ({proofs}); not seen: {'; '.join(missing.values())} "
+        f"(--cover {','.join(missing)} goes on until then, --full to the end)"
+    ]
 
 
 def _values(seen: Sequence[Observation]) -> str:

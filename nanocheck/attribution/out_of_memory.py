@@ -35,7 +35,9 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
         line=place.line,
         message="" if seen.failed is None else _first_line(seen.failed.error),
         free_bytes=request.free,
-        caught=seen.failed is None or not seen.failed.oom,
+        limit_bytes=request.limit,
+        caught=figures.recovered is not None,
+        recovery=None if figures.recovered is None else figures.recovered.how,
         count=len(seen.ooms),
         tensors=tuple(
             Variable(name=name, shape=shape, dtype=dtype) for name, shape, dtype in request.tensors

@@ -17,7 +17,7 @@ from pathlib import PurePath
 
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Frame
-from nanocheck.observe.library_frames import is_library
+from nanocheck.observe.library_frames import own_frame
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
 _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")
@@ -90,17 +90,17 @@ class Places:
     def of_frames(self, frames: Sequence[Frame]) -> Place:
         """The place of a stack, innermost frame first."""
         generated = next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
-        own = next(
-            (
-                each
-                for each in frames
-                if not is_library(each[0], self._libraries) and not _GENERATED.search(each[0])
-            ),
-            None,
-        )
         if generated is None:
-            return self.of_frame(own)
+            return self.of_frame(self._own(frames))
         return self._of_generated(generated)
+
+    def up_to_script(self, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+        """The frames of a stack up to the script's own line; all where it has none."""
+        own = self._own(frames)
+        return tuple(frames if own is None else frames[: frames.index(own) + 1])
+
+    def _own(self, frames: Sequence[Frame]) -> Frame | None:
+        return own_frame((each for each in frames if not _GENERATED.search(each[0])), self._libraries)
 
     def _of_generated(self, frame: Frame) -> Place:
         text = _text(frame) or ""

@@ -12,6 +12,7 @@ from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.phases import Band, find_bands
 from nanocheck.attribution.places import Places
+from nanocheck.attribution.recovery import Recovered, recovered
 from nanocheck.attribution.replay import Allocation, Replay
 from nanocheck.core import result
 from nanocheck.core.result import Fragmentation, Group, Holding, Peak, Timeline
@@ -28,12 +29,18 @@ class Figures:
     replay: Replay
     bands: list[Band]
     places: Places
+    recovered: Recovered | None = None
 
     @classmethod
     def of(cls, seen: Observation) -> Figures:
         """Replay and divide the events of a process."""
         replay = Replay(seen.settings).feed(seen.events)
-        return cls(seen, replay, find_bands(seen), Places.of(seen))
+        return cls(seen, replay, find_bands(seen), Places.of(seen), recovered(seen))
+
+    @property
+    def since(self) -> int:
+        """The first event that counts: where a script looked for its batch, what it tried before does not."""
+        return 0 if self.recovered is None else self.recovered.since
 
     @cached_property
     def groups(self) -> list[str]:
@@ -48,18 +55,18 @@ class Figures:
     def peak_event(self) -> int | None:
         """The event at which most was allocated."""
         levels = self.replay.levels
-        return max(range(len(levels)), key=lambda index: levels[index][0]) if levels else None
+        return max(range(self.since, len(levels)), key=lambda index: levels[index][0], default=None)
 
     @cached_property
     def reserved_event(self) -> int | None:
         """The event at which most was reserved."""
         levels = self.replay.levels
-        return max(range(len(levels)), key=lambda index: levels[index][1]) if levels else None
+        return max(range(self.since, len(levels)), key=lambda index: levels[index][1], default=None)
 
     def peak(self) -> tuple[int, int]:
         """Allocated and reserved: PyTorch's own peaks where it reported them, so that a hole in the history
         shows; else the replay's."""
-        counted = self.seen.last
+        counted = {} if self.since else self.seen.last
         levels, at, widest = self.replay.levels, self.peak_event, self.reserved_event
         allocated = 0 if at is None else levels[at][0]
         reserved = 0 if widest is None else levels[widest][1]
@@ -138,7 +145,9 @@ class Figures:
         found: dict[tuple[str, int], tuple[int, int]] = {}
         levels = self.replay.levels
         for band in self.bands:
-            inside = levels[max(0, band.first - 1) : band.last + 1]
+            if band.last < self.since:
+                continue
+            inside = levels[max(0, band.first - 1, self.since) : band.last + 1]
             allocated, reserved = found.get((band.phase, band.step), (0, 0))
             found[band.phase, band.step] = (
                 max(allocated, max(each[0] for each in inside)),

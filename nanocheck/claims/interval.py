@@ -18,6 +18,8 @@ from nanocheck.core.errors import RequestError
 
 Number = int | float | Fraction
 Ends = tuple[Fraction, Fraction]
+#: More than there is of anything; a slip of the pen beyond it.
+MOST = 10**100
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -33,7 +35,7 @@ class Interval:
         formula: what it was computed from.
 
     Raises:
-        RequestError: no finite number, high below low, or no such unit.
+        RequestError: no finite number, one beyond ``MOST``, high below low, or no such unit.
     """
 
     ends: Ends | None
@@ -263,9 +265,12 @@ def _exact(number: Number) -> Fraction:
     if not isinstance(number, int | float | Fraction) or isinstance(number, bool):
         raise RequestError(f"expected a number, found {number!r} ({type(number).__name__})")
     try:
-        return Fraction(repr(float(number))) if isinstance(number, float) else Fraction(number)
+        found = Fraction(repr(float(number))) if isinstance(number, float) else Fraction(number)
     except ValueError as error:
         raise RequestError(f"expected a finite number, found {number}") from error
+    if abs(found) > MOST:
+        raise RequestError("expected a number of at most 1e100, found one of more digits than anybody reads")
+    return found
 
 
 def _around(numbers: Sequence[Fraction]) -> Ends:

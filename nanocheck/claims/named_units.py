@@ -50,6 +50,8 @@ UNITS: dict[str, Unit] = {
     "million": Unit(Fraction(10**6)),
     "billion": Unit(Fraction(10**9)),
 }
+#: What a double shows; products of large numbers go beyond it.
+_MOST = 10**300
 #: Words that stand in no text: the number says enough.
 _SHOWN_AS = {"percent": " %", "times": "", "": ""}
 
@@ -112,6 +114,8 @@ def format_range(low: Fraction, high: Fraction, unit: str, digits: int | None) -
 
 def format_number(exact: Fraction, digits: int | None = None) -> str:
     """``1,879,048,192``, ``9,534.7``, ``0.62``, ``4.54e20``: as many digits as a reader can use."""
+    if abs(exact) > _MOST:
+        return f"{'less than -' if exact < 0 else 'more than '}1e300"
     value = float(exact)
     if digits is not None:
         return f"{value:,.{digits}f}"

@@ -6,14 +6,14 @@ Nothing heavy is imported before a verb runs, so that ``nanocheck --help`` answe
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
 import sys
 from collections.abc import Sequence
 
 from nanocheck import __version__
-from nanocheck.cli import advise, compare, doctor, frontier, gpus, record, report, run
+from nanocheck.cli import advise, compare, doctor, frontier, gpus, record, report, run, streams
 from nanocheck.core import errors
-from nanocheck.core.scrub import scrub
+from nanocheck.core.scrub import disarm, scrub
 
 VERBS = (run, advise, frontier, record, compare, doctor, gpus, report)
 #: As shells report it: 128 and the number of the signal.
@@ -46,25 +46,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: argparse's: 2 for a command line that is wrong, 0 after ``--help`` and ``--version``.
     """
+    streams.open_closed()
     parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.verb is None:
         parser.print_help(sys.stderr)
         return errors.RequestError.exit_code
     try:
-        code = int(arguments.run(arguments))
-        sys.stdout.flush()
+        with streams.told_when_full():
+            code = int(arguments.run(arguments))
+            sys.stdout.flush()
         return code
     except errors.NanocheckError as error:
-        print(f"nanocheck {arguments.verb}: {scrub(error)}", file=sys.stderr)
+        _say(arguments.verb, error)
         return error.exit_code
     except KeyboardInterrupt:
-        print(f"nanocheck {arguments.verb}: interrupted", file=sys.stderr)
+        _say(arguments.verb, "interrupted")
         return errors.INTERRUPTED
     except BrokenPipeError:
         # The reader, such as `head`, has what it wanted; Python must not complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up(sys.stdout)
         return BROKEN_PIPE
+
+
+def _say(verb: str, what: object) -> None:
+    with contextlib.suppress(OSError):  # nobody can be told, and the exit code says it
+        print(disarm(f"nanocheck {verb}: {scrub(what)}"), file=sys.stderr, flush=True)
 
 
 def _exit_codes() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from nanocheck.core.errors import MachineError, NanocheckError
-from nanocheck.core.scrub import scrub
+from nanocheck.core.scrub import disarm, disarm_json, scrub
 
 OK, WARNING, FAIL, SKIPPED = "ok", "warning", "fail", "skipped"
 
@@ -47,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     failed = [finding.name for finding in findings if finding.status == FAIL]
     doubts = [finding.name for finding in findings if finding.status == WARNING]
     if arguments.json:
-        print(json.dumps({"ok": not failed, "checks": [asdict(each) for each in findings]}, indent=1))
+        plain = {"ok": not failed, "checks": [asdict(each) for each in findings]}
+        print(disarm_json(json.dumps(plain, indent=1)))
     elif failed:
         print(f"\n{len(failed)} failed ({', '.join(failed)}): fix these first.")
     else:
@@ -114,4 +115,4 @@ def _line(finding: Finding) -> str:
     lines = [f"{finding.status:8} {finding.name:14} {first}", *(f"{'':24}{line}" for line in rest)]
     if finding.hint:
         lines.append(f"{'':24}hint: {scrub(finding.hint)}")
-    return "\n".join(lines)
+    return disarm("\n".join(lines))

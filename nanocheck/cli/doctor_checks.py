@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -116,7 +117,7 @@ def compiler() -> str:
     from nanocheck.virtual.build import find_compiler
 
     try:
-        return find_compiler()
+        return shlex.join(find_compiler())
     except MachineError as error:
         try:
             prepare()  # needs no compiler where the result is there already
@@ -153,9 +154,9 @@ def cxx_compiler() -> str:
 
 
 def cache() -> str:
-    from nanocheck.virtual.build import cache_folder
+    from nanocheck.virtual.cache import find_cache
 
-    folder = cache_folder()
+    folder, doubts = find_cache()
     hint = "set NANOCHECK_CACHE to a folder you can write"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -170,6 +171,11 @@ def cache() -> str:
         raise MachineError(
             f"expected a cache folder from which libraries can be loaded, found {folder} mounted noexec",
             hint=hint,
+        )
+    if doubts:
+        raise PartialError(
+            f"expected a cache folder that only you can write, found: {doubts[0]}; {folder} is used instead",
+            hint="set NANOCHECK_CACHE to a folder that nobody else can write, or take their right to it away",
         )
     return str(folder)
 

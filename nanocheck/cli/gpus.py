@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.core.scrub import disarm_json
+
 if TYPE_CHECKING:
     from nanocheck.core.gpus import Gpu
     from nanocheck.report.blocks import Block
@@ -39,13 +41,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.id is None:
         cards = list(load_catalog(arguments.gpus).values())
         if arguments.json:
-            print(json.dumps([asdict(gpu) for gpu in cards], indent=1))
+            print(disarm_json(json.dumps([asdict(gpu) for gpu in cards], indent=1)))
         else:
             show(_overview(cards))
         return 0
     gpu = find_gpu(arguments.id, arguments.gpus)
     if arguments.json:
-        print(json.dumps(asdict(gpu), indent=1))
+        print(disarm_json(json.dumps(asdict(gpu), indent=1)))
     else:
         show(_details(gpu))
     return 0
@@ -59,6 +61,8 @@ def figures(gpu: Gpu) -> dict[str, str]:
     def optional(size_bytes: int | None) -> str:
         return "unknown" if size_bytes is None else f"{mib(size_bytes)} MiB"
 
+    least, most = optional(gpu.context_bytes), optional(gpu.context_most_bytes)
+    context = least if least == most else f"{least} to {most}"
     return {
         "name": gpu.name,
         "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
@@ -78,7 +82,7 @@ def figures(gpu: Gpu) -> dict[str, str]:
         "bf16_tflops": "none" if gpu.bf16_tflops is None else f"{gpu.bf16_tflops:g} TFLOPS",
         "nominal_mib": optional(gpu.nominal_bytes),
         **{f"{name}_usable_mib": optional(gpu.usable_bytes.get(name)) for name in PLATFORMS},
-        "context_mib": optional(gpu.context_bytes),
+        "context_mib": context,
     }
 
 
@@ -98,7 +102,7 @@ def _overview(cards: list[Gpu]) -> list[Block]:
             "name": gpu.name,
             "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
             **{f"{name} GiB": usable(gpu, name) for name in PLATFORMS},
-            "context MiB": f"{gpu.context_bytes / MIB:.0f}",
+            "context MiB": _span(gpu.context_bytes / MIB, gpu.context_most_bytes / MIB),
             "GB/s": f"{gpu.bandwidth_gb_s:.0f}",
             "bf16 TFLOPS": _UNKNOWN if gpu.bf16_tflops is None else f"{gpu.bf16_tflops:.0f}",
         }
@@ -111,6 +115,10 @@ def _overview(cards: list[Gpu]) -> list[Block]:
         table(rows, whole=["id"], left=["name"]),
         stack(prose(meaning), prose("nanocheck gpus ID shows where each figure comes from.")),
     ]
+
+
+def _span(least: float, most: float) -> str:
+    return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
 
 
 def _details(gpu: Gpu) -> list[Block]:

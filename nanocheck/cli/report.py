@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from nanocheck.core.errors import RequestError
-from nanocheck.core.scrub import scrub
+from nanocheck.core.scrub import disarm, scrub
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +50,12 @@ def run(arguments: argparse.Namespace) -> int:
         pages = {path.with_suffix(".md"): _markdown(path) for path in stored}
     for path, page in pages.items():
         if arguments.stdout:
-            sys.stdout.write(page)
+            sys.stdout.write(disarm(page))
             continue
         same = path.is_file() and path.read_bytes() == page.encode()
         if not same:
             write_atomically(path, page)
-        print(f"{scrub(path)}: {'unchanged' if same else 'written'}")
+        print(disarm(f"{scrub(path)}: {'unchanged' if same else 'written'}"))
     return 0
 
 

@@ -29,16 +29,24 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=int,
         metavar="K",
-        help="stop once peak memory has been stable for K optimizer steps (default 3)",
+        help="at least K optimizer steps before it stops (default 3); more run until the allocator's layout "
+        "repeats itself, or the peak has rested long enough",
     )
+    add("--cover", metavar="PHASES", help="do not stop before these were seen: eval, save, or eval,save")
     add("--full", action="store_true", help="run to the script's own end")
+    add(
+        "--longest",
+        action="store_true",
+        help="make every second batch of the longest samples, where a DataLoader's dataset is a plain list "
+        "of tensors or lists",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")
     add("--snapshot", type=Path, metavar="FILE", help="write PyTorch's own memory snapshot")
     add("--suggest", action="store_true", help="run again with changes until it fits, or fits better")
     add("--batch-arg", metavar="NAME", help="which of the script's own arguments is the batch size")
-    add("--check", action="store_true", help="exit 1 unless the verdict is that it fits")
+    add("--check", action="store_true", help="let the verdict decide the exit code: 0 only if it fits")
     add("command", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="what you would type in the shell")
 
 
@@ -78,10 +86,13 @@ def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
     """The command's own, except that being stopped with a good answer is a success.
 
     Args:
-        check: 1 wherever the verdict is not that it fits.
+        check: the verdict's own code, see ``core.verdict.MEANINGS``; a time limit or Ctrl-C keeps its own.
     """
-    if check and not judged.verdict.fits:
-        return 1
+    from nanocheck.core.verdict import MEANINGS
+
+    code = MEANINGS[judged.verdict.kind][0]
+    if check and code and ending.how not in ("timeout", "interrupted"):
+        return code
     return 0 if ending.how == "answered" and judged.verdict.fits else ending.exit_code
 
 

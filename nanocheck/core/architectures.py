@@ -37,7 +37,7 @@ def nanochat(depth: int, release: str) -> dict[str, int]:
 def given(data: Mapping[str, Any]) -> dict[str, Any]:
     """What the model of plain data decides, where the data says nothing itself."""
     model, depth = data.get("model", "gpt2"), data.get("n_layer", 12)
-    if model not in _NANOCHAT or type(depth) is not int:
+    if type(model) is not str or model not in _NANOCHAT or type(depth) is not int:
         return {}
     return {**_NANOCHAT[model], **nanochat(depth, model)}
 

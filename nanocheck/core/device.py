@@ -20,7 +20,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         capability: such as ``8.9``. sms: streaming multiprocessors.
         platform: operating system; a driver on Windows keeps other amounts for itself than on Linux.
         capacity_bytes: what CUDA reports as the card's total memory on this platform.
-        context_bytes: of the CUDA context and loaded modules, outside of PyTorch's allocator.
+        context_bytes: the least that the CUDA context and loaded modules take, outside of PyTorch's
+            allocator: a virtual card takes as much, so that what does not fit there fits nowhere.
+        context_most_bytes: the most, which *safe* leaves room for; see ``cuda_context``.
         reserve_bytes: used by other processes, such as a desktop.
         capped_from: name of the real card that stands in for the asked one, its memory capped.
     """
@@ -33,12 +35,15 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     platform: str
     capacity_bytes: int
     context_bytes: int
+    context_most_bytes: int
     reserve_bytes: int = 0
     capped_from: str | None = None
 
     @property
     def available_bytes(self) -> int:
-        """What PyTorch may reserve: the card without the CUDA context and what other processes use."""
+        """What PyTorch may reserve at the most: the card without the CUDA context, the least of it, and what
+        other processes use.
+        """
         return self.capacity_bytes - self.context_bytes - self.reserve_bytes
 
 
@@ -89,6 +94,7 @@ class Target:
             platform=self.platform,
             capacity_bytes=gpu.usable_bytes[self.platform],
             context_bytes=gpu.context_bytes,
+            context_most_bytes=gpu.context_most_bytes,
             reserve_bytes=self.reserve_bytes,
             capped_from=self.capped_from,
         )

@@ -10,12 +10,14 @@ exit      meaning
 2         the request was wrong: unknown GPU, malformed matrix, bad option
 3         this machine cannot do it: CPU-only torch, no C compiler, ...
 4         stored data is damaged: a corrupt baseline or journal
+5         nanocheck run --check: it fits as far as it was seen
+6         nanocheck run --check: there is no answer about memory
 124       nanocheck run: the command reached the time limit
 130       interrupted
 ========  ==================================================================
 
 ``nanocheck run`` otherwise gives the exit code of the command it ran; 0 when it stopped that itself because
-the answer is known, and 1 under ``--check`` when the answer is not that it fits.
+the answer is known. Under ``--check`` the verdict decides.
 """
 
 from __future__ import annotations

@@ -1,44 +1,25 @@
 """Strict reading and atomic writing of the JSON that nanocheck keeps, and typed values from it.
 
-Strict: no NaN, no number beyond range, no key twice in one object. Which fields there must be, and of which
-type, is said by the type that is asked for (``msgspec``).
+What strict means: ``strict_text``. Which fields there must be, and of which type, is said by the type that is
+asked for (``msgspec``).
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from nanocheck.core.errors import MachineError, NanocheckError, StoredDataError
+from nanocheck.core.full_disk import mend_writing
+from nanocheck.core.strict_text import DuplicateKeyError, parse_json
 
 T = TypeVar("T")
-
-
-class _DuplicateKeyError(ValueError):
-    def __init__(self, key: str) -> None:
-        self.key = key
-        super().__init__(f"key {key!r} is duplicated")
-
-
-def parse_json(text: str | bytes) -> Any:
-    """The value of a strict JSON text.
-
-    Raises:
-        ValueError: it is none, or nested too deeply.
-    """
-    try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
-        )
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def read_json(path: Path, *, hint: str) -> tuple[Any, str]:
@@ -69,7 +50,7 @@ def read_json(path: Path, *, hint: str) -> tuple[Any, str]:
             raise wrong("expected JSON, found the marks of an unresolved merge", number)
     try:
         return parse_json(text), text
-    except _DuplicateKeyError as error:
+    except DuplicateKeyError as error:
         raise wrong(str(error), _last_line_with(text, error.key)) from error
     except json.JSONDecodeError as error:
         cut = " (the file ends too early: cut short?)" if error.pos >= len(text.rstrip()) else ""
@@ -114,7 +95,7 @@ def to_typed(data: Any, kind: type[T], *, what: str, where: str, hint: str | Non
     """
     try:
         return msgspec.convert(data, kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # the second: half of a character
         raise StoredDataError(f"{where}: malformed {what.removeprefix('a ')}: {error}", hint=hint) from error
     except StoredDataError:
         raise
@@ -128,7 +109,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Replaces a file as a whole: a reader, or a crash, sees the old text or the new one.
 
     Raises:
-        MachineError: the folder cannot be written.
+        MachineError: the folder cannot be written, or its disk is full.
     """
     temporary = ""
     try:
@@ -145,7 +126,7 @@ def write_atomically(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
         raise MachineError(
             f"expected to write {path}, found: {error.strerror or error}",
-            hint=f"make {path.parent} writable",
+            hint=mend_writing(path.parent, error),
         ) from error
 
 
@@ -167,26 +148,6 @@ def dump_rows(
     body = ",\n".join(f"{space * 2}{row}" for row in rows)
     middle = [f"{space}{json.dumps(name)}: {opening}", *([body] if body else []), f"{space}{closing}"]
     return "\n".join(["{", *lines, *middle, "}", ""])
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise _DuplicateKeyError(key)
-        result[key] = value
-    return result
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is no finite number")
-    return value
 
 
 def _last_line_with(text: str, key: str) -> int | None:

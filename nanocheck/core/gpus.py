@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nanocheck.core import cuda_context
+from nanocheck.core.cuda_context import context_range
 from nanocheck.core.errors import RequestError
+from nanocheck.core.strict_text import parse_toml
 from nanocheck.core.units import KIB, MIB
 
 CATALOG = tuple(Path(__file__).with_name(name) for name in ("gpus.toml", "gpus-datacentre.toml"))
@@ -45,6 +47,8 @@ FIGURES = {
 #: The figures that one source, under the word ``specification``, may cover.
 SPECIFICATION = tuple(FIGURES)[:9]
 #: A card may exist on one platform only, so one of these is enough.
+#: A reading of one's own may stand in for what ``cuda_context`` computes.
+_CONTEXT = "context_mib"
 _USABLE = tuple(f"{platform}_usable_mib" for platform in PLATFORMS)
 #: Keys of a ``[capability."8.9"]`` table; all are needed.
 CAPABILITY_FIGURES = {
@@ -84,7 +88,8 @@ class Gpu:
         nominal_bytes: what ``nvidia-smi`` shows as total.
         usable_bytes: platform -> what torch shows as ``total_memory``; see ``PLATFORMS``. A platform
             for which nobody published a figure is absent.
-        context_bytes: CUDA context and loaded modules, outside the allocator, once a step has run.
+        context_bytes, context_most_bytes: the least and the most that the CUDA context and loaded modules
+            take, outside the allocator, once a step has run; equal where one reading is stated.
         sources: where each figure comes from, under its name in ``gpus.toml``; a capability's under
             its own figure names.
     """
@@ -109,6 +114,7 @@ class Gpu:
     nominal_bytes: int
     usable_bytes: Mapping[str, int]
     context_bytes: int
+    context_most_bytes: int
     sources: Mapping[str, str]
 
 
@@ -162,15 +168,15 @@ def _key(card_id: str) -> str:
 def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str, Any]]) -> None:
     """Add one file's tables to what was read before."""
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = parse_toml(file.read_bytes())
     except OSError as error:
         raise RequestError(
             f"{file}: expected a readable catalog file, found: {error.strerror or error}",
             hint="correct the path or its permissions",
         ) from error
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError, absurd numbers
+    except ValueError as error:
         raise RequestError(
-            f"{file}: expected TOML in UTF-8, found: {error}", hint=f"correct {file} at that place"
+            f"{file}: expected TOML in UTF-8, found: {error!s:.400}", hint=f"correct {file} at that place"
         ) from error
     _only(file, "the top level", data, ("gpu", "capability"))
     for name, table in _tables(file, "capability", data).items():
@@ -215,6 +221,9 @@ def _merge(card: _Card, where: str, table: dict[str, Any]) -> None:
                 hint=f'write {key} = "where the figure was published" under {in_sources}',
             )
         card.sources[key] = source
+    for key in sources:
+        if key != "specification" and key not in card.figures:
+            raise _wrong(card.file, where, key, "the figure that has a source there", None)
     card.sources.update({key: source for key, source in sources.items() if key in card.figures})
 
 
@@ -222,7 +231,7 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
     """The finished card; here what only shows once all files are read is checked."""
     where, figures = f"[gpu.{card_id}]", card.figures
     for key, kind in FIGURES.items():
-        if key not in figures and key not in _USABLE:
+        if key not in figures and key not in (*_USABLE, _CONTEXT):
             raise _wrong(card.file, where, key, _EXPECTED[kind], None)
     if not any(key in figures for key in _USABLE):
         raise _wrong(card.file, where, " or ".join(_USABLE), _EXPECTED["number"], None)
@@ -238,10 +247,18 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         if value > nominal:
             key = f"{platform}_usable_mib"
             raise _wrong(card.file, where, key, f"at most nominal_mib = {nominal}", value)
-    if figures["context_mib"] >= min(usable.values()):
-        raise _wrong(card.file, where, "context_mib", "less than the usable MiB", figures["context_mib"])
+    least, most = context_range(figures["sms"], limits["max_threads_per_sm"])
+    if _CONTEXT in figures:
+        least = most = round(figures[_CONTEXT] * MIB)
+    if most >= min(usable.values()) * MIB:
+        key = _CONTEXT if _CONTEXT in figures else "sms"
+        expected = (
+            "less than the usable MiB" if _CONTEXT in figures else "so few that CUDA fits into the usable MiB"
+        )
+        raise _wrong(card.file, where, key, expected, figures[key])
     major, minor = figures["capability"].split(".")
-    sources = {key: limits["source"] for key in CAPABILITY_FIGURES if key != "source"} | card.sources
+    sources = {key: limits["source"] for key in CAPABILITY_FIGURES if key != "source"}
+    sources |= {_CONTEXT: cuda_context.SOURCE} | card.sources
     return Gpu(
         id=card_id,
         name=figures["name"],
@@ -262,7 +279,8 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         tgp_w=figures["tgp_w"],
         nominal_bytes=round(nominal * MIB),
         usable_bytes={platform: round(value * MIB) for platform, value in usable.items()},
-        context_bytes=round(figures["context_mib"] * MIB),
+        context_bytes=least,
+        context_most_bytes=most,
         sources=sources,
     )
 
@@ -303,6 +321,7 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
 
 def _wrong(file: Path, where: str, key: str, expected: str, found: Any) -> RequestError:
     return RequestError(
-        f"{file}: {where}: {key}: expected {expected}, found {'nothing' if found is None else repr(found)}",
+        f"{file}: {where}: {key}: expected {expected}, "
+        f"found {'nothing' if found is None else format(repr(found), '.200')}",
         hint=f"write {key} as {expected} under {where} in {file}",
     )

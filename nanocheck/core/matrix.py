@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
+from nanocheck.core.strict_text import parse_toml
 
 #: More than this many configurations in one file is taken for a slip of the pen.
 MAX_CONFIGURATIONS = 10_000
@@ -67,18 +67,18 @@ def load_matrix(path: Path) -> Matrix:
 
     Raises:
         RequestError: the file is missing or not TOML, a table or key is unknown, a value has the wrong
-            type or is out of range, an axis is empty, or two places describe the same configuration.
+            type or is out of range, an axis is empty, two places describe the same configuration, or there
+            are more than ``MAX_CONFIGURATIONS``.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
-        data = tomllib.loads(text)
+        data = parse_toml(path.read_bytes())
     except OSError as error:
         raise RequestError(
             f"expected a matrix at {path}, found: {error.strerror or error}",
             hint="name an existing TOML file with --nanocheck-matrix FILE",
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError(f"{path}: not TOML: {error}", hint=f"fix the syntax in {path}") from error
+    except ValueError as error:
+        raise RequestError(f"{path}: not TOML: {error!s:.400}", hint=f"fix the syntax in {path}") from error
 
     unknown = sorted(set(data) - {"group", "configuration"})
     if unknown:
@@ -88,8 +88,10 @@ def load_matrix(path: Path) -> Matrix:
         )
     entries: list[Entry] = []
     for number, table in enumerate(_tables(path, data, "group"), 1):
-        entries += _group(path, number, table)
-    for number, table in enumerate(_tables(path, data, "configuration"), 1):
+        entries += _group(path, number, table, before=len(entries))
+    single = _tables(path, data, "configuration")
+    _refuse_too_many(path, "[[configuration]]", len(entries) + len(single))
+    for number, table in enumerate(single, 1):
         entries.append(_configuration(path, number, table))
     if not entries:
         raise RequestError(
@@ -109,7 +111,17 @@ def _tables(path: Path, data: Mapping[str, Any], kind: str) -> Sequence[Mapping[
     return tables
 
 
-def _group(path: Path, number: int, table: Mapping[str, Any]) -> list[Entry]:
+def _refuse_too_many(path: Path, where: str, count: int) -> None:
+    """Before they are made: each costs time and memory."""
+    if count > MAX_CONFIGURATIONS:
+        raise RequestError(
+            f"{path}: expected at most {MAX_CONFIGURATIONS} configurations in a file, found {count} up to "
+            f"{where}",
+            hint="split the file, or shorten its axes",
+        )
+
+
+def _group(path: Path, number: int, table: Mapping[str, Any], before: int) -> list[Entry]:
     name = _text(path, f"group {number}", table, "name", required=True)
     where = f"group {number} ({name!r})"
     why = _text(path, where, table, "why")
@@ -122,12 +134,7 @@ def _group(path: Path, number: int, table: Mapping[str, Any]) -> list[Entry]:
                 f"{path}: {where}: {key}: expected at least one value, found []",
                 hint=f"give {key} a value or remove the line",
             )
-    size = math.prod(len(choices) for choices in values.values())
-    if size > MAX_CONFIGURATIONS:
-        raise RequestError(
-            f"{path}: {where}: expected at most {MAX_CONFIGURATIONS} configurations, found {size}",
-            hint="split the group or shorten its axes",
-        )
+    _refuse_too_many(path, where, before + math.prod(len(choices) for choices in values.values()))
     return [
         Entry(config=_config(path, where, dict(zip(values, row, strict=True))), group=name, why=why)
         for row in itertools.product(*values.values())
@@ -156,7 +163,7 @@ def _text(path: Path, where: str, table: Mapping[str, Any], key: str, *, require
     value = table.get(key, "")
     if not isinstance(value, str) or (required and not value.strip()):
         raise RequestError(
-            f"{path}: {where}: {key}: expected a text, found {table.get(key)!r}",
+            f"{path}: {where}: {key}: expected a text, found {table.get(key)!r:.80}",
             hint=f'add {key} = "..." to {where}',
         )
     return value.strip()

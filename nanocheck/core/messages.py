@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-from nanocheck.core.scrub import scrub
+from nanocheck.core.scrub import disarm, scrub
 
 
 def say(text: str) -> None:
@@ -15,4 +15,4 @@ def say(text: str) -> None:
     reader that left must not cost the answer.
     """
     with contextlib.suppress(OSError, ValueError):
-        print(f"nanocheck: {scrub(text)}", file=sys.stderr, flush=True)
+        print(disarm(f"nanocheck: {scrub(text)}"), file=sys.stderr, flush=True)

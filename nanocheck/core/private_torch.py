@@ -85,8 +85,18 @@ PRIVATE_NAMES = (
     ),
     PrivateName(
         name="torch.autograd._engine_run_backward",
-        files=("observe/phase_hooks.py",),
-        purpose="where a backward begins and ends",
+        files=("observe/loss_flow.py", "observe/phase_hooks.py"),
+        purpose="where a backward begins and ends, and what it begins at",
+    ),
+    PrivateName(
+        name="torch.autograd.graph.Node._input_metadata",
+        files=("observe/loss_graph.py",),
+        purpose="shape and type of what the operator of a node made",
+    ),
+    PrivateName(
+        name="torch.autograd.graph.Node._sequence_nr",
+        files=("observe/loss_graph.py",),
+        purpose="in which order operators ran",
     ),
     PrivateName(
         name="torch.utils._python_dispatch._get_current_dispatch_mode_stack",

@@ -10,6 +10,7 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping
 from enum import StrEnum
@@ -32,7 +33,7 @@ class Provenance(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a run ended. Only the first two say something about memory."""
+    """How a run ended. Only the first two say what the memory did to the end."""
 
     COMPLETED = "completed"
     OOM = "oom"
@@ -41,6 +42,7 @@ class Outcome(StrEnum):
     UNSUPPORTED = "unsupported"
     INTERRUPTED = "interrupted"
     NO_GPU = "no-gpu"
+    INCOMPLETE = "incomplete"  # not every process that used the card was seen to its end
 
 
 class How(StrEnum):
@@ -52,6 +54,22 @@ class How(StrEnum):
     KILLED = "killed"  # by a signal that is not ours
     TIMEOUT = "timeout"
     INTERRUPTED = "interrupted"
+
+
+class Recovery(StrEnum):
+    """What a script did about an out-of-memory that it caught."""
+
+    SEARCHED = "searched"  # it looked for a size that fits, and went on with one
+    SKIPPED = "skipped"  # the work that did not fit was lost
+
+
+class Ended(StrEnum):
+    """How the observation of a process ended."""
+
+    WHOLE = "whole"  # it said its last words: it came to its end, or was stopped because its peak was known
+    FAILED = "failed"  # an error ended it
+    LOST = "lost"  # it died, was ended or could not write before it said its last words
+    BROKEN = "broken"  # the observer failed
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,9 +157,10 @@ class OutOfMemory(_Value, frozen=True, kw_only=True):
     Attributes:
         requested_bytes: the tensor's own size where the code says it exactly, else the segment that the
             allocator asked the driver for, rounded up; ``exact`` says which.
-        free_bytes: what was free on the card then.
+        free_bytes: what was free on the card then. limit_bytes: what the script itself lets PyTorch reserve,
+            where it set a limit.
         message: PyTorch's own first line.
-        caught: the script caught it and went on. count: how often it happened.
+        caught: the script caught it and went on; ``recovery`` says how. count: how often it happened.
         tensors: of the script's innermost frame. groups, alive: who held the memory then.
     """
 
@@ -154,7 +173,9 @@ class OutOfMemory(_Value, frozen=True, kw_only=True):
     line: str | None = None
     message: str = ""
     free_bytes: int | None = None
+    limit_bytes: int | None = None
     caught: bool = False
+    recovery: Recovery | None = None
     count: int = 1
     tensors: tuple[Variable, ...] = ()
     groups: tuple[Group, ...] = ()
@@ -200,7 +221,11 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
 
     Attributes:
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
-        process_bytes: with the CUDA context, as ``nvidia-smi`` would show it.
+        process_bytes: with the CUDA context and what other libraries took, as ``nvidia-smi`` would show it.
+        ended: how its observation ended; ``error``: the first line of the error that ended it.
+        began_s, ended_s: when it first used the card and when it said its last words, in seconds on one clock
+            for all processes of the run; ``None``: not known.
+        limit_bytes: what the script lets PyTorch reserve at the most, where it set a limit.
         steps: optimizer steps that were seen.
         peaks: per phase and step, in the order they ran; what was reached before an out-of-memory included.
         retries, ooms: the allocator's ``num_alloc_retries`` and ``num_ooms``.
@@ -217,6 +242,11 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     allocated_bytes: int = 0
     reserved_bytes: int = 0
     process_bytes: int = 0
+    ended: Ended = Ended.WHOLE
+    error: str = ""
+    began_s: float | None = None
+    ended_s: float | None = None
+    limit_bytes: int | None = None
     steps: int = 0
     peaks: tuple[Peak, ...] = ()
     retries: int = 0
@@ -290,6 +320,21 @@ class RunResult(_Value, frozen=True, kw_only=True):
     def main(self) -> ProcessMemory:
         """The process that reserved most; an empty one where none used the GPU."""
         return self.processes[0] if self.processes else ProcessMemory()
+
+    @property
+    def card_bytes(self) -> int:
+        """The most that processes which used the card at the same time may have had of it together: the sum
+        of their peaks, which need not have been at one moment. A process whose end nobody saw lasts for ever.
+        """
+        spans = [
+            (
+                0.0 if each.began_s is None else each.began_s,
+                math.inf if each.ended_s is None else each.ended_s,
+                each.process_bytes or each.reserved_bytes + self.device.context_bytes,
+            )
+            for each in self.processes or (self.main,)
+        ]
+        return max(sum(size for other, end, size in spans if other <= began <= end) for began, _, _ in spans)
 
     @property
     def oom(self) -> OutOfMemory | None:

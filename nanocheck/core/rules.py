@@ -9,7 +9,13 @@ from nanocheck.core.architectures import AUTORESEARCH_GATE_CHANNELS, SMEAR_CHANN
 from nanocheck.core.errors import RequestError
 from nanocheck.core.step_fields import StepFields
 
-#: Counts: at least 1.
+#: Far beyond what any machine trains, and small enough that no product or name of them is a surprise.
+MOST = 10**9
+#: What PyTorch takes as a seed.
+_MOST_SEED = (1 << 63) - 1
+#: Letters of a pattern; it is tiled, and stands in the name of files.
+_MOST_LETTERS = 64
+#: Counts: 1 to ``MOST``.
 SIZES = ("n_layer", "n_head", "n_embd", "block_size", "vocab_size", "batch", "accumulation")
 _CHOICES = {
     "model": allowed.MODELS,
@@ -42,17 +48,15 @@ def _check_types(config: StepFields) -> None:
         expected = {"int": int, "bool": bool, "str": str}[str(field.type)]
         if type(value) is not expected:
             raise RequestError(
-                f"{field.name}: expected {expected.__name__}, found {value!r}",
+                f"{field.name}: expected {expected.__name__}, found {value!r:.80}",
                 hint=f"write {field.name} as {expected.__name__} in the matrix",
             )
 
 
 def _check_ranges(config: StepFields) -> None:
     for name in SIZES:
-        if getattr(config, name) < 1:
-            raise RequestError(f"{name}: expected at least 1, found {getattr(config, name)}")
-    if config.seed < 0:
-        raise RequestError(f"seed: expected 0 or more, found {config.seed}")
+        _within(name, getattr(config, name), 1, MOST)
+    _within("seed", config.seed, 0, _MOST_SEED)
     if config.n_embd % config.n_head:
         raise RequestError(
             f"n_embd: expected a multiple of n_head, found {config.n_embd} % {config.n_head} = "
@@ -62,17 +66,32 @@ def _check_ranges(config: StepFields) -> None:
     for name, choices in _CHOICES.items():
         if getattr(config, name) not in choices:
             raise RequestError(
-                f"{name}: expected one of {', '.join(choices)}, found {getattr(config, name)!r}"
+                f"{name}: expected one of {', '.join(choices)}, found {getattr(config, name)!r:.80}"
             )
+
+
+def _within(name: str, value: int, least: int, most: int) -> None:
+    if value < least:
+        raise RequestError(f"{name}: expected at least {least}, found {_digits(value)}")
+    if value > most:
+        raise RequestError(f"{name}: expected at most {most}, found {_digits(value)}")
+
+
+def _digits(value: int) -> str:
+    """An integer, or how long it is: Python writes no more than 4,300 digits."""
+    return str(value) if value.bit_length() <= 256 else f"one of {value.bit_length()} bits"
 
 
 def _check_model(config: StepFields) -> None:
     if config.model != "nanochat-2026" and config.window != "L":
         raise RequestError(
-            f"window: expected L for {config.model}, found {config.window!r}", hint="remove window"
+            f"window: expected L for {config.model}, found {config.window!r:.80}", hint="remove window"
         )
-    if not config.window or set(config.window) - set("SL"):
-        raise RequestError(f"window: expected letters S and L, such as SSSL, found {config.window!r}")
+    if not 0 < len(config.window) <= _MOST_LETTERS or set(config.window) - set("SL"):
+        raise RequestError(
+            f"window: expected letters S and L, such as SSSL, {_MOST_LETTERS} at most, "
+            f"found {config.window!r:.80}"
+        )
     if config.model == "gpt2" and config.optimizer == "muon":
         raise RequestError(
             "optimizer: muon is nanochat's; expected an AdamW for gpt2", hint="set model or optimizer"
@@ -113,7 +132,7 @@ def _check_model(config: StepFields) -> None:
             hint="set dtype to bf16",
         )
     if not 0 <= config.memory_budget <= 100:
-        raise RequestError(f"memory_budget: expected 0 to 100 percent, found {config.memory_budget}")
+        raise RequestError(f"memory_budget: expected 0 to 100 percent, found {_digits(config.memory_budget)}")
     if config.memory_budget != 100 and config.compile == "off":
         raise RequestError("memory_budget: works in a compiled step only", hint="set compile to default")
 

@@ -11,7 +11,7 @@ from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import PLATFORMS
 from nanocheck.core.units import parse_size_of
 
-#: A steady state shows after three steps; more than these are a slip of the pen.
+#: Fewer than three steps never show a steady state; more than these are a slip of the pen.
 STEPS = range(3, 1001)
 WHERE = ("gpu", "platform", "reserve", "steps")
 MAY_BE_REFUSED = "may_be_refused"
@@ -24,7 +24,7 @@ class RunRequest:
 
     Attributes:
         gpu: id of a card. platform: ``linux`` or ``windows``. reserve_bytes: used by other processes.
-        steps: optimizer steps, where the usual few are not enough.
+        steps: exactly so many optimizer steps; ``None``: until the peak has settled.
     """
 
     config: StepConfig

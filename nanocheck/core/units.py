@@ -10,6 +10,8 @@ from nanocheck.core.errors import RequestError
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
+#: More than all cards of the world have, and still exact where a double or C counts it.
+MOST_BYTES = 1 << 53
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|K|M|G|KB|MB|GB)?\s*", re.IGNORECASE)
 _FACTOR = {"": 1, "b": 1, "kib": KIB, "k": KIB, "mib": MIB, "m": MIB, "gib": GIB, "g": GIB}
@@ -20,16 +22,22 @@ def parse_size(text: str) -> int:
     """Bytes meant by ``2GiB``, ``2450 MiB``, ``1.5G`` or a plain count; ``GB`` is decimal.
 
     Raises:
-        RequestError: the text is not a size.
+        RequestError: the text is not a size, or larger than ``MOST_BYTES``.
     """
     match = _SIZE.fullmatch(text)
     if match is None:
         raise RequestError(
-            f"expected a size such as 2GiB or 2450MiB, found {text!r}",
+            f"expected a size such as 2GiB or 2450MiB, found {text!r:.80}",
             hint="write a number and one of B, KiB, MiB, GiB",
         )
     unit = (match.group(2) or "").lower()
-    return round(float(match.group(1)) * {**_FACTOR, **_DECIMAL}[unit])
+    size = float(match.group(1)) * {**_FACTOR, **_DECIMAL}[unit]
+    if not size <= MOST_BYTES:
+        raise RequestError(
+            f"expected a size of at most {MOST_BYTES // GIB} GiB, found {text!r:.80}",
+            hint="write a size that a card can have, such as 2GiB",
+        )
+    return round(size)
 
 
 def parse_size_of(option: str, text: str) -> int:
@@ -47,6 +55,11 @@ def parse_size_of(option: str, text: str) -> int:
 def mib(size_bytes: int) -> str:
     """``9534.66``-style MiB, with a thousands separator and without a unit."""
     return f"{size_bytes / MIB:,.2f}"
+
+
+def mib_span(least_bytes: int, most_bytes: int) -> str:
+    """``178.00 to 288.00``, or one of them where they are equal."""
+    return mib(least_bytes) if least_bytes == most_bytes else f"{mib(least_bytes)} to {mib(most_bytes)}"
 
 
 def gib(size_bytes: int) -> str:

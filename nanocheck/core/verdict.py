@@ -6,22 +6,26 @@ from enum import StrEnum
 
 import msgspec
 
-from nanocheck.core.result import Outcome, OutOfMemory, RunResult
-from nanocheck.core.units import MIB, mib
+from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
+from nanocheck.core.units import MIB, mib, mib_span
 
-#: What must stay free for a run to be called safe. The parts: the context figures of the catalog are known
-#: to about +-60 MiB (memory-model.md, section 3: 414-480 MiB seen on cards of one generation); a plain
-#: display without a desktop's programs holds 50-300 MiB; compiled runs load one module per kernel, tens
-#: of KiB to 1 MiB each. Together under 512 MiB. A whole desktop (about 2 GB) is what ``--reserve`` is for.
+#: What must stay free for a run to be called safe, beside the most that CUDA itself takes. The parts: a plain
+#: display without a desktop's programs holds 50-300 MiB; one training in six takes more for kernels and
+#: handles than the range of ``cuda_context``; usable memory differs by driver by some tens of MiB. Together
+#: under 512 MiB. A whole desktop (about 2 GB) is what ``--reserve`` is for.
 DEFAULT_MARGIN_BYTES = 512 * MIB
+_SEARCHED = Recovery.SEARCHED
 
 
 class Kind(StrEnum):
-    """What a result means; only the first three say something about memory."""
+    """What a result means. Only ``safe`` and ``tight`` promise that the run finishes on this card."""
 
     SAFE = "safe"
     TIGHT = "tight"
+    PARTIAL = "partial"
+    LOST_WORK = "lost-work"
     OOM = "oom"
+    INCOMPLETE = "incomplete"
     CRASHED = "crashed"
     TIMEOUT = "timeout"
     UNSUPPORTED = "unsupported"
@@ -29,17 +33,32 @@ class Kind(StrEnum):
     NO_GPU = "no-gpu"
 
 
-#: Verdicts under which the run finishes.
-FITS = (Kind.SAFE, Kind.TIGHT)
+#: What each verdict means, and the exit code of ``nanocheck run --check``: 0 it fits, 1 it does not, 5 it
+#: fits as far as it was seen, 6 nobody knows. The documentation's table is made from this one.
+MEANINGS = {
+    Kind.SAFE: (0, "it finishes, and the margin stays free"),
+    Kind.TIGHT: (0, "it finishes, but something small more may not fit: less than the margin stays free"),
+    Kind.PARTIAL: (5, "what was run fits, and something was seen by which later steps may need more"),
+    Kind.LOST_WORK: (1, "it finishes, but ran out of memory on the way and left out what did not fit"),
+    Kind.OOM: (1, "it runs out of memory"),
+    Kind.INCOMPLETE: (6, "not every process that used the card, or may, was seen to its end"),
+    Kind.CRASHED: (6, "the command, or a process of it, failed for another reason"),
+    Kind.TIMEOUT: (6, "the time limit came first"),
+    Kind.UNSUPPORTED: (6, "it calls something that the virtual GPU does not answer"),
+    Kind.INTERRUPTED: (6, "somebody stopped it"),
+    Kind.NO_GPU: (6, "nothing of it used the GPU"),
+}
+#: Verdicts under which what was run finished on the card.
+FITS = (Kind.SAFE, Kind.TIGHT, Kind.PARTIAL)
 #: Verdicts that say anything about memory.
-ANSWERS = (*FITS, Kind.OOM)
+ANSWERS = (*FITS, Kind.LOST_WORK, Kind.OOM)
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a result means on its card.
 
     Attributes:
-        process_bytes: peak reserved and context of the largest process: what nvidia-smi would show for it.
+        process_bytes: what all processes together may have had of the card, as nvidia-smi would show it.
         headroom_bytes: what stays free of the card at the peak; ``None`` unless the run completed.
         sentence: one sentence for a person, without the kind before it.
     """
@@ -56,7 +75,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def fits(self) -> bool:
-        """Whether the run finishes on this card."""
+        """Whether what was run finished on this card."""
         return self.kind in FITS
 
     def __str__(self) -> str:
@@ -80,40 +99,90 @@ class JudgedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Verdict:
-    """The verdict on one result; ``result.device`` says how large the card is and who else is on it."""
-    main = result.main
-    process = main.process_bytes or main.reserved_bytes + result.device.context_bytes
+    """The verdict on one result; ``result.device`` says how large the card is and who else is on it.
+
+    *Safe* and *tight* need every process that touched the card seen to its end, and all of them together
+    inside the card. How much CUDA itself takes is known as a range: *oom* is certain at the least, *safe*
+    leaves room for the most, and what lies between is *tight*.
+    """
+    used, device = result.card_bytes, result.device
 
     def verdict(kind: Kind, sentence: str, headroom_bytes: int | None = None) -> Verdict:
-        return Verdict(kind=kind, process_bytes=process, headroom_bytes=headroom_bytes, sentence=sentence)
+        return Verdict(kind=kind, process_bytes=used, headroom_bytes=headroom_bytes, sentence=sentence)
 
     if result.outcome is Outcome.OOM:
         return verdict(Kind.OOM, describe_oom(result.oom))
     if result.outcome is not Outcome.COMPLETED:
         return verdict(Kind(result.outcome.value), _no_answer(result))
-    if not main.peaks:
+    if not result.main.peaks:
         return verdict(Kind.CRASHED, "it reported success, but no peak")
-    # Several processes share the card, and each brings its own context.
-    others = sum(each.process_bytes for each in result.processes[1:])
-    headroom = result.device.available_bytes - others - main.reserved_bytes
-    retries = max(max(each.retries, each.ooms) for each in result.processes)
-    kind, sentence = _classify_completed(main.reserved_bytes, headroom, retries, margin_bytes)
+    surplus = (device.context_most_bytes - device.context_bytes) * max(len(result.processes), 1)
+    headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
+    kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
     return verdict(kind, sentence, headroom)
 
 
 def _classify_completed(
-    reserved_bytes: int, headroom_bytes: int, retries: int, margin_bytes: int
+    result: RunResult, headroom_bytes: int, surplus_bytes: int, margin_bytes: int
 ) -> tuple[Kind, str]:
-    where = f"{mib(reserved_bytes)} MiB reserved of {mib(reserved_bytes + headroom_bytes)} available"
-    if headroom_bytes < 0:
-        return Kind.TIGHT, f"{mib(-headroom_bytes)} MiB beyond the card, the driver spilled: {where}"
+    """
+    Args:
+        headroom_bytes: with the most that CUDA may take.
+        surplus_bytes: by how much that is more than the least.
+    """
+    where = _where(result, headroom_bytes)
+    if headroom_bytes + surplus_bytes < 0:
+        beyond = f"{mib(-headroom_bytes - surplus_bytes)} MiB beyond the card"
+        if result.device.kind == "real" and result.device.platform == "windows":
+            return Kind.TIGHT, f"{beyond}, the driver spilled: {where}"
+        return Kind.OOM, f"{beyond}: {where}"
+    lost = [
+        each.oom for each in result.processes if each.oom is not None and each.oom.recovery is not _SEARCHED
+    ]
+    if lost:
+        failures = sum(each.count for each in lost)
+        often = "once" if failures == 1 else f"{failures} times"
+        return (
+            Kind.LOST_WORK,
+            f"it ran out of memory {often}, caught it and left work out: {describe_oom(lost[0])}",
+        )
+    found = _after_a_search(result)
+    retries = max(
+        (each.retries if each.oom else max(each.retries, each.ooms) for each in result.processes), default=0
+    )
     if retries:
         times = f"{retries} allocator {'retry' if retries == 1 else 'retries'}"
-        return Kind.TIGHT, f"finished only after {times}: {where}"
+        return Kind.TIGHT, f"finished only after {times}{found}: {where}"
+    if headroom_bytes < 0:
+        missing = f"{mib(-headroom_bytes)} MiB may be missing{found}"
+        span = mib_span(result.device.context_bytes, result.device.context_most_bytes)
+        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB: {where}"
     if headroom_bytes < margin_bytes:
         inside = f"{mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}"
-        return Kind.TIGHT, f"{inside}: {where}"
-    return Kind.SAFE, f"{mib(headroom_bytes)} MiB of headroom: {where}"
+        return Kind.TIGHT, f"{inside}{found}: {where}"
+    return Kind.SAFE, f"{mib(headroom_bytes)} MiB of headroom{found}: {where}"
+
+
+def _where(result: RunResult, headroom_bytes: int) -> str:
+    """Who has how much of what is there when CUDA takes the most."""
+    main, device = result.main, result.device
+    beside = main.process_bytes - device.context_bytes - main.reserved_bytes
+    together = len(result.processes) > 1 and result.card_bytes > main.process_bytes
+    if together:
+        there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
+        return f"{len(result.processes)} processes together may need {there}, their peaks at one moment"
+    whole = f"of {mib(main.reserved_bytes + max(beside, 0) + headroom_bytes)} available"
+    if beside > MIB:
+        return f"{mib(main.reserved_bytes)} MiB reserved and {mib(beside)} MiB taken beside PyTorch {whole}"
+    return f"{mib(main.reserved_bytes)} MiB reserved {whole}"
+
+
+def _after_a_search(result: RunResult) -> str:
+    times = sum(each.oom.count for each in result.processes if each.oom is not None)
+    if not times:
+        return ""
+    often = "one out-of-memory" if times == 1 else f"{times} out-of-memories"
+    return f", at the size that it went on with after {often}"
 
 
 def describe_oom(oom: OutOfMemory | None) -> str:
@@ -125,6 +194,8 @@ def describe_oom(oom: OutOfMemory | None) -> str:
     where = f" at {oom.where}" if oom.where else ""
     line = f"{'' if where else ' at'} `{oom.line}`" if oom.line else ""
     free = f", {mib(oom.free_bytes)} MiB were free" if oom.free_bytes is not None else ""
+    if oom.limit_bytes is not None:
+        free = f", the script's own limit is {mib(oom.limit_bytes)} MiB"
     asked = f"{about}{mib(oom.requested_bytes)} MiB{shape}"
     return f"{oom.phase} of step {oom.step} asked for {asked}{where}{line}{free}"
 

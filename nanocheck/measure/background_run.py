@@ -9,12 +9,10 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 
 from nanocheck.core.errors import MachineError, RequestError
@@ -22,6 +20,7 @@ from nanocheck.core.files import read_json, to_typed
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.measure.request import Request
 from nanocheck.process import linux_process
+from nanocheck.process.scratch import Scratch
 
 _TICK = 0.05  # seconds between two looks
 _SIGNALS = 4  # SIGTERMs until a run has nothing left to be patient with
@@ -46,9 +45,9 @@ class BackgroundRun:
     """One run. ``poll`` until there is a result; ``stop`` ends it, whatever it does."""
 
     def __init__(self, request: Request, variation: Variation) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-background-")
-        self._json = Path(self._folder.name) / "run.json"
-        self._said = Path(self._folder.name) / "said.txt"
+        self._folder = Scratch("background")
+        self._json = self._folder.path / "run.json"
+        self._said = self._folder.path / "said.txt"
         command = variation.command or tuple(request.command)
         # -P: a folder called nanocheck where we stand is not us.
         verb = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(variation.gpu)]
@@ -93,7 +92,7 @@ class BackgroundRun:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
-        self._folder.cleanup()
+        self._folder.remove()
 
 
 class _Pending:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nanocheck
 from nanocheck.core.device import Target
+from nanocheck.core.errors import MachineError
 from nanocheck.process import stack_dump
 
-#: Optimizer steps whose peak must no longer move; 0: run to the end.
+#: Optimizer steps that are watched at least; 0: run to the end.
 DEFAULT_STEPS = 3
 
 _OBSERVE = Path(nanocheck.__file__).parent / "observe"
@@ -23,6 +24,8 @@ def child_environment(
     folder: Path,
     *,
     steps: int = DEFAULT_STEPS,
+    cover: Sequence[str] = (),
+    longest: bool = False,
     snapshot: Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -32,12 +35,20 @@ def child_environment(
         target: the card; a virtual one is compiled on first use.
         folder: where the observer writes.
         steps: see ``DEFAULT_STEPS``.
+        cover: what must have been seen, too, of ``core.coverage.PHASES``.
+        longest: every second batch is made of the longest samples, where their lengths are known.
         snapshot: where to write PyTorch's own snapshot format.
         base: ``os.environ`` by default.
 
     Raises:
-        MachineError: the virtual GPU cannot be built here.
+        MachineError: the virtual GPU cannot be built here, or nothing can be observed from where we are.
     """
+    if os.pathsep in str(_OBSERVE):
+        raise MachineError(
+            f"expected nanocheck in a folder without {os.pathsep!r} in its path, found {_OBSERVE}: "
+            "PYTHONPATH is split there, and nothing would be observed",
+            hint="move the environment that nanocheck is installed in",
+        )
     found = os.environ if base is None else base
     environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
     if target.kind == "virtual":
@@ -47,6 +58,8 @@ def child_environment(
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
+    environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
+    environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:
         environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())

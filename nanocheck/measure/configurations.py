@@ -72,7 +72,7 @@ class Measurement:
         deadlines: see ``Deadlines``; stages are those that the worker names.
         progress: called as ``progress(done, total, [(config id, stage), ...])``.
         task, preload: of the child; others only in tests.
-        steps: optimizer steps, where the worker's own few are not enough.
+        steps: exactly so many optimizer steps; ``None``: until the peak has settled.
     """
 
     def __init__(

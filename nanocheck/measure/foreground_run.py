@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from nanocheck.core.device_selection import SelectedDevice
@@ -11,8 +10,10 @@ from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.measure.interpreter import check_interpreter
+from nanocheck.measure.other_gpus import refuse_other_gpus
 from nanocheck.measure.request import Request
 from nanocheck.process.launch import launch
+from nanocheck.process.scratch import Scratch
 from nanocheck.process.spawn import find_program
 
 
@@ -33,21 +34,25 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
 
     Raises:
         RequestError: see ``check_command``.
-        MachineError: the virtual GPU cannot be built here.
+        MachineError: the virtual GPU cannot be built here, or a process ran without it.
     """
     from nanocheck.attribution.command_result import command_result
 
     check_command(request)
-    with tempfile.TemporaryDirectory(prefix="nanocheck-run-") as name:
-        folder = Path(name)
+    scratch = Scratch("run")
+    with scratch as folder:
         environment = child_environment(
             chosen.target,
             folder,
             steps=request.steps,
+            cover=request.cover,
+            longest=request.longest,
             snapshot=snapshot,
         )
         say(_opening(chosen))
-        ended = launch(request.command, environment, folder, request.time_limit_s)
+        ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)
+        if chosen.target.kind == "virtual":
+            refuse_other_gpus(folder)
         return command_result(
             folder,
             command=request.command,
@@ -55,6 +60,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             ending=Ending(how=How(ended.how), exit_code=ended.exit_code),
             seconds=ended.seconds,
             notes=ended.notes,
+            cut_off=ended.cut_off,
         )
 
 

@@ -6,6 +6,7 @@ import argparse
 import re
 from dataclasses import dataclass
 
+from nanocheck.core.coverage import PHASES
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.measure.command_environment import DEFAULT_STEPS
@@ -15,6 +16,8 @@ DEFAULT_TIME_LIMIT = "10min"
 EVERY_CARD = "all"
 
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
+#: As good as no limit, and more than a clock should be asked for.
+_ENDLESS = 1e9
 _SECONDS = {"": 1, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
 
 
@@ -22,15 +25,15 @@ def parse_duration(text: str) -> float | None:
     """Seconds meant by ``10min``, ``90s``, ``1.5h`` or a plain count of seconds; ``none`` is no limit.
 
     Raises:
-        RequestError: the text is no duration, or zero.
+        RequestError: the text is no duration, zero, or longer than thirty years.
     """
     if text.strip().lower() == "none":
         return None
     match = _DURATION.fullmatch(text)
     seconds = float(match.group(1)) * _SECONDS[(match.group(2) or "").lower()] if match else 0.0
-    if seconds <= 0:
+    if not 0 < seconds < _ENDLESS:
         raise RequestError(
-            f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r}",
+            f"--time-limit: expected a duration such as 10min, 90s or 2h, found {text!r:.80}",
             hint="write a number and one of s, min, h; or none",
         )
     return seconds
@@ -41,14 +44,18 @@ class Request:
     """One command and how long to watch it, on the card that is asked about.
 
     Attributes:
-        steps: optimizer steps whose peak no longer moves; 0: to the end.
+        steps: optimizer steps that are watched at least; 0: to the end.
         time_limit_s: None: no limit.
+        cover: of ``PHASES``, which must have been seen before it is stopped.
+        longest: every second batch is made of the longest samples, where their lengths are known.
     """
 
     command: list[str]
     card: CardQuestion
     steps: int
     time_limit_s: float | None
+    cover: tuple[str, ...] = ()
+    longest: bool = False
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -71,12 +78,16 @@ class Request:
         steps = 0 if arguments.full else DEFAULT_STEPS if arguments.steps is None else arguments.steps
         if steps < 0 or (steps == 0 and not arguments.full):
             raise RequestError(f"--steps: expected at least 1, found {steps}", hint="--full runs to the end")
+        if arguments.full and arguments.cover is not None:
+            raise RequestError("expected --cover or --full, found both", hint="leave one of them away")
         limit = arguments.time_limit or ("none" if arguments.full else DEFAULT_TIME_LIMIT)
         return cls(
             command=command,
             card=card,
             steps=steps,
             time_limit_s=parse_duration(limit),
+            cover=_phases(arguments.cover),
+            longest=arguments.longest,
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -92,4 +103,17 @@ class Request:
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
+            *(("--cover", ",".join(self.cover)) if self.cover else ()),
+            *(("--longest",) if self.longest else ()),
         ]
+
+
+def _phases(text: str | None) -> tuple[str, ...]:
+    found = [] if text is None else [each.strip() for each in text.split(",")]
+    for name in found:
+        if name not in PHASES:
+            raise RequestError(
+                f"--cover: expected {' or '.join(PHASES)}, or both, found {text!r}",
+                hint=f"--cover {','.join(PHASES)}",
+            )
+    return tuple(dict.fromkeys(found))

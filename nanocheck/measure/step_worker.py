@@ -33,12 +33,13 @@ from nanocheck.core.result import (
 )
 from nanocheck.measure.task import Seen, Task
 from nanocheck.observe import introspect, placeholder_values, uncompiled_kernels
+from nanocheck.observe.steady_state import MORE, UNSETTLED, Settling, layouts_of
 from nanocheck.step.run import run_step
 from nanocheck.step.torch_facts import cublas_workspace_bytes, sdpa_backend
 
 Emit = Callable[[str, Any], None]
 
-#: Optimizer steps: AdamW's state is there from the second on, and the last two must agree.
+#: Optimizer steps at least: AdamW's state is there from the second on, and the last two must agree.
 STEPS = 3
 #: CUDA graphs warm up in the first step and record in the second.
 STEPS_WITH_GRAPHS = 5
@@ -48,10 +49,15 @@ class Observer:
     """Reads and resets the allocator's peaks at the end of every phase, and notes which allocation failed.
 
     Peaks of the micro-batches of a step are merged: the result keeps one row per phase and step.
+
+    Args:
+        steps: optimizer steps at least; further ones run until they can raise no phase's peak.
     """
 
-    def __init__(self, emit: Emit, provenance: Provenance, where: Environment) -> None:
+    def __init__(self, emit: Emit, provenance: Provenance, where: Environment, steps: int) -> None:
         self._emit, self._provenance, self._where = emit, provenance, where
+        self._settling = Settling(steps)
+        self.proof: str | None = None  # why no further step is needed
         self.peaks: dict[tuple[str, int], Peak] = {}
         self.forwards: Counter[int] = Counter()  # micro-batches that ran, by step
         self.at = ("build", 0)  # phase and step that the run is in
@@ -81,6 +87,18 @@ class Observer:
             self._emit("stage", "steps")
         if phase in ("build", "optimizer"):
             self.report()
+
+    def settled(self) -> bool:
+        """A step is over; whether further ones can be left out."""
+        highest: dict[str, tuple[int, int]] = {}
+        for peak in self.peaks.values():
+            if peak.phase in ("forward", "backward", "optimizer"):
+                allocated, reserved = highest.get(peak.phase, (0, 0))
+                highest[peak.phase] = max(allocated, peak.allocated_bytes), max(reserved, peak.reserved_bytes)
+        figures = tuple(figure for both in highest.values() for figure in both)
+        segments = torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        self.proof = self._settling.step_ended(figures, layouts_of(segments, torch.cuda.current_device()))
+        return self.proof is not None
 
     def report(self) -> None:
         """Tell the parent what is known so far."""
@@ -121,16 +139,19 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         placeholder_values.install()
     emit("stage", "build")
     where = environment(virtual)
-    observer = Observer(emit, provenance, where)
+    steps = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
+    observer = Observer(emit, provenance, where, steps)
+    exactly: dict[str, Any] = {"steps": task.steps}
+    if task.steps is None:
+        exactly = {"steps": steps + MORE, "enough": observer.settled}
     oom: OutOfMemory | None = None
     try:
-        own = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
         run_step(
             config,
             "cuda",
             observe=observer.leave,
             enter=observer.enter,
-            steps=own if task.steps is None else task.steps,
+            **exactly,
             workdir=Path.cwd(),
             skip_repetitions=not task.every_micro_batch,
         )
@@ -148,6 +169,8 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     notes += methods.notes(config)
     if oom is None and config.accumulation > micro_batches:
         notes.append(f"{micro_batches} of {config.accumulation} micro-batches ran; the rest repeat them")
+    if observer.proof == UNSETTLED:
+        notes.append(f"the peak had not settled after {steps + MORE} steps: a later one may need more")
     peaks = tuple(observer.peaks.values())
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))

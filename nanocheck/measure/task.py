@@ -13,7 +13,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker is asked for.
 
     Attributes:
-        steps: optimizer steps, where the worker's own few are not enough.
+        steps: exactly so many optimizer steps; ``None``: until the peak has settled.
         every_micro_batch: run also those that can change nothing any more.
         compile_kernels: compile Triton's kernels although nothing will execute them. Both are for tests that
             show that leaving it out changes nothing.

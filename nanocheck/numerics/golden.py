@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,8 +211,8 @@ class Curves:
 
 
 def _version(curve: Golden) -> int:
-    major, _, minor = curve.environment["torch"].partition(".")
-    return int(major) * 1000 + int(minor)
+    found = re.match(r"([0-9]{1,4})\.([0-9]{1,3})", curve.environment["torch"])
+    return int(found[1]) * 1000 + int(found[2]) if found else 0
 
 
 def _key(curve: Golden) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ Schema history (``SCHEMA``):
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from nanocheck.numerics.trace import Trace, not_finite
 
 SCHEMA = 1
 KIND = "nanocheck recording"
+#: No sum over parameters comes near it, and its square is still a number.
+MOST = 1e100
 MEND = "record it again: nanocheck record FILE"
 
 
@@ -180,6 +183,10 @@ def _check(trace: Trace) -> None:
             raise ValueError(f"skipped of step {index}: expected true or false, found {step.skipped!r}")
     if not trace.steps or max(trace.parameters, default=None) != len(trace.steps) - 1:
         raise ValueError("expected at least one step, and the parameters after the last one")
+    for found in trace.parameters.values():
+        for name, each in found.items():
+            if any(MOST < abs(value) < math.inf for value in (each.norm, *each.sketch)):
+                raise ValueError(f"parameter {name}: expected figures of at most {MOST:g}, found more")
     widths = {len(each.sketch) for found in trace.parameters.values() for each in found.values()}
     if len(widths) > 1:
         raise ValueError(f"sketches of parameters: expected one length, found {sorted(widths)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nanocheck.numerics.divergence import first_divergence, largest_gaps, same_end
-from nanocheck.numerics.trace import Fingerprint, Trace
+from nanocheck.numerics.trace import Fingerprint, Trace, finite
 
 #: tier -> what it promises.
 TIERS: Mapping[str, str] = {
@@ -45,7 +45,7 @@ class Distance:
         Raises:
             KeyError, TypeError, ValueError: the data are no distance.
         """
-        return cls(**{name: float(data[name]) for name in ("loss", "grad_norm", "parameters")})
+        return cls(**{name: finite(data[name]) for name in ("loss", "grad_norm", "parameters")})
 
     def union(self, other: Distance) -> Distance:
         """The larger of each."""

@@ -157,6 +157,17 @@ def _of_plain(value: Any) -> Any:
     return float(value) if isinstance(value, str) else value
 
 
+def finite(value: object) -> float:
+    """A stored figure.
+
+    Raises:
+        ValueError: it is no finite number; a text such as ``nan`` is none, either.
+    """
+    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
+        raise ValueError(f"expected a finite number, found {value!r:.60}")
+    return float(value)  # type: ignore[arg-type]
+
+
 def not_finite(trace: Trace) -> str | None:
     """The first figure that is not finite, outside of steps that a loss scaler skipped."""
     for index, step in enumerate(trace.steps):

@@ -64,8 +64,8 @@ class History:
         """Allocations not in the journal yet."""
         return count() - self._allocations
 
-    def drain(self) -> None:
-        """Copy what is new. Call it while no other thread allocates."""
+    def drain(self) -> list[dict[str, Any]]:
+        """Copy what is new; the segments as they are. Call it while no other thread allocates."""
         snapshot = torch._C._cuda_memorySnapshot(None)
         device = torch.cuda.current_device()
         events = snapshot["device_traces"][device][self._taken :]
@@ -90,6 +90,8 @@ class History:
         missing = self.pending()
         self._journal.write("events", rows=rows, missing=missing)
         self._allocations += missing
+        segments: list[dict[str, Any]] = snapshot["segments"]
+        return segments
 
     def blocks(self) -> tuple[list[tuple[int, int, int, str]], dict[str, Any]]:
         """(address, size, requested, state) of every block now, and the allocator's settings."""
@@ -122,6 +124,7 @@ def statistics() -> dict[str, int]:
         "allocated_peak": raw["allocated_bytes"]["all"]["peak"],
         "reserved": raw["reserved_bytes"]["all"]["current"],
         "reserved_peak": raw["reserved_bytes"]["all"]["peak"],
+        "held": raw["requested_bytes"]["all"]["current"],
         "retries": raw["num_alloc_retries"],
         "ooms": raw["num_ooms"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import faulthandler
 import os
 import pickle
@@ -34,12 +35,35 @@ def install(end: Callable[..., None]) -> None:
     os._exit = _exit
 
 
+def say_that_torch_is_here() -> None:
+    """A file ``torch-<pid>``: this process may yet use the card; in the end, which cards it left itself."""
+    path = Path(os.environ["NANOCHECK_RUN"]) / f"torch-{os.getpid()}"
+
+    def leave() -> None:
+        with contextlib.suppress(OSError):
+            path.write_text("=" + os.environ.get("CUDA_VISIBLE_DEVICES", "0"))
+
+    with contextlib.suppress(OSError):
+        path.touch()
+        atexit.register(leave)
+
+
 def cap_memory() -> None:
     """On a larger real card that stands in for the asked one: allow PyTorch what the asked one would."""
     allowed = os.environ.get("NANOCHECK_RUN_MEMORY_BYTES")
     if allowed:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, int(allowed) / total))
+
+
+def own_limit() -> int | None:
+    """Bytes that the script itself lets PyTorch reserve (``set_per_process_memory_fraction``), where that is
+    less than we do; ``None`` without a limit of its own.
+    """
+    total = torch.cuda.get_device_properties(0).total_memory
+    allowed = int(torch.cuda.get_per_process_memory_fraction() * total)
+    ours = int(os.environ.get("NANOCHECK_RUN_MEMORY_BYTES") or total)
+    return allowed if allowed < min(ours, total) - 1 else None  # a fraction is rounded
 
 
 def write_stacks_on_signal() -> None:

@@ -1,8 +1,19 @@
-"""Whose code a frame runs. Shared by the observer and by those who read its journals; imports nothing."""
+"""Whose code a frame runs. Shared by the observer and by those who read its journals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+#: File, line and function.
+_Frame = tuple[str, int, str]
+
+#: Installed code that holds the loop and calls the script back, by the beginning of its path: a line there
+#: says less than the script's that called it.
+_LOOPS = (
+    *("lightning/", "lightning_fabric/", "pytorch_lightning/", "accelerate/", "transformers/trainer"),
+    *("transformers/integrations/", "trl/trainer/", "deepspeed/", "composer/", "ignite/", "fastai/"),
+)
+_INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 def is_library(file: str, libraries: Sequence[str]) -> bool:
@@ -20,4 +31,28 @@ def is_library(file: str, libraries: Sequence[str]) -> bool:
     if any(file.startswith(each + "/") for each in libraries[:-1]):
         return True
     standard = file.startswith(libraries[-1] + "/")
-    return standard and "/site-packages/" not in file and "/dist-packages/" not in file
+    return standard and not any(each in file for each in _INSTALLED)
+
+
+def is_loop(file: str) -> bool:
+    """Whether a file is of an installed training loop, such as Lightning's or transformers' Trainer."""
+    for folder in _INSTALLED:
+        _, found, path = file.rpartition(folder)
+        if found:
+            return path.startswith(_LOOPS)
+    return False
+
+
+def own_frame(frames: Iterable[_Frame], libraries: Sequence[str]) -> _Frame | None:
+    """The script's own frame, or that of a model it uses, innermost first; ``None`` where there is none.
+
+    Frames of a training loop stand only where nothing of the script's lies further out.
+    """
+    loop: _Frame | None = None
+    for frame in frames:
+        if is_library(frame[0], libraries):
+            continue
+        if not is_loop(frame[0]):
+            return frame
+        loop = loop or frame
+    return loop

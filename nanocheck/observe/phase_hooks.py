@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from nanocheck.observe.library_frames import is_library
+from nanocheck.observe.frame_variables import variables
+from nanocheck.observe.library_frames import is_library, own_frame
 
 Mark = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def install(mark: Mark, optimizer: Callable[[torch.optim.Optimizer, str], None])
 def _between(function: Callable[..., Any], mark: Mark, name: str) -> Callable[..., Any]:
     @functools.wraps(function)
     def marked(*args: Any, **kwargs: Any) -> Any:
-        if _tracing():
+        if is_tracing():
             return function(*args, **kwargs)
         mark(f"{name}+")
         try:
@@ -54,7 +55,7 @@ def _between(function: Callable[..., Any], mark: Mark, name: str) -> Callable[..
     return marked
 
 
-def _tracing() -> bool:
+def is_tracing() -> bool:
     """Whether a compiler is following the code with tensors that have no memory."""
     return bool(torch._C._len_torch_dispatch_stack()) and any(
         type(each).__name__ in _TRACERS for each in _get_current_dispatch_mode_stack()
@@ -77,13 +78,14 @@ def _watch_mode(mark: Mark) -> None:
 
 
 def script_frame(frame: FrameType | None) -> tuple[str, int, str] | None:
-    """File, line and function of the innermost frame that is the script's own or one of its libraries'."""
+    """File, line and function of the innermost frame that is the script's own; see ``own_frame``."""
+    return own_frame(_outwards(frame), LIBRARIES)
+
+
+def _outwards(frame: FrameType | None) -> Iterator[tuple[str, int, str]]:
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not is_library(name, LIBRARIES):
-            return name, frame.f_lineno, frame.f_code.co_name
+        yield frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name
         frame = frame.f_back
-    return None
 
 
 def tensors_of(frame: FrameType | None) -> list[tuple[str, list[int], str]]:
@@ -93,7 +95,7 @@ def tensors_of(frame: FrameType | None) -> list[tuple[str, list[int], str]]:
         if not is_library(name, LIBRARIES):
             return [
                 (key, list(value.shape), str(value.dtype).removeprefix("torch."))
-                for key, value in list(frame.f_locals.items())
+                for key, value in variables(frame)
                 if isinstance(value, torch.Tensor) and value.is_cuda
             ]
         frame = frame.f_back

@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -16,9 +17,11 @@ import torch
 
 from nanocheck.observe import exit_hooks, graph_lines, introspect, phase_hooks
 from nanocheck.observe.allocator_history import History, statistics
+from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
+from nanocheck.observe.loss_flow import LossFlow
 from nanocheck.observe.owners import Owners
-from nanocheck.observe.steady_state import AnswerKnown, Stopping
+from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of
 from nanocheck.observe.workspaces import cublas_workspaces
 
 _DRAIN_AT = 20_000  # allocations; between optimizer steps the history is left to PyTorch up to here
@@ -45,20 +48,25 @@ class Watch:
 
     def __init__(self, folder: str) -> None:
         self.journal = Journal(folder)
+        self._folder = folder
         self.active = False
         self._snapshot = os.environ.get("NANOCHECK_RUN_SNAPSHOT")
         self._history = History(self.journal, keep=self._snapshot is not None)
         self._owners = Owners()
-        self._stopping = Stopping(int(os.environ.get("NANOCHECK_RUN_STEPS", "3")), folder)
+        self._losses = LossFlow(self.journal, lambda: self.active, self._guard)
+        self._covered = Covered.asked()
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
+        exit_hooks.say_that_torch_is_here()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
+        self._losses.install()
         phase_hooks.install(self._mark, self._optimizer)
+        self._covered.install()
         graph_lines.install(self.journal)
         if introspect.version() is not None:
             from nanocheck.observe import placeholder_values
@@ -82,6 +90,7 @@ class Watch:
             "start",
             schema=SCHEMA,
             pid=os.getpid(),
+            clock=time.monotonic(),
             parent=os.getppid(),
             command=getattr(sys, "orig_argv", sys.argv),
             folder=os.getcwd(),  # noqa: PTH109 - the journal is JSON
@@ -95,6 +104,10 @@ class Watch:
             settings=self._history.blocks()[1],
         )
 
+    @quietly
+    def _guard(self, function: Callable[..., None], *args: Any) -> None:
+        function(*args)
+
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
 
@@ -103,6 +116,7 @@ class Watch:
             self._stepped = False
             if self._step_ended():
                 raise AnswerKnown
+        self._covered.mark(what)
         self._write_mark(what)
 
     def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
@@ -121,13 +135,15 @@ class Watch:
     @quietly
     def _after_optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
         self._owners.add(optimizer)
-        self._stepped |= what == "-"
+        if what == "-":
+            self._stepped = True
+            self._covered.optimizer_stepped()
         # State appears in the first step, gradients are there before each; models are found once.
         if not self._looked:
             self._owners.look()
             self._looked = True
         # Names and shapes twice are enough; addresses every time, since state and gradients can move.
-        self._tell_owners(brief=self._stopping.done >= 2)
+        self._tell_owners(brief=self._covered.done >= 2)
 
     def _step_ended(self) -> bool:
         known = False
@@ -136,13 +152,15 @@ class Watch:
         def decide(_: Watch) -> None:
             nonlocal known
             now = statistics()
-            self._history.drain()
-            known = self._stopping.step_ended(now["allocated_peak"], now["reserved_peak"])
-            self.journal.write("step", done=self._stopping.done, **now)
+            layout = layouts_of(self._history.drain(), torch.cuda.current_device())
+            peak = (now["allocated_peak"], now["reserved_peak"])
+            known = self._covered.step_ended(peak, now["held"], layout)
+            self.journal.write("step", done=self._covered.done, **now)
+            self.journal.write("coverage", **self._covered.entry())
             if known:
                 self._end("answered")
                 self._answered = True
-                self._stopping.announce(os.getpid())
+                announce(self._folder, os.getpid())
 
         decide(self)
         return known
@@ -164,14 +182,22 @@ class Watch:
     def _tell_oom(self, size: int, free: int) -> None:
         """Called by the allocator, in whatever thread asked for memory."""
         main = sys._current_frames().get(threading.main_thread().ident or 0)
+        try:
+            where, tensors = phase_hooks.script_frame(main), phase_hooks.tensors_of(main)
+            self._losses.at_failure(main)
+        finally:
+            # It is our own frame: kept in a variable of ours it would be a cycle, which holds the tensors of
+            # every frame below until the collector runs, and whoever retries with less finds the card full.
+            del main
         self._owners.look()
         self._tell_owners()
         self.journal.write(
             "oom",
             requested=size,
             free=free,
-            where=phase_hooks.script_frame(main),
-            tensors=phase_hooks.tensors_of(main),
+            limit=exit_hooks.own_limit(),
+            where=where,
+            tensors=tensors,
             **statistics(),
         )
         self._history.drain()
@@ -192,7 +218,8 @@ class Watch:
     def _close(self, how: str) -> None:
         self._history.drain()
         if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
-            self.journal.write("step", done=self._stopping.done + 1, **statistics())
+            self.journal.write("step", done=self._covered.done + 1, **statistics())
+        self.journal.write("coverage", **self._covered.entry(how=how, unended=self._stepped))
         if not self._looked or how != "answered":
             self._owners.look()
         self._tell_owners()
@@ -202,6 +229,8 @@ class Watch:
         self.journal.write(
             "end",
             how=how,
+            clock=time.monotonic(),
+            limit=exit_hooks.own_limit(),
             blocks=blocks,
             settings=settings,
             workspaces=list(cublas_workspaces()),

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 
 from nanocheck.core.errors import MachineError, StoredDataError
-from nanocheck.core.files import parse_json
+from nanocheck.core.strict_text import parse_json
 
 SCHEMA = 1
 _KIND = "nanocheck journal"
@@ -87,14 +87,16 @@ class Journal:
         """Write one result and wait until it is on disk.
 
         Raises:
-            ValueError: the key is there already, or the data hold what JSON cannot (NaN included).
+            ValueError: the key is there already, or the data hold what could not be read again (NaN, integers
+                beyond 64 bits).
             MachineError: the disk is full or gone.
         """
         if key in self._entries:
             raise ValueError(f"{key} is in {self.path} already: a result must not be computed twice")
         body = _canonical({"data": data, "key": key})
+        again = parse_json(body)["data"]
         self._write({"sum": _checksum(body), "key": key, "data": data})
-        self._entries[key] = json.loads(body)["data"]
+        self._entries[key] = again
 
     def close(self) -> None:
         """Release the lock. Idempotent."""

@@ -1,4 +1,4 @@
-"""Run a command to its end, whatever it does, and leave nothing of it running.
+"""Run a command to its end, whatever it does, and leave nothing of it running: not even when we are killed.
 
 Where there is a terminal the command stays in our process group, so that reading, Ctrl-C and Ctrl-Z work
 as if it ran alone; then a Ctrl-C has reached it already when it reaches us. Elsewhere it gets a group of
@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nanocheck.core.messages import say
-from nanocheck.process import linux_process, process_tree, stack_dump
+from nanocheck.process import linux_process, process_tree, stack_dump, standby
+from nanocheck.process.activity import Activity
 from nanocheck.process.spawn import find_program, start
 from nanocheck.process.terminal_control import Terminal
 
@@ -30,6 +31,7 @@ _ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and 
 _PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
 _TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
 _ORPHANS = 1.0  # seconds that processes may outlive the command
+_ECHO = 1.0  # seconds within which one signal to the group reaches us twice
 _SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, here the terminal's driver
 
 
@@ -44,12 +46,15 @@ class Ended:
             ``answered`` it may be that of our own signal.
         seconds: wall time of the command.
         notes: what else was seen, a sentence each.
+        cut_off: processes that ran on when another had its answer or the command was over, and were ended by
+            force.
     """
 
     how: str
     exit_code: int
     seconds: float
     notes: tuple[str, ...] = ()
+    cut_off: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,29 +71,72 @@ def launch(
     folder: Path,
     time_limit_s: float | None,
     grace_s: float = 20,
+    abandoned: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Run a command with our own stdin, stdout and stderr.
 
-    The calling process must have one thread and no children: it adopts, reaps and kills all it has.
+    The calling process must have one thread and no children: it adopts, reaps and kills all it has. A worker
+    of it (see ``standby``) is the command's parent.
 
     Args:
         environment: the command's, whole.
         folder: a file ``answered-*`` in it starts the grace; ``stack-*.txt`` tell where it hung.
         time_limit_s: seconds until it is interrupted, terminated, killed; None: never.
         grace_s: seconds to end by itself, after the answer or after Ctrl-C.
+        abandoned: called when this process was killed, once nothing of the command is left; in the worker.
 
     Raises:
         RequestError: there is no such command.
     """
     program = find_program(command, environment)
-    return _Launch(folder, time_limit_s, grace_s).run(program, command, environment)
+    # What was ignored at our start (nohup) is ignored by the command, too.
+    asking = {
+        int(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+        if signal.getsignal(number) != signal.SIG_IGN
+    }
+    with _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
+        running = _Launch(folder, time_limit_s, grace_s, asking, abandoned)
+        ended = standby.in_a_worker(
+            lambda: running.run(program, command, environment, mask), asking, running.end_what_is_left
+        )
+        return _hear_the_last(ended, asking)
+
+
+@contextmanager
+def _blocked(numbers: set[int]) -> Iterator[set[int]]:
+    """These signals wait until somebody asks for them; gives the mask of before."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish unreaped
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield {int(number) for number in mask}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _hear_the_last(ended: Ended, asking: set[int]) -> Ended:
+    """What we were asked while the worker ended, and could no longer pass on."""
+    while (received := signal.sigtimedwait(asking, 0)) is not None:
+        if ended.how in ("finished", "failed", "killed"):
+            ended = replace(ended, how="interrupted", exit_code=128 + received.si_signo)
+    return ended
 
 
 class _Launch:
-    def __init__(self, folder: Path, time_limit_s: float | None, grace_s: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        time_limit_s: float | None,
+        grace_s: float,
+        asking: set[int],
+        abandoned: Callable[[], None],
+    ) -> None:
         self._folder = folder
         self._grace_s = grace_s
         self._limit_s = time_limit_s
+        self._asking = asking
+        self._abandoned = abandoned
+        self._front = os.getpid()
         self._terminal = Terminal()
         self._pid = self._group = -1
         self._limit_at = float("inf") if time_limit_s is None else time.monotonic() + time_limit_s
@@ -96,46 +144,47 @@ class _Launch:
         self._next_at = float("inf")
         self._status: int | None = None
         self._any_left = True
-        self._cause: str | None = None  # answered, timeout, interrupted: why we end it
+        self._cause: str | None = None  # answered, timeout, interrupted, abandoned: why we end it
         self._signal = 0
+        self._heard = (0, False, 0.0)  # the last signal that asked, whether it was passed on to us, and when
         self._we_killed = False
+        self._cut_off: set[int] = set()
+        self._activity = Activity(folder)
         self._notes: list[str] = []
-        # What was ignored at our start (nohup) is ignored by the command, too.
-        self._asking = {
-            number
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-            if signal.getsignal(number) != signal.SIG_IGN
-        }
 
-    def run(self, program: str, command: Sequence[str], environment: dict[str, str]) -> Ended:
+    def run(self, program: str, command: Sequence[str], environment: dict[str, str], mask: set[int]) -> Ended:
+        """In the worker: the command, from its start to the end of all that it left."""
         began, kills = time.monotonic(), linux_process.OomKills.now()
         linux_process.adopt_orphans()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children would vanish unreaped
         with ExitStack() as stack:
-            terminal = self._terminal
-            stack.callback(terminal.close)
-            stack.callback(lambda: terminal.restore() if self._we_killed else None)
-            mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._asking, signal.SIGCHLD})
-            stack.callback(signal.pthread_sigmask, signal.SIG_SETMASK, mask)
+            stack.callback(lambda: self._abandoned() if os.getppid() != self._front else None)
+            self._leave_the_terminal(stack)
             # An exception of our own, too, must leave nothing running.
             stack.callback(self._end_the_rest)
-            self._pid = start(
-                program, command, environment, own_group=not terminal.is_there, mask={int(n) for n in mask}
-            )
+            self._pid = start(program, command, environment, own_group=not self._terminal.is_there, mask=mask)
             self._group = os.getpgid(self._pid)
             self._wait(lambda: self._status is not None)
             seconds = time.monotonic() - began
-            self._hear_the_last()
+            # A Ctrl-C that ended the command at once is still on its way to us.
+            while (received := signal.sigtimedwait(self._asking, 0)) is not None:
+                if self._cause is None:
+                    self._cause, self._signal = "interrupted", received.si_signo
         how, code = self._how()
         if code == 128 + signal.SIGKILL and how == "killed":
             self._notes.append(f"the command was killed: {linux_process.OomKills.now().explain_since(kills)}")
-        return Ended(how, code, seconds, tuple(self._notes))
+        return Ended(how, code, seconds, tuple(self._notes), tuple(sorted(self._cut_off)))
 
-    def _hear_the_last(self) -> None:
-        """A Ctrl-C that ended the command at once is still on its way to us."""
-        while (received := signal.sigtimedwait(self._asking, 0)) is not None:
-            if self._cause is None:
-                self._cause, self._signal = "interrupted", received.si_signo
+    def end_what_is_left(self) -> Ended:
+        """In the process in front, where the worker was killed."""
+        with ExitStack() as stack:
+            self._leave_the_terminal(stack)
+            self._end_the_rest()
+        note = "the process of nanocheck that watched the command was killed, and the command with it"
+        return Ended("killed", 128 + signal.SIGKILL, 0.0, (*self._notes, note))
+
+    def _leave_the_terminal(self, stack: ExitStack) -> None:
+        stack.callback(self._terminal.close)
+        stack.callback(lambda: self._terminal.restore() if self._we_killed else None)
 
     def _how(self) -> tuple[str, int]:
         if self._status is None:  # it outlived SIGKILL
@@ -162,17 +211,20 @@ class _Launch:
                 return
             before = time.monotonic()
             patience = max(0.0, min(_TICK, self._next_at - before, self._limit_at - before))
-            received = signal.sigtimedwait({*self._asking, signal.SIGCHLD}, patience)
+            received = signal.sigtimedwait({*self._asking, signal.SIGCHLD, standby.ABANDONED}, patience)
             now = time.monotonic()
             if now - before > patience + _ASLEEP:
                 self._limit_at += now - before - patience
                 self._next_at += now - before - patience
             if received is not None and received.si_signo in self._asking:
                 self._asked_to_stop(received)  # first: it may be why the command has ended just now
+            elif received is not None and received.si_signo == standby.ABANDONED:
+                say("nanocheck was killed; ending what it ran")
+                self._begin("abandoned", self._by_force())
             self._reap()
             if over():
                 return
-            if self._cause is None and self._is_answered():
+            if self._cause is None and self._is_answered() and not self._activity.others_work():
                 self._begin("answered", [_Stage(lambda: None, self._grace_s), *self._by_force()])
             elif self._cause is None and now >= self._limit_at:
                 self._time_is_over()
@@ -203,6 +255,8 @@ class _Launch:
 
     def _asked_to_stop(self, received: signal.struct_siginfo) -> None:
         """Ctrl-C and its like; the second one loses patience."""
+        if self._is_an_echo(received):
+            return
         if self._cause is not None:
             self._advance()
             return
@@ -217,6 +271,16 @@ class _Launch:
         else:
             plan = [forward]
         self._begin("interrupted", [*plan, *self._by_force()])
+
+    def _is_an_echo(self, received: signal.struct_siginfo) -> bool:
+        """What was sent to the whole group reaches us twice: by itself, and from the process in front."""
+        passed_on = received.si_pid == self._front
+        number, other, at = self._heard
+        if number == received.si_signo and other != passed_on and time.monotonic() - at < _ECHO:
+            self._heard = (0, False, 0.0)
+            return True
+        self._heard = (received.si_signo, passed_on, time.monotonic())
+        return False
 
     def _time_is_over(self) -> None:
         def interrupt() -> None:
@@ -250,6 +314,8 @@ class _Launch:
 
     def _end_all(self, number: int) -> None:
         self._we_killed = True
+        if self._cause in ("answered", "over"):
+            self._cut_off.update(each.pid for each in process_tree.descendants())
         process_tree.send(number, process_tree.descendants())
 
     def _end_the_rest(self) -> None:

@@ -12,12 +12,10 @@ import os
 import selectors
 import shutil
 import signal
-import tempfile
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +23,7 @@ from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.process import linux_process
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.running_job import Running, drain
+from nanocheck.process.scratch import Scratch
 from nanocheck.process.server_handle import Link, describe_exit
 
 #: A server that keeps dying is this machine's fault, not a job's.
@@ -105,7 +104,7 @@ class Pool:
         self.fork_seconds: list[float] = []
         self.preload_seconds = 0.0
         self._selector = selectors.DefaultSelector()
-        self._scratch = tempfile.mkdtemp(prefix="nanocheck-")
+        self._scratch = Scratch("pool")
 
     def __enter__(self) -> Pool:
         return self
@@ -168,7 +167,7 @@ class Pool:
             self._running.clear()
             self._queue.clear()
             self._selector.close()
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._scratch.remove()
 
     def _drop(self, handles: Iterable[Handle]) -> None:
         unwanted = {id(handle) for handle in handles}
@@ -228,7 +227,7 @@ class Pool:
     def _fill(self) -> None:
         """Start what there is room for."""
         if self._queue and self._link is None:
-            self._link = Link(self._launch_environment, self._preload, self._scratch)
+            self._link = Link(self._launch_environment, self._preload, str(self._scratch.path))
             self._ready_by = time.monotonic() + self._deadlines.preload
             self._selector.register(self._link.sock, selectors.EVENT_READ, self._hear)
             self._selector.register(self._link.output_fd, selectors.EVENT_READ, self._hear_output)
@@ -244,7 +243,7 @@ class Pool:
             running.results_fd, selectors.EVENT_READ, lambda: self._read_results(run, running)
         )
         try:
-            directory = Path(self._scratch, str(run))
+            directory = self._scratch.path / str(run)
             directory.mkdir()
             link.start(run, handle._body, str(directory), running.output_write, running.results_write)
         finally:
@@ -383,6 +382,6 @@ class Pool:
         self._forget(running.results_fd)
         drain(running)
         running.close()
-        shutil.rmtree(Path(self._scratch, str(run)), ignore_errors=True)
+        shutil.rmtree(self._scratch.path / str(run), ignore_errors=True)
         self._finished += 1
         handle._finish(running.finish(code, maxrss_bytes, lost))

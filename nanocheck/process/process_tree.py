@@ -21,11 +21,14 @@ class Process:
     state: str
 
 
-def descendants() -> list[Process]:
+def descendants(of: int | None = None) -> list[Process]:
     """Living descendants of this process, parents before children.
 
-    After ``host.adopt_orphans`` these are all that ever came from it: a daemon's chain of parents ends
-    here too, whatever session or process group it moved to.
+    After ``linux_process.adopt_orphans`` these are all that ever came from it: a daemon's chain of parents
+    ends here too, whatever session or process group it moved to.
+
+    Args:
+        of: another process.
     """
     children: dict[int, list[Process]] = {}
     for entry in os.scandir("/proc"):
@@ -33,7 +36,7 @@ def descendants() -> list[Process]:
             process = _read(int(entry.name))
             if process is not None:
                 children.setdefault(process.parent, []).append(process)
-    found, waiting = [], [os.getpid()]
+    found, waiting = [], [os.getpid() if of is None else of]
     while waiting:
         for process in children.get(waiting.pop(), []):
             waiting.append(process.pid)

@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from nanocheck.core.files import parse_json
+from nanocheck.core.strict_text import parse_json
 from nanocheck.process.jobs import Deadlines, Job, JobError, JobResult
 from nanocheck.process.linux_process import OomKills
 from nanocheck.process.output_tail import Tail

@@ -61,7 +61,7 @@ def start(
     Raises:
         RequestError: the kernel does not execute the file.
     """
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed at our start
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     failed_fd, report_fd = os.pipe()  # closed by a successful exec

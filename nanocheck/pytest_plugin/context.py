@@ -32,7 +32,8 @@ class Context:
 
     Attributes:
         sections: what suites add to the report of the card, by title.
-        messages: what the terminal shows in the end. problems: why writing in the end failed.
+        messages: what the terminal shows in the end. problems: why writing in the end failed;
+            machine_failed: for a reason that is this machine's, such as a full disk.
         to_controller: what an xdist worker tells its controller in the end, as plain data by suite.
         from_workers: what they told, on the controller.
     """
@@ -44,6 +45,7 @@ class Context:
         self.sections: dict[str, Section] = {}
         self.messages: list[str] = []
         self.problems: list[str] = []
+        self.machine_failed = False
         self.to_controller: dict[str, Any] = {}
         self.from_workers: list[dict[str, Any]] = []
         self.opened: Measuring | None = None
@@ -110,6 +112,7 @@ class Context:
             action()
         except NanocheckError as error:
             self.problems.append(str(error))
+            self.machine_failed |= isinstance(error, MachineError)
 
     # -- results ------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nanocheck.core.errors import MachineError
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.pytest_plugin import settings as options
 from nanocheck.pytest_plugin.claim_suite import ClaimItem, ClaimSuite
 from nanocheck.pytest_plugin.context import Context, context_of
@@ -147,7 +149,9 @@ class _Run:
             if finish is not None and self.memory.complete and self.claims.complete:
                 finish()
             if context.problems and session.exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+                session.exitstatus = (
+                    MachineError.exit_code if context.machine_failed else pytest.ExitCode.TESTS_FAILED
+                )
         context.close()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -159,9 +163,9 @@ class _Run:
         if not self.header_shown and self.memory.report is not None:
             lines = [*header(context), *lines]
         for line in lines:
-            terminalreporter.line(line)
+            terminalreporter.line(disarm(line))
         for problem in context.problems:
-            terminalreporter.line(f"ERROR {problem}", red=True)
+            terminalreporter.line(disarm(f"ERROR {scrub(problem)}"), red=True)
         if self.memory.report is not None and os.environ.get("GITHUB_ACTIONS") == "true":
             from nanocheck.report import ci_summary
 

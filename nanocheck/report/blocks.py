@@ -26,7 +26,13 @@ PROSE_COLUMNS = 100
 #: Below so many columns lines are too long for the terminal rather than a word on each.
 NARROWEST = 40
 
-_VERDICTS = {Kind.SAFE: "green", Kind.TIGHT: "yellow", Kind.OOM: "red"}
+_VERDICTS = {
+    Kind.SAFE: "green",
+    Kind.TIGHT: "yellow",
+    Kind.PARTIAL: "yellow",
+    Kind.LOST_WORK: "red",
+    Kind.OOM: "red",
+}
 _NO_ANSWER = "magenta"
 _PROVENANCES = {Provenance.MEASURED: "bold", Provenance.VIRTUAL: "cyan"}
 

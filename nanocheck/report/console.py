@@ -16,6 +16,7 @@ from typing import TextIO
 
 from rich.console import Console, Group
 
+from nanocheck.core.scrub import disarm
 from nanocheck.report.blocks import Block, Prose, prose, stack, words
 
 #: A pipe or a file has no edge: there each row of a table is one line, as grep wants it.
@@ -157,4 +158,4 @@ def _rendered(blocks: Sequence[Block], width: int, *, coloured: bool = False) ->
         # Rich fills lines of a table with spaces.
         lines = [line.rstrip() for line in stream.getvalue().split("\n")]
         found.append("\n".join(lines).rstrip("\n"))
-    return "\n\n".join(block for block in found if block)
+    return disarm("\n\n".join(block for block in found if block))

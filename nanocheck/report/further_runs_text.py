@@ -45,6 +45,8 @@ def every_card_blocks(found: EveryCard) -> list[Block]:
     lists: list[tuple[Words, tuple[str, ...]]] = [
         (verdict(Kind.SAFE, "fits on"), found.of_kind(Kind.SAFE)),
         (verdict(Kind.TIGHT, "tight on"), found.of_kind(Kind.TIGHT)),
+        (verdict(Kind.PARTIAL, "fits so far on"), found.of_kind(Kind.PARTIAL)),
+        (verdict(Kind.LOST_WORK, "leaves work out on"), found.of_kind(Kind.LOST_WORK)),
         (verdict(Kind.OOM, "out of memory on"), found.of_kind(Kind.OOM)),
         (verdict(Kind.CRASHED, "no answer on"), found.no_answer),
         ("not run (interrupted, not on this platform, or nothing free)", found.not_run),

@@ -19,7 +19,7 @@ from nanocheck.claims.finding import VERDICTS, Finding
 from nanocheck.core import units
 from nanocheck.core.device import Device
 from nanocheck.core.errors import StoredDataError
-from nanocheck.core.files import read_json
+from nanocheck.core.files import read_json, to_typed
 from nanocheck.core.result import Environment, Provenance
 from nanocheck.report import caveats
 from nanocheck.report.section import Section
@@ -143,10 +143,7 @@ def load(path: Path) -> Ledger | None:
         raise StoredDataError(
             f"{path}: expected a ledger of schema {SCHEMA}, found {value.get('schema')!r}", hint=_HINT
         )
-    try:
-        return msgspec.convert(value, Ledger)
-    except msgspec.ValidationError as error:
-        raise StoredDataError(f"{path}: malformed ledger: {error}", hint=_HINT) from error
+    return to_typed(value, Ledger, what="a ledger", where=str(path), hint=_HINT)
 
 
 def overview(finding: Finding) -> dict[str, str]:

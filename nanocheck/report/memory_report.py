@@ -8,6 +8,7 @@ import msgspec
 import pandas as pd
 
 from nanocheck.core.result import OutOfMemory
+from nanocheck.core.scrub import scrub
 from nanocheck.core.units import mib
 from nanocheck.report import caveats
 from nanocheck.report.largest_batch_table import (
@@ -27,7 +28,7 @@ _LEGEND = (
     ("tight", "it completed, but only after allocator retries, or less than the margin stays free"),
     ("oom", "it ran out of memory"),
     ("crashed, timeout, unsupported", "no answer about memory"),
-    ("headroom", "capacity - context - reserve - peak reserved"),
+    ("headroom", "capacity - reserve - peak reserved - the most that CUDA itself takes"),
     ("baseline", "equal, regressed, improved (fails until accepted), missing, stale (other environment)"),
 )
 
@@ -38,7 +39,7 @@ def render(report: Report) -> str:
     for section in report.sections:
         parts += section.render()
     parts += [*_every_row(report), *_notes(report), *_frame(report)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return scrub("\n\n".join(part for part in parts if part)) + "\n"
 
 
 def _opening(report: Report) -> str:

@@ -86,9 +86,10 @@ def _figure(row: Row, name: str) -> str:
     if row.apart is None:
         return "0" if row.verdict == "equal" else "-"
     value = getattr(row.apart, name)
-    if row.error is None:
+    error = 0.0 if row.error is None else getattr(row.error, name)
+    if not error:
         return f"{value:.3g}"
-    times = value / getattr(row.error, name)
+    times = value / error
     return f"{value:.3g} ({times:,.0f}x)" if times >= 10 else f"{value:.3g} ({times:.2g}x)"
 
 

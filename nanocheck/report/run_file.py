@@ -15,11 +15,13 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import read_typed
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.search.candidates import Suggestions
 
 SCHEMA = 2
+_HINT = "run it again: nanocheck run --json FILE -- ..."
 
 
 class RunFile(JudgedRun, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,9 +44,16 @@ def load(path: Path) -> RunFile:
     Raises:
         StoredDataError: the file is damaged or of another schema.
     """
-    return read_typed(
-        path, RunFile, what="a run", schema=SCHEMA, hint="run it again: nanocheck run --json FILE -- ..."
-    )
+    found = read_typed(path, RunFile, what="a run", schema=SCHEMA, hint=_HINT)
+    for process in found.result.processes:
+        if process.timeline is not None:
+            columns = 2 + len(process.timeline.groups)
+            if any(len(point) != columns for point in process.timeline.points):
+                raise StoredDataError(
+                    f"{path}: malformed run: expected {columns} numbers in each point of a timeline",
+                    hint=_HINT,
+                )
+    return found
 
 
 def json_schema() -> dict[str, Any]:

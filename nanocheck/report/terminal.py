@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from nanocheck.core.device import Device
 from nanocheck.core.result import Group, Holding, Moment, OutOfMemory, ProcessMemory, RunResult
-from nanocheck.core.units import mib
+from nanocheck.core.units import mib, mib_span
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict_sentence
 from nanocheck.report.console import as_text
@@ -61,7 +61,7 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 
 
 def _figures(process: ProcessMemory, device: Device) -> Table:
-    context, capacity = mib(device.context_bytes), mib(device.capacity_bytes)
+    context, capacity = mib_span(device.context_bytes, device.context_most_bytes), mib(device.capacity_bytes)
     figures = [
         ("peak allocated", process.allocated_bytes, _at(process.at)),
         (

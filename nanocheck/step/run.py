@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +14,7 @@ from torch import nn
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
+from nanocheck.process.scratch import Scratch
 from nanocheck.step.cycle import evaluate, prepare_checkpoint, read_checkpoint, save_checkpoint
 from nanocheck.step.methods.budget import set_memory_budget
 from nanocheck.step.methods.checkpointing import checkpoint_blocks
@@ -57,6 +57,7 @@ def run_step(
     observe: Observe,
     enter: Observe = ignore,
     steps: int = 3,
+    enough: Callable[[], bool] = lambda: False,
     micro_batches: int | None = None,
     tokens: Sequence[int] | None = None,
     workdir: Path | None = None,
@@ -77,7 +78,8 @@ def run_step(
             and backward, and more than once for build and resume; it must not allocate on the device.
         enter: called as ``enter(phase, step)`` at the beginning of every phase: what runs out of memory then
             ran out in it.
-        steps: optimizer steps.
+        steps: optimizer steps, at most.
+        enough: asked after each of them; True leaves out those that are left.
         micro_batches: micro-batches per step, by default ``config.accumulation``, by which the loss
             is divided in any case.
         skip_repetitions: on a GPU, leave out micro-batches that cannot change memory any more;
@@ -108,7 +110,7 @@ def run_step(
             )
     with ExitStack() as stack:
         if workdir is None and config.cycle != "train":
-            workdir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nanocheck-")))
+            workdir = stack.enter_context(Scratch("step"))
         if config.cycle == "resume" and checkpoint is None:
             assert workdir is not None
             checkpoint = workdir / "resume.pt"
@@ -119,20 +121,24 @@ def run_step(
         training.skip_repetitions = skip_repetitions and not read_losses and training.device_type == "cuda"
         if config.cycle in ("full", "whole") and training.evaluates_first:
             evaluate(training, 0)
+        done = 0
         for index in range(steps):
             training.step(index)
-            if index + 1 == save_after:
+            done = index + 1
+            if done == save_after:
                 assert workdir is not None, "save_after needs workdir"
                 means = evaluate(training, save_after)
                 save_checkpoint(training, workdir / "checkpoint.pt", save_after)
                 if watch is not None:
                     watch.saved(training, means)
+            if enough():
+                break
         if config.cycle in ("full", "whole"):
             assert workdir is not None
-            evaluate(training, steps)
+            evaluate(training, done)
             if config.cycle == "whole":
-                sample(training, steps)
-            save_checkpoint(training, workdir / "checkpoint.pt", steps)
+                sample(training, done)
+            save_checkpoint(training, workdir / "checkpoint.pt", done)
     return RunOutcome(
         micro_batches=training.most_run,
         losses=tuple(training.losses),

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nanocheck.core.device import Target
-from nanocheck.virtual.build import LIBRARY, NVML, build_library, cache_folder, source_hash
+from nanocheck.virtual import preload
+from nanocheck.virtual.build import LIBRARY, NVML, build_library, source_hash
+from nanocheck.virtual.cache import cache_folder
 from nanocheck.virtual.card import card_text
 from nanocheck.virtual.wheels import find_wheels
 
@@ -35,11 +37,11 @@ class VirtualGpu:
 
     def launch_environment(self) -> dict[str, str]:
         """Variables a process needs from its start; they hold for its children too."""
-        preload = [str(self.folder / LIBRARY), str(self.folder / NVML)]
+        libraries = [str(self.folder / LIBRARY), str(self.folder / NVML)]
         if os.environ.get("LD_PRELOAD"):
-            preload.append(os.environ["LD_PRELOAD"])
+            libraries.append(os.environ["LD_PRELOAD"])
         return {
-            "LD_PRELOAD": ":".join(preload),
+            "LD_PRELOAD": ":".join(libraries),
             "TRITON_LIBCUDA_PATH": str(self.folder),
             # One card, chosen later: imports that count cards must not conclude that there is none.
             "NANOCHECK_CARD": "pending",
@@ -56,10 +58,13 @@ def prepare() -> VirtualGpu:
     """The virtual GPU for the installed torch, compiled on first use.
 
     Raises:
-        MachineError: CPU-only torch, no C compiler, or a cache that cannot be written.
+        MachineError: CPU-only torch, no C compiler, a cache that cannot be written, or a loader that does not
+            take the library.
     """
     wheels = find_wheels()
-    return VirtualGpu(build_library(wheels), wheels.version)
+    gpu = VirtualGpu(build_library(wheels), wheels.version)
+    preload.check(gpu.launch_environment())
+    return gpu
 
 
 @functools.cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -11,21 +13,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nanocheck.core.errors import MachineError
+from nanocheck.core.full_disk import mend_writing
+from nanocheck.core.messages import say
+from nanocheck.virtual.cache import cache_folder, make_room
 from nanocheck.virtual.symbols import needed_symbols
+from nanocheck.virtual.trust import doubt
 from nanocheck.virtual.wheels import Wheels
 
 _SOURCES = Path(__file__).parent / "csrc"
 #: The one library that stands in for five, under the driver's name: whoever opens the driver finds it.
 LIBRARY = "libcuda.so.1"
 NVML = "libnvidia-ml.so.1"
-
-
-def cache_folder() -> Path:
-    """``$NANOCHECK_CACHE``, else ``nanocheck`` in the user's cache folder (XDG)."""
-    chosen = os.environ.get("NANOCHECK_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nanocheck"
 
 
 def source_hash() -> str:
@@ -39,7 +37,7 @@ def source_hash() -> str:
 
 
 def build_library(wheels: Wheels) -> Path:
-    """Folder with the compiled libraries; built if it is not there yet.
+    """Folder with the compiled libraries; built if it is not there yet, or if another user could change it.
 
     Raises:
         MachineError: no C compiler, a compiler that fails, or a cache that cannot be written.
@@ -47,16 +45,43 @@ def build_library(wheels: Wheels) -> Path:
     version = source_hash()
     libraries = "".join(f"{path.name} {path.stat().st_size}\n" for path in wheels.nvidia_libraries)
     wheel_hash = hashlib.sha256(libraries.encode()).hexdigest()[:8]
-    folder = cache_folder() / "virtual" / f"torch-{wheels.version}-{wheel_hash}-{version}"
-    if (folder / LIBRARY).exists() and (folder / NVML).exists():
-        return folder
+    name = f"torch-{wheels.version}-{wheel_hash}-{version}"
+    room = cache_folder() / "virtual"
+    folder = room / name
+    found = _doubt(folder)
+    if found is not None:  # only this user can write the room: what is built in it beside is his own
+        say(f"{found}: not loaded; compiled anew beside it")
+        folder = room / f"{name}-own"
+        found = _doubt(folder)
+    if found is not None:
+        raise MachineError(
+            f"expected a compiled virtual GPU that only you can change, found: {found}",
+            hint=f"rm -r {folder}",
+        )
+    if not _is_whole(folder):
+        _build(wheels, version, folder)
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    return (folder / LIBRARY).exists() and (folder / NVML).exists()
+
+
+def _doubt(folder: Path) -> str | None:
+    """Why what is there must not be loaded; None where nothing is there."""
+    return next(filter(None, (doubt(folder / name) for name in (LIBRARY, NVML))), None)
+
+
+def _build(wheels: Wheels, version: str, folder: Path) -> None:
     compiler = find_compiler()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_room(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:
             work = Path(temporary) / "out"
-            work.mkdir()
+            work.mkdir(mode=0o755)
             _compile(compiler, wheels, version, work)
+            for name in (LIBRARY, NVML):  # whatever the umask: a group that may write it is not trusted
+                (work / name).chmod(0o755)
             try:
                 work.rename(folder)
             except OSError:  # another process was faster: its result is the same
@@ -65,26 +90,43 @@ def build_library(wheels: Wheels) -> Path:
     except OSError as error:
         raise MachineError(
             f"cannot write the compiled virtual GPU to {folder.parent}: {error.strerror or error}",
-            hint="set NANOCHECK_CACHE to a folder you can write, or free some space",
+            hint=f"{mend_writing(folder.parent, error)}, or set NANOCHECK_CACHE to another folder",
         ) from error
-    return folder
 
 
-def find_compiler() -> str:
-    """The system's C compiler: ``$CC``, else cc, gcc or clang.
+def find_compiler() -> list[str]:
+    """The system's C compiler and the arguments it always gets: ``$CC``, else cc, gcc or clang.
 
     Raises:
-        MachineError: there is none.
+        MachineError: there is none, or ``$CC`` names none.
     """
-    for name in filter(None, (os.environ.get("CC"), "cc", "gcc", "clang")):
+    chosen = os.environ.get("CC", "").strip()
+    if chosen:
+        return _chosen_compiler(chosen)
+    for name in ("cc", "gcc", "clang"):
         found = shutil.which(name)
         if found:
-            return found
+            return [found]
     raise MachineError(
         "expected a C compiler (cc, gcc or clang, or $CC), found none; the virtual GPU is compiled on "
         "first use",
         hint="apt-get install gcc   # or your system's package of the same",
     )
+
+
+def _chosen_compiler(chosen: str) -> list[str]:
+    """A program's name, with or without arguments, as ``make`` takes it."""
+    try:
+        words = [chosen] if shutil.which(chosen) else shlex.split(chosen)
+    except ValueError:  # a quote that is never closed
+        words = []
+    found = shutil.which(words[0]) if words else None
+    if found is None:
+        raise MachineError(
+            f"expected a C compiler in $CC, found {chosen!r:.200}, which is no program here",
+            hint="unset CC, or name a compiler, such as CC=gcc",
+        )
+    return [found, *words[1:]]
 
 
 def c_sources() -> list[Path]:
@@ -116,10 +158,10 @@ def compiler_flags(wheels: Wheels) -> list[str]:
     return ["-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", f"-I{_SOURCES}", *includes]
 
 
-def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
+def _compile(compiler: Sequence[str], wheels: Wheels, version: str, work: Path) -> None:
     stubs = work / "stubs.c"
     stubs.write_text(stub_source(needed_symbols(wheels)))
-    common = [compiler, *compiler_flags(wheels), f'-DNC_VERSION="{version}"', "-shared"]
+    common = [*compiler, *compiler_flags(wheels), f'-DNC_VERSION="{version}"', "-shared"]
     for library, sources in ((LIBRARY, [*c_sources(), stubs]), (NVML, nvml_sources())):
         output = ["-o", str(work / library), f"-Wl,-soname,{library}"]
         _run([*common, *output, *map(str, sources), "-lpthread", "-ldl"])
@@ -127,9 +169,13 @@ def _compile(compiler: str, wheels: Wheels, version: str, work: Path) -> None:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # What it says of a full disk is looked for below, in English.
+    plain = {**os.environ, "LC_ALL": "C"}
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=plain, check=False)
     if done.returncode:
         raise MachineError(
             f"the C compiler failed on the virtual GPU (exit {done.returncode}):\n{done.stderr[-3000:]}",
-            hint="nanocheck doctor   # shows the compiler and headers that were found",
+            hint="free some space on the disks of the cache and of the temporary folder"
+            if os.strerror(errno.ENOSPC) in done.stderr
+            else "nanocheck doctor   # shows the compiler and headers that were found",
         )

@@ -305,3 +305,16 @@ def test_texts_may_be_unknown_too() -> None:
     assert [unknown == "oom", unknown != "oom", known == unknown] == [UNKNOWN] * 3
     assert (unknown == "oom").why == "it crashed"
     assert f"{known} {unknown}" == "oom unknown"
+
+
+@given(st.integers(0, 5000), st.sampled_from([1, -1]))
+def test_numbers_of_any_length_are_taken_or_refused(digits: int, sign: int) -> None:
+    number = sign * 10**digits
+    if digits > 100:
+        with pytest.raises(RequestError, match="1e100"):
+            Interval(number, unit="GiB")
+        return
+    power = Interval(number, unit="tokens")
+    for _ in range(5):
+        power = power * power
+        assert len(f"{power}") < 600

@@ -48,7 +48,7 @@ def test_the_overview_has_a_line_per_card(capsys: pytest.CaptureFixture[str]) ->
     for gpu in load_catalog().values():
         assert gpu.name in lines[gpu.id]
     figures = lines["rtx4070"].partition("RTX 4070 ")[2].split()
-    assert figures == ["8.9", "11.60", "11.99", "430", "504", "58"]
+    assert figures == ["8.9", "11.60", "11.99", "178", "to", "288", "504", "58"]
 
 
 def test_what_is_unknown_is_not_a_number(capsys: pytest.CaptureFixture[str]) -> None:

@@ -234,6 +234,7 @@ def test_what_follows_the_dashes_is_not_ours() -> None:
 def test_the_options_ask_the_same_again() -> None:
     for given in (
         ["--gpu", "t4", "--reserve", "2GiB", "--margin", "1GiB", "--steps", "5", "--time-limit", "2h"],
+        ["--cover", "save,eval", "--longest"],
         ["--full", "--platform", "windows", "--device", "virtual", "--gpus", "/some/file.toml"],
     ):
         found = request(*given)
@@ -247,6 +248,9 @@ def test_the_options_ask_the_same_again() -> None:
         ([], "expected a command after --"),
         (["--steps", "0", "x"], "--steps: expected at least 1"),
         (["--steps", "4", "--full", "x"], "expected --steps or --full"),
+        (["--cover", "eval", "--full", "x"], "expected --cover or --full"),
+        (["--cover", "eval,sleep", "x"], "--cover: expected eval or save"),
+        (["--cover", "", "x"], "--cover: expected eval or save"),
         (["--time-limit", "soon", "x"], "--time-limit: expected a duration"),
         (["--time-limit", "0", "x"], "--time-limit: expected a duration"),
         (["--reserve", "lots", "x"], "--reserve: expected a size"),
@@ -273,9 +277,12 @@ def test_durations() -> None:
         ("oom", "failed", 1, 1, 1),
         ("oom", "answered", 0, 0, 1),
         ("oom", "failed", 3, 3, 1),
-        ("crashed", "finished", 0, 0, 1),
-        ("timeout", "timeout", 124, 124, 1),
-        ("interrupted", "interrupted", 130, 130, 1),
+        ("partial", "answered", 0, 0, 5),
+        ("lost-work", "answered", 0, 0, 1),
+        ("incomplete", "answered", 0, 0, 6),
+        ("crashed", "finished", 0, 0, 6),
+        ("timeout", "timeout", 124, 124, 124),
+        ("interrupted", "interrupted", 130, 130, 130),
     ],
 )
 def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) -> None:
@@ -292,7 +299,7 @@ def test_exit_codes(kind: str, how: str, code: int, plain: int, checked: int) ->
 def environment(kind: str, tmp_path: Path, **device: Any) -> dict[str, str]:
     base = {"PATH": "/bin", "PYTHONPATH": "/mine", "CUDA_VISIBLE_DEVICES": "3", "NANOCHECK_RUN_STEPS": "99"}
     card = Target(kind=kind, gpu=find_gpu("rtx4070"), **device)
-    return child_environment(card, tmp_path, steps=7, base=base)
+    return child_environment(card, tmp_path, steps=7, cover=("eval", "save"), longest=True, base=base)
 
 
 def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
@@ -303,6 +310,7 @@ def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
     assert found["PATH"].endswith("observe/bin:/bin")
     assert found["NANOCHECK_RUN"] == str(tmp_path)
     assert found["NANOCHECK_RUN_STEPS"] == "7"
+    assert (found["NANOCHECK_RUN_COVER"], found["NANOCHECK_RUN_LONGEST"]) == ("eval,save", "1")
     assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stack_dump.SIGNAL)
     assert found["CUDA_VISIBLE_DEVICES"] == "0"
     assert "libcuda.so.1" in found["LD_PRELOAD"]

@@ -215,8 +215,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(MachineError, match="No space left on device"):
+    with pytest.raises(MachineError, match="No space left on device") as caught:
         Baselines(tmp_path).update([result(StepConfig(batch=8), peaks=peaks(1, 1))])
+    assert "free some space" in str(caught.value.hint)
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanocheck.core.cuda_context import context_range
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import (
     CAPABILITY_FIGURES,
@@ -131,7 +132,43 @@ def test_memory_figures_are_ordered(gpu: Gpu) -> None:
     if "windows" in gpu.usable_bytes:
         assert gpu.nominal_bytes - 2 * MIB < gpu.usable_bytes["windows"]
     assert ("windows" in gpu.usable_bytes) == ("RTX" in gpu.name)
-    assert 100 * MIB <= gpu.context_bytes <= 700 * MIB
+    assert 80 * MIB <= gpu.context_bytes <= gpu.context_most_bytes <= 760 * MIB
+
+
+#: What processes that train on one GPU were seen to hold beside PyTorch, in MiB, each from a posted
+#: out-of-memory message: most of those that the range was made from, so this shows what it leaves out.
+READ = {
+    "rtx4070": (229,),
+    "rtx4090": (450, 461, 522, 565),
+    "rtx5090": (591, 591, 592, 594),
+    "rtx3090": (325,),
+    "l4": (215, 251),
+    "a100-80gb": (513, 522, 532, 705),
+    "t4": (123, 141, 144, 151, 164, 205),
+}
+
+
+def test_the_context_of_a_card_follows_from_its_threads() -> None:
+    catalog = load_catalog()
+    known = [
+        (catalog[name], value * MIB) for name, values in READ.items() if name in catalog for value in values
+    ]
+    inside = [
+        context_range(gpu.sms, gpu.max_threads_per_sm)[0]
+        <= value
+        <= context_range(gpu.sms, gpu.max_threads_per_sm)[1]
+        for gpu, value in known
+    ]
+    assert len(known) >= 15
+    assert sum(inside) / len(known) > 0.8
+    assert context_range(128, 1536) == (424 * MIB, 534 * MIB)
+
+
+def test_a_reading_of_ones_own_stands_in_for_the_range() -> None:
+    t4 = load_catalog()["t4"]
+    assert t4.context_bytes == t4.context_most_bytes == 135 * MIB
+    assert "computed" not in t4.sources["context_mib"]
+    assert "computed" in load_catalog()["rtx4070"].sources["context_mib"]
 
 
 @CARDS
@@ -286,7 +323,7 @@ def test_arbitrary_text_is_a_catalog_or_a_request_error(
         ("[gpu.mine]\nsources = 3\n", "sources: expected a table [gpu.mine.sources]"),
         ("[capability.new]\n", "(its name)"),
         ("[gpu.rtx4070]\nsms = inf\n", "sms: expected a whole number"),
-        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 400}\n", "l2_mib: expected a number above 0"),
+        (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 400}\n", "an integer beyond 64 bits"),
         (f"[gpu.rtx4070]\nl2_mib = 1{'0' * 5000}\n", "expected TOML"),
         ("[gpu.rtx4070]\nl2_mib = nan\n", "l2_mib: expected a number above 0"),
     ],

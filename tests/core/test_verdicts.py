@@ -9,17 +9,19 @@ from hypothesis import strategies as st
 from made_up import DEVICE, device, oom_result, peaks, result
 
 from nanocheck.core.config import StepConfig
-from nanocheck.core.result import RunResult
-from nanocheck.core.units import MIB
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, classify, leaks
+from nanocheck.core.result import Outcome, OutOfMemory, Recovery, RunResult
+from nanocheck.core.units import GIB, MIB
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, MEANINGS, Kind, classify, leaks
 
-AVAILABLE = DEVICE.available_bytes
+#: When CUDA takes the most, and the least.
+AVAILABLE = DEVICE.capacity_bytes - DEVICE.context_most_bytes
+SURPLUS = DEVICE.context_most_bytes - DEVICE.context_bytes
 
 
 def test_headroom_counts_context_and_reserve() -> None:
-    verdict = classify(result(device=device(reserve_bytes=2048 * MIB)))
-    assert verdict.headroom_bytes == (11_874 - 430 - 2048 - 9000) * MIB
-    assert verdict.process_bytes == (9000 + 430) * MIB
+    verdict = classify(result(device=device(reserve_bytes=2148 * MIB)))
+    assert verdict.headroom_bytes == (11_874 - 288 - 2148 - 9000) * MIB
+    assert verdict.process_bytes == (9000 + 178) * MIB
     assert verdict.kind == "tight"
     assert "inside the margin of 512.00" in verdict.sentence
     assert classify(result()).kind == "safe"
@@ -48,10 +50,95 @@ def test_retries_make_it_tight_whatever_the_headroom() -> None:
     assert classify(result(ooms=1)).kind == "tight", "an out-of-memory somebody caught is no safe run"
 
 
-def test_beyond_the_card_is_tight_and_says_so() -> None:
-    verdict = classify(result(peaks=peaks(reserved=AVAILABLE + 100 * MIB)))
-    assert (verdict.kind, verdict.headroom_bytes) == ("tight", -100 * MIB)
+@pytest.mark.parametrize(
+    ("kind", "platform", "expected"),
+    [
+        ("virtual", "linux", "oom"),
+        ("virtual", "windows", "oom"),
+        ("real", "linux", "oom"),
+        ("real", "windows", "tight"),  # there the driver spills into system memory
+    ],
+)
+def test_beyond_the_card_fits_only_where_a_real_driver_spilled(
+    kind: str, platform: str, expected: str
+) -> None:
+    where = device(kind=kind, platform=platform)
+    verdict = classify(result(device=where, peaks=peaks(reserved=AVAILABLE + SURPLUS + 100 * MIB)))
+    assert (verdict.kind, verdict.headroom_bytes) == (expected, -100 * MIB - SURPLUS)
     assert "100.00 MiB beyond the card" in verdict.sentence
+
+
+@given(into=st.integers(1, SURPLUS))
+def test_between_the_least_and_the_most_that_cuda_takes_it_is_tight(into: int) -> None:
+    verdict = classify(result(peaks=peaks(reserved=AVAILABLE + into)), margin_bytes=0)
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", -into)
+    assert "CUDA itself takes 178.00 to 288.00 MiB" in verdict.sentence
+
+
+def processes(*spans: tuple[float | None, float | None, int]) -> RunResult:
+    """A command's result whose processes began and ended then, with so many bytes of the card."""
+    one = result().main
+    return msgspec.structs.replace(
+        result(),
+        config=None,
+        command=("train",),
+        processes=tuple(
+            msgspec.structs.replace(one, began_s=began, ended_s=ended, process_bytes=size)
+            for began, ended, size in spans
+        ),
+    )
+
+
+SPAN = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(1, 1000)).map(
+    lambda each: (float(min(each[:2])), float(max(each[:2])), each[2])
+)
+
+
+@given(st.lists(SPAN, min_size=1, max_size=6))
+def test_together_is_the_most_at_any_moment(spans: list[tuple[float, float, int]]) -> None:
+    wanted = max(
+        sum(size for began, ended, size in spans if began <= moment <= ended)
+        for moment in {began for began, _, _ in spans}
+    )
+    assert processes(*spans).card_bytes == wanted
+    whole = processes(*((None, None, size) for _, _, size in spans))
+    assert processes(*spans).card_bytes <= whole.card_bytes, "what nobody timed lasted for ever"
+
+
+def test_processes_share_the_card_only_while_both_live() -> None:
+    half = DEVICE.capacity_bytes // 2 + MIB
+    assert classify(processes((0, 1, half), (2, 3, half))).kind == "safe"
+    verdict = classify(processes((0, 2, half), (1, 3, half)))
+    assert (verdict.kind, verdict.headroom_bytes) == ("oom", DEVICE.capacity_bytes - 2 * half - 2 * SURPLUS)
+    assert classify(processes((0, 2, half), (1, None, half))).kind == "oom"
+
+
+def test_memory_beside_pytorch_is_in_the_headroom() -> None:
+    beside = result(process_bytes=(178 + 9000 + 2100) * MIB)
+    verdict = classify(beside)
+    assert (verdict.kind, verdict.headroom_bytes) == ("tight", (11_874 - 288 - 11_100) * MIB)
+    assert "2,100.00 MiB taken beside PyTorch" in verdict.sentence
+
+
+def caught(recovery: Recovery | None) -> RunResult:
+    oom = OutOfMemory(
+        phase="forward", step=1, requested_bytes=GIB, exact=True, caught=True, recovery=recovery, count=2
+    )
+    return result(oom=oom, ooms=2, retries=0)
+
+
+def test_an_out_of_memory_that_was_caught_is_lost_work_unless_it_was_a_search() -> None:
+    assert classify(caught(Recovery.SKIPPED)).kind == "lost-work"
+    assert classify(caught(None)).kind == "lost-work"
+    found = classify(caught(Recovery.SEARCHED))
+    assert found.kind == "safe"
+    assert "after 2 out-of-memories" in found.sentence
+
+
+def test_every_kind_has_a_meaning_and_only_two_pass_a_check() -> None:
+    assert set(MEANINGS) == set(Kind)
+    assert {kind for kind, (code, _) in MEANINGS.items() if code == 0} == {Kind.SAFE, Kind.TIGHT}
+    assert {Kind(each.value) for each in Outcome if each is not Outcome.COMPLETED} <= set(Kind)
 
 
 def test_an_oom_says_what_was_asked_where() -> None:

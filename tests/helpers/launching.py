@@ -24,7 +24,12 @@ _PATIENCE = 60.0
 
 
 class Launched:
-    """A command under ``launch``; without a terminal unless ``terminal``."""
+    """A command under ``launch``; without a terminal unless ``terminal``.
+
+    Args:
+        scratch: with a folder of its own in the temporary folder, as ``nanocheck run`` makes one.
+        bare: a command of ours that starts the others itself, without ``launch``.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,8 @@ class Launched:
         grace: float = 20,
         terminal: bool = False,
         command: tuple[str, ...] = (),
+        scratch: bool = False,
+        bare: tuple[str, ...] = (),
         **streams: Any,
     ) -> None:
         self.folder = folder
@@ -49,8 +56,8 @@ class Launched:
             own = {"stdin": slave, "stdout": slave, "stderr": slave}
             own["preexec_fn"] = lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
-            [sys.executable, str(DRIVER), str(folder), str(limit), str(grace), *arguments],
-            env={**os.environ, _TAG: self.tag},
+            bare or [sys.executable, str(DRIVER), str(folder), str(limit), str(grace), *arguments],
+            env={**os.environ, _TAG: self.tag, "NANOCHECK_TEST_SCRATCH": "1" if scratch else ""},
             cwd=folder,
             start_new_session=True,
             **{**own, **streams},

@@ -74,6 +74,8 @@ def test_a_program_that_measures_itself_finds_the_same_peak(
     assert groups(process)["parameters"] > 0
     first = process.largest[0]
     assert first.line is not None
+    # A loop's own files say less than the script's line that called it.
+    assert not any((row.where or "").startswith(("lightning/", "accelerate/")) for row in process.largest)
     # Names of files that only one machine has help nobody.
     assert not any(
         (row.where or "").startswith("/") and "/clients/" not in row.where for row in process.largest
@@ -86,6 +88,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bert.py": (("2", "64"), ()),
     "bnb_adam8bit.py": ((), ()),
     "bnb_qlora.py": ((), ()),
+    "caught_oom.py": (("search",), ()),
     "collectives.py": (("{folder}/rendezvous",), ()),
     "configured_gpt.py": (("settings.py",), ()),
     "cs336.py": (("--warmup", "1", "--steps", "2"), ()),

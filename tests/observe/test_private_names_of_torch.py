@@ -17,8 +17,12 @@ from paths import ROOT
 from nanocheck.core.private_torch import PRIVATE_NAMES, PrivateName
 
 PACKAGE = ROOT / "nanocheck"
-#: Replaced by assignment to an attribute of a class, which reading the source does not show.
-ASSIGNED = {"torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config"}
+#: Attributes of objects, or assigned to a class: reading the source does not show whose they are.
+ASSIGNED = {
+    "torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config",
+    "torch.autograd.graph.Node._input_metadata",
+    "torch.autograd.graph.Node._sequence_nr",
+}
 
 
 def look_up(name: str) -> Any:

@@ -158,6 +158,30 @@ def test_a_signal_to_us_alone_is_passed_on_once(tmp_path: Path, number: signal.S
     assert (ended["how"], ended["exit_code"]) == ("interrupted", 128 + number)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_our_whole_group_is_passed_on_once(tmp_path: Path, number: signal.Signals) -> None:
+    """It reaches the process in front and the worker, and one of them hears of it from the other, too."""
+    script = """
+        import os, signal, time
+        seen = []
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, lambda *_: seen.append(1))
+        open("ready", "w").write("yes")
+        while not seen:
+            time.sleep(0.01)
+        time.sleep(1.5)
+        print(len(seen))
+        raise SystemExit(3)
+    """
+    run = Launched(tmp_path, script, limit=60)
+    run.wait_for("ready")
+    os.killpg(run.process.pid, number)  # the command has a group of its own
+    out, _ = run.process.communicate()
+    ended = run.end()
+    assert out == b"1\n"
+    assert (ended["how"], ended["exit_code"]) == ("interrupted", 128 + number)
+
+
 def test_a_signal_that_arrives_with_the_end_is_an_interruption(tmp_path: Path) -> None:
     script = "import os, signal; os.kill(os.getppid(), signal.SIGINT); os.kill(os.getpid(), signal.SIGKILL)"
     ended = Launched(tmp_path, script).end()

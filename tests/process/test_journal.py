@@ -34,7 +34,11 @@ def synced() -> Iterator[list[int]]:
 PRINT = {"torch": "2.14.1", "nanocheck": "abc"}
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
@@ -219,7 +223,7 @@ def test_the_same_key_is_not_written_twice(tmp_path: Path) -> None:
     assert read(tmp_path / "journal.jsonl") == {"one": 1}
 
 
-@pytest.mark.parametrize("data", [float("nan"), float("inf"), {1}, {"deep": [float("-inf")]}])
+@pytest.mark.parametrize("data", [float("nan"), float("inf"), {1}, {"deep": [float("-inf")]}, 1 << 64])
 def test_what_json_cannot_hold_is_not_written(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "journal.jsonl"
     with Journal(path, PRINT) as journal:

@@ -23,7 +23,7 @@ from nanocheck.virtual import card_environment, prepare
 from properties.configurations import is_long
 
 CARD = Target(kind="virtual", gpu=find_gpu("rtx4070"))
-#: Phases of an optimizer step. Step 2 is the last one: AdamW's state exists since the end of step 0.
+#: Phases of an optimizer step. AdamW's state exists since the end of step 0; 2 is the last that always runs.
 STEP = ("forward", "backward", "optimizer")
 FIELDS = ("requested_bytes", "allocated_bytes", "reserved_bytes")
 
@@ -60,11 +60,21 @@ class Laboratory:
         self._pool.close()
 
     def results(
-        self, configs: Iterable[StepConfig], *, card: Target = CARD, again: int = 0
+        self,
+        configs: Iterable[StepConfig],
+        *,
+        card: Target = CARD,
+        again: int = 0,
+        steps: int | None = None,
     ) -> list[RunResult]:
-        """One result for each, in order. ``again`` is a number that makes another run of the same."""
+        """One result for each, in order.
+
+        Args:
+            again: a number that makes another run of the same.
+            steps: so many, whatever is known by then.
+        """
         asks = [(config, card) for config in configs]
-        return [msgspec.convert(value, RunResult) for value in self._run(TASK, asks, again)]
+        return [msgspec.convert(value, RunResult) for value in self._run(TASK, asks, again, steps)]
 
     def on_cards(self, config: StepConfig, cards: Iterable[Target]) -> list[RunResult]:
         """The same configuration on each card."""
@@ -84,25 +94,27 @@ class Laboratory:
         """What ``live_tasks.live`` tells of each configuration."""
         return self._run("properties.live_tasks:live", [(config, CARD) for config in configs], 0)
 
-    def _run(self, task: str, asks: Sequence[tuple[StepConfig, Target]], again: int) -> list[Any]:
-        keys = [f"{task} {config.id} {card.device} {again}" for config, card in asks]
+    def _run(
+        self, task: str, asks: Sequence[tuple[StepConfig, Target]], again: int, steps: int | None = None
+    ) -> list[Any]:
+        keys = [f"{task} {config.id} {card.device} {again} {steps}" for config, card in asks]
         handles: dict[str, Handle] = {}
         for key, (config, card) in zip(keys, asks, strict=True):
             if key not in self._results and key not in handles:
-                handles[key] = self._submit(key, task, config, card)
+                handles[key] = self._submit(key, task, config, card, steps)
         for key, handle in handles.items():
             result = handle.result()
             assert result.outcome == "ok", f"{key}: {result.outcome}: {result.reason}\n{result.output}"
             self._results[key] = result.value
         return [self._results[key] for key in keys]
 
-    def _submit(self, key: str, task: str, config: StepConfig, card: Target) -> Handle:
+    def _submit(self, key: str, task: str, config: StepConfig, card: Target, steps: int | None) -> Handle:
         self.configurations.add(config.id)
         self.runs += 1
         environment: dict[str, str | None] = {**card_environment(card)}
         for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
             environment[name] = "expandable_segments:True" if config.allocator == "expandable" else None
-        payload = msgspec.to_builtins(Task(config=config, device=card.device))
+        payload = msgspec.to_builtins(Task(config=config, device=card.device, steps=steps))
         return self._pool.submit(Job(id=key, task=task, payload=payload, environment=environment))
 
 

@@ -46,6 +46,15 @@ def test_from_the_second_step_on_all_steps_ask_for_the_same(
                 assert before.allocated_bytes == after.allocated_bytes, (phase, result.id)
 
 
+@explored(long=30)
+@given(configs=configurations())
+def test_no_later_step_raises_the_peak_of_any_phase(lab: Laboratory, configs: list[StepConfig]) -> None:
+    """Where a configuration ends is where it may end: forty steps reach no more, in any phase of a step."""
+    for stopped, forty in zip(lab.results(configs), lab.results(configs, steps=40), strict=True):
+        before, after = (each.main.phase_peaks() for each in (stopped, forty))
+        assert [before[phase] for phase in STEP] == [after[phase] for phase in STEP], stopped.id
+
+
 @explored()
 @given(bases=configurations())
 def test_expandable_segments_never_allocate_more(lab: Laboratory, bases: list[StepConfig]) -> None:

@@ -237,7 +237,25 @@ def test_an_unwritable_report_is_told_and_fails_the_run(settled: Project) -> Non
     (settled.path / "file").write_text("")
     result = settled.run("suites/", "--nanocheck-reports", "file/below")
     result.stdout.fnmatch_lines(["ERROR expected to write *"])
-    assert result.ret == 1
+    assert result.ret == 3  # this machine's fault, not the tests'
+
+
+def test_a_full_disk_is_named_and_is_the_machines_fault(
+    settled: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    settled.script(b4={"mib": 1})  # else nothing differs, and nothing is written
+    monkeypatch.setattr("nanocheck.core.files.os.fsync", full)
+    result = settled.run()
+    result.stdout.fnmatch_lines(
+        ["ERROR expected to write *No space left on device", "*free some space on the disk*"]
+    )
+    assert result.ret == 1  # a test failed as well
+    result = settled.run("suites/", "-k", "b8")
+    result.stdout.fnmatch_lines(["ERROR expected to write *No space left on device"])
+    assert result.ret == 3
 
 
 # --- what runs, and when ----------------------------------------------------------------------------------

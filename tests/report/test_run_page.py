@@ -70,7 +70,7 @@ def test_further_runs_have_a_row_each_and_what_they_say() -> None:
     reserved = [f"{each.reserved_bytes / MIB:,.2f}" for each in found.runs]
     assert words[start : start + 18] == [
         *("--batch_size", "allocator", "verdict", "reserved, MiB", "headroom, MiB", "provenance"),
-        *("12", "as given", "safe", reserved[0], "1,984.00", "virtual"),
+        *("12", "as given", "safe", reserved[0], "2,126.00", "virtual"),
         *("16", "expandable segments", "oom", reserved[1], "—", "virtual"),
     ]
     assert "interrupted: " not in " ".join(words)

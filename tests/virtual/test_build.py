@@ -12,7 +12,8 @@ import pytest
 
 from nanocheck.core.errors import MachineError
 from nanocheck.virtual import build as building
-from nanocheck.virtual.build import build_library, cache_folder, find_compiler
+from nanocheck.virtual.build import build_library, find_compiler
+from nanocheck.virtual.cache import cache_folder
 from nanocheck.virtual.symbols import driver_symbols, needed_symbols
 from nanocheck.virtual.wheels import Wheels, find_wheels
 
@@ -93,7 +94,45 @@ def test_no_compiler(wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_cc_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", sys.executable)
-    assert find_compiler() == sys.executable
+    assert find_compiler() == [sys.executable]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [("{0} -O0 -g", ["{0}", "-O0", "-g"]), ("'{0}' '-DX=a b'", ["{0}", "-DX=a b"]), ("  {0}  ", ["{0}"])],
+)
+def test_cc_may_have_arguments(chosen: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", chosen.format(sys.executable))
+    assert find_compiler() == [word.format(sys.executable) for word in words]
+
+
+def test_cc_may_be_a_path_with_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "c c").symlink_to(sys.executable)
+    monkeypatch.setenv("CC", str(tmp_path / "c c"))
+    assert find_compiler() == [str(tmp_path / "c c")]
+
+
+@pytest.mark.parametrize("chosen", ["no-such-compiler", "no-such-compiler -O0", "'", '"cc'])
+def test_cc_that_is_no_program_is_refused(chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", chosen)
+    with pytest.raises(MachineError, match=r"\$CC") as caught:
+        find_compiler()
+    assert "unset CC" in str(caught.value)
+
+
+def test_a_compiler_without_room_on_the_disk(
+    wheels: Wheels, needed: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(building, "needed_symbols", lambda _: sorted(needed))
+    fake = tmp_path / "cc"
+    fake.write_text("#!/bin/sh\necho 'cc: fatal error: write: No space left on device' >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("CC", str(fake))
+    monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(MachineError, match="C compiler failed") as caught:
+        build_library(wheels)
+    assert caught.value.hint is not None
+    assert "free some space" in caught.value.hint
 
 
 def test_a_compiler_that_fails_is_quoted(

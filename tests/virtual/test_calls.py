@@ -112,7 +112,7 @@ def test_nvml_and_the_driver_give_one_cuda_version(version: int, tmp_path: Path)
     """The driver's is that of the wheels' headers, CUDA 12 or 13; a small library stands in for either."""
     source = f"int cuDriverGetVersion(int *version) {{ *version = {version}; return 0; }}"
     library = tmp_path / "driver.so"
-    compiler = [building.find_compiler(), "-shared", "-fPIC", "-xc", "-", "-o", str(library)]
+    compiler = [*building.find_compiler(), "-shared", "-fPIC", "-xc", "-", "-o", str(library)]
     subprocess.run(compiler, input=source, text=True, check=True)
     code = """
         version = c_int()

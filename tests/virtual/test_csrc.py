@@ -70,7 +70,7 @@ def includes() -> dict[str, set[str]]:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Which piece calls functions of which, as the linker sees it."""
     folder = tmp_path_factory.mktemp("objects")
-    flags = [building.find_compiler(), *building.compiler_flags(find_wheels()), '-DNC_VERSION="test"', "-c"]
+    flags = [*building.find_compiler(), *building.compiler_flags(find_wheels()), '-DNC_VERSION="test"', "-c"]
     defined: dict[str, str] = {}
     wanted: dict[str, set[str]] = defaultdict(set)
     for path in building.c_sources():

@@ -60,13 +60,13 @@ def test_out_of_memory_is_pytorchs_own_error_with_real_figures(
     assert free is not None
     assert process is not None
     assert float(free.group(1)) + float(process.group(1)) == pytest.approx(11.60, abs=0.011)
-    assert float(process.group(1)) == pytest.approx(1 + 430 / 1024, abs=0.03)
+    assert float(process.group(1)) == pytest.approx(1 + 178 / 1024, abs=0.03)
     assert found["again"] == MIB  # life goes on afterwards
 
 
 def test_a_card_larger_than_the_machine_is_only_committed_where_it_is_written(on_virtual: OnVirtual) -> None:
     filled = on_virtual("fill_the_card", gpu="h100").value
-    assert filled["pieces"] == 78  # 79.18 GiB less 430 MiB of context
+    assert filled["pieces"] == 78  # 79.18 GiB less 568 MiB of context
     assert filled["resident"] < 2 * GIB
 
 

@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Run:
         if parts:
             linked = [str(path) for path in building.c_sources() if path.stem in parts]
         program = tmp_path / "program"
-        compiler = [building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
+        compiler = [*building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
         output = ["-o", str(program), str(PROGRAMS / source), *linked, f"-Wl,-rpath,{folder}", "-lpthread"]
         subprocess.run([*compiler, *flags, '-DNC_VERSION="test"', *output], check=True)
         return subprocess.run(

@@ -27,5 +27,6 @@ def test_an_unmodified_transformers_trainer(gpu: str, tmp_path: Path) -> None:
 def test_bert_against_a_real_t4(batch: int, length: int, allocated_mib: float, reserved_mib: float) -> None:
     """Measured on a real Tesla T4 with torch 2.11: highwaterlabs/torch-preflight, measured_peaks.json."""
     found = printed(run_client("bert.py", str(batch), str(length), gpu="t4"))
+    assert found["dtype"] == "bfloat16", "as its script chooses on a T4, and with it math attention"
     assert int(found["allocated"]) / MIB == pytest.approx(allocated_mib, rel=5e-3)
     assert int(found["reserved"]) / MIB == pytest.approx(reserved_mib, rel=5e-3)

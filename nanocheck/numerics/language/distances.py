@@ -16,7 +16,7 @@ from nanocheck.core.errors import StoredDataError
 from nanocheck.numerics.figure_store import Store
 from nanocheck.numerics.language.approach import Approach
 from nanocheck.numerics.plan import Plan
-from nanocheck.numerics.trace import Trace
+from nanocheck.numerics.trace import Trace, finite
 
 SCHEMA = 1
 UPDATE = "pytest suites/loss/test_language.py --update-baselines"
@@ -58,7 +58,7 @@ class Distances:
         Raises:
             KeyError, TypeError, ValueError: the data are no distances.
         """
-        found = tuple(map(float, data["distances"]))
+        found = tuple(map(finite, data["distances"]))
         if len(found) < 2:
             raise ValueError(f"expected distances of several seeds, found {found}")
         return cls(steps=int(data["steps"]), distances=found, environment=dict(data["environment"]))

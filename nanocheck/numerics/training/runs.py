@@ -15,6 +15,7 @@ from nanocheck.numerics.trace import Trace
 from nanocheck.numerics.training.text import tokens_of
 from nanocheck.process.jobs import Deadlines, Job
 from nanocheck.process.pool import Handle, Observer, Pool
+from nanocheck.process.scratch import Scratch
 
 TASK = "nanocheck.numerics.training.job:train"
 _ON_GPU = "nanocheck.numerics.training.job:on_gpu"
@@ -62,7 +63,7 @@ class Runs:
         self._device = device
         preload = [*_PRELOAD, *(_PRELOAD_COMPILED if compiled else ())]
         self._pool = Pool(workers, _ENVIRONMENT, preload, Deadlines(default=600.0), progress)
-        self._folder = tempfile.TemporaryDirectory(prefix="nanocheck-learning-")
+        self._folder = Scratch("learning")
         self._handles: dict[str, Handle] = {}
         self._texts: dict[tuple[str, int, int], tuple[list[int], str]] = {}
 
@@ -73,7 +74,7 @@ class Runs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.__exit__(kind, error, trace)
-        self._folder.cleanup()
+        self._folder.remove()
 
     def start(self, plans: Iterable[Plan]) -> None:
         """Begin with these, in this order; one that resumes another begins when it is asked for."""
@@ -97,7 +98,7 @@ class Runs:
         Raises:
             RunFailedError: see ``trace``.
         """
-        folder = tempfile.mkdtemp(dir=self._folder.name)
+        folder = tempfile.mkdtemp(dir=self._folder.path)
         return _answer(self._pool.submit(Job(id=task, task=task, payload={**payload, "folder": folder})))
 
     @cached_property
@@ -111,7 +112,7 @@ class Runs:
 
     def checkpoint(self, plan: Plan) -> Path:
         """The file that a plan with ``save_after`` leaves behind."""
-        return Path(self._folder.name) / plan.key / "checkpoint.pt"
+        return self._folder.path / plan.key / "checkpoint.pt"
 
     def _submit(self, plan: Plan) -> Handle:
         if plan.key not in self._handles:

@@ -17,6 +17,9 @@ from nanocheck.report.run_file import RunFile
 _HEADLINES = {
     Kind.SAFE: "Fits on",
     Kind.TIGHT: "Only just fits on",
+    Kind.PARTIAL: "Fits so far on",
+    Kind.LOST_WORK: "Leaves work out on",
+    Kind.INCOMPLETE: "Not seen to its end on",
     Kind.OOM: "Out of memory on",
     Kind.CRASHED: "The script failed before there was an answer for",
     Kind.TIMEOUT: "Time ran out before there was an answer for",

@@ -1,0 +1,100 @@
+"""How a command ended, judged by every process of it that was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from nanocheck.attribution.event_reader import Observation
+from nanocheck.core.result import Ended, Ending, How, Outcome, ProcessMemory
+
+_DETAILS = {
+    How.TIMEOUT: (Outcome.TIMEOUT, "no answer, it reached the time limit"),
+    How.INTERRUPTED: (Outcome.INTERRUPTED, "no answer, it was interrupted"),
+}
+
+
+def outcome_of(
+    folder: Path,
+    seen: Sequence[Observation],
+    processes: Sequence[ProcessMemory],
+    ending: Ending,
+    cut_off: Collection[int] = (),
+) -> tuple[Outcome, str]:
+    """What a command's end means, and why, where it is not an answer about memory.
+
+    A command is complete only if every process of it that used the card is: a shell that hides its training's
+    end, a process that was killed or whose journal found no room answer nothing.
+
+    Args:
+        folder: where the processes left their files.
+        processes: what became of ``seen``.
+        cut_off: processes that were ended by force although the command was well.
+    """
+    if any(each.oom is not None and not each.oom.caught for each in processes):
+        return Outcome.OOM, ""
+    unanswered = next(folder.glob("unanswered-*"), None)
+    if unanswered is not None:
+        return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip()
+    if ending.how in _DETAILS:
+        return _DETAILS[ending.how]
+    crash = _crash(processes, ending)
+    if crash:
+        return Outcome.CRASHED, crash
+    if not processes:
+        return Outcome.NO_GPU, _why_no_gpu(folder)
+    missing = next(_missing(folder, processes, cut_off), None)
+    if missing is not None:
+        return Outcome.INCOMPLETE, missing
+    return Outcome.COMPLETED, ""
+
+
+def how_it_ended(seen: Observation) -> Ended:
+    """Whether one process was seen to its end."""
+    if seen.broken is not None:
+        return Ended.BROKEN
+    if seen.failed is not None:
+        return Ended.FAILED
+    return Ended.LOST if seen.end is None else Ended.WHOLE
+
+
+def is_answered(seen: Observation) -> bool:
+    """Whether it was stopped because its peak was known."""
+    return seen.end is not None and seen.end.how == How.ANSWERED
+
+
+def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
+    """Why the command failed; empty where it did not. An error that a shell or a parent hides is one, too."""
+    hidden = next((each for each in processes if each.ended is Ended.FAILED), None)
+    failed = ending.how in (How.FAILED, How.KILLED) or (ending.exit_code and ending.how is not How.ANSWERED)
+    if hidden is not None:
+        return hidden.error if failed else f"{hidden.error} (process {hidden.pid}; the command went on)"
+    return f"the command ended with exit code {ending.exit_code}" if failed else ""
+
+
+def _missing(folder: Path, processes: Sequence[ProcessMemory], cut_off: Collection[int]) -> Iterator[str]:
+    for each in processes:
+        if each.ended is Ended.BROKEN:
+            yield f"the observation of process {each.pid} broke"
+        if each.ended is Ended.LOST:
+            yield (
+                f"process {each.pid} died, or could not write what it did, before it said its last words: "
+                "what it used after that is not known"
+            )
+    known = {each.pid for each in processes}
+    for pid in sorted(cut_off):
+        if pid not in known and (folder / f"torch-{pid}").exists():
+            yield f"process {pid} had imported torch and ran on until it was ended: it may need more"
+
+
+def _why_no_gpu(folder: Path) -> str:
+    said = [each.read_text(errors="replace") for each in folder.glob("torch-*")]
+    if not said:
+        return "no process of this command imported PyTorch"
+    for visible in said:
+        if visible.startswith("=") and visible != "=0":
+            return (
+                f"no process of this command used the GPU: CUDA_VISIBLE_DEVICES={visible[1:]!r} hides it, "
+                "the only card here is 0"
+            )
+    return "no process of this command used the GPU through PyTorch"

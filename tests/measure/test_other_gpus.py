@@ -1,0 +1,64 @@
+"""A run that was asked of the virtual GPU is answered only if its processes had it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nanocheck.core.errors import MachineError
+from nanocheck.measure.other_gpus import refuse_other_gpus
+from nanocheck.virtual import prepare
+from nanocheck.virtual.build import LIBRARY, NVML
+
+SCRIPT = "import torch; torch.ones(3, device='cuda')"
+
+
+def journal(folder: Path, name: str, *entries: object) -> None:
+    (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in entries))
+
+
+def start(virtual: str | None, pid: int = 7) -> dict[str, object]:
+    return {"kind": "start", "pid": pid, "virtual": virtual, "device": "NVIDIA GeForce RTX 4090"}
+
+
+def test_each_process_is_looked_at(tmp_path: Path) -> None:
+    refuse_other_gpus(tmp_path)
+    journal(tmp_path, "1-a", {"kind": "graph"}, start("abc"))
+    journal(tmp_path, "2-a")
+    (tmp_path / "3-a.jsonl").write_bytes(b"[1]\n\xff{{{\n" + b"[" * 100_000 + b"\n" + b'{"kind": "st')
+    refuse_other_gpus(tmp_path)
+    journal(tmp_path, "4-a", {"kind": "mark"}, start(None, pid=4711))
+    with pytest.raises(MachineError, match="process 4711 on NVIDIA GeForce RTX 4090") as caught:
+        refuse_other_gpus(tmp_path)
+    assert caught.value.exit_code == 3
+    assert "LD_PRELOAD" in str(caught.value.hint)
+
+
+def test_a_script_that_lost_the_virtual_gpu_gets_no_answer(tmp_path: Path) -> None:
+    """Another library plays the machine's own card: it answers the same calls and does not name itself."""
+    real = tmp_path / "real"
+    shutil.copytree(prepare().folder, real)
+    for name in (LIBRARY, NVML):
+        data = (real / name).read_bytes()
+        (real / name).write_bytes(data.replace(b"nanocheck_virtual_version", b"cuSomethingElseAltogether"))
+    (tmp_path / "train.py").write_text(SCRIPT)
+    preload = f"LD_PRELOAD={real / LIBRARY}:{real / NVML}"
+    verb = [sys.executable, "-m", "nanocheck", "run", "--device", "virtual", "--json", "answer.json", "--"]
+    done = subprocess.run(
+        [*verb, "env", preload, sys.executable, "train.py"],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    assert "expected every process on the virtual GPU" in done.stderr
+    assert "SAFE" not in done.stderr
+    assert not (tmp_path / "answer.json").exists()
