@@ -74,6 +74,7 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
         attention: the backend that ran. peak_used: bytes of the card, with the context.
         placeholders: values the script read that no kernel computed; ``first_placeholder``: where.
         placeholder_sizes: how many of them were sizes.
+        guessed: of each library whose sizes only NVIDIA knows, how often it was asked, and the most bytes.
     """
 
     attention: str | None = None
@@ -81,6 +82,7 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     placeholders: int = 0
     first_placeholder: str | None = None
     placeholder_sizes: int = 0
+    guessed: dict[str, tuple[int, int]] = {}
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import How, OutOfMemory, ProcessMemory
+from nanocheck.core.units import mib
 
 
 def notes_of(
@@ -39,6 +40,7 @@ def notes_of(
         notes += _unseen([each.coverage for each in seen])
     if virtual and processes:
         notes.append(_values(seen))
+        notes += _guessed([each.virtual_facts.guessed for each in seen])
     return notes
 
 
@@ -110,3 +112,19 @@ def _values(seen: Sequence[Observation]) -> str:
             "built from them is a lower bound"
         )
     return sentence
+
+
+def _guessed(processes: Sequence[dict[str, tuple[int, int]]]) -> list[str]:
+    """Sizes that only NVIDIA's libraries know: which were asked for, how often, and the most taken."""
+    parts = []
+    for name in dict.fromkeys(name for each in processes for name in each):
+        asked = [each[name] for each in processes if name in each]
+        times, most = sum(each[0] for each in asked), max(each[1] for each in asked)
+        taken = f"at most {mib(most)} MiB each" if most else "as 0"
+        parts.append(f"{name} {times} {'time' if times == 1 else 'times'}, {taken}")
+    if not parts:
+        return []
+    return [
+        "sizes of workspaces that only NVIDIA's libraries know were guessed, so the peak is not exact where "
+        f"they are large: {'; '.join(parts)} (docs/limits.md says how)"
+    ]

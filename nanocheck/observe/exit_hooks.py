@@ -96,6 +96,7 @@ def virtual_facts() -> dict[str, Any]:
     return {
         "attention": introspect.attention_backend(),
         **introspect.counters(),
+        "guessed": introspect.guessed_sizes(),
         "placeholders": placeholder_values.placeholders(),
         "first_placeholder": placeholder_values.first_place(),
         "placeholder_sizes": placeholder_values.placeholder_sizes(),

@@ -7,7 +7,10 @@ import functools
 from typing import Any
 
 #: Order of ``nc_counter`` in csrc/base/counters.h.
-_COUNTERS = ("launches", "flash", "efficient", "cudnn", "matmul", "fills", "copies_skipped")
+_COUNTERS = ("launches", "flash", "efficient", "cudnn", "matmul", "fills", "copies_skipped", "convolutions")
+
+#: Order of ``nc_guess`` in csrc/base/guesses.h: whose sizes only NVIDIA's own library knows.
+_GUESSES = ("cuSOLVER", "cuFFT", "cuSPARSE", "recurrent", "convolution", "batch norm")
 
 
 def version() -> str | None:
@@ -30,6 +33,19 @@ def counters() -> dict[str, int]:
     count = ctypes.CDLL(None).nanocheck_counter
     count.restype = ctypes.c_ulonglong
     return {name: int(count(index)) for index, name in enumerate(_COUNTERS)}
+
+
+def guessed_sizes() -> dict[str, tuple[int, int]]:
+    """For each library that was asked for a size that only it knows: how often, and the most bytes answered.
+
+    {} without a virtual GPU.
+    """
+    if version() is None:
+        return {}
+    ask, most = ctypes.CDLL(None).nanocheck_guesses, ctypes.c_size_t()
+    ask.restype = ctypes.c_ulonglong
+    asked = {name: (int(ask(index, ctypes.byref(most))), most.value) for index, name in enumerate(_GUESSES)}
+    return {name: found for name, found in asked.items() if found[0]}
 
 
 def peak_used_bytes() -> int:

@@ -68,21 +68,47 @@ def needed_symbols(wheels: Wheels) -> list[str]:
     cuBLAS and NCCL, and those of the driver. The driver is no wheel: its functions are the ones that the
     wheels' own ``cuda.h`` declares.
     """
-    imported: set[str] = set()
+    offered, whole = _offered_symbols(wheels)
+    return sorted(driver_symbols(wheels) | whole | _imported_symbols(wheels) & (offered | whole))
+
+
+def asked_symbols(wheels: Wheels) -> set[str]:
+    """The functions that PyTorch's own libraries import from a device library or the driver.
+
+    What it looks up by name while it runs is not among them.
+    """
+    offered, _ = _offered_symbols(wheels)
+    return _imported_symbols(wheels) & (offered | driver_symbols(wheels))
+
+
+def _imported_symbols(wheels: Wheels) -> set[str]:
+    found: set[str] = set()
     for library in wheels.torch_libraries:
-        imported |= dynamic_symbols(library)[0]
+        found |= dynamic_symbols(library)[0]
+    return found
+
+
+def _offered_symbols(wheels: Wheels) -> tuple[set[str], set[str]]:
+    """What the device libraries export; of these, what those export of which every function is wanted."""
     offered: set[str] = set()
-    wanted: set[str] = driver_symbols(wheels)
+    whole: set[str] = set()
     for library in _worth_reading(wheels.nvidia_libraries):
         exports = dynamic_symbols(library)[1]
-        device = any(
-            _stem(library) == stem or _stem(library).startswith(stem + "_") for stem in DEVICE_LIBRARIES
-        )
-        if device:
+        if any(_stem(library) == stem or _stem(library).startswith(stem + "_") for stem in DEVICE_LIBRARIES):
             offered |= exports
         if _stem(library) in WHOLE_LIBRARIES:
-            wanted |= exports
-    return sorted(wanted | imported & offered)
+            whole |= exports
+    return offered, whole
+
+
+def stopping_symbols(library: Path) -> set[str]:
+    """The functions of a compiled virtual GPU that stop a run by name: those in the section of stubs."""
+    with library.open("rb") as file:
+        elf = ELFFile(file)
+        stubs = elf.get_section_index("nc_stubs")
+        table = elf.get_section_by_name(".dynsym")
+        assert isinstance(table, SymbolTableSection)
+        return {each.name for each in table.iter_symbols() if each["st_shndx"] == stubs}
 
 
 def driver_symbols(wheels: Wheels) -> set[str]:

@@ -15,19 +15,23 @@ from nanocheck.virtual import card_environment, prepare
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=1")
 
 
-def run_client(
-    script: str, *arguments: str, launcher: tuple[str, ...] = (), gpu: str = "rtx4090", timeout: float = 300
-) -> subprocess.CompletedProcess[str]:
-    """A script of tests/clients on the virtual card, to its end, whatever that is."""
-    environment = {
+def environment_of(gpu: str) -> dict[str, str]:
+    """What a process needs from its start to run on this virtual card."""
+    return {
         **os.environ,
         **prepare().launch_environment(),
         **card_environment(Target(kind="virtual", gpu=find_gpu(gpu))),
         "HF_HUB_OFFLINE": "1",
     }
+
+
+def run_client(
+    script: str, *arguments: str, launcher: tuple[str, ...] = (), gpu: str = "rtx4090", timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
+    """A script of tests/clients on the virtual card, to its end, whatever that is."""
     return subprocess.run(
         [sys.executable, *launcher, str(CLIENTS / script), *arguments],
-        env=environment,
+        env=environment_of(gpu),
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -59,7 +59,7 @@ class Build:
         ).returncode:
             raise CannotSanitizeError(f"{compiler} has no runtime of -fsanitize={sanitizer}")
         stubs = folder / "stubs.c"
-        stubs.write_text(building.stub_source(["cufftExecC2C"]))
+        stubs.write_text(building.stub_source(["cusparseSpGEMM_compute"]))
         sources = [*building.c_sources(), *building.nvml_sources(), *sorted(_DRIVER.glob("*.c")), stubs]
         self._objects = {source: folder / f"{index}.o" for index, source in enumerate(sources)}
         with ThreadPoolExecutor(os.cpu_count()) as pool:

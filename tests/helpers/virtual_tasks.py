@@ -217,7 +217,9 @@ def embedding_backward(payload: Any, emit: Emit) -> Any:
 
 
 def unanswered(payload: Any, emit: Emit) -> Any:
-    torch.fft.fft(torch.empty(64, dtype=torch.complex64, device="cuda"))
+    """How many values a product of two sparse matrices has, only cuSPARSE could say."""
+    sparse = torch.eye(4, device="cuda").to_sparse_csr()
+    sparse @ sparse
 
 
 def scaler(payload: Any, emit: Emit) -> Any:

@@ -34,7 +34,7 @@ def required(program: str) -> str:
 def test_no_compiler_warns(compiler: str, tmp_path: Path) -> None:
     """Every source, and the stubs that build.py writes, as the user's compiler sees them."""
     stubs = tmp_path / "stubs.c"
-    stubs.write_text(building.stub_source(["cufftExecC2C", "cudaMalloc"]))
+    stubs.write_text(building.stub_source(["cusparseSpGEMM_compute", "cudaMalloc"]))
     sources = [*building.c_sources(), *building.nvml_sources(), stubs]
     strict = [required(compiler), *building.compiler_flags(find_wheels()), "-Werror", '-DNC_VERSION="test"']
     output = ["-shared", "-o", str(tmp_path / "all.so")]  # some warnings come only with the machine code

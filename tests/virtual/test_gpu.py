@@ -186,7 +186,7 @@ def test_embedding_backward_runs_on_every_card(on_virtual: OnVirtual, gpu: str) 
 def test_a_call_that_nobody_answers_stops_with_its_name(on_virtual: OnVirtual) -> None:
     result = on_virtual("unanswered")
     assert result.outcome == "crashed"
-    assert "the virtual GPU does not answer cufft" in result.output
+    assert "the virtual GPU does not answer cusparseSpGEMM" in result.output
     assert "virtual_tasks.py" in result.output  # and where it came from
 
 

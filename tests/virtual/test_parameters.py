@@ -59,7 +59,6 @@ pointers = lambda *values: (c_void_p * len(values))(*values)
         "named('_Z6kernelPf'); b = create_string_buffer(16); memmove(addressof(b) + 1, addressof(p), 8)\n"
         "launch(runtime, pointers(addressof(b) + 1))",
         "named('plain'); launch(runtime, pointers(addressof(v)))",
-        "launch(runtime, pointers(addressof(v)))",
     ],
 )
 def test_a_kernel_overwrites_what_it_was_handed_wherever_the_parameters_lie(launch: str) -> None:

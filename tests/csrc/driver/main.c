@@ -98,7 +98,10 @@ int main(int argc, char **argv) {
     if (threads < 1 || threads > THREADS || cudaMemGetInfo(&start_bytes, &total_bytes)) return 2;
     register_kernels();
     for (int i = 0; i < 4; i++) cudaStreamCreate(&shared_streams[i]);
-    for (int i = 0; i < 8; i++) cudaEventCreate(&shared_events[i]);
+    for (int i = 0; i < 8; i++) {
+        cudaEventCreate(&shared_events[i]);
+        cudaEventRecord(shared_events[i], NULL);
+    }
     cudaMalloc((void **)&shared_memory, MIB);
     start_bytes -= 2 * MIB;
     pthread_barrier_init(&meeting, NULL, (unsigned)threads);

@@ -69,6 +69,7 @@ static void give(worker *w, block *b) {
     ILLEGAL(cudaFree(at + 1));
     ILLEGAL(cudaFreeHost(at));
     LEGAL(cudaFree(at));
+    if (!pick(w, 8)) ILLEGAL(cudaMemset(at, 0, 1));
     w->held -= b->bytes;
     b->at = NULL;
     if (!pick(w, 4)) ILLEGAL(cudaFree(at));
@@ -91,6 +92,7 @@ static void host(worker *w) {
         w->managed[i] = NULL;
     } else if (!pick(w, 3)) LEGAL(cudaMallocManaged(&w->managed[i], 1 + pick(w, 100000), 1));
     LEGAL(cudaHostRegister(w->stale_memory, sizeof w->stale_memory, 0));
+    ILLEGAL(cudaHostRegister(w->stale_memory, 1, 0));
     LEGAL(cudaHostUnregister(w->stale_memory));
     ILLEGAL(cudaHostUnregister(w->stale_memory));
     ILLEGAL(cudaFree(w->stale_memory));
@@ -100,6 +102,7 @@ static void impossible(worker *w) { /* never fits, whatever the others hold */
     void *at = NULL;
     CUmemGenericAllocationHandle handle;
     CUmemAllocationProp properties = {0};
+    ILLEGAL(cudaMalloc(NULL, 1));
     ILLEGAL(cudaMalloc(&at, total_bytes));
     ILLEGAL(cudaMalloc(&at, SIZE_MAX - pick(w, 8) * MIB));
     ILLEGAL(cudaMallocManaged(&at, (size_t)1 << 50, 1));
@@ -121,6 +124,8 @@ static void write_some(worker *w, block *b) {
     memset(values, (int)pick(w, 256), sizeof values);
     values[0]++;
     if (b->bytes < MODEL) return;
+    ILLEGAL(cudaMemset(b->at + 1, 0, b->bytes)); /* beyond its end by a byte */
+    ILLEGAL(cudaMemcpyAsync(b->at + b->bytes - 1, values, 2, cudaMemcpyHostToDevice, stream));
     switch (pick(w, 5)) {
     case 0:
         memset(values, values[1], sizeof values);

@@ -12,6 +12,8 @@ static void count(void *number) { ++*(int *)number; }
 void stream_start(worker *w) {
     for (int i = 0; i < STREAMS; i++) LEGAL(cudaStreamCreateWithPriority(&w->streams[i], 1, -1));
     for (int i = 0; i < EVENTS; i++) LEGAL(cudaEventCreateWithFlags(&w->events[i], 2));
+    float ms;
+    ILLEGAL(cudaEventElapsedTime(&ms, w->events[0], w->events[1])); /* neither was recorded */
     LEGAL(ncclCommInitAll(&w->comm, 1, NULL));
 }
 
@@ -27,7 +29,7 @@ static void recreate(worker *w) {
     ILLEGAL(cudaStreamQuery(stream));
     ILLEGAL(cudaEventRecord(event, stream));
     ILLEGAL(cudaStreamWaitEvent(stream, event, 0));
-    ILLEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    ILLEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed)); /* others go on allocating */
     LEGAL(cudaEventDestroy(event));
     ILLEGAL(cudaEventDestroy(event));
     ILLEGAL(cudaEventQuery(event));
@@ -49,7 +51,7 @@ static void capture(worker *w) {
         cudaGraph_t none;
         ILLEGAL(cudaStreamEndCapture(stream, &none));
         ILLEGAL(cudaStreamBeginCapture(NULL, cudaStreamCaptureModeGlobal));
-        LEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+        LEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed)); /* others go on allocating */
         w->capturing[i] = true;
         return;
     }
@@ -57,8 +59,9 @@ static void capture(worker *w) {
     cudaGraphExec_t runs;
     size_t before = 0, nodes = 0;
     int counted = 0;
-    ILLEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    ILLEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed)); /* others go on allocating */
     ILLEGAL(cudaStreamSynchronize(stream));
+    ILLEGAL(cudaStreamQuery(stream));
     LEGAL(cudaLaunchHostFunc(stream, count, &counted));
     HOLDS(counted == 0);
     LEGAL(cudaMemsetAsync(shared_memory + MIB / 2, 0, 64, stream)); /* captured: nothing is written */
@@ -86,7 +89,7 @@ static void join(worker *w) {
     enum cudaStreamCaptureStatus status;
     LEGAL(cudaStreamCreate(&first));
     LEGAL(cudaStreamCreate(&second));
-    LEGAL(cudaStreamBeginCapture(first, cudaStreamCaptureModeGlobal));
+    LEGAL(cudaStreamBeginCapture(first, cudaStreamCaptureModeRelaxed));
     LEGAL(cudaEventRecord(event, first));
     LEGAL(cudaStreamWaitEvent(second, event, 0));
     LEGAL(cudaStreamIsCapturing(second, &status));
@@ -99,6 +102,31 @@ static void join(worker *w) {
     LEGAL(cudaGraphDestroy(graph));
     LEGAL(cudaStreamDestroy(first));
     LEGAL(cudaStreamDestroy(second));
+}
+
+/* What may wait for the card is forbidden meanwhile, and ends the capture without a graph; unless the thread says that
+ * it knows. */
+static void forbidden(worker *w) {
+    cudaStream_t stream;
+    cudaGraph_t graph = (cudaGraph_t)w->stale_memory;
+    enum cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+    void *memory;
+    bool knows = pick(w, 2);
+    LEGAL(cudaStreamCreate(&stream));
+    LEGAL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    if (knows) {
+        LEGAL(cudaThreadExchangeStreamCaptureMode(&mode));
+        LEGAL(cudaDeviceSynchronize());
+        LEGAL(cudaThreadExchangeStreamCaptureMode(&mode));
+        LEGAL(cudaStreamEndCapture(stream, &graph));
+        LEGAL(cudaGraphDestroy(graph));
+    } else {
+        ILLEGAL(cudaMalloc(&memory, 1));
+        ILLEGAL(cudaDeviceSynchronize());
+        ILLEGAL(cudaStreamEndCapture(stream, &graph));
+        HOLDS(graph == NULL);
+    }
+    LEGAL(cudaStreamDestroy(stream));
 }
 
 static void together(worker *w) { /* handles that other threads use at the same time */
@@ -141,6 +169,7 @@ void stream_step(worker *w) {
     else if (which < 25) capture(w);
     else if (which < 30) join(w);
     else if (which < 31) exchange(w);
+    else if (which < 33) forbidden(w);
     else together(w);
 }
 

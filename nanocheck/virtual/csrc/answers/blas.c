@@ -1,36 +1,38 @@
 /* cuBLAS: handles are distinct, matrix products are counted and not computed.
  *
  * PyTorch gives every (handle, stream) a workspace of its own through the caching allocator, so a
- * handle must be a new address each time. The libraries' headers want C++ ones that the wheels lack;
- * the few types are declared here as the documentation gives them.
+ * handle must be a new address each time.
  */
-#include "answers/answers.h"
+#include "answers/blas.h"
 #include "values/known.h"
 #include "work/capture.h"
 
-typedef enum { SUCCESS, NOT_INITIALIZED = 1, ALLOC_FAILED = 3 } status; /* cublasStatus_t */
-typedef struct {
-    cudaStream_t stream;
-    int math_mode, pointer_mode, sms;
-} handle;
+typedef nc_blas_status status;
+typedef nc_blas handle;
 _Static_assert(sizeof(handle) <= NC_OBJECT_BYTES, "fits");
 
 /* Returns the error of a handle that was destroyed or never was one. */
 #define NEEDS(h) \
-    if (!nc_object_is(h, NC_BLAS)) return NOT_INITIALIZED
+    if (!nc_object_is(h, NC_BLAS)) return BLAS_NOT_INITIALIZED
 
-status cublasCreate_v2(handle **out) { return (*out = nc_object_new(NC_BLAS)) ? SUCCESS : ALLOC_FAILED; }
-status cublasDestroy_v2(handle *h) { return nc_object_delete(h, NC_BLAS) ? SUCCESS : NOT_INITIALIZED; }
+status cublasCreate_v2(handle **out) {
+    if (!out) return BLAS_INVALID_VALUE;
+    return (*out = nc_object_new(NC_BLAS)) ? BLAS_SUCCESS : BLAS_ALLOC_FAILED;
+}
+status cublasDestroy_v2(handle *h) {
+    return nc_object_delete(h, NC_BLAS) ? BLAS_SUCCESS : BLAS_NOT_INITIALIZED;
+}
 #define SETTING(name, type, field)                   \
     status cublasSet##name(handle *h, type value) {  \
         NEEDS(h);                                    \
         h->field = value;                            \
-        return SUCCESS;                              \
+        return BLAS_SUCCESS;                         \
     }                                                \
     status cublasGet##name(handle *h, type *value) { \
         NEEDS(h);                                    \
+        if (!value) return BLAS_INVALID_VALUE;       \
         *value = h->field;                           \
-        return SUCCESS;                              \
+        return BLAS_SUCCESS;                         \
     }
 SETTING(Stream_v2, cudaStream_t, stream)
 SETTING(MathMode, int, math_mode)
@@ -38,28 +40,25 @@ SETTING(PointerMode_v2, int, pointer_mode)
 SETTING(SmCountTarget, int, sms)
 status cublasSetWorkspace_v2(handle *h, void *memory, size_t bytes) {
     NEEDS(h);
-    return SUCCESS;
+    return BLAS_SUCCESS;
 }
 status cublasSetAtomicsMode(handle *h, int mode) {
     NEEDS(h);
-    return SUCCESS;
+    return BLAS_SUCCESS;
 }
 
-static status computed(handle *h) {
+status nc_blas_computed(handle *h, void *result) {
     NEEDS(h);
+    if (result) nc_known_lose(result);
     nc_count(NC_LAUNCHES);
     nc_count(NC_MATMUL);
     nc_capture_node(h->stream);
-    return SUCCESS;
+    return BLAS_SUCCESS;
 }
 /* Products differ in where their result stands among the arguments; what stands there is unknown afterwards. */
-static status product(handle *h, void *result) {
-    NEEDS(h);
-    nc_known_lose(result);
-    return computed(h);
-}
+static status product(handle *h, void *result) { return nc_blas_computed(h, result); }
 #define COMPUTES_NOTHING(name) \
-    status name(handle *h) { return computed(h); }
+    status name(handle *h) { return product(h, NULL); }
 #define FOUR_TYPES(before, after)      \
     COMPUTES_NOTHING(before##S##after) \
     COMPUTES_NOTHING(before##D##after) COMPUTES_NOTHING(before##C##after) COMPUTES_NOTHING(before##Z##after)

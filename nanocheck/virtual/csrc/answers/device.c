@@ -1,5 +1,8 @@
 /* Devices: one card, its properties, and the small talk around it. */
 #include "answers/answers.h"
+#include "memory/arena.h"
+#include "memory/mappings.h"
+#include "work/capture.h"
 #include "work/collectives.h"
 #include <stdio.h>
 #include <string.h>
@@ -7,10 +10,12 @@
 static __thread int current_device;
 
 cudaError_t cudaGetDeviceCount(int *count) {
+    NEEDS_ROOM(count);
     *count = nc_card_get() || nc_card_pending() ? 1 : 0;
     return *count ? cudaSuccess : nc_fail(cudaErrorNoDevice);
 }
 cudaError_t cudaGetDevice(int *device) {
+    NEEDS_ROOM(device);
     *device = current_device;
     return cudaSuccess;
 }
@@ -21,32 +26,50 @@ cudaError_t cudaSetDevice(int device) {
     return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize(void) {
+    if (nc_capture_forbids()) return nc_fail(cudaErrorStreamCaptureUnsupported);
     nc_host_waits();
     return cudaSuccess;
 }
-cudaError_t cudaDeviceReset(void) { return cudaSuccess; }
+/* Whatever the process holds of the card is freed, and its streams and events are none any more. */
+static void free_one(void *address) { cudaFree(address); }
+static void forget_stream(void *stream) { nc_object_delete(stream, NC_STREAM); }
+static void forget_event(void *event) { cudaEventDestroy(event); }
+cudaError_t cudaDeviceReset(void) {
+    if (nc_capture_forbids()) return nc_fail(cudaErrorStreamCaptureUnsupported);
+    nc_mappings_reset();
+    nc_arena_each(NC_DEVICE, NC_ALLOCATION, free_one);
+    nc_arena_each(NC_MANAGED, NC_ALLOCATION, free_one);
+    nc_objects_each(NC_EVENT, forget_event);
+    nc_objects_each(NC_STREAM, forget_stream);
+    return cudaSuccess;
+}
 cudaError_t cudaDeviceSetLimit(enum cudaLimit limit, size_t value) { return cudaSuccess; }
 cudaError_t cudaDeviceSetCacheConfig(enum cudaFuncCache config) { return cudaSuccess; }
 cudaError_t cudaSetDeviceFlags(unsigned flags) { return cudaSuccess; }
 cudaError_t cudaGetDeviceFlags(unsigned *flags) {
+    NEEDS_ROOM(flags);
     *flags = 0;
     return cudaSuccess;
 }
 cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) {
+    NEEDS_ROOM(can);
     *can = 0;
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
+    NEEDS_ROOM(text);
     snprintf(text, (size_t)length, "0000:01:00.0");
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+    NEEDS_ROOM(least, greatest);
     *least = 0;
     *greatest = -5;
     return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
+    NEEDS_ROOM(p);
     const nc_card *card = nc_card_get();
     if (!card) return nc_fail(cudaErrorNoDevice);
     if (device != 0) return nc_fail(cudaErrorInvalidDevice);
@@ -88,17 +111,21 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
+    NEEDS_ROOM(value);
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    if (attribute < 1 || attribute >= cudaDevAttrMax) return nc_fail(cudaErrorInvalidValue);
     *value = nc_attribute(attribute);
     return cudaSuccess;
 }
 
 cudaError_t cudaRuntimeGetVersion(int *version) {
+    NEEDS_ROOM(version);
     *version = CUDART_VERSION;
     return cudaSuccess;
 }
 cudaError_t cudaDriverGetVersion(int *version) {
+    NEEDS_ROOM(version);
     *version = CUDART_VERSION;
     return cudaSuccess;
 }

@@ -8,14 +8,17 @@ static void *const CONTEXT = (void *)0x10;
 
 CUresult cuInit(unsigned flags) { return nc_card_get() ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE; }
 CUresult cuDriverGetVersion(int *version) {
+    NEEDS_ROOM_CU(version);
     *version = CUDART_VERSION;
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetCount(int *count) {
+    NEEDS_ROOM_CU(count);
     *count = nc_card_get() || nc_card_pending() ? 1 : 0;
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
+    NEEDS_ROOM_CU(device);
     if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
     *device = 0;
     return CUDA_SUCCESS;
@@ -28,23 +31,27 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
 }
 #undef cuDeviceTotalMem
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
+    NEEDS_ROOM_CU(bytes);
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *bytes = nc_card_get()->total_bytes;
     return CUDA_SUCCESS;
 }
 #undef cuDeviceGetUuid
 CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) {
+    NEEDS_ROOM_CU(uuid);
     memcpy(uuid->bytes, "nanocheckvirtual", 16);
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) { return cuDeviceGetUuid(uuid, device); }
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
+    NEEDS_ROOM_CU(value);
     /* the two enumerations share their numbers, by NVIDIA's own definition */
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *value = nc_attribute((int)attribute);
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice device) {
+    NEEDS_ROOM_CU(major, minor);
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *major = nc_card_get()->major;
     *minor = nc_card_get()->minor;
@@ -52,17 +59,20 @@ CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice device) {
 }
 
 CUresult cuDevicePrimaryCtxGetState(CUdevice d, unsigned *flags, int *active) {
+    NEEDS_ROOM_CU(active);
     if (flags) *flags = 0;
     *active = 1;
     return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice d) {
+    NEEDS_ROOM_CU(context);
     *context = CONTEXT;
     return CUDA_SUCCESS;
 }
 #undef cuDevicePrimaryCtxRelease
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice d) { return CUDA_SUCCESS; }
 CUresult cuCtxGetCurrent(CUcontext *context) {
+    NEEDS_ROOM_CU(context);
     *context = CONTEXT;
     return CUDA_SUCCESS;
 }
@@ -75,11 +85,13 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
     return CUDA_SUCCESS;
 }
 CUresult cuCtxGetDevice(CUdevice *device) {
+    NEEDS_ROOM_CU(device);
     *device = 0;
     return CUDA_SUCCESS;
 }
 CUresult cuCtxSynchronize(void) { return CUDA_SUCCESS; }
 CUresult cuCtxGetLimit(size_t *value, CUlimit limit) {
+    NEEDS_ROOM_CU(value);
     *value = 0;
     return CUDA_SUCCESS;
 }

@@ -22,6 +22,7 @@ static void *look_up(const char *name) {
 cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned version,
                                              unsigned long long flags,
                                              enum cudaDriverEntryPointQueryResult *result) {
+    NEEDS_ROOM(function);
     *function = look_up(name);
     if (result) *result = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
     return *function ? cudaSuccess : nc_fail(cudaErrorSymbolNotFound);
@@ -32,9 +33,17 @@ cudaError_t cudaGetDriverEntryPoint(const char *name, void **function, unsigned 
 }
 CUresult cuGetProcAddress_v2(const char *name, void **function, int version, cuuint64_t flags,
                              CUdriverProcAddressQueryResult *result) {
+    NEEDS_ROOM_CU(function);
     *function = look_up(name);
     if (result) *result = *function ? CU_GET_PROC_ADDRESS_SUCCESS : CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND;
     return *function ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+}
+/* The driver's private tables, by which NVIDIA's own tools reach it: there are none. NVRTC does without, and CUPTI reports
+ * that there is nothing to profile, so that a profiler's trace has an empty CUDA part. */
+CUresult cuGetExportTable(const void **table, const CUuuid *which) {
+    if (!table || !which) return CUDA_ERROR_INVALID_VALUE;
+    *table = NULL;
+    return CUDA_ERROR_NOT_FOUND;
 }
 #if CUDA_VERSION >= 12090
 /* The driver's own error log: nothing is ever written to it. */

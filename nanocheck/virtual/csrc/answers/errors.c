@@ -27,6 +27,15 @@ static const struct {
      "no kernel image is available for execution on the device"},
     {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
      "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
+    {cudaErrorInvalidMemcpyDirection, "cudaErrorInvalidMemcpyDirection", "invalid copy direction for memcpy"},
+    {cudaErrorInvalidPitchValue, "cudaErrorInvalidPitchValue", "invalid pitch argument"},
+    {cudaErrorInvalidDeviceFunction, "cudaErrorInvalidDeviceFunction", "invalid device function"},
+    {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration", "invalid configuration argument"},
+    {cudaErrorHostMemoryAlreadyRegistered, "cudaErrorHostMemoryAlreadyRegistered",
+     "part or all of the requested memory range is already mapped"},
+    {cudaErrorFileNotFound, "cudaErrorFileNotFound", "file not found"},
 };
 static const char *describe(int error, bool name) {
     for (size_t i = 0; i < sizeof ERRORS / sizeof *ERRORS; i++)
@@ -36,10 +45,12 @@ static const char *describe(int error, bool name) {
 const char *cudaGetErrorName(cudaError_t error) { return describe((int)error, true); }
 const char *cudaGetErrorString(cudaError_t error) { return describe((int)error, false); }
 CUresult cuGetErrorName(CUresult error, const char **text) {
+    NEEDS_ROOM_CU(text);
     *text = describe((int)error, true);
     return CUDA_SUCCESS;
 }
 CUresult cuGetErrorString(CUresult error, const char **text) {
+    NEEDS_ROOM_CU(text);
     *text = describe((int)error, false);
     return CUDA_SUCCESS;
 }

@@ -11,6 +11,7 @@
 
 typedef struct {
     nc_capture capture; /* in which it was recorded last */
+    bool recorded;      /* ever */
     nc_mark mark;
 } event;
 _Static_assert(sizeof(event) <= NC_OBJECT_BYTES, "fits");
@@ -21,6 +22,7 @@ static event *event_of(cudaEvent_t handle) { /* NULL: it was destroyed, or never
 static cudaError_t invalid(void) { return nc_fail(cudaErrorInvalidResourceHandle); }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags) {
+    NEEDS_ROOM(handle);
     *handle = nc_object_new(NC_EVENT);
     return *handle ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }
@@ -34,6 +36,7 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t on, unsign
     event *e = event_of(handle);
     if (!e || !nc_stream_valid(on)) return invalid();
     __atomic_store_n(&e->capture, nc_capture_of(on), __ATOMIC_RELAXED);
+    __atomic_store_n(&e->recorded, true, __ATOMIC_RELAXED);
     nc_mark_recorded(&e->mark, on);
     return cudaSuccess;
 }
@@ -51,7 +54,12 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
-    if (!event_of(from) || !event_of(to)) return invalid();
+    NEEDS_ROOM(ms);
+    const event *first = event_of(from), *last = event_of(to);
+    if (!first || !last) return invalid();
+    bool recorded = __atomic_load_n(&first->recorded, __ATOMIC_RELAXED)
+                    && __atomic_load_n(&last->recorded, __ATOMIC_RELAXED);
+    if (!recorded) return invalid();
     *ms = 1.0f;
     return cudaSuccess;
 }

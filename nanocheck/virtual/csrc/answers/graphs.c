@@ -4,17 +4,23 @@
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t handle, enum cudaStreamCaptureMode mode) {
     if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle);
-    return nc_capture_begin(handle) ? cudaSuccess : nc_fail(cudaErrorStreamCaptureUnsupported);
+    if ((unsigned)mode > cudaStreamCaptureModeRelaxed) return nc_fail(cudaErrorInvalidValue);
+    return nc_capture_begin(handle, mode) ? cudaSuccess : nc_fail(cudaErrorStreamCaptureUnsupported);
 }
 cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph) {
-    cudaGraph_t captured = nc_capture_end(handle);
+    if (!graph) return nc_fail(cudaErrorInvalidValue);
+    bool invalid = false;
+    cudaGraph_t captured = nc_capture_end(handle, &invalid);
+    *graph = invalid ? NULL : captured;
     if (!captured) return nc_fail(cudaErrorInvalidValue);
-    *graph = captured;
-    return cudaSuccess;
+    if (!invalid) return cudaSuccess;
+    nc_object_delete(captured, NC_GRAPH);
+    return nc_fail(cudaErrorStreamCaptureInvalidated);
 }
 static cudaError_t capture_info(cudaStream_t handle, enum cudaStreamCaptureStatus *status,
                                 unsigned long long *id, cudaGraph_t *graph) {
     if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle);
+    if (!status) return nc_fail(cudaErrorInvalidValue);
     nc_capture capture = nc_capture_of(handle);
     *status = capture ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
     if (id) *id = capture;
@@ -44,17 +50,15 @@ cudaError_t cudaStreamGetCaptureInfo_v2(cudaStream_t handle, enum cudaStreamCapt
 }
 #endif
 cudaError_t cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode) {
-    static __thread enum cudaStreamCaptureMode current = cudaStreamCaptureModeGlobal;
-    enum cudaStreamCaptureMode before = current;
-    current = *mode;
-    *mode = before;
+    if (!mode || (unsigned)*mode > cudaStreamCaptureModeRelaxed) return nc_fail(cudaErrorInvalidValue);
+    *mode = nc_capture_exchange(*mode);
     return cudaSuccess;
 }
 
 static bool is_graph(cudaGraph_t graph) { return nc_object_is(graph, NC_GRAPH); }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, size_t *count) {
-    if (!is_graph(graph)) return nc_fail(cudaErrorInvalidValue);
+    if (!is_graph(graph) || !count) return nc_fail(cudaErrorInvalidValue);
     if (!nodes) *count = __atomic_load_n(&graph->nodes, __ATOMIC_RELAXED);
     return cudaSuccess;
 }
@@ -63,7 +67,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 }
 cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t graph,
                                           unsigned long long flags) {
-    if (!is_graph(graph)) return nc_fail(cudaErrorInvalidValue);
+    if (!is_graph(graph) || !exec) return nc_fail(cudaErrorInvalidValue);
     *exec = nc_handle();
     return cudaSuccess;
 }
@@ -81,6 +85,7 @@ cudaError_t cudaGraphDebugDotPrint(cudaGraph_t graph, const char *path, unsigned
 }
 cudaError_t cudaUserObjectCreate(cudaUserObject_t *object, void *pointer, cudaHostFn_t destroy,
                                  unsigned references, unsigned flags) {
+    NEEDS_ROOM(object);
     *object = nc_handle();
     return cudaSuccess;
 }

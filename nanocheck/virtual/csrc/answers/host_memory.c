@@ -6,6 +6,7 @@
 #include <string.h>
 
 cudaError_t cudaHostAlloc(void **address, size_t bytes, unsigned flags) {
+    NEEDS_ROOM(address);
     *address = bytes ? nc_arena_take(NC_PINNED, NC_ALLOCATION, bytes) : NULL;
     return bytes && !*address ? nc_fail(cudaErrorMemoryAllocation) : cudaSuccess;
 }
@@ -22,13 +23,19 @@ typedef struct range {
 static range *registered;
 
 cudaError_t cudaHostRegister(void *address, size_t bytes, unsigned flags) {
+    if (!address || !bytes) return nc_fail(cudaErrorInvalidValue);
     range *r = malloc(sizeof *r);
     if (!r) return nc_fail(cudaErrorMemoryAllocation);
+    *r = (range){NULL, address, bytes};
     nc_lock(NC_LOCK_REGISTERED);
-    *r = (range){registered, address, bytes};
-    registered = r;
+    bool overlaps = false;
+    for (const range *o = registered; o && !overlaps; o = o->next)
+        overlaps = r->base < o->base + o->bytes && o->base < r->base + r->bytes;
+    r->next = registered;
+    if (!overlaps) registered = r;
     nc_unlock(NC_LOCK_REGISTERED);
-    return cudaSuccess;
+    if (overlaps) free(r);
+    return overlaps ? nc_fail(cudaErrorHostMemoryAlreadyRegistered) : cudaSuccess;
 }
 
 cudaError_t cudaHostUnregister(void *address) {
@@ -47,6 +54,7 @@ cudaError_t cudaHostUnregister(void *address) {
 }
 
 cudaError_t cudaHostGetDevicePointer(void **device, void *host, unsigned flags) {
+    NEEDS_ROOM(device);
     *device = host;
     return cudaSuccess;
 }
@@ -61,6 +69,7 @@ static bool is_registered(const void *address) {
 }
 
 cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void *address) {
+    NEEDS_ROOM(a);
     memset(a, 0, sizeof *a);
     int arena = nc_arena_of(address);
     if (arena < 0 && is_registered(address)) arena = NC_PINNED;

@@ -1,5 +1,6 @@
 /* What nanocheck itself asks from inside the observed process, through ctypes. */
 #include "answers/answers.h"
+#include "base/guesses.h"
 #include "memory/budget.h"
 #include "values/known.h"
 
@@ -7,6 +8,8 @@ unsigned long long nanocheck_counter(int counter) {
     return counter >= 0 && counter < NC_COUNTERS ? nc_counted((nc_counter)counter) : 0;
 }
 unsigned long long nanocheck_sizes_made_up(void) { return nc_counted(NC_SIZES_MADE_UP); }
+/* How often a library was asked for a size that only it knows, and the most bytes that were answered. */
+unsigned long long nanocheck_guesses(int about, size_t *most) { return nc_guesses(about, most); }
 size_t nanocheck_process_bytes(void) { return nc_budget_process(); } /* what nvidia-smi would show now */
 size_t nanocheck_peak_used(void) { return nc_budget_peak(); }        /* the most it would have shown */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *a, const void *function) {
+    NEEDS_ROOM(a);
     const nc_card *card = nc_card_get();
     if (!card) return nc_fail(cudaErrorNoDevice);
     memset(a, 0, sizeof *a);
@@ -24,6 +25,7 @@ cudaError_t cudaKernelSetAttributeForDevice(cudaKernel_t k, enum cudaFuncAttribu
 }
 
 cudaError_t cudaGetSymbolAddress(void **address, const void *symbol) {
+    NEEDS_ROOM(address);
     *address = (void *)symbol;
     return cudaSuccess;
 }
@@ -50,6 +52,7 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, CUfunction f, 
     return (CUresult)occupancy(blocks, threads); /* the driver's errors carry the same numbers */
 }
 CUresult cuOccupancyMaxActiveClusters(int *clusters, CUfunction f, const CUlaunchConfig *config) {
+    NEEDS_ROOM_CU(clusters);
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     *clusters = 1;
     return CUDA_SUCCESS;

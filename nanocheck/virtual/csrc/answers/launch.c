@@ -22,8 +22,11 @@ void __cudaRegisterFunction(void **handle, const char *host, char *device, const
 }
 
 /* ---- launches ---- */
-static cudaError_t launch(const void *function, void **arguments, cudaStream_t stream) {
+static cudaError_t launch(const void *function, dim3 block, void **arguments, cudaStream_t stream) {
     nc_kernel k = nc_kernel_find(function);
+    if (!k.key) return nc_fail(cudaErrorInvalidDeviceFunction);
+    if (!block.x || !block.y || !block.z || (uint64_t)block.x * block.y * block.z > 1024)
+        return nc_fail(cudaErrorInvalidConfiguration);
     nc_count(NC_LAUNCHES);
     if (k.kind != NC_LAUNCHES) nc_count(k.kind);
     bool capturing = nc_capturing(stream);
@@ -36,18 +39,18 @@ static cudaError_t launch(const void *function, void **arguments, cudaStream_t s
 }
 cudaError_t cudaLaunchKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared,
                              cudaStream_t stream) {
-    return launch(f, arguments, stream);
+    return launch(f, block, arguments, stream);
 }
 cudaError_t cudaLaunchCooperativeKernel(const void *f, dim3 grid, dim3 block, void **arguments, size_t shared,
                                         cudaStream_t stream) {
-    return launch(f, arguments, stream);
+    return launch(f, block, arguments, stream);
 }
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *f, void **arguments) {
-    return launch(f, arguments, config->stream);
+    return launch(f, config->blockDim, arguments, config->stream);
 }
 cudaError_t __cudaLaunchKernel(cudaKernel_t f, dim3 grid, dim3 block, void **arguments, size_t shared,
                                cudaStream_t stream) {
-    return launch((const void *)f, arguments, stream);
+    return launch((const void *)f, block, arguments, stream);
 }
 cudaError_t __cudaGetKernel(cudaKernel_t *kernel_out, const void *function) {
     *kernel_out = (cudaKernel_t)function;

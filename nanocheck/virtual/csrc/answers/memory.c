@@ -8,13 +8,16 @@
 
 cudaError_t cudaMalloc(void **address, size_t bytes) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    if (!address) return nc_fail(cudaErrorInvalidValue);
+    if (nc_capture_forbids()) return nc_fail(cudaErrorStreamCaptureUnsupported);
     if (!bytes) {
         *address = NULL;
         return cudaSuccess;
     }
     size_t size = nc_round(bytes);
     if (size < bytes || !nc_budget_take(size)) return nc_fail(cudaErrorMemoryAllocation);
-    if (!(*address = nc_arena_take(NC_DEVICE, NC_ALLOCATION, size)))
+    if (!(*address = nc_arena_take(NC_DEVICE, NC_ALLOCATION,
+                                   size))) /* the budget had them, so there are addresses */
         nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, "
                  "vm.max_map_count?)",
                  size);
@@ -27,6 +30,7 @@ cudaError_t nc_give_back(nc_arena arena, void *address) {
     if (!size) return nc_fail(cudaErrorInvalidValue);
     nc_known_drop(address, size);
     nc_arena_decommit(address, size);
+    nc_arena_forget(arena, address);
     if (arena == NC_DEVICE) nc_budget_give(size);
     return cudaSuccess;
 }
@@ -43,6 +47,7 @@ cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { return cudaFree(
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
+    if (!free_bytes || !total_bytes) return nc_fail(cudaErrorInvalidValue);
     *free_bytes = nc_budget_free();
     *total_bytes = nc_card_get()->total_bytes;
     return cudaSuccess;
@@ -50,7 +55,8 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
 
 /* Managed memory migrates on demand; it is not counted against the card. */
 cudaError_t cudaMallocManaged(void **address, size_t bytes, unsigned flags) {
-    if (!bytes) return nc_fail(cudaErrorInvalidValue);
+    bool legal = flags == cudaMemAttachGlobal || flags == cudaMemAttachHost;
+    if (!bytes || !address || !legal) return nc_fail(cudaErrorInvalidValue);
     *address = nc_arena_take(NC_MANAGED, NC_ALLOCATION, bytes);
     return *address ? cudaSuccess : nc_fail(cudaErrorMemoryAllocation);
 }

@@ -3,12 +3,16 @@
 #include "values/writes.h"
 #include "work/capture.h"
 #include <string.h>
+#include <unistd.h>
 
 CUresult cuModuleLoad(CUmodule *module, const char *path) {
+    NEEDS_ROOM_CU(module, path);
+    if (access(path, R_OK)) return CUDA_ERROR_FILE_NOT_FOUND;
     *module = nc_handle();
     return CUDA_SUCCESS;
 }
 CUresult cuModuleLoadData(CUmodule *module, const void *image) {
+    NEEDS_ROOM_CU(module);
     *module = nc_handle();
     return CUDA_SUCCESS;
 }
@@ -18,10 +22,12 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned n, CUj
 }
 CUresult cuModuleUnload(CUmodule module) { return CUDA_SUCCESS; }
 CUresult cuModuleGetFunction(CUfunction *function, CUmodule module, const char *name) {
+    NEEDS_ROOM_CU(function, module, name);
     *function = nc_handle();
     return CUDA_SUCCESS;
 }
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function) {
+    NEEDS_ROOM_CU(value);
     /* no spills; a plausible register count keeps Inductor from recompiling with fewer warps */
     *value = attribute == CU_FUNC_ATTRIBUTE_NUM_REGS                ? 64
              : attribute == CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK ? 1024
@@ -44,6 +50,7 @@ CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, uns
 }
 #undef cuLaunchKernelEx
 CUresult cuLaunchKernelEx(const CUlaunchConfig *config, CUfunction f, void **arguments, void **extra) {
+    NEEDS_ROOM_CU(config);
     return launched(config->hStream, arguments, extra);
 }
 #undef cuLaunchCooperativeKernel
@@ -57,6 +64,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap *map, CUtensorMapDataType type, cuui
                                 const cuuint32_t *element, CUtensorMapInterleave interleave,
                                 CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
                                 CUtensorMapFloatOOBfill fill) {
+    NEEDS_ROOM_CU(map);
     memset(map, 0, sizeof *map);
     return CUDA_SUCCESS;
 }

@@ -10,6 +10,7 @@ static unsigned long long last_stream = 16;
     if (!nc_stream_valid(handle)) return nc_fail(cudaErrorInvalidResourceHandle)
 
 cudaError_t cudaStreamCreateWithPriority(cudaStream_t *handle, unsigned flags, int priority) {
+    NEEDS_ROOM(handle);
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     nc_stream *s = nc_object_new(NC_STREAM);
     if (!s) return nc_fail(cudaErrorMemoryAllocation);
@@ -28,18 +29,21 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
     return destroyed ? cudaSuccess : nc_fail(cudaErrorInvalidResourceHandle);
 }
 cudaError_t cudaStreamGetPriority(cudaStream_t handle, int *priority) {
+    NEEDS_ROOM(priority);
     NEEDS_STREAM(handle);
     const nc_stream *s = nc_stream_of(handle);
     *priority = s ? s->priority : 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned *flags) {
+    NEEDS_ROOM(flags);
     NEEDS_STREAM(handle);
     const nc_stream *s = nc_stream_of(handle);
     *flags = s ? s->flags : 0;
     return cudaSuccess;
 }
 cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) {
+    NEEDS_ROOM(id);
     NEEDS_STREAM(handle);
     const nc_stream *s = nc_stream_of(handle);
     *id = s ? s->id : (uintptr_t)handle;
@@ -47,6 +51,7 @@ cudaError_t cudaStreamGetId(cudaStream_t handle, unsigned long long *id) {
 }
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
     NEEDS_STREAM(handle);
+    if (nc_capturing(handle)) return nc_fail(cudaErrorStreamCaptureUnsupported);
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {

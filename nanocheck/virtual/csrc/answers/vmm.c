@@ -13,11 +13,13 @@ static CUresult valid(bool done) { return done ? CUDA_SUCCESS : CUDA_ERROR_INVAL
 
 CUresult cuMemGetAllocationGranularity(size_t *bytes, const CUmemAllocationProp *p,
                                        CUmemAllocationGranularity_flags o) {
+    NEEDS_ROOM_CU(bytes);
     *bytes = NC_GRANULE;
     return CUDA_SUCCESS;
 }
 CUresult cuMemAddressReserve(CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr wish,
                              unsigned long long flags) {
+    NEEDS_ROOM_CU(address);
     char *taken = nc_arena_take(NC_DEVICE, NC_RESERVATION, bytes);
     if (!taken) return bytes ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_ERROR_INVALID_VALUE;
     *address = (CUdeviceptr)taken;
@@ -28,6 +30,7 @@ CUresult cuMemAddressFree(CUdeviceptr address, size_t bytes) {
 }
 CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *p,
                      unsigned long long flags) {
+    NEEDS_ROOM_CU(handle);
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     if (!bytes || bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
     void *memory = nc_physical_new(bytes);
@@ -73,6 +76,7 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *addr
     return CUDA_ERROR_NOT_SUPPORTED;
 }
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p, CUmemGenericAllocationHandle h) {
+    NEEDS_ROOM_CU(p);
     memset(p, 0, sizeof *p);
     p->type = CU_MEM_ALLOCATION_TYPE_PINNED;
     p->location.type = CU_MEM_LOCATION_TYPE_DEVICE;

@@ -12,6 +12,7 @@ typedef enum {
     NC_MATMUL,
     NC_FILLS,
     NC_COPIES_SKIPPED,
+    NC_CONVOLUTIONS,
     NC_SIZES_MADE_UP,
     NC_COUNTERS
 } nc_counter;

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SLOT = 64, SLOTS = 1 << 22, RESTING = 4096 };
+enum { SLOT = 128, SLOTS = 1 << 22, RESTING = 4096 };
 typedef struct {
     uint32_t kind, next; /* the slot that became free after this one */
     char unused[8];
@@ -73,6 +73,24 @@ bool nc_object_delete(void *object, nc_kind kind) {
     newest = index;
     nc_unlock(NC_LOCK_OBJECTS);
     return true;
+}
+
+void nc_objects_each(nc_kind kind, void (*act)(void *)) {
+    nc_lock(NC_LOCK_OBJECTS);
+    uint32_t count = touched;
+    nc_unlock(NC_LOCK_OBJECTS);
+    for (uint32_t i = 0; i < count; i++)
+        if (nc_object_is(slots[i].body, kind)) act(slots[i].body);
+}
+
+int nc_object_number(const void *object) {
+    const slot *found = slot_of(object);
+    return found ? (int)(found - slots) + 1 : 0;
+}
+
+void *nc_object_numbered(int number) {
+    slot *base = __atomic_load_n(&slots, __ATOMIC_ACQUIRE);
+    return base && number > 0 && number <= SLOTS ? base[number - 1].body : NULL;
 }
 
 void *nc_handle(void) {

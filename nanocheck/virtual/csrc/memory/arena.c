@@ -1,8 +1,12 @@
 /* Address ranges: one reservation per kind of memory, cut into 2 MiB granules, committed on touch.
  *
- * Addresses only ever grow, as those of a real driver mostly do; which arena an address belongs to
+ * Addresses grow as long as there are any, as those of a real driver mostly do (the order of PyTorch's free blocks
+ * hangs on it); after that the ranges that were given back are used again, in turn. Which arena an address belongs to
  * and where an allocation starts are table look-ups, so bookkeeping does not slow down with the
  * number of allocations. Nothing is backed by memory until somebody writes to it.
+ *
+ * A granule's word is 0 where nothing lies; where a range begins, its length and kind; behind that, how far back it
+ * begins. A range that is being given back keeps its addresses until its owner has emptied them.
  */
 #include "memory/arena.h"
 #include "base/locks.h"
@@ -13,48 +17,81 @@
 
 #define SPAN NC_ARENA_SPAN
 #define RESERVED ((uint32_t)1 << 31)
+#define LEAVING ((uint32_t)1 << 30)
+#define INSIDE ((uint32_t)1 << 29)
+#define NUMBER (INSIDE - 1)
 static const uint32_t MARK[] = {[NC_ALLOCATION] = 0, [NC_RESERVATION] = RESERVED};
 
-static struct {
+typedef struct {
     char *base;
-    size_t next, first; /* granule never handed out; where it began */
-    uint32_t *lengths;  /* granules of the allocation that starts here, else 0 */
-} arenas[NC_ARENAS];
+    size_t next, first, again; /* granule never handed out; where it began; where to look for used ones */
+    uint32_t *words;
+} arena;
+static arena arenas[NC_ARENAS];
+
+static uint32_t word_at(const arena *a, size_t granule) {
+    return __atomic_load_n(&a->words[granule], __ATOMIC_ACQUIRE);
+}
+static void set_word(const arena *a, size_t granule, uint32_t word) {
+    __atomic_store_n(&a->words[granule], word, __ATOMIC_RELEASE);
+}
 
 static void open_arena(nc_arena which) {
     size_t table = SPAN / NC_GRANULE * sizeof(uint32_t);
     char *base = mmap(NULL, SPAN, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    uint32_t *lengths =
+    uint32_t *words =
         mmap(NULL, table, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED || lengths == MAP_FAILED)
+    if (base == MAP_FAILED || words == MAP_FAILED)
         nc_fatal("cannot reserve %zu GiB of addresses (%s); is `ulimit -v` set?", SPAN >> 30,
                  strerror(errno));
-    arenas[which].lengths = lengths;
+    arenas[which].words = words;
     /* Begin where the lower half of an address is no small number: one that stands beside what an address
      * left in a kernel's parameters (values/parameters.c) would look like another address. */
     uintptr_t begin = ((((uintptr_t)base >> 32) + 1) << 32) + ((uintptr_t)1 << 31);
-    arenas[which].first = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
+    arenas[which].first = arenas[which].again = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
+enum { GRANULES_END = SPAN / NC_GRANULE };
+
+/* The next so many granules in a row that nothing lies in; GRANULES_END: there are none. */
+static size_t used_before(const arena *a, size_t granules) {
+    size_t starts[] = {a->again, a->first};
+    for (int i = 0; i < 2; i++)
+        for (size_t at = starts[i], row = 0; at < GRANULES_END; at++) {
+            row = word_at(a, at) ? 0 : row + 1;
+            if (row == granules) return at + 1 - granules;
+        }
+    return GRANULES_END;
+}
+
+static size_t place(arena *a, size_t granules) {
+    if (granules <= GRANULES_END - a->next) {
+        size_t at = a->next;
+        __atomic_store_n(&a->next, at + granules, __ATOMIC_RELAXED);
+        return at;
+    }
+    size_t at = used_before(a, granules);
+    if (at < GRANULES_END) a->again = at + granules;
+    return at;
+}
+
 char *nc_arena_take(nc_arena which, nc_range kind, size_t bytes) {
+    arena *a = &arenas[which];
     size_t granules = nc_round(bytes) / NC_GRANULE;
     if (!bytes || bytes > SPAN - NC_GRANULE) return NULL;
     nc_lock(NC_LOCK_ARENA);
-    if (!arenas[which].base) open_arena(which);
-    size_t at = arenas[which].next;
-    bool fits = granules <= SPAN / NC_GRANULE - at;
-    if (fits) {
-        __atomic_store_n(&arenas[which].next, at + granules, __ATOMIC_RELAXED);
-        __atomic_store_n(&arenas[which].lengths[at], (uint32_t)granules | MARK[kind], __ATOMIC_RELAXED);
-    }
+    if (!a->base) open_arena(which);
+    size_t at = place(a, granules);
+    bool fits = at < GRANULES_END;
+    for (size_t i = granules; fits && i-- > 0;)
+        set_word(a, at + i, i ? INSIDE | (uint32_t)i : (uint32_t)granules | MARK[kind]);
     nc_unlock(NC_LOCK_ARENA);
-    if (!fits && which == NC_DEVICE)
-        nc_fatal("the virtual card has used up its %zu GiB of addresses", SPAN >> 30);
     if (!fits) return NULL;
-    char *address = arenas[which].base + at * NC_GRANULE;
+    char *address = a->base + at * NC_GRANULE;
     if (kind == NC_RESERVATION || nc_arena_commit(address, granules * NC_GRANULE)) return address;
     nc_arena_remove(which, kind, address);
+    nc_arena_forget(which, address);
     return NULL;
 }
 
@@ -83,38 +120,58 @@ size_t nc_arena_offset(const void *address) {
                                                                                                 : SIZE_MAX;
 }
 
-static uint32_t *length_at(nc_arena which, const void *head) { /* NULL: no start of a granule */
+static uint32_t *word_of(nc_arena which, const void *head) { /* NULL: no start of a granule */
     if (nc_arena_of(head) != (int)which) return NULL;
     size_t offset = (size_t)((const char *)head - arenas[which].base);
-    return offset % NC_GRANULE ? NULL : &arenas[which].lengths[offset / NC_GRANULE];
+    return offset % NC_GRANULE ? NULL : &arenas[which].words[offset / NC_GRANULE];
 }
 
-static size_t size_of(uint32_t length, nc_range kind) {
-    return (length & RESERVED) == MARK[kind] ? (size_t)(length & ~RESERVED) * NC_GRANULE : 0;
+static size_t size_of(uint32_t word, nc_range kind) {
+    if (word & (INSIDE | LEAVING) || (word & RESERVED) != MARK[kind]) return 0;
+    return (size_t)(word & NUMBER) * NC_GRANULE;
 }
 
 size_t nc_arena_size(nc_arena which, nc_range kind, const void *head) {
-    const uint32_t *length = length_at(which, head);
-    return length ? size_of(__atomic_load_n(length, __ATOMIC_RELAXED), kind) : 0;
+    const uint32_t *word = word_of(which, head);
+    return word ? size_of(__atomic_load_n(word, __ATOMIC_ACQUIRE), kind) : 0;
 }
 
 size_t nc_arena_remove(nc_arena which, nc_range kind, const void *head) {
-    uint32_t *length = length_at(which, head);
-    uint32_t found = length ? __atomic_load_n(length, __ATOMIC_RELAXED) : 0;
+    uint32_t *word = word_of(which, head);
+    uint32_t found = word ? __atomic_load_n(word, __ATOMIC_ACQUIRE) : 0;
     size_t bytes = size_of(found, kind);
     if (!bytes) return 0;
-    bool mine = __atomic_compare_exchange_n(length, &found, 0, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    bool mine =
+        __atomic_compare_exchange_n(word, &found, found | LEAVING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     return mine ? bytes : 0;
+}
+
+void nc_arena_forget(nc_arena which, const void *head) {
+    const arena *a = &arenas[which];
+    size_t at = (size_t)((const char *)head - a->base) / NC_GRANULE;
+    uint32_t word = word_at(a, at);
+    if (!(word & LEAVING)) nc_fatal("a range is given back that nobody removed");
+    for (size_t i = (size_t)(word & NUMBER); i-- > 0;) set_word(a, at + i, 0); /* its start last */
 }
 
 char *nc_arena_head(nc_arena which, const void *inside, size_t *bytes) {
     if (nc_arena_of(inside) != (int)which) return NULL;
-    size_t granule = (size_t)((const char *)inside - arenas[which].base) / NC_GRANULE;
-    for (size_t at = granule + 1; at-- > arenas[which].first;) {
-        uint32_t length = __atomic_load_n(&arenas[which].lengths[at], __ATOMIC_RELAXED);
-        if (!length) continue;
-        *bytes = (size_t)(length & ~RESERVED) * NC_GRANULE;
-        return *bytes > (granule - at) * NC_GRANULE ? arenas[which].base + at * NC_GRANULE : NULL;
+    const arena *a = &arenas[which];
+    size_t at = (size_t)((const char *)inside - a->base) / NC_GRANULE;
+    uint32_t word = word_at(a, at);
+    if (word & INSIDE) word = word_at(a, at -= word & NUMBER);
+    if (!word || word & (INSIDE | LEAVING)) return NULL;
+    *bytes = (size_t)(word & NUMBER) * NC_GRANULE;
+    return a->base + at * NC_GRANULE;
+}
+
+void nc_arena_each(nc_arena which, nc_range kind, void (*act)(void *head)) {
+    const arena *a = &arenas[which];
+    size_t end =
+        __atomic_load_n(&a->base, __ATOMIC_ACQUIRE) ? __atomic_load_n(&a->next, __ATOMIC_RELAXED) : 0;
+    for (size_t at = a->first, step; at < end; at += step) {
+        uint32_t word = word_at(a, at);
+        step = word && !(word & INSIDE) ? word & NUMBER : 1;
+        if (size_of(word, kind)) act(a->base + at * NC_GRANULE);
     }
-    return NULL;
 }

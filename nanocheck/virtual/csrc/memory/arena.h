@@ -4,7 +4,7 @@
 #include "base/base.h"
 
 #define NC_GRANULE ((size_t)2 << 20) /* cudaMalloc hands out whole 2 MiB pages */
-/* Addresses per arena: hundreds of full turnovers of any card. ThreadSanitizer's builds take less. */
+/* Addresses per arena: hundreds of full turnovers of any card, before any is used again. Tests take less. */
 #ifndef NC_ARENA_GIB
 #define NC_ARENA_GIB 8192
 #endif
@@ -14,13 +14,16 @@ typedef enum { NC_DEVICE, NC_PINNED, NC_MANAGED, NC_ARENAS } nc_arena;
 /* An allocation is memory from its start; a reservation (device only) is addresses, committed piece by piece. */
 typedef enum { NC_ALLOCATION, NC_RESERVATION } nc_range;
 
-/* NULL: larger than an arena, or the operating system refuses. */
+/* NULL: no such row of addresses is free, or the operating system refuses. */
 NC_HIDDEN char *nc_arena_take(nc_arena arena, nc_range kind, size_t bytes);
 NC_HIDDEN bool nc_arena_commit(char *address, size_t bytes);
 NC_HIDDEN void nc_arena_decommit(char *address, size_t bytes);
 /* Its size; 0: nothing of this kind starts there. Of several threads that remove it, one gets the size. */
 NC_HIDDEN size_t nc_arena_size(nc_arena arena, nc_range kind, const void *head);
 NC_HIDDEN size_t nc_arena_remove(nc_arena arena, nc_range kind, const void *head);
+/* Whoever removed it has emptied it: its addresses may be handed out again. */
+NC_HIDDEN void nc_arena_forget(nc_arena arena, const void *head);
+NC_HIDDEN void nc_arena_each(nc_arena arena, nc_range kind, void (*act)(void *head));
 /* Where what lies around this address starts, of either kind; NULL: nothing. */
 NC_HIDDEN char *nc_arena_head(nc_arena arena, const void *inside, size_t *bytes);
 NC_HIDDEN int nc_arena_of(const void *address); /* an nc_arena, or -1 */

@@ -129,6 +129,45 @@ bool nc_unreserve(char *address, size_t bytes) {
     bool gone = words && size == nc_round(bytes) && !any(words, size / NC_GRANULE)
                 && nc_arena_remove(NC_DEVICE, NC_RESERVATION, address);
     if (gone && address == last) last = NULL;
+    if (gone) nc_arena_forget(NC_DEVICE, address);
     nc_unlock(NC_LOCK_MAPPINGS);
     return gone;
+}
+
+bool nc_mapped(const char *address, size_t bytes) {
+    uintptr_t begin = (uintptr_t)address & ~(NC_GRANULE - 1), end = nc_round((uintptr_t)address + bytes);
+    bool all = true;
+    nc_lock(NC_LOCK_MAPPINGS);
+    const uintptr_t *words = words_of((char *)begin, end - begin);
+    for (size_t i = 0; words && all && i < (end - begin) / NC_GRANULE; i++) all = words[i];
+    nc_unlock(NC_LOCK_MAPPINGS);
+    return words && all;
+}
+
+static void unmap_all(void *head) { /* of one reservation, under the lock */
+    size_t bytes = nc_arena_size(NC_DEVICE, NC_RESERVATION, head);
+    uintptr_t *words = bytes ? words_of(head, bytes) : NULL;
+    for (size_t i = 0; words && i < bytes / NC_GRANULE; i++) {
+        physical *memory = (physical *)(words[i] & ~(uintptr_t)CONTINUED);
+        if (words[i] && !(words[i] & CONTINUED)) memory->mappings--;
+        words[i] = 0;
+    }
+    nc_arena_decommit(head, bytes);
+    if (nc_arena_remove(NC_DEVICE, NC_RESERVATION, head)) nc_arena_forget(NC_DEVICE, head);
+}
+static size_t given;
+static void release(void *object) {
+    physical *memory = object;
+    memory->released = true;
+    given += drop(memory);
+}
+void nc_mappings_reset(void) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    given = 0;
+    last = NULL;
+    nc_arena_each(NC_DEVICE, NC_RESERVATION, unmap_all);
+    nc_objects_each(NC_PHYSICAL, release);
+    size_t bytes = given;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    if (bytes) nc_budget_give(bytes);
 }

@@ -11,5 +11,7 @@ NC_HIDDEN bool nc_map(char *address, size_t bytes, size_t offset, void *handle);
 NC_HIDDEN bool nc_unmap(char *address, size_t bytes); /* false: not the whole of one mapping or several */
 NC_HIDDEN bool nc_unreserve(char *address,
                             size_t bytes); /* false: no such reservation, or something is mapped in it */
+NC_HIDDEN bool nc_mapped(const char *address, size_t bytes); /* every granule of it */
+NC_HIDDEN void nc_mappings_reset(void); /* unmaps, unreserves and releases all there is */
 
 #endif

@@ -22,10 +22,15 @@ int nc_type_bytes(char letter) {
     return 0;
 }
 
-static char type_after(const char *text, const char *template) {
+static char type_after(const char *text,
+                       const char *template) { /* the template's first argument, or its only one */
     const char *at = strstr(text, template);
-    for (size_t i = 0; at && i < sizeof TYPES / sizeof *TYPES; i++)
-        if (!strncmp(at + strlen(template), TYPES[i].name, strlen(TYPES[i].name))) return TYPES[i].letter;
+    for (size_t i = 0; at && i < sizeof TYPES / sizeof *TYPES; i++) {
+        size_t length = strlen(TYPES[i].name) - 1;
+        const char *argument = at + strlen(template);
+        if (!strncmp(argument, TYPES[i].name, length) && strchr(",>", argument[length]))
+            return TYPES[i].letter;
+    }
     return 0;
 }
 
@@ -49,8 +54,7 @@ nc_predicate nc_predicate_of(const char *text) {
     if (strstr(text, "reduce_kernel<")) {
         bool any = strstr(text, "::or_kernel_cuda"), all = strstr(text, "::and_kernel_cuda");
         if (any || all)
-            p = (nc_predicate){any ? NC_ANY : NC_ALL, NC_TENSORS, 2, strstr(text, "ReduceOp<bool,") ? 'b' : 0,
-                               false};
+            p = (nc_predicate){any ? NC_ANY : NC_ALL, NC_TENSORS, 2, type_after(text, "ReduceOp<"), false};
         return p;
     }
     if (!strstr(text, "vectorized_elementwise_kernel<") && !strstr(text, "unrolled_elementwise_kernel<"))

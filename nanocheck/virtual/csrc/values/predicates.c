@@ -86,7 +86,7 @@ static int combine(int rule, int a, int b) {
 /* `data` are the addresses a kernel was given: what it writes, then what it reads. */
 nc_answer nc_predicate_answer(const nc_predicate *p, void **arguments, char *const *data) {
     if (p->rule == NC_ANY || p->rule == NC_ALL) {
-        int of = p->type ? open_or(data[1], 'b', false) : YES;
+        int of = p->type ? open_or(data[1], p->type, false) : YES;
         return (nc_answer){data[0], 1, of == OPEN ? p->rule == NC_ALL : of, true};
     }
     int count, result;

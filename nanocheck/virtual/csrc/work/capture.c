@@ -16,9 +16,14 @@ typedef struct active {
     struct active *next;
     nc_capture number;
     cudaGraph_t graph;
+    enum cudaStreamCaptureMode mode;
+    const void *thread; /* that began it: the address of its `mine` */
+    bool invalid;       /* something was called that a capture forbids */
 } active;
 static active *captures; /* those that go on: none or one, nearly always */
+static int going_on;     /* how many, to be read without the lock */
 static nc_capture last;
+static __thread enum cudaStreamCaptureMode mine = cudaStreamCaptureModeGlobal;
 
 nc_stream *
 nc_stream_of(cudaStream_t handle) { /* the legacy and per-thread streams (0, 1, 2) cannot capture */
@@ -69,7 +74,32 @@ void nc_capture_node(cudaStream_t handle) {
     nc_unlock(NC_LOCK_CAPTURES);
 }
 
-bool nc_capture_begin(cudaStream_t handle) {
+enum cudaStreamCaptureMode nc_capture_exchange(enum cudaStreamCaptureMode mode) {
+    enum cudaStreamCaptureMode before = mine;
+    mine = mode;
+    return before;
+}
+
+/* As cudaThreadExchangeStreamCaptureMode documents. */
+static bool forbids(const active *a) {
+    if (mine == cudaStreamCaptureModeRelaxed) return false;
+    bool own = a->thread == &mine;
+    if (mine == cudaStreamCaptureModeThreadLocal) return own && a->mode != cudaStreamCaptureModeRelaxed;
+    return a->mode == cudaStreamCaptureModeGlobal || (own && a->mode == cudaStreamCaptureModeThreadLocal);
+}
+bool nc_capture_forbids(void) {
+    if (!__atomic_load_n(&going_on, __ATOMIC_RELAXED)) return false;
+    bool any = false;
+    nc_lock(NC_LOCK_CAPTURES);
+    for (active *a = captures; a; a = a->next) {
+        if (!forbids(a)) continue;
+        a->invalid = any = true;
+    }
+    nc_unlock(NC_LOCK_CAPTURES);
+    return any;
+}
+
+bool nc_capture_begin(cudaStream_t handle, enum cudaStreamCaptureMode mode) {
     nc_stream *s = nc_stream_of(handle);
     if (!s || nc_capturing(handle)) return false;
     active *begun = malloc(sizeof *begun);
@@ -77,22 +107,25 @@ bool nc_capture_begin(cudaStream_t handle) {
     if (!begun || !graph) nc_fatal("no memory for a stream capture");
     nc_capture none = 0, number = __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
     nc_lock(NC_LOCK_CAPTURES);
-    bool mine =
+    bool first =
         __atomic_compare_exchange_n(&s->capture, &none, number, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    *begun = (active){captures, number, graph};
-    if (mine) captures = begun;
+    *begun = (active){captures, number, graph, mode, &mine, false};
+    if (first) captures = begun;
+    if (first) __atomic_add_fetch(&going_on, 1, __ATOMIC_RELAXED);
     nc_unlock(NC_LOCK_CAPTURES);
-    if (mine) return true;
+    if (first) return true;
     free(begun); /* another thread was faster */
     nc_object_delete(graph, NC_GRAPH);
     return false;
 }
 
-cudaGraph_t nc_capture_end(cudaStream_t handle) {
+cudaGraph_t nc_capture_end(cudaStream_t handle, bool *invalid) {
     active *found = locked(handle);
     if (!found) return NULL;
     cudaGraph_t graph = found->graph;
     *find(found->number) = found->next;
+    __atomic_sub_fetch(&going_on, 1, __ATOMIC_RELAXED);
+    *invalid = found->invalid;
     nc_unlock(NC_LOCK_CAPTURES);
     free(found);
     return graph;
