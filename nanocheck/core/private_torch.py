@@ -52,14 +52,24 @@ PRIVATE_NAMES = (
         purpose="whether anybody traces: then nothing is marked",
     ),
     PrivateName(
-        name="torch._C.DispatchKey.CUDA",
-        files=("observe/placeholder_values.py",),
-        purpose="the kernels that read a value back from the GPU",
+        name="torch._C.DispatchKey",
+        files=("observe/values/real_kernels.py",),
+        purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
         name="torch._C.DispatchKeySet",
-        files=("observe/placeholder_values.py",),
-        purpose="the kernels that read a value back from the GPU",
+        files=("observe/values/real_kernels.py",),
+        purpose="PyTorch's own kernels, behind those that know values",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_has_kernel",
+        files=("observe/values/overriding.py",),
+        purpose="which overloads of an operator are no more than TorchScript's",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_has_kernel_for_dispatch_key",
+        files=("observe/values/overriding.py",),
+        purpose="which overloads of an operator have a CUDA kernel of their own",
     ),
     PrivateName(
         name="torch.ops.aten._local_scalar_dense",
