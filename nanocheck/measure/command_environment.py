@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nanocheck
 from nanocheck.core.device import Target
+from nanocheck.observe.values.policies import POLICIES, VARIABLE
 from nanocheck.process import stack_dump
 
 #: Optimizer steps whose peak must no longer move; 0: run to the end.
@@ -23,6 +24,7 @@ def child_environment(
     folder: Path,
     *,
     steps: int = DEFAULT_STEPS,
+    sizes: str = POLICIES[0],
     snapshot: Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -32,6 +34,7 @@ def child_environment(
         target: the card; a virtual one is compiled on first use.
         folder: where the observer writes.
         steps: see ``DEFAULT_STEPS``.
+        sizes: see ``Request.sizes``.
         snapshot: where to write PyTorch's own snapshot format.
         base: ``os.environ`` by default.
 
@@ -47,6 +50,7 @@ def child_environment(
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
+    environment[VARIABLE] = sizes
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:
         environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())

@@ -44,6 +44,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             chosen.target,
             folder,
             steps=request.steps,
+            sizes=request.sizes,
             snapshot=snapshot,
         )
         say(_opening(chosen))

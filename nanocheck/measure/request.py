@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.measure.command_environment import DEFAULT_STEPS
+from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"
 #: ``--gpu``: one run for every card of the catalog.
@@ -43,12 +44,14 @@ class Request:
     Attributes:
         steps: optimizer steps whose peak no longer moves; 0: to the end.
         time_limit_s: None: no limit.
+        sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
     """
 
     command: list[str]
     card: CardQuestion
     steps: int
     time_limit_s: float | None
+    sizes: str = POLICIES[0]
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -77,6 +80,7 @@ class Request:
             card=card,
             steps=steps,
             time_limit_s=parse_duration(limit),
+            sizes=arguments.sizes or POLICIES[0],
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -91,5 +95,6 @@ class Request:
             *("--reserve", f"{card.reserve_bytes}B"),
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
+            *("--sizes", self.sizes),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
         ]
