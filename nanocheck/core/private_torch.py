@@ -72,7 +72,7 @@ PRIVATE_NAMES = (
         purpose="which overloads of an operator have a CUDA kernel of their own",
     ),
     PrivateName(
-        name="torch.ops.aten._local_scalar_dense",
+        name="torch.ops.aten._local_scalar_dense.default",
         files=("observe/placeholder_values.py",),
         purpose="what item() calls",
     ),
