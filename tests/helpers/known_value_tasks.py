@@ -117,8 +117,8 @@ def _leave_values() -> None:
 def selection(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Peaks of a loss on the labelled tokens.
 
-    ``by``: "mask" as scripts write it; "hand": the sizes are put in by hand, no mask is used. ``known``:
-    whether the labels' values are; ``sizes``: the policy.
+    ``by``: "mask" and "lengths" as scripts write it; "hand": the sizes are put in by hand, no mask is used.
+    ``known``: whether the labels' values are; ``sizes``: the policy.
     """
     os.environ[policies.VARIABLE] = payload.get("sizes", "worst")
     placeholder_values.install()
@@ -136,6 +136,10 @@ def selection(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             targets = labels.flatten()[:count].clone()
         else:
             mask = labels != -100
+            if (
+                payload["by"] == "lengths"
+            ):  # all sequences stand at the front, as they do before they are packed
+                mask = torch.arange(labels.shape[1], device="cuda") < mask.sum(1)[:, None]
             chosen, targets = hidden[mask], labels[mask]
             del mask
         loss = functional.cross_entropy(head(chosen), targets)
