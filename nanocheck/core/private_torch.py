@@ -62,6 +62,21 @@ PRIVATE_NAMES = (
         purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
+        name="torch._C._dynamo.eval_frame._FrameAction.SKIP",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
+        name="torch._C._dynamo.eval_frame._FrameExecStrategy",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
+        name="torch._C._dynamo.eval_frame.set_code_exec_strategy",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
         name="torch._C._dispatch_has_kernel",
         files=("observe/values/overriding.py",),
         purpose="which overloads of an operator are no more than TorchScript's",

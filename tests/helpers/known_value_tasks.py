@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nanocheck.observe import introspect, placeholder_values
 from nanocheck.observe.values import policies
@@ -220,3 +222,37 @@ def spoiled(payload: Any, emit: Emit) -> dict[str, Any]:
         captured = known + 1
     found["captured"] = captured.sum().item()
     return found
+
+
+def modes(payload: Any, emit: Emit) -> dict[str, Any]:
+    """Whether each step says what the CPU says, in any mode and thread; and what Dynamo compiled."""
+    each = [{"rows": [[3, -100, 0, 7], [1, 1, -2, 5]], "steps": [(name, 1)]} for name in STEPS]
+    found: dict[str, Any] = {}
+    with torch.inference_mode():
+        found["inference"] = programs(each, emit)
+    with torch.autocast("cuda", torch.bfloat16):
+        found["autocast"] = programs(each, emit)
+    with _Mode():
+        found["mode"] = programs(each, emit)
+    thread = threading.Thread(target=lambda: found.update(thread=programs(each, emit)))
+    thread.start()
+    thread.join()
+    devices: set[str] = set()
+
+    def backend(graph: Any, inputs: Sequence[Any]) -> Any:
+        devices.update(each.device.type for each in inputs if isinstance(each, torch.Tensor))
+        return graph.forward
+
+    labels = torch.tensor([1, -100, 3], device="cuda")
+    x = torch.randn(3, 8, device="cuda", requires_grad=True)
+    compiled: Any = torch.compile(lambda x, labels: (x[labels != -100] * 2).relu(), backend=backend)
+    made = compiled(x, labels)
+    made.sum().backward()
+    assert x.grad is not None
+    found["compiled"] = [list(made.shape), list(x.grad.shape), sorted(devices)]
+    return found
+
+
+class _Mode(TorchDispatchMode):
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return function(*args, **(kwargs or {}))

@@ -118,3 +118,10 @@ def test_what_was_written_since_is_not_known_and_what_was_not_is(run: Run) -> No
         "half": 3 << 18,
         "captured": 1,
     }
+
+
+def test_modes_threads_and_compiled_functions_see_the_same_and_nothing_of_ours_is_compiled(run: Run) -> None:
+    found = run("modes")
+    compiled = found.pop("compiled")
+    assert found == dict.fromkeys(["inference", "autocast", "mode", "thread"], COMPUTED)
+    assert compiled == [[2, 8], [3, 8], ["cuda"]]

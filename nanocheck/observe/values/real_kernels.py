@@ -50,8 +50,12 @@ def real_kernel(overload: Any, device: str) -> Kernel:
     return call
 
 
-def put(library: Any, overload: Any, function: Kernel) -> None:
+def put(library: Any, overload: Any, function: Any) -> None:
     """Let an operator call a function on CUDA, as long as the library (of ``torch.library``) lives."""
+    # Dynamo would follow it, and all that it calls, wherever a compiled function's graph breaks.
+    skip = torch._C._dynamo.eval_frame._FrameAction.SKIP
+    strategy = torch._C._dynamo.eval_frame._FrameExecStrategy(skip, skip)
+    torch._C._dynamo.eval_frame.set_code_exec_strategy(function.__code__, strategy)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
         library.impl(full_name(overload), function, "CUDA")
