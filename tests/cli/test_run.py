@@ -234,6 +234,7 @@ def test_what_follows_the_dashes_is_not_ours() -> None:
 def test_the_options_ask_the_same_again() -> None:
     for given in (
         ["--gpu", "t4", "--reserve", "2GiB", "--margin", "1GiB", "--steps", "5", "--time-limit", "2h"],
+        ["--sizes", "least"],
         ["--full", "--platform", "windows", "--device", "virtual", "--gpus", "/some/file.toml"],
     ):
         found = request(*given)
@@ -303,6 +304,7 @@ def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
     assert found["PATH"].endswith("observe/bin:/bin")
     assert found["NANOCHECK_RUN"] == str(tmp_path)
     assert found["NANOCHECK_RUN_STEPS"] == "7"
+    assert found["NANOCHECK_RUN_SIZES"] == "worst"
     assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stack_dump.SIGNAL)
     assert found["CUDA_VISIBLE_DEVICES"] == "0"
     assert "libcuda.so.1" in found["LD_PRELOAD"]
