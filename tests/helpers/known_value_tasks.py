@@ -204,8 +204,12 @@ def spoiled(payload: Any, emit: Emit) -> dict[str, Any]:
     found["bernoulli"] = flags.bernoulli_(0.5).nonzero().shape[0]
     _leave_values()
     found["random"] = torch.randint(50, (1000,), device="cuda").nonzero().shape[0]
+    zeros = [torch.zeros(1000, dtype=torch.int64, device="cuda") for _ in range(8)]
+    del zeros
+    picked = torch.randint(50, (1000,), device="cuda").gather(0, torch.arange(1000, device="cuda"))
+    found["in place of what was known"] = picked.nonzero().shape[0]
     part = torch.full((256,), 0, device="cuda")
-    part[128:].random_()
+    introspect.wrote(part.data_ptr())  # by a kernel of which nobody knows more
     part[:64] = 0  # anew, and only this: what lies behind is still nobody's
     found["part"] = part.nonzero().shape[0]
     known = torch.tensor([3, 0, 4], device="cuda")

@@ -112,6 +112,7 @@ def test_what_was_written_since_is_not_known_and_what_was_not_is(run: Run) -> No
         "before": 0,
         "bernoulli": 64,
         "random": 1000,
+        "in place of what was known": 1000,
         "part": 256,
         "kept": 2,
         "large": [3 << 20, 3 << 20],
