@@ -35,6 +35,7 @@ static const void *source(const void *from, size_t bytes) {
 
 void nc_copy(void *to, const void *from, size_t bytes) {
     if (!bytes || !nc_carried_out(to, bytes)) return;
-    memmove(to, nc_is_device(to) ? from : source(from, bytes), bytes);
+    if (!nc_is_device(to)) from = source(from, bytes);
+    memmove(to, from, bytes);
     nc_known_copy(to, from, bytes);
 }
