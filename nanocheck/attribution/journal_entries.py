@@ -73,7 +73,10 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         attention: the backend that ran. peak_used: bytes of the card, with the context.
         placeholders: values the script read that no kernel computed; ``first_placeholder``: where.
-        placeholder_sizes: how many of them were sizes.
+        placeholder_sizes: sizes that PyTorch read back and that were one, by no policy: a lower bound.
+        sizes: the policy for sizes that hang on values nobody computes (worst, balanced, least).
+        unknown_sizes: how many it decided; ``first_unknown_size``: where.
+        unbounded_sizes: how many no policy can bound, which were one.
         guessed: of each library whose sizes only NVIDIA knows, how often it was asked, and the most bytes.
     """
 
@@ -83,6 +86,10 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     first_placeholder: str | None = None
     placeholder_sizes: int = 0
     guessed: dict[str, tuple[int, int]] = {}
+    sizes: str | None = None
+    unknown_sizes: int = 0
+    first_unknown_size: str | None = None
+    unbounded_sizes: int = 0
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.journal_entries import VirtualFacts
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import How, OutOfMemory, ProcessMemory
 from nanocheck.core.units import mib
@@ -106,11 +107,33 @@ def _values(seen: Sequence[Observation]) -> str:
             f"the virtual GPU computes nothing: placeholder values were returned for {reads} "
             f"{'read' if reads == 1 else 'reads'}{where}"
         )
-    if sum(each.placeholder_sizes for each in facts):
+    return sentence + _sizes(facts)
+
+
+#: What a policy for unknown sizes took, by its name.
+_TAKEN = {
+    "worst": "all that there can be (--sizes balanced or least takes fewer)",
+    "balanced": "their average where one is known: what is built from them may be more",
+    "least": "1: what is built from them is a lower bound",
+}
+
+
+def _sizes(facts: Sequence[VirtualFacts]) -> str:
+    """What sizes were made up, if any were (nonzero, a boolean mask, unique, repeats)."""
+    sentence = ""
+    decided = sum(each.unknown_sizes for each in facts)
+    policy = next((each.sizes for each in facts if each.unknown_sizes), None)
+    if decided and policy is not None:
+        place = next((each.first_unknown_size for each in facts if each.first_unknown_size), "unknown")
+        hang, was = ("size hangs", "was") if decided == 1 else ("sizes hang", "were")
         sentence += (
-            "; sizes that PyTorch read back (nonzero, a boolean mask, unique) were taken to be 1: what is "
-            "built from them is a lower bound"
+            f"; {decided} {hang} on such values, first at {place}, and {was} taken to be "
+            f"{_TAKEN.get(policy, policy)}"
         )
+    ones = sum(each.placeholder_sizes + each.unbounded_sizes for each in facts)
+    if ones:
+        words = "size that nothing bounds was" if ones == 1 else "sizes that nothing bounds were"
+        sentence += f"; {ones} {words} taken to be 1: what is built from them is a lower bound"
     return sentence
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from nanocheck.cli import options
 from nanocheck.core.errors import INTERRUPTED
+from nanocheck.observe.values.policies import POLICIES
 
 if TYPE_CHECKING:
     from nanocheck.core.result import Ending
@@ -39,6 +40,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make every second batch of the longest samples, where a DataLoader's dataset is a plain list "
         "of tensors or lists",
+    )
+    add(
+        "--sizes",
+        choices=POLICIES,
+        help="sizes that hang on values nobody computes, such as the tokens of an expert: all there can be "
+        "(worst, the default), their average, or one (virtual cards only)",
     )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")

@@ -52,17 +52,42 @@ PRIVATE_NAMES = (
         purpose="whether anybody traces: then nothing is marked",
     ),
     PrivateName(
-        name="torch._C.DispatchKey.CUDA",
-        files=("observe/placeholder_values.py",),
-        purpose="the kernels that read a value back from the GPU",
+        name="torch._C.DispatchKey",
+        files=("observe/values/real_kernels.py",),
+        purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
         name="torch._C.DispatchKeySet",
-        files=("observe/placeholder_values.py",),
-        purpose="the kernels that read a value back from the GPU",
+        files=("observe/values/real_kernels.py",),
+        purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
-        name="torch.ops.aten._local_scalar_dense",
+        name="torch._C._dynamo.eval_frame._FrameAction.SKIP",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
+        name="torch._C._dynamo.eval_frame._FrameExecStrategy",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
+        name="torch._C._dynamo.eval_frame.set_code_exec_strategy",
+        files=("observe/values/real_kernels.py",),
+        purpose="Dynamo must not follow what stands before PyTorch's kernels",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_has_kernel",
+        files=("observe/values/overriding.py",),
+        purpose="which overloads of an operator are no more than TorchScript's",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_has_kernel_for_dispatch_key",
+        files=("observe/values/overriding.py",),
+        purpose="which overloads of an operator have a CUDA kernel of their own",
+    ),
+    PrivateName(
+        name="torch.ops.aten._local_scalar_dense.default",
         files=("observe/placeholder_values.py",),
         purpose="what item() calls",
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 import nanocheck
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
+from nanocheck.observe.values.policies import POLICIES, VARIABLE
 from nanocheck.process import stack_dump
 
 #: Optimizer steps that are watched at least; 0: run to the end.
@@ -26,6 +27,7 @@ def child_environment(
     steps: int = DEFAULT_STEPS,
     cover: Sequence[str] = (),
     longest: bool = False,
+    sizes: str = POLICIES[0],
     snapshot: Path | None = None,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
@@ -37,6 +39,7 @@ def child_environment(
         steps: see ``DEFAULT_STEPS``.
         cover: what must have been seen, too, of ``core.coverage.PHASES``.
         longest: every second batch is made of the longest samples, where their lengths are known.
+        sizes: see ``Request.sizes``.
         snapshot: where to write PyTorch's own snapshot format.
         base: ``os.environ`` by default.
 
@@ -60,6 +63,7 @@ def child_environment(
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
+    environment[VARIABLE] = sizes
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:
         environment["NANOCHECK_RUN_SNAPSHOT"] = str(snapshot.absolute())

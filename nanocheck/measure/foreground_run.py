@@ -47,6 +47,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             steps=request.steps,
             cover=request.cover,
             longest=request.longest,
+            sizes=request.sizes,
             snapshot=snapshot,
         )
         say(_opening(chosen))

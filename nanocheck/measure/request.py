@@ -10,6 +10,7 @@ from nanocheck.core.coverage import PHASES
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.measure.command_environment import DEFAULT_STEPS
+from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"
 #: ``--gpu``: one run for every card of the catalog.
@@ -48,6 +49,7 @@ class Request:
         time_limit_s: None: no limit.
         cover: of ``PHASES``, which must have been seen before it is stopped.
         longest: every second batch is made of the longest samples, where their lengths are known.
+        sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
     """
 
     command: list[str]
@@ -56,6 +58,7 @@ class Request:
     time_limit_s: float | None
     cover: tuple[str, ...] = ()
     longest: bool = False
+    sizes: str = POLICIES[0]
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -88,6 +91,7 @@ class Request:
             time_limit_s=parse_duration(limit),
             cover=_phases(arguments.cover),
             longest=arguments.longest,
+            sizes=arguments.sizes or POLICIES[0],
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -102,6 +106,7 @@ class Request:
             *("--reserve", f"{card.reserve_bytes}B"),
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
+            *("--sizes", self.sizes),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
             *(("--longest",) if self.longest else ()),

@@ -93,6 +93,17 @@ def virtual_facts() -> dict[str, Any]:
         return {}
     from nanocheck.observe import placeholder_values
 
+    sizes = placeholder_values.unknown_sizes()
+    decided = (
+        {}
+        if sizes is None
+        else {
+            "sizes": sizes.policy,
+            "unknown_sizes": sizes.decided,
+            "unbounded_sizes": sizes.unbounded,
+            "first_unknown_size": sizes.first_place,
+        }
+    )
     return {
         "attention": introspect.attention_backend(),
         **introspect.counters(),
@@ -101,6 +112,7 @@ def virtual_facts() -> dict[str, Any]:
         "first_placeholder": placeholder_values.first_place(),
         "placeholder_sizes": placeholder_values.placeholder_sizes(),
         "peak_used": introspect.peak_used_bytes(),
+        **decided,
     }
 
 

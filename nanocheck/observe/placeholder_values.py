@@ -1,7 +1,9 @@
 """What a script reads from the virtual GPU, where nothing is computed.
 
-Values that the program wrote itself (copies and fills of up to 1 MiB, as long as no kernel was handed their
-memory to write to) read as they are. Everything else would have come from a kernel that never ran. It reads
+Values that the program wrote itself (copies and fills of up to 1 MiB, of integers and booleans up to 16
+MiB, as long as no kernel was handed their memory to write to) read as they are, and so do the integers and
+booleans that PyTorch's operators make of known ones (``values.known_operators``). Everything else would
+have come from a kernel that never ran. It reads
 
 * as one, if it is a number: ``total / count``, ``log(loss)`` and ``1 / norm`` live where a zero would end
   honest scripts, and ``while norm > 1`` ends;
@@ -11,8 +13,8 @@ memory to write to) read as they are. Everything else would have come from a ker
 
 This holds for ``item()``, ``bool()``, ``float()``, ``int()`` and ``tolist()``, and for ``cpu()`` and
 ``to("cpu")`` of tensors of up to 64 MiB. It does not reach ``cpu()`` inside compiled functions, nor
-``host.copy_(tensor)``. Sizes that PyTorch itself reads back (``nonzero``, boolean masks, ``unique``) are one:
-as few elements as there can be, so what is built from them is a lower bound.
+``host.copy_(tensor)``. Sizes that PyTorch itself reads back (``nonzero``, boolean masks, ``unique``) are true
+where they hang on known values, else what a policy says (``values.unknown_sizes``).
 
 Nothing here allocates on the card, and every read still happens as it did.
 """
@@ -20,17 +22,17 @@ Nothing here allocates on the card, and every read still happens as it did.
 from __future__ import annotations
 
 import ctypes
-import sys
-import sysconfig
-import warnings
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from nanocheck.observe import introspect
+from nanocheck.observe.values import card_memory
+from nanocheck.observe.values.overriding import override_operators
+from nanocheck.observe.values.real_kernels import put, real_kernel
+from nanocheck.observe.values.script_place import script_place
+from nanocheck.observe.values.unknown_sizes import UnknownSizes
 
 _FILL_LIMIT_BYTES = 64 << 20
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -39,7 +41,7 @@ _placeholders = 0
 _scalars = 0  # of them, those that the C library saw as a read of one number
 _first_place: str | None = None
 _library: Any = None  # torch.library.Library: what it registers is gone with it
-_known: Any = None  # nanocheck_known of csrc/answers/introspection.c
+_sizes: UnknownSizes | None = None  # None: nobody decides, and unknown sizes are one
 
 
 def placeholders() -> int:
@@ -48,7 +50,7 @@ def placeholders() -> int:
 
 
 def placeholder_sizes() -> int:
-    """How many counts PyTorch read for itself (``nonzero``, masks, ``unique``) were answered with one."""
+    """How many counts PyTorch read for itself were one, by no policy (before torch 2.9: all)."""
     if introspect.version() is None:
         return 0
     count = ctypes.CDLL(None).nanocheck_sizes_made_up
@@ -61,20 +63,25 @@ def first_place() -> str | None:
     return _first_place
 
 
+def unknown_sizes() -> UnknownSizes | None:
+    """What decides sizes that hang on values nobody computes, and how often it did; ``None``: nothing."""
+    return _sizes
+
+
 def install() -> bool:
     """Let this process read as the module says; False, and nothing changed, where the GPU is not ours.
 
     Call it once torch is imported; a second call changes nothing.
     """
-    global _library, _known
+    global _library, _sizes
     if introspect.version() is None:
         return False
     if _library is not None:
         return True
-    _known = ctypes.CDLL(None).nanocheck_known
-    _known.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
     _library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     _override_scalar(_library)
+    sizes = UnknownSizes.of_environment()
+    _sizes = sizes if override_operators(_library, sizes) else None
     _wrap("cpu", _after_copy)
     _wrap("to", _after_copy)
     _wrap("tolist", _after_list)
@@ -82,25 +89,23 @@ def install() -> bool:
 
 
 def _override_scalar(library: Any) -> None:
-    real = _real_kernel()
+    real = _real_scalar()
 
     def _local_scalar_dense(tensor: torch.Tensor) -> Any:
+        waited = card_memory.read_waits()
         value = real(tensor)
+        if waited and not card_memory.read_waits():
+            return value  # a size that somebody told (values.unknown_sizes)
         return value if _stands(tensor) else _one(tensor.dtype)
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
-        library.impl("_local_scalar_dense", _local_scalar_dense, "CUDA")
+    put(library, torch.ops.aten._local_scalar_dense.default, _local_scalar_dense)
 
 
-def _real_kernel() -> Callable[[torch.Tensor], Any]:
-    """PyTorch's own ``_local_scalar_dense`` for CUDA, while it can still be had."""
-    get_kernel = getattr(torch.library, "get_kernel", None)  # torch 2.9 and later
-    if get_kernel is None:
-        return lambda tensor: torch.ops.aten._local_scalar_dense(tensor.detach().to("cpu"))
-    kernel = get_kernel("aten::_local_scalar_dense", "CUDA")
-    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CUDA)
-    return lambda tensor: kernel.call_boxed(keys, tensor)
+def _real_scalar() -> Callable[[torch.Tensor], Any]:
+    """PyTorch's own ``_local_scalar_dense`` for CUDA, or what does the same before torch 2.9."""
+    if getattr(torch.library, "get_kernel", None) is not None:
+        return real_kernel(torch.ops.aten._local_scalar_dense.default, "CUDA")
+    return lambda tensor: torch.ops.aten._local_scalar_dense(tensor.detach().to("cpu"))
 
 
 def _wrap(name: str, after: Callable[[torch.Tensor, Any], Any]) -> None:
@@ -145,13 +150,12 @@ def _one(dtype: torch.dtype) -> Any:
 def _stands(tensor: torch.Tensor) -> bool:
     """Whether the tensor's values are there: otherwise they are made up, which is counted."""
     try:
-        storage, start = tensor.untyped_storage().data_ptr(), tensor.data_ptr()
+        start = tensor.untyped_storage().data_ptr() and tensor.data_ptr()
     except RuntimeError:  # fake, functional and wrapped tensors have no memory of their own
         return True
     if not start or not tensor.numel():
         return True
-    last = sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    known: int = _known(storage, start, (last + 1) * tensor.element_size())
+    known = card_memory.how_known(tensor)
     if known != 1:
         _count(read_as_one=known == 0 and tensor.nbytes in (4, 8))
     return known > 0
@@ -162,24 +166,4 @@ def _count(read_as_one: bool) -> None:
     _placeholders += 1
     _scalars += read_as_one
     if _first_place is None:
-        _first_place = _place()
-
-
-def _place() -> str:
-    """The innermost line that is neither Python's, nor nanocheck's, nor an installed package's."""
-    frame: FrameType | None = sys._getframe(1)
-    outermost = "unknown"
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith("<"):
-            outermost = f"{name}:{frame.f_lineno}"
-            if not name.startswith(_FOREIGN):
-                break
-        frame = frame.f_back
-    return outermost
-
-
-_FOREIGN = (
-    *{sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")},
-    str(Path(__file__).parents[1]),
-)
+        _first_place = script_place()

@@ -38,7 +38,8 @@ def test_changed_files_are_read_or_refused(word: str, tmp_path: Path) -> None:
     """2,000 of each: ``python tests/helpers/hostile_files.py``."""
     found = {seed: attempt(READERS[word], seed, tmp_path) for seed in range(40)}
     assert {seed: said for seed, said in found.items() if said not in ("read", "refused")} == {}
-    assert word == "stack" or "refused" in found.values()
+    # What was written beside a script that may have died is read leniently.
+    assert word in ("stack", "observed") or "refused" in found.values()
 
 
 # -- numbers and nesting ----------------------------------------------------------------------------

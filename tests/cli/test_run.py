@@ -235,6 +235,7 @@ def test_the_options_ask_the_same_again() -> None:
     for given in (
         ["--gpu", "t4", "--reserve", "2GiB", "--margin", "1GiB", "--steps", "5", "--time-limit", "2h"],
         ["--cover", "save,eval", "--longest"],
+        ["--sizes", "least"],
         ["--full", "--platform", "windows", "--device", "virtual", "--gpus", "/some/file.toml"],
     ):
         found = request(*given)
@@ -311,6 +312,7 @@ def test_the_environment_of_a_virtual_card(tmp_path: Path) -> None:
     assert found["NANOCHECK_RUN"] == str(tmp_path)
     assert found["NANOCHECK_RUN_STEPS"] == "7"
     assert (found["NANOCHECK_RUN_COVER"], found["NANOCHECK_RUN_LONGEST"]) == ("eval,save", "1")
+    assert found["NANOCHECK_RUN_SIZES"] == "worst"
     assert found["NANOCHECK_RUN_STACK_SIGNAL"] == str(stack_dump.SIGNAL)
     assert found["CUDA_VISIBLE_DEVICES"] == "0"
     assert "libcuda.so.1" in found["LD_PRELOAD"]

@@ -3,6 +3,7 @@
 #include "base/guesses.h"
 #include "memory/budget.h"
 #include "values/known.h"
+#include "values/read_back.h"
 
 unsigned long long nanocheck_counter(int counter) {
     return counter >= 0 && counter < NC_COUNTERS ? nc_counted((nc_counter)counter) : 0;
@@ -20,3 +21,16 @@ int nanocheck_known(const void *storage, const void *at, size_t bytes) {
     return nc_known_guessed(at) ? 2 : 1;
 }
 void nanocheck_wrote(const void *at) { nc_known_lose(at); }
+
+/* What the host computed of known values and has just written there itself; guessed: by a rule, not by values.
+ * Nothing that an earlier tensor left stays beside it in the same unit. Leftovers of launches are no reason to doubt
+ * it: who says it is computed knows when its memory is written or given back, and says so (nanocheck_lost). */
+void nanocheck_computed(const void *at, size_t bytes, int guessed) {
+    nc_known_lose_range(at, bytes);
+    nc_known_set(at, bytes, guessed);
+    nc_known_keep_range(at, bytes);
+}
+void nanocheck_lost(const void *at, size_t bytes) { nc_known_lose_range(at, bytes); }
+/* A count that PyTorch reads back next, in this thread (values/read_back.h); 1: it will. */
+int nanocheck_tell_read(const void *value, size_t bytes) { return nc_read_back_tell(value, bytes); }
+int nanocheck_read_waits(void) { return nc_read_back_waits(); }

@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "memory/arena.h"
 #include "values/known.h"
+#include "values/read_back.h"
 #include <string.h>
 
 bool nc_carried_out(const void *destination, size_t bytes) {
@@ -20,14 +21,21 @@ bool nc_carried_out(const void *destination, size_t bytes) {
 }
 
 /* PyTorch reads counts for itself (nonzero, masks, unique) where nobody can say of what type the memory is: an
- * integer of four or eight bytes. A count that no kernel computed is one, never what an earlier tensor left. */
-void nc_copy(void *to, const void *from, size_t bytes) {
+ * integer of four or eight bytes. What was told of it (read_back.c) stands before everything; a count that nobody
+ * told and no kernel computed is one, never what an earlier tensor left. */
+static const void *source(const void *from, size_t bytes) {
     static const int64_t ONE = 1; /* little endian, as the host */
+    if (!nc_is_device(from)) return from;
+    const void *told = nc_read_back_take(bytes);
+    if (told) return told;
+    if ((bytes != 4 && bytes != 8) || nc_known_all(from, bytes)) return from;
+    nc_count(NC_SIZES_MADE_UP);
+    return &ONE;
+}
+
+void nc_copy(void *to, const void *from, size_t bytes) {
     if (!bytes || !nc_carried_out(to, bytes)) return;
-    if ((bytes == 4 || bytes == 8) && !nc_is_device(to) && !nc_known_all(from, bytes)) {
-        nc_count(NC_SIZES_MADE_UP);
-        from = &ONE;
-    }
+    if (!nc_is_device(to)) from = source(from, bytes);
     memmove(to, from, bytes);
     nc_known_copy(to, from, bytes);
 }

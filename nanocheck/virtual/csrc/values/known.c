@@ -106,11 +106,24 @@ void nc_known_lose_all(void) {
     if (table) madvise(table, TABLE_BYTES, MADV_DONTNEED);
 }
 
-void nc_known_keep(const void *at) {
-    uint16_t *unit = unit_of(at);
-    uint16_t old = unit ? read_unit(unit) : 0;
+static void keep_unit(uint16_t *unit) {
+    uint16_t old = read_unit(unit);
     while (old & LENGTH)
         if (replace(unit, &old, old | KEPT)) return;
+}
+
+void nc_known_keep(const void *at) {
+    uint16_t *unit = unit_of(at);
+    if (unit) keep_unit(unit);
+}
+
+void nc_known_keep_range(const void *at, size_t bytes) {
+    uint16_t *unit = bytes ? unit_of(at) : NULL;
+    if (!unit) return;
+    for (size_t end = within(at) + bytes;; unit++, end -= UNIT) {
+        keep_unit(unit);
+        if (end <= UNIT) return;
+    }
 }
 
 bool nc_known_all(const void *at, size_t bytes) {

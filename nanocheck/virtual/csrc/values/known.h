@@ -14,6 +14,7 @@ NC_HIDDEN void nc_known_lose_range(const void *at, size_t bytes);
 NC_HIDDEN void nc_known_doubt(const void *at);
 /* Against doubts, until it is written anew. */
 NC_HIDDEN void nc_known_keep(const void *at);
+NC_HIDDEN void nc_known_keep_range(const void *at, size_t bytes);
 NC_HIDDEN void nc_known_copy(const void *to, const void *from, size_t bytes);
 NC_HIDDEN void nc_known_drop(const void *at, size_t bytes); /* the memory is given back */
 NC_HIDDEN bool nc_known_all(const void *at, size_t bytes);  /* true, too, outside the card */
