@@ -111,7 +111,7 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
         return Verdict(kind=kind, process_bytes=used, headroom_bytes=headroom_bytes, sentence=sentence)
 
     if result.outcome is Outcome.OOM:
-        return verdict(Kind.OOM, describe_oom(result.oom))
+        return verdict(Kind.OOM, describe_oom(result.oom) + _by_the_worst(result))
     if result.outcome is not Outcome.COMPLETED:
         return verdict(Kind(result.outcome.value), _no_answer(result))
     if not result.main.peaks:
@@ -123,7 +123,7 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     if kind in (Kind.SAFE, Kind.TIGHT) and questions:
         steps = max(each.coverage.steps for each in result.processes if each.coverage is not None)
         kind, sentence = Kind.PARTIAL, f"it fits for {steps} steps, but {'; '.join(questions)}: {sentence}"
-    return verdict(kind, sentence, headroom)
+    return verdict(kind, sentence + _by_the_worst(result), headroom)
 
 
 def open_questions(result: RunResult) -> list[str]:
@@ -131,10 +131,29 @@ def open_questions(result: RunResult) -> list[str]:
     return [each for process in result.processes for each in _open_questions(process)]
 
 
+def _by_the_worst(result: RunResult) -> str:
+    """That sizes were decided by the bound, which may be far more than they are."""
+    if not any(each.sizes == "worst" for each in result.processes):
+        return ""
+    return "; with all elements where a size hangs on values nobody computes (--sizes balanced, least)"
+
+
 def _open_questions(process: ProcessMemory) -> list[str]:
     coverage, found = process.coverage, []
-    if coverage is None or not coverage.stopped_early:
+    if coverage is None:
         return []
+    if process.sizes in ("balanced", "least"):
+        sizes = "size" if process.unknown_sizes == 1 else "sizes"
+        found.append(f"{process.unknown_sizes:,} {sizes} may be larger than was taken (--sizes worst)")
+    if process.unbounded_sizes:
+        sizes = (
+            "size that nothing bounds was"
+            if process.unbounded_sizes == 1
+            else "sizes that nothing bounds were"
+        )
+        found.append(f"{process.unbounded_sizes:,} {sizes} taken to be one")
+    if not coverage.stopped_early:
+        return found
     if coverage.shapes_vary and coverage.longest_batches != "arranged":
         largest = " x ".join(map(str, coverage.shapes_seen[-1]))
         found.append(f"the inputs vary in shape, and the largest seen was {largest} (--full, --longest)")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -161,6 +163,22 @@ def test_safe_needs_that_nothing_seen_points_to_more(coverage: Coverage, kind: s
     assert ("--cover eval" in verdict.sentence) == bool(coverage.unreached)
     # What runs out of memory does, whatever else may come.
     assert classify(result(coverage=coverage, peaks=peaks(reserved=13_000 * MIB))).kind == "oom"
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"sizes": "worst", "unknown_sizes": 3}, "safe"),
+        ({"sizes": "balanced", "unknown_sizes": 3}, "partial"),
+        ({"sizes": "least", "unknown_sizes": 1}, "partial"),
+        ({"unbounded_sizes": 1}, "partial"),
+    ],
+)
+def test_safe_needs_sizes_that_cannot_be_exceeded(changes: dict[str, Any], kind: str) -> None:
+    ran_to_its_end = Coverage(steps=4, proof="ran to its end")
+    assert classify(result(coverage=ran_to_its_end, **changes)).kind == kind
+    sentence = classify(msgspec.structs.replace(oom_result(), processes=result(**changes).processes)).sentence
+    assert ("--sizes balanced" in sentence) == (changes.get("sizes") == "worst")
 
 
 def test_every_kind_has_a_meaning_and_only_two_pass_a_check() -> None:
