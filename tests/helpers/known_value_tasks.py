@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -260,3 +261,36 @@ def modes(payload: Any, emit: Emit) -> dict[str, Any]:
 class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return function(*args, **(kwargs or {}))
+
+
+def numbers(payload: Any, emit: Emit) -> dict[str, Any]:
+    """Numbers beside tensors, in every place that takes one."""
+    placeholder_values.install()
+    t, x = torch.tensor([1, 2, 3]).cuda(), torch.tensor([1.0, 2.0, 3.0]).cuda().requires_grad_()
+    found: dict[str, Any] = {
+        "searchsorted": [torch.searchsorted(t, 2).item(), list(torch.searchsorted(x.detach(), 3).shape)],
+        "bucketize": [torch.bucketize(2, t).item(), list(torch.bucketize(2.5, t).shape)],
+        "isin": [torch.isin(3, t).item(), torch.isin(t, 3).tolist()],
+        "dtypes": [str((t.int() * 2).dtype), str((t[0].int() + 2).dtype), str((x * 2.5).dtype)],
+    }
+    y = (2**x * 3 + x**2 / 2 - 1).clamp(0, 5).where(x > 0, 0).sum() + 2.0 ** torch.arange(3.0).cuda().sum()
+    y.backward()
+    found["gradient"] = x.grad is not None and list(x.grad.shape)
+    for name in (
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "pow",
+        "remainder",
+        "eq",
+        "lt",
+        "bitwise_and",
+        "maximum",
+        "isin",
+    ):
+        operation = getattr(torch, name)
+        for pair in ((t, 2), (2, t), (x.detach(), 2.5), (2.5, x.detach()), (t[0], 2), (2, t[0])):
+            with contextlib.suppress(TypeError, NotImplementedError):
+                operation(*pair)
+    return found

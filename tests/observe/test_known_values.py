@@ -126,3 +126,13 @@ def test_modes_threads_and_compiled_functions_see_the_same_and_nothing_of_ours_i
     compiled = found.pop("compiled")
     assert found == dict.fromkeys(["inference", "autocast", "mode", "thread"], COMPUTED)
     assert compiled == [[2, 8], [3, 8], ["cuda"]]
+
+
+def test_a_number_beside_a_tensor_stays_one(run: Run) -> None:
+    assert run("numbers") == {
+        "searchsorted": [1, []],
+        "bucketize": [1, []],
+        "isin": [True, [False, False, True]],
+        "dtypes": ["torch.int32", "torch.int32", "torch.float32"],
+        "gradient": [3],
+    }

@@ -15,7 +15,7 @@ PREDICATES = (
 )  # fmt: skip
 
 ARITHMETIC = (
-    "add", "sub", "rsub", "mul", "div", "floor_divide", "remainder", "fmod", "neg", "abs", "sign", "pow",
+    "add", "sub", "rsub", "mul", "div", "floor_divide", "remainder", "fmod", "neg", "abs", "sign",
     "clamp", "clamp_min", "clamp_max", "maximum", "minimum", "gcd", "lcm",
     "bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not",
     "bitwise_left_shift", "bitwise_right_shift", "__lshift__", "__rshift__",
@@ -36,6 +36,9 @@ MOVES = (
 )  # fmt: skip
 
 FACTORIES = ("arange", "eye", "tril_indices", "triu_indices")
+
+#: Their overloads that begin with a number: ``scalars_on_card``. ``pow`` does the same, and is not computed.
+SCALARS_ON_CARD = ("searchsorted", "bucketize", "isin")
 
 FUNCTIONS = (*PREDICATES, *ARITHMETIC, *REDUCTIONS, *MOVES, *FACTORIES)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe.values import balanced, known_operators, operators, unknown_sizes
+from nanocheck.observe.values import balanced, known_operators, operators, scalars_on_card, unknown_sizes
 from nanocheck.observe.values.known_operators import Unknown
 from nanocheck.observe.values.real_kernels import Kernel, full_name, put, real_kernel
 from nanocheck.observe.values.unknown_sizes import UnknownSizes
@@ -48,6 +48,8 @@ def override_operators(library: Any, sizes: UnknownSizes) -> bool:
     for name in operators.SPOILS:
         for overload in _overloads(name):
             _put(library, overload, functools.partial(known_operators.spoiling, overload))
+    for overload, function in scalars_on_card.overrides():
+        put(library, overload, function)
     return True
 
 
@@ -86,6 +88,8 @@ def _overloads(name: str, *, wherever: bool = False) -> Iterator[Any]:
         overload = getattr(packet, each)
         full = full_name(overload)
         registered = torch._C._dispatch_has_kernel(full)  # TorchScript's, over lists, are not
+        if each.startswith("Scalar") and name in operators.SCALARS_ON_CARD:
+            continue
         if registered and (wherever or torch._C._dispatch_has_kernel_for_dispatch_key(full, "CUDA")):
             yield overload
 
