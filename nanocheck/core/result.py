@@ -228,8 +228,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
             for all processes of the run; ``None``: not known.
         limit_bytes: what the script lets PyTorch reserve at the most, where it set a limit.
         sizes: the policy by which sizes were decided that hang on values nobody computes (worst, balanced,
-            least), where there were any; ``unknown_sizes``: how many it decided; ``unbounded_sizes``: how many
-            no policy can bound, which were one.
+            least), where there were any.
+        unknown_sizes: how many it decided. unbounded_sizes: how many no policy can bound, which were one.
         steps: optimizer steps that were seen. coverage: how much of the process was, where it was observed.
         peaks: per phase and step, in the order they ran; what was reached before an out-of-memory included.
         retries, ooms: the allocator's ``num_alloc_retries`` and ``num_ooms``.
