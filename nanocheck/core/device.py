@@ -46,6 +46,11 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """
         return self.capacity_bytes - self.context_bytes - self.reserve_bytes
 
+    @property
+    def surely_available_bytes(self) -> int:
+        """What PyTorch may reserve though CUDA takes the most."""
+        return self.capacity_bytes - self.context_most_bytes - self.reserve_bytes
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:

@@ -37,7 +37,7 @@ class Question:
     @property
     def limit_bytes(self) -> int:
         """What PyTorch may reserve and still be safe."""
-        return self.target.available_bytes - self.margin_bytes
+        return self.target.device.surely_available_bytes - self.margin_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,7 +110,7 @@ def _several(charted: Charted, queue: Iterator[Cell]) -> _Asking:
 def _fill(charted: Charted, cell: Cell) -> _Asking:
     chart = charted.chart
     config = chart.config(chart.models[cell.row], chart.methods[cell.column])
-    limit = chart.target.available_bytes - chart.margin_bytes
+    limit = chart.target.device.surely_available_bytes - chart.margin_bytes
     probes = bisection.PROBES if config.compile == "off" else _COMPILED_PROBES
     asking = bisection.largest_that_fits(
         range(1, chart.most + 1), limit, start=_start(charted, cell), probes=probes

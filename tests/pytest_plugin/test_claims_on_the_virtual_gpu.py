@@ -40,7 +40,7 @@ def the_long_run_grows(c):
     )
 
 
-CROWDED = {**SMALL, "reserve": "11440 MiB"}
+CROWDED = {**SMALL, "reserve": "11692 MiB"}
 
 
 @NOTE.claim("S3", "it fits a crowded card", expected="confirmed", runs={"tight": CROWDED})
@@ -95,7 +95,7 @@ def test_a_file_of_ones_own_is_judged_by_running_it(tmp_path: Path) -> None:
     assert found["S1"].sentence.endswith("on NVIDIA GeForce RTX 4090.")
     assert found["S2"].sentence == "All of 6 steps peak alike."
     (asked,) = [each for each in found["S3"].figures if each.name == "tight.asked"]
-    assert asked.how.endswith("on NVIDIA GeForce RTX 4070 with 11,440.00 MiB used by other processes")
+    assert asked.how.endswith("on NVIDIA GeForce RTX 4070 with 11,692.00 MiB used by other processes")
     page = (tmp_path / "reports" / "claims-rtx4070.md").read_text()
     assert "a &lt;small&gt; model &#124; fits" in page
     assert "virtual_gpu" in page
