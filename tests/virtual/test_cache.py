@@ -40,10 +40,15 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     preload._check.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def whole() -> Path:
+    """The real library, of the cache that the tests were started with: before ``fresh`` puts another home."""
+    return building.build_library(find_wheels())
+
+
 @pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+def compiled(whole: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Where the library was compiled: the real one is compiled once, and copied from then on."""
-    whole = building.build_library(find_wheels())
     made: list[Path] = []
 
     def copy(_: object, __: object, folder: Path) -> None:
