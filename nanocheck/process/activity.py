@@ -6,17 +6,15 @@ journal once it uses the card, ``answered-<pid>`` when its peak is known.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
-from nanocheck.process import process_tree
+from nanocheck.process import linux_process, process_tree
 
 #: A process that neither wrote to its journal nor used a tenth of a core for so long is waiting for something
 #: that may never come, such as a server for its clients.
 IDLE_S = 10.0
 _SHARE = 0.1
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Activity:
@@ -56,16 +54,7 @@ class Activity:
 
     def _look(self, pids: list[int], now: float) -> None:
         self._since = now
-        self._cpu = {pid: _cpu_seconds(pid) for pid in pids}
+        self._cpu = {pid: linux_process.cpu_seconds(pid) for pid in pids}
         self._journals = {
             pid: sum(each.stat().st_size for each in self._folder.glob(f"{pid}-*.jsonl")) for pid in pids
         }
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process; 0 where it has ended."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS

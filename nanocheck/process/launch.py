@@ -32,7 +32,6 @@ _PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
 _TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
 _ORPHANS = 1.0  # seconds that processes may outlive the command
 _ECHO = 1.0  # seconds within which one signal to the group reaches us twice
-_SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, here the terminal's driver
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,7 @@ class _Launch:
         self._signal = received.si_signo
         have_it = _Stage(self._mention_patience, self._grace_s)
         forward = _Stage(lambda: self._forward(received.si_signo), self._grace_s)
-        if received.si_code == _SI_KERNEL:
+        if received.si_code == linux_process.SI_KERNEL:
             plan = [_Stage(lambda: None, _TO_FORWARD), have_it]
         elif self._terminal.is_there:
             # `kill %1` reached the whole group, `kill <our pid>` us alone, and nobody can tell which.

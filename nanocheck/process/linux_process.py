@@ -12,6 +12,8 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PR_SET_CHILD_SUBREAPER = 36
+#: ``si_code`` of a signal that the kernel sent, here the terminal's driver (asm-generic/siginfo.h).
+SI_KERNEL = 0x80
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

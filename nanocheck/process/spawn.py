@@ -61,9 +61,7 @@ def start(
     Raises:
         RequestError: the kernel does not execute the file.
     """
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed at our start
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    flush_streams()
     failed_fd, report_fd = os.pipe()  # closed by a successful exec
     parent = os.getpid()
     pid = os.fork()
@@ -92,6 +90,13 @@ def start(
             else None,
         )
     return pid
+
+
+def flush_streams() -> None:
+    """Before a fork: else both processes write what is buffered."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed at our start
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
 
 
 def _default_signals(mask: set[int]) -> None:

@@ -10,22 +10,20 @@ work and is the parent of the command. Each adopts the orphans of those below it
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from nanocheck.process import linux_process
+from nanocheck.process.spawn import flush_streams
 
 T = TypeVar("T")
 
 #: What the worker gets when the process in front dies; next to ``stack_dump.SIGNAL``.
 ABANDONED = int(signal.SIGRTMAX) - 5
-_SI_KERNEL = 0x80  # asm-generic/siginfo.h: sent by the kernel, here the terminal's driver
 
 
 def in_a_worker(work: Callable[[], T], asking: Iterable[int], left: Callable[[], T]) -> T:
@@ -41,9 +39,7 @@ def in_a_worker(work: Callable[[], T], asking: Iterable[int], left: Callable[[],
         Exception: what ``work`` raises.
     """
     linux_process.adopt_orphans()
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # None where it was closed at our start
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
+    flush_streams()
     answer = os.memfd_create("nanocheck-answer", os.MFD_CLOEXEC)
     try:
         front = os.getpid()
@@ -87,5 +83,5 @@ def _wait(worker: int, asking: set[int]) -> None:
     """Until the worker has ended."""
     while os.waitpid(worker, os.WNOHANG)[0] == 0:
         received = signal.sigwaitinfo({*asking, signal.SIGCHLD})
-        if received.si_signo != signal.SIGCHLD and received.si_code != _SI_KERNEL:
+        if received.si_signo != signal.SIGCHLD and received.si_code != linux_process.SI_KERNEL:
             os.kill(worker, received.si_signo)
