@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from nanocheck import __version__
-from nanocheck.attribution.event_reader import Observation, read
+from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
@@ -28,6 +28,7 @@ from nanocheck.core.result import (
 
 def command_result(
     folder: Path,
+    seen: Sequence[Observation],
     *,
     command: Sequence[str],
     device: Device,
@@ -39,18 +40,17 @@ def command_result(
     """What happened in one run of a command; sizes are bytes.
 
     Args:
-        folder: where the processes wrote their event logs.
+        folder: where the processes left their files. seen: their event logs, as ``read`` gives them.
         device: the card that was asked for.
         ending: how the command ended; one that finished although its answer was known counts as answered.
         seconds: wall time of the command.
         notes: what its launcher saw; they come first.
         cut_off: processes that were ended by force although the command was well.
     """
-    seen = read(folder)
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted(
-        (_process_or_none(each, device) for each in seen), key=lambda each: -each.reserved_bytes
+        (_process_or_broken(each, device) for each in seen), key=lambda each: -each.reserved_bytes
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
@@ -69,7 +69,7 @@ def command_result(
     )
 
 
-def _process_or_none(seen: Observation, device: Device) -> ProcessMemory:
+def _process_or_broken(seen: Observation, device: Device) -> ProcessMemory:
     """A script can write into the folder of its journal: entries that are typed right and contradict each
     other cost the answer, nothing else.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ import msgspec
 
 from nanocheck.attribution.journal_entries import (
     ENTRIES,
+    AllocatorSettings,
     Broken,
     End,
     Failed,
@@ -23,6 +23,7 @@ from nanocheck.attribution.journal_entries import (
     VirtualFacts,
 )
 from nanocheck.core.coverage import Coverage
+from nanocheck.core.strict_text import parse_json
 
 #: What the allocator did, as ``observe.allocator_history`` abbreviates it.
 Action = Literal["a", "r", "f", "S", "F", "M", "U", "o"]
@@ -30,6 +31,8 @@ Action = Literal["a", "r", "f", "S", "F", "M", "U", "o"]
 Owned = tuple[int, int, str, list[int]]
 #: So many stacks may be missing between two that are there; more is no journal of ours.
 _MOST_LOST = 100_000
+#: Any address, size or count of ours is smaller.
+_MOST = 10**17 - 1
 #: What a line raises that a process died in the middle of, or that is no entry of ours.
 _ODD = (ValueError, msgspec.ValidationError, RecursionError, LookupError, TypeError)
 
@@ -59,7 +62,7 @@ class Observation:
     stacks: list[tuple[Frame, ...]] = field(default_factory=list)
     events: list[tuple[str, int, int, int]] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    owners: list[tuple[int, dict[str, list[list[Any]]]]] = field(default_factory=list)
+    owners: list[tuple[int, dict[str, list[Owned]]]] = field(default_factory=list)
     graphs: list[dict[str, Frame]] = field(default_factory=list)
     ooms: list[Request] = field(default_factory=list)
     failed: Failed | None = None
@@ -82,11 +85,10 @@ class Observation:
         return VirtualFacts() if self.end is None else self.end.virtual
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> AllocatorSettings:
         """The allocator's own, as they were last."""
-        if self.end is not None:
-            return self.end.settings
-        return {} if self.start is None else self.start.settings
+        last = self.end or self.start
+        return AllocatorSettings() if last is None else last.settings
 
 
 def read(folder: Path) -> list[Observation]:
@@ -105,21 +107,9 @@ def _read_one(path: Path) -> Observation:
         for line in file:
             # The process died in the middle of it, or it is odd.
             with contextlib.suppress(*_ODD):
-                entry = msgspec.convert(
-                    json.loads(line, parse_int=_number, parse_constant=_number), dict[str, Any]
-                )
+                entry = msgspec.convert(parse_json(line, most=_MOST), dict[str, Any])
                 _take(found, msgspec.convert(entry.pop("kind", ""), str), entry)
     return found
-
-
-def _number(text: str) -> int:
-    """
-    Raises:
-        ValueError: more digits than 64 bits have, or no number at all (NaN, Infinity).
-    """
-    if len(text) > 18:
-        raise ValueError(f"expected a number of up to 18 digits, found {text[:40]}")
-    return int(text)
 
 
 def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
@@ -141,8 +131,7 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
         found.marks.append(Mark(what, statistics["allocations"], where, statistics))
         found.last = statistics
     elif kind == "owners":
-        owned = msgspec.convert(entry["kinds"], dict[str, list[Owned]])
-        kinds = {name: [list(each) for each in tensors] for name, tensors in owned.items()}
+        kinds = msgspec.convert(entry["kinds"], dict[str, list[Owned]])
         found.owners.append((msgspec.convert(entry["allocations"], int), kinds))
     elif kind == "graph":
         found.graphs.append(msgspec.convert(entry["lines"], dict[str, Frame]))

@@ -5,8 +5,6 @@ Read leniently: a process can die at any moment, and an entry that is cut short 
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from nanocheck.core.coverage import Coverage
@@ -15,11 +13,23 @@ from nanocheck.core.coverage import Coverage
 Frame = tuple[str, int, str]
 
 
+class AllocatorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of PyTorch's ``allocator_settings`` what decides sizes of blocks.
+
+    Attributes:
+        roundup_power2_divisions: by the highest power of two, in MiB, that a size reaches.
+        max_split_size: bytes from which on a block is not split; -1: all are.
+    """
+
+    roundup_power2_divisions: dict[str, int] | None = None
+    max_split_size: int = -1
+
+
 class Start(msgspec.Struct, frozen=True, kw_only=True):
     """When CUDA was initialised.
 
     Attributes:
-        virtual: the identity of the virtual GPU, where it is one.
+        virtual: the identity of the virtual GPU, where it is one. device: as PyTorch names the card.
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
         settings: the allocator's own.
         clock: seconds of the machine's monotonic clock.
@@ -33,9 +43,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     torch: str | None = None
     cuda: str | None = None
     python: str | None = None
+    device: str | None = None
     allocator: str | None = None
     libraries: tuple[str, str, str] = ("", "", "")
-    settings: dict[str, Any] = {}
+    settings: AllocatorSettings = AllocatorSettings()
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +113,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     clock: float | None = None
     limit: int | None = None
     blocks: tuple[tuple[int, int, int, str], ...] = ()  # address, size, requested, state
-    settings: dict[str, Any] = {}
+    settings: AllocatorSettings = AllocatorSettings()
     workspaces: tuple[int, ...] = ()
     virtual: VirtualFacts = VirtualFacts()
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+
+from nanocheck.attribution.journal_entries import AllocatorSettings
 
 _SMALL = 1 << 20  # kSmallSize: the largest request that is served from small blocks
 _MIN_BLOCK = 512
@@ -43,8 +44,8 @@ class Replay:
         surprises: events that no free block explains; 0 unless the history has a hole.
     """
 
-    def __init__(self, settings: dict[str, Any] | None = None) -> None:
-        self._settings = settings or {}
+    def __init__(self, settings: AllocatorSettings | None = None) -> None:
+        self._settings = settings or AllocatorSettings()
         self.allocations: list[Allocation] = []
         self.levels: list[tuple[int, int]] = []
         self.surprises = 0
@@ -99,7 +100,7 @@ class Replay:
         return end - address
 
     def _rounded(self, size: int) -> int:
-        divisions = self._settings.get("roundup_power2_divisions") or {}
+        divisions = self._settings.roundup_power2_divisions or {}
         step = _MIN_BLOCK
         if size > _MIN_BLOCK and any(divisions.values()):
             # As the allocator looks it up: by the highest power of two, in MiB, from 1 to 32768.
@@ -112,7 +113,7 @@ class Replay:
     def _splits(self, size: int, rest: int, expandable: bool) -> bool:
         if size <= _SMALL or expandable:
             return rest >= _MIN_BLOCK
-        limit = self._settings.get("max_split_size", -1)
+        limit = self._settings.max_split_size
         return rest > _SMALL and (limit < 0 or size < limit)
 
     def _free_requested(self, address: int, size: int, stack: int) -> None:

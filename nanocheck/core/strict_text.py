@@ -25,11 +25,14 @@ class DuplicateKeyError(ValueError):
         super().__init__(f"key {key!r} is duplicated")
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, most: int = _MOST) -> Any:
     """The value of a strict JSON text.
 
+    Args:
+        most: a tighter bound for integers, on both sides of 0.
+
     Raises:
-        ValueError: it is none, is nested too deeply, or has an integer beyond 64 bits.
+        ValueError: it is none, is nested too deeply, or has an integer beyond 64 bits or ``most``.
     """
     try:
         value = json.loads(
@@ -37,7 +40,7 @@ def parse_json(text: str | bytes) -> Any:
         )
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    _refuse_extremes(value)
+    _refuse_extremes(value, max(_LEAST, -most), most)
     return value
 
 
@@ -55,7 +58,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
     return tables
 
 
-def _refuse_extremes(value: Any) -> None:
+def _refuse_extremes(value: Any, least: int = _LEAST, most: int = _MOST) -> None:
     """Level by level: recursion would end where nesting is what is wrong."""
     level = [value]
     for _ in range(DEEPEST):
@@ -65,8 +68,8 @@ def _refuse_extremes(value: Any) -> None:
                 below.extend(each.values())
             elif isinstance(each, list):
                 below.extend(each)
-            elif type(each) is int and not _LEAST <= each <= _MOST:
-                raise ValueError("an integer beyond 64 bits")
+            elif type(each) is int and not least <= each <= most:
+                raise ValueError(f"an integer beyond {'64 bits' if most == _MOST else most}")
         if not below:
             return
         level = below

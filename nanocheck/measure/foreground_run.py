@@ -37,6 +37,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
         MachineError: the virtual GPU cannot be built here, or a process ran without it.
     """
     from nanocheck.attribution.command_result import command_result
+    from nanocheck.attribution.event_reader import read
 
     check_command(request)
     scratch = Scratch("run")
@@ -52,10 +53,12 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)
+        seen = read(folder)
         if chosen.target.kind == "virtual":
-            refuse_other_gpus(folder)
+            refuse_other_gpus(seen)
         return command_result(
             folder,
+            seen,
             command=request.command,
             device=chosen.target.device,
             ending=Ending(how=How(ended.how), exit_code=ended.exit_code),

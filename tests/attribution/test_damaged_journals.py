@@ -12,6 +12,7 @@ from made_up import DEVICE
 from observing import observe
 
 from nanocheck.attribution.command_result import command_result
+from nanocheck.attribution.event_reader import read
 from nanocheck.attribution.replay import Replay
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.core.verdict import classify
@@ -45,7 +46,8 @@ def answered(text: bytes, how: How = How.KILLED) -> RunResult:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "1-a.jsonl").write_bytes(text)
         ending = Ending(how=how, exit_code=137)
-        return command_result(Path(folder), command=["x"], device=DEVICE, ending=ending, seconds=1.0)
+        seen = read(Path(folder))
+        return command_result(Path(folder), seen, command=["x"], device=DEVICE, ending=ending, seconds=1.0)
 
 
 def sums(found: RunResult) -> None:

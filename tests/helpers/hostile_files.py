@@ -28,6 +28,7 @@ from mutations import mutate
 from paths import ROOT
 
 from nanocheck.attribution.command_result import command_result
+from nanocheck.attribution.event_reader import read
 from nanocheck.cli.gpus import figures
 from nanocheck.core import baselines
 from nanocheck.core.comparison import compare as compare_with
@@ -165,7 +166,10 @@ def _answer(path: Path) -> object:
 def _observed(path: Path) -> object:
     """What a process under observation wrote, and all that is made of it."""
     ending = Ending(how=How.FAILED, exit_code=1)
-    found = command_result(path.parent, command=["x"], device=made_up.DEVICE, ending=ending, seconds=1.0)
+    seen = read(path.parent)
+    found = command_result(
+        path.parent, seen, command=["x"], device=made_up.DEVICE, ending=ending, seconds=1.0
+    )
     judged = JudgedRun.of(found)
     return terminal.text(judged), html.render(judged)
 

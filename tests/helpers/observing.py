@@ -36,6 +36,7 @@ class Seen:
     def result(self) -> RunResult:
         return command_result(
             self.folder,
+            self.processes(),
             command=["script"],
             device=self.target.device,
             ending=self.ending,

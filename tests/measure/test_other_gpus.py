@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nanocheck.attribution.event_reader import read
 from nanocheck.core.errors import MachineError
 from nanocheck.measure.other_gpus import refuse_other_gpus
 from nanocheck.virtual import prepare
@@ -28,14 +29,14 @@ def start(virtual: str | None, pid: int = 7) -> dict[str, object]:
 
 
 def test_each_process_is_looked_at(tmp_path: Path) -> None:
-    refuse_other_gpus(tmp_path)
+    refuse_other_gpus(read(tmp_path))
     journal(tmp_path, "1-a", {"kind": "graph"}, start("abc"))
     journal(tmp_path, "2-a")
     (tmp_path / "3-a.jsonl").write_bytes(b"[1]\n\xff{{{\n" + b"[" * 100_000 + b"\n" + b'{"kind": "st')
-    refuse_other_gpus(tmp_path)
+    refuse_other_gpus(read(tmp_path))
     journal(tmp_path, "4-a", {"kind": "mark"}, start(None, pid=4711))
     with pytest.raises(MachineError, match="process 4711 on NVIDIA GeForce RTX 4090") as caught:
-        refuse_other_gpus(tmp_path)
+        refuse_other_gpus(read(tmp_path))
     assert caught.value.exit_code == 3
     assert "LD_PRELOAD" in str(caught.value.hint)
 
