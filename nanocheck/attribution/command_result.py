@@ -15,11 +15,11 @@ from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
-    Ended,
     Ending,
     Environment,
     How,
     Moment,
+    ObservationEnd,
     ProcessMemory,
     Provenance,
     RunResult,
@@ -79,7 +79,7 @@ def _process_or_broken(seen: Observation, device: Device) -> ProcessMemory:
         return ProcessMemory(
             pid=seen.pid,
             command=() if seen.start is None else seen.start.command,
-            ended=Ended.BROKEN,
+            ended=ObservationEnd.BROKEN,
             error=f"its journal contradicts itself ({type(error).__name__})",
         )
 
@@ -103,7 +103,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         limit_bytes=_limit(seen),
         sizes=facts.sizes if facts.unknown_sizes else None,
         unknown_sizes=facts.unknown_sizes,
-        unbounded_sizes=facts.unbounded_sizes + facts.placeholder_sizes,
+        unbounded_sizes=facts.sizes_of_one,
         coverage=seen.coverage,
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),

@@ -102,6 +102,11 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     first_unknown_size: str | None = None
     unbounded_sizes: int = 0
 
+    @property
+    def sizes_of_one(self) -> int:
+        """How many sizes were taken to be 1 because nothing bounds them."""
+        return self.placeholder_sizes + self.unbounded_sizes
+
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """The last words of a process: how it ended, and what only then can be asked.

@@ -119,7 +119,7 @@ _TAKEN = {
 
 
 def _sizes(facts: Sequence[VirtualFacts]) -> str:
-    """What sizes were made up, if any were (nonzero, a boolean mask, unique, repeats)."""
+    """What was taken for sizes that nobody knows (nonzero, a boolean mask, unique, repeats), if for any."""
     sentence = ""
     decided = sum(each.unknown_sizes for each in facts)
     policy = next((each.sizes for each in facts if each.unknown_sizes), None)
@@ -130,7 +130,7 @@ def _sizes(facts: Sequence[VirtualFacts]) -> str:
             f"; {decided} {hang} on such values, first at {place}, and {was} taken to be "
             f"{_TAKEN.get(policy, policy)}"
         )
-    ones = sum(each.placeholder_sizes + each.unbounded_sizes for each in facts)
+    ones = sum(each.sizes_of_one for each in facts)
     if ones:
         words = "size that nothing bounds was" if ones == 1 else "sizes that nothing bounds were"
         sentence += f"; {ones} {words} taken to be 1: what is built from them is a lower bound"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from nanocheck.attribution.event_reader import Observation
-from nanocheck.core.result import Ended, Ending, How, Outcome, ProcessMemory
+from nanocheck.core.result import Ending, How, ObservationEnd, Outcome, ProcessMemory
 
 _DETAILS = {
     How.TIMEOUT: (Outcome.TIMEOUT, "no answer, it reached the time limit"),
@@ -49,13 +49,13 @@ def outcome_of(
     return Outcome.COMPLETED, ""
 
 
-def how_it_ended(seen: Observation) -> Ended:
+def how_it_ended(seen: Observation) -> ObservationEnd:
     """Whether one process was seen to its end."""
     if seen.broken is not None:
-        return Ended.BROKEN
+        return ObservationEnd.BROKEN
     if seen.failed is not None:
-        return Ended.FAILED
-    return Ended.LOST if seen.end is None else Ended.WHOLE
+        return ObservationEnd.FAILED
+    return ObservationEnd.LOST if seen.end is None else ObservationEnd.WHOLE
 
 
 def is_answered(seen: Observation) -> bool:
@@ -65,7 +65,7 @@ def is_answered(seen: Observation) -> bool:
 
 def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
     """Why the command failed; empty where it did not. An error that a shell or a parent hides is one, too."""
-    hidden = next((each for each in processes if each.ended is Ended.FAILED), None)
+    hidden = next((each for each in processes if each.ended is ObservationEnd.FAILED), None)
     failed = ending.how in (How.FAILED, How.KILLED) or (ending.exit_code and ending.how is not How.ANSWERED)
     if hidden is not None:
         return hidden.error if failed else f"{hidden.error} (process {hidden.pid}; the command went on)"
@@ -74,9 +74,9 @@ def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
 
 def _missing(folder: Path, processes: Sequence[ProcessMemory], cut_off: Collection[int]) -> Iterator[str]:
     for each in processes:
-        if each.ended is Ended.BROKEN:
+        if each.ended is ObservationEnd.BROKEN:
             yield f"the observation of process {each.pid} broke: {each.error or 'it says why in a note'}"
-        if each.ended is Ended.LOST:
+        if each.ended is ObservationEnd.LOST:
             yield (
                 f"process {each.pid} died, or could not write what it did, before it said its last words: "
                 "what it used after that is not known"

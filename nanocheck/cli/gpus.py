@@ -56,13 +56,11 @@ def run(arguments: argparse.Namespace) -> int:
 def figures(gpu: Gpu) -> dict[str, str]:
     """Every figure of a card as text with its unit, under its name in the catalog's files."""
     from nanocheck.core.gpus import PLATFORMS
-    from nanocheck.core.units import KIB, MIB, mib
+    from nanocheck.core.units import KIB, MIB, mib, span
 
     def optional(size_bytes: int | None) -> str:
         return "unknown" if size_bytes is None else f"{mib(size_bytes)} MiB"
 
-    least, most = optional(gpu.context_bytes), optional(gpu.context_most_bytes)
-    context = least if least == most else f"{least} to {most}"
     return {
         "name": gpu.name,
         "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
@@ -82,13 +80,13 @@ def figures(gpu: Gpu) -> dict[str, str]:
         "bf16_tflops": "none" if gpu.bf16_tflops is None else f"{gpu.bf16_tflops:g} TFLOPS",
         "nominal_mib": optional(gpu.nominal_bytes),
         **{f"{name}_usable_mib": optional(gpu.usable_bytes.get(name)) for name in PLATFORMS},
-        "context_mib": context,
+        "context_mib": span(optional(gpu.context_bytes), optional(gpu.context_most_bytes)),
     }
 
 
 def _overview(cards: list[Gpu]) -> list[Block]:
     from nanocheck.core.gpus import PLATFORMS
-    from nanocheck.core.units import GIB, MIB
+    from nanocheck.core.units import GIB, MIB, span
     from nanocheck.report.blocks import prose, stack
     from nanocheck.report.terminal_table import table
 
@@ -102,7 +100,7 @@ def _overview(cards: list[Gpu]) -> list[Block]:
             "name": gpu.name,
             "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
             **{f"{name} GiB": usable(gpu, name) for name in PLATFORMS},
-            "context MiB": _span(gpu.context_bytes / MIB, gpu.context_most_bytes / MIB),
+            "context MiB": span(f"{gpu.context_bytes / MIB:.0f}", f"{gpu.context_most_bytes / MIB:.0f}"),
             "GB/s": f"{gpu.bandwidth_gb_s:.0f}",
             "bf16 TFLOPS": _UNKNOWN if gpu.bf16_tflops is None else f"{gpu.bf16_tflops:.0f}",
         }
@@ -115,10 +113,6 @@ def _overview(cards: list[Gpu]) -> list[Block]:
         table(rows, whole=["id"], left=["name"]),
         stack(prose(meaning), prose("nanocheck gpus ID shows where each figure comes from.")),
     ]
-
-
-def _span(least: float, most: float) -> str:
-    return f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}"
 
 
 def _details(gpu: Gpu) -> list[Block]:

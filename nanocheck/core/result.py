@@ -64,7 +64,7 @@ class Recovery(StrEnum):
     SKIPPED = "skipped"  # the work that did not fit was lost
 
 
-class Ended(StrEnum):
+class ObservationEnd(StrEnum):
     """How the observation of a process ended."""
 
     WHOLE = "whole"  # it said its last words: it came to its end, or was stopped because its peak was known
@@ -246,7 +246,7 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     allocated_bytes: int = 0
     reserved_bytes: int = 0
     process_bytes: int = 0
-    ended: Ended = Ended.WHOLE
+    ended: ObservationEnd = ObservationEnd.WHOLE
     error: str = ""
     began_s: float | None = None
     ended_s: float | None = None

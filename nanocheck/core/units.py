@@ -58,8 +58,13 @@ def mib(size_bytes: int) -> str:
 
 
 def mib_span(least_bytes: int, most_bytes: int) -> str:
-    """``178.00 to 288.00``, or one of them where they are equal."""
-    return mib(least_bytes) if least_bytes == most_bytes else f"{mib(least_bytes)} to {mib(most_bytes)}"
+    """``178.00 to 288.00``, see ``span``."""
+    return span(mib(least_bytes), mib(most_bytes))
+
+
+def span(least: str, most: str) -> str:
+    """``178 to 288``, or one of them where they are equal."""
+    return least if least == most else f"{least} to {most}"
 
 
 def gib(size_bytes: int) -> str:

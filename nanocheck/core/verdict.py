@@ -14,7 +14,6 @@ from nanocheck.core.units import MIB, mib, mib_span
 #: handles than the range of ``cuda_context``; usable memory differs by driver by some tens of MiB. Together
 #: under 512 MiB. A whole desktop (about 2 GB) is what ``--reserve`` is for.
 DEFAULT_MARGIN_BYTES = 512 * MIB
-_SEARCHED = Recovery.SEARCHED
 
 
 class Kind(StrEnum):
@@ -147,11 +146,8 @@ def _open_questions(process: ProcessMemory) -> list[str]:
         sizes = "size" if process.unknown_sizes == 1 else "sizes"
         found.append(f"{process.unknown_sizes:,} {sizes} may be larger than was taken (--sizes worst)")
     if process.unbounded_sizes:
-        sizes = (
-            "size that nothing bounds was"
-            if process.unbounded_sizes == 1
-            else "sizes that nothing bounds were"
-        )
+        one = process.unbounded_sizes == 1
+        sizes = "size that nothing bounds was" if one else "sizes that nothing bounds were"
         found.append(f"{process.unbounded_sizes:,} {sizes} taken to be one")
     if not coverage.stopped_early:
         return found
@@ -182,9 +178,8 @@ def _classify_completed(
         if result.device.kind == "real" and result.device.platform == "windows":
             return Kind.TIGHT, f"{beyond}, the driver spilled: {where}"
         return Kind.OOM, f"{beyond}: {where}"
-    lost = [
-        each.oom for each in result.processes if each.oom is not None and each.oom.recovery is not _SEARCHED
-    ]
+    caught = [each.oom for each in result.processes if each.oom is not None]
+    lost = [each for each in caught if each.recovery is not Recovery.SEARCHED]
     if lost:
         failures = sum(each.count for each in lost)
         often = "once" if failures == 1 else f"{failures} times"

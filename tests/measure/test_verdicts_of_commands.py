@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from paths import CLIENTS
 
-from nanocheck.core.result import Ended, Recovery
+from nanocheck.core.result import ObservationEnd, Recovery
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import MEANINGS, Kind
 from nanocheck.report.run_file import RunFile, load
@@ -143,7 +143,7 @@ def test_a_script_without_a_limit_has_none(tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, script(tmp_path, "train()"))
     assert (seen.kind, seen.exit_code) == (Kind.SAFE, 0)
     assert seen.file.result.main.limit_bytes is None
-    assert seen.file.result.main.ended is Ended.WHOLE
+    assert seen.file.result.main.ended is ObservationEnd.WHOLE
 
 
 def test_memory_that_others_took_is_in_the_headroom(tmp_path: Path) -> None:
