@@ -22,9 +22,7 @@ from nanocheck.pytest_plugin.baselines import Baselines
 COMMAND = "pytest suites/ --gpu rtx4070 --update-baselines"
 
 
-@pytest.fixture(autouse=True)
-def at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CI", raising=False)
+pytestmark = pytest.mark.usefixtures("at_home")
 
 
 def compared(expected: RunResult, found: RunResult) -> Any:

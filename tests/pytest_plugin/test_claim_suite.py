@@ -49,11 +49,10 @@ def sums(c):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    made = Project(pytester, monkeypatch)
-    (made.path / "suites" / "claims").mkdir()
-    write(made, CLAIMS)
-    return made
+def project(project: Project) -> Project:
+    (project.path / "suites" / "claims").mkdir()
+    write(project, CLAIMS)
+    return project
 
 
 def write(project: Project, text: str, name: str = "test_mine.py") -> Path:

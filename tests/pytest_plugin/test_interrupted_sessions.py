@@ -41,11 +41,10 @@ class Journaled(Fake):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    made = Project(pytester, monkeypatch)
+def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr("nanocheck.pytest_plugin.harness.Measurement", Journaled)
-    (made.path / "conftest.py").write_text("")
-    return made
+    (project.path / "conftest.py").write_text("")
+    return project
 
 
 def stopped(project: Project) -> Path:

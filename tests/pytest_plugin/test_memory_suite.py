@@ -9,17 +9,6 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 from plugin_project import IDS, MATRIX, Project
 
-
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(pytester, monkeypatch)
-
-
-@pytest.fixture
-def settled(project: Project) -> Project:
-    return project.settle()
-
-
 # --- baselines through the suite --------------------------------------------------------------------------
 
 

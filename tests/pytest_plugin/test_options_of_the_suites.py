@@ -10,16 +10,6 @@ from paths import ROOT
 from plugin_project import Project
 
 
-@pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(pytester, monkeypatch)
-
-
-@pytest.fixture
-def settled(project: Project) -> Project:
-    return project.settle()
-
-
 def test_the_header_says_virtual_and_every_setting(settled: Project) -> None:
     settled.run("suites/", "--reserve", "1GiB", "--nanocheck-margin", "256MiB").stdout.fnmatch_lines(
         [

@@ -15,10 +15,9 @@ def test_curve(number, stale_curve):
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    made = Project(pytester, monkeypatch)
-    (made.path / "suites" / "test_curves.py").write_text(STALE)
-    return made
+def project(project: Project) -> Project:
+    (project.path / "suites" / "test_curves.py").write_text(STALE)
+    return project
 
 
 def test_stale_curves_are_told_in_one_line_for_each_reason(project: Project) -> None:

@@ -25,11 +25,6 @@ def test_other(name, seen):
 """
 
 
-@pytest.fixture
-def settled(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
-    return Project(pytester, monkeypatch).settle()
-
-
 def on_two_workers(project: Project) -> pytest.RunResult:
     options = (
         "-p",
