@@ -1,11 +1,12 @@
 """Which allocations are logits or the loss's own, by what made them and what read them.
 
-At each backward the observer told what the operators between the head and the loss had made, as autograd's
-graph knows it (``nanocheck.observe.loss_graph``): bytes of each tensor and of what it was made from, no
-addresses. Which allocations they are follows from the order: they are younger than what the head read, and
-after that nothing else is made before the backward. Where the sizes of the two are the same, each operator
-has the latest allocation of its size before the one that was made after it, and none that is older than what
-it was made from. What the engine asks for while it goes back through the same operators is the loss's, too.
+At each backward the observer wrote down what the operators between the head and the loss had made, as
+autograd's graph knows it (``nanocheck.observe.loss_graph``): bytes of each tensor and of what it was made
+from, no addresses. Which allocations they are follows from the order: they are younger than what the head
+read, and after that nothing else is made before the backward. Where the sizes of the two are the same, each
+operator has the latest allocation of its size before the one that was made after it, and none that is older
+than what it was made from. What the engine asks for while it goes back through the same operators is the
+loss's, too.
 
 Without a graph (evaluation, a forward whose backward never came, checkpointed code that runs again) the line
 decides: a line that makes logits in training makes them there.

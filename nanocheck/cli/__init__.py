@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(verb: str, what: object) -> None:
-    with contextlib.suppress(OSError):  # nobody can be told, and the exit code says it
+    with contextlib.suppress(OSError):  # nobody reads it, and the exit code says it
         print(disarm(f"nanocheck {verb}: {scrub(what)}"), file=sys.stderr, flush=True)
 
 

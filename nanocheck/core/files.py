@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from nanocheck.core.errors import MachineError, NanocheckError, StoredDataError
-from nanocheck.core.full_disk import mend_writing
+from nanocheck.core.full_disk import writing_hint
 from nanocheck.core.strict_text import DuplicateKeyError, parse_json
 
 T = TypeVar("T")
@@ -126,7 +126,7 @@ def write_atomically(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
         raise MachineError(
             f"expected to write {path}, found: {error.strerror or error}",
-            hint=mend_writing(path.parent, error),
+            hint=writing_hint(path.parent, error),
         ) from error
 
 

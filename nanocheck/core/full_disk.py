@@ -9,6 +9,6 @@ from pathlib import Path
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def mend_writing(folder: Path, error: OSError) -> str:
+def writing_hint(folder: Path, error: OSError) -> str:
     """What makes a write into a folder succeed that failed with this error."""
     return f"free some space on the disk of {folder}" if error.errno in FULL else f"make {folder} writable"

@@ -1,4 +1,4 @@
-"""Which memory is the loss's, told at each backward: what was made on the way to it, and while it runs back.
+"""Which memory is the loss's, found at each backward: what was made on the way to it, and while it runs back.
 
 Nothing is kept alive: nodes are looked at before the backward, and hooks before nodes (``register_prehook``)
 are given what the engine hands on anyway.

@@ -67,7 +67,7 @@ class TrainingSuite:
 
     @pytest.fixture
     def stale_curve(self, request: pytest.FixtureRequest) -> Callable[[str], None]:
-        """To be called with why a stored curve is of another environment; told once in the end."""
+        """To be called with why a stored curve is of another environment; reported once, at the end."""
         return lambda why: self.context.attach(request.node, _STALE, why)
 
     def _keep(self, why: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from nanocheck.core.errors import MachineError
-from nanocheck.core.full_disk import mend_writing
+from nanocheck.core.full_disk import writing_hint
 from nanocheck.core.messages import say
 from nanocheck.virtual.cache import cache_folder, make_room
 from nanocheck.virtual.symbols import needed_symbols
@@ -90,7 +90,7 @@ def _build(wheels: Wheels, version: str, folder: Path) -> None:
     except OSError as error:
         raise MachineError(
             f"cannot write the compiled virtual GPU to {folder.parent}: {error.strerror or error}",
-            hint=f"{mend_writing(folder.parent, error)}, or set NANOCHECK_CACHE to another folder",
+            hint=f"{writing_hint(folder.parent, error)}, or set NANOCHECK_CACHE to another folder",
         ) from error
 
 
