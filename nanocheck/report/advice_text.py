@@ -8,7 +8,6 @@ from nanocheck.core.units import mib
 from nanocheck.report import caveats
 from nanocheck.report.advice_data import AdviceFile, Recommended, Searched
 from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verbatim, verdict_sentence
-from nanocheck.report.console import as_text
 from nanocheck.report.script_settings import Settings
 from nanocheck.report.terminal_table import table
 
@@ -33,11 +32,6 @@ def render(advice: AdviceFile) -> list[Block]:
     if not advice.complete:
         blocks.append(prose("interrupted: what was found until then; nothing is known of what is missing"))
     return blocks
-
-
-def text(advice: AdviceFile, width: int = 100) -> str:
-    """``render``, for a terminal of so many columns."""
-    return as_text(render(advice), width)
 
 
 def _question(advice: AdviceFile) -> Prose:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from nanocheck.core.units import mib
 from nanocheck.report.advice_data import FrontierCell, FrontierFile
 from nanocheck.report.blocks import Block, prose, stack
-from nanocheck.report.console import as_text
 from nanocheck.report.terminal_table import table
 
 
@@ -31,11 +30,6 @@ def render(chart: FrontierFile) -> list[Block]:
     if not chart.complete:
         notes.append("interrupted: nothing is known of what is missing")
     return [prose(head), table(shown), stack(*map(prose, notes))]
-
-
-def text(chart: FrontierFile, width: int = 100) -> str:
-    """``render``, for a terminal of so many columns."""
-    return as_text(render(chart), width)
 
 
 def words(cell: FrontierCell) -> str:

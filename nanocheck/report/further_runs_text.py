@@ -5,7 +5,6 @@ from __future__ import annotations
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import Kind
 from nanocheck.report.blocks import Block, Words, prose, provenance, stack, verdict
-from nanocheck.report.console import as_text
 from nanocheck.report.terminal_table import table
 from nanocheck.search.candidates import Suggestions
 from nanocheck.search.every_card import EveryCard
@@ -35,11 +34,6 @@ def suggestions_blocks(suggestions: Suggestions) -> list[Block]:
     return [table(rows, left=["allocator"], whole=_STYLED), stack(*lines)]
 
 
-def suggestions_text(suggestions: Suggestions, width: int = 100) -> str:
-    """``suggestions_blocks``, for a terminal of so many columns."""
-    return as_text(suggestions_blocks(suggestions), width)
-
-
 def every_card_blocks(found: EveryCard) -> list[Block]:
     """On which cards it fits, and a row for each."""
     lists: list[tuple[Words, tuple[str, ...]]] = [
@@ -65,11 +59,6 @@ def every_card_blocks(found: EveryCard) -> list[Block]:
     ]
     lines = [prose(title, f": {', '.join(cards)}", hanging=2) for title, cards in lists if cards]
     return [stack(*lines), table(rows, whole=["card", *_STYLED])]
-
-
-def every_card_text(found: EveryCard, width: int = 100) -> str:
-    """``every_card_blocks``, for a terminal of so many columns."""
-    return as_text(every_card_blocks(found), width)
 
 
 def _size(size_bytes: int | None) -> str:

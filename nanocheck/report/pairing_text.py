@@ -10,7 +10,6 @@ import pandas as pd
 
 from nanocheck.core.pairing import Compared, R
 from nanocheck.report.blocks import Block, prose, stack, words
-from nanocheck.report.console import as_text
 from nanocheck.report.markdown_cells import escape, table
 
 
@@ -22,10 +21,6 @@ class RenderedComparison:
     blocks: Sequence[Block]
     markdown: str
     plain: Mapping[str, Any]
-
-    def text(self, width: int = 100) -> str:
-        """The blocks, for a terminal of so many columns."""
-        return as_text(self.blocks, width)
 
 
 def blocks(

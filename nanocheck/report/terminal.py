@@ -10,7 +10,6 @@ from nanocheck.core.result import Group, Holding, Moment, OutOfMemory, ProcessMe
 from nanocheck.core.units import mib, mib_span
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict_sentence
-from nanocheck.report.console import as_text
 from nanocheck.report.terminal_table import Table, table
 
 _LARGEST = 10
@@ -28,11 +27,6 @@ def render(run: JudgedRun) -> list[Block]:
             blocks.append(prose(f"process {process.pid}: {' '.join(process.command)}", style="bold"))
         blocks += _process(process, result.device, whole=index == 0)
     return blocks + [prose(f"note: {note}") for note in result.notes]
-
-
-def text(run: JudgedRun, width: int = 100) -> str:
-    """``render``, for a terminal of so many columns."""
-    return as_text(render(run), width)
 
 
 def shape(sizes: Iterable[int] | None) -> str:

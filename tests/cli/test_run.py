@@ -26,7 +26,8 @@ from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measure.command_environment import child_environment
 from nanocheck.measure.request import Request, parse_duration
 from nanocheck.process import stack_dump
-from nanocheck.report.further_runs_text import every_card_text
+from nanocheck.report.console import as_text
+from nanocheck.report.further_runs_text import every_card_blocks
 
 #: 64 MiB of weights, as much again for gradients, twice as much for AdamW, and activations by the batch.
 TRAIN = """
@@ -150,7 +151,7 @@ def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
         (),
     )
     assert [row.provenance for row in found.cards] == ["virtual", "virtual"]
-    shown = every_card_text(found)
+    shown = as_text(every_card_blocks(found))
     assert "fits on: rtx4090\nout of memory on: rtx4070\n" in shown
 
 

@@ -59,7 +59,10 @@ def test_an_example_says_what_it_is_shown_to_say(example: Example, checkout: Pat
     known = {str(row.result.environment.torch).split("+")[0] for row in load(REPORT).rows}
     here = version("torch").split("+")[0]
     if here not in known:
-        pytest.skip(f"the pages show what torch {', '.join(known)} says, this is {here}")
+        pytest.skip(
+            f"the pages show what torch {', '.join(known)} says, this is {here}: install that, or write the "
+            "pages anew"
+        )
     for command, shown in example.steps:
         found = _OUTPUT.get(command) or run(command, checkout)
         if len(example.steps) == 1:  # pages may show parts of the same output

@@ -59,6 +59,7 @@ from nanocheck.report import (
     run_file,
     terminal,
 )
+from nanocheck.report.console import as_text
 from nanocheck.report.html import ledger_page
 
 _LOSS = sorted((ROOT / "baselines" / "loss").glob("*.json"))[0]
@@ -102,7 +103,7 @@ def _recording(path: Path) -> object:
     for pair in ((found, other), (other, found), (found, found)):
         rendered = numerics_text.render(compare.compare(*pair), ("a", "b"))
         json.dumps(rendered.plain, allow_nan=False)
-        rendered.text(80)
+        as_text(rendered.blocks, 80)
     return recordings.dumps(found)
 
 
@@ -112,14 +113,14 @@ def _report(path: Path) -> object:
     for pair in ((found, other), (other, found), (found, found)):
         rendered = diff_text.render(diff.compare(*pair), ("a", "b"))
         json.dumps(rendered.plain, allow_nan=False)
-        rendered.text(80)
+        as_text(rendered.blocks, 80)
     page = memory_report.render(found)
     return report_file.dumps(found), ci_summary.job_summary(found, page), ci_summary.annotate(found.rows)
 
 
 def _run(path: Path) -> object:
     found = run_file.load(path)
-    return terminal.text(found), html.render(found)
+    return as_text(terminal.render(found)), html.render(found)
 
 
 def _ledger(path: Path) -> object:
@@ -160,7 +161,7 @@ def _journal(path: Path) -> object:
 def _answer(path: Path) -> object:
     """What a further run of a command wrote."""
     found = read_typed(path, JudgedRun, what="a run", schema=run_file.SCHEMA, hint="run it again")
-    return terminal.text(found)
+    return as_text(terminal.render(found))
 
 
 def _observed(path: Path) -> object:
@@ -171,7 +172,7 @@ def _observed(path: Path) -> object:
         path.parent, seen, command=["x"], device=made_up.DEVICE, ending=ending, seconds=1.0
     )
     judged = JudgedRun.of(found)
-    return terminal.text(judged), html.render(judged)
+    return as_text(terminal.render(judged)), html.render(judged)
 
 
 def _stack(path: Path) -> object:

@@ -30,6 +30,7 @@ from nanocheck.numerics.recorder import default_configs, plan_of, reference_of
 from nanocheck.numerics.recording import dumps, load, save
 from nanocheck.numerics.tiers import Distance, apart
 from nanocheck.numerics.trace import Step, Trace
+from nanocheck.report.console import as_text
 from nanocheck.report.numerics_text import render
 
 #: Changes of a trace of three steps: of a loss by so much, or of a parameter's bytes and where it lies.
@@ -177,7 +178,7 @@ def test_configurations_of_one_side_are_named() -> None:
     assert [row.name for row in found.rows] == ["b"]
     assert found.only_before == ("a",)
     assert found.differences == [("torch", "2.14.1+cu130", "2.9.1")]
-    assert "a: only in the first file" in render(found, ("a.json", "b.json")).text()
+    assert "a: only in the first file" in as_text(render(found, ("a.json", "b.json")).blocks)
     with pytest.raises(RequestError, match="no configuration stands in both"):
         compare(recording(recorded(name="a")), recording(recorded(name="b")))
 
@@ -185,7 +186,7 @@ def test_configurations_of_one_side_are_named() -> None:
 def test_pages_name_what_moved() -> None:
     moved = recorded(with_parameter(trace(), 1, NAMES[1], 5.0), name="a|b")
     found = compare(recording(recorded(name="a|b")), recording(moved, torch="2.9.1"))
-    text = render(found, ("a.json", "b.json")).text()
+    text = as_text(render(found, ("a.json", "b.json")).blocks)
     assert "torch: 2.14.1+cu130 -> 2.9.1" in text
     assert f"first difference: step 1, {NAMES[1]}: 10.0 and 10.0, 0.5 of it apart" in " ".join(text.split())
     assert text.endswith("1 configuration: 1 moved")

@@ -16,6 +16,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
 from nanocheck.report import frontier_text
 from nanocheck.report.advice_data import AdviceFile, FrontierFile
+from nanocheck.report.console import as_text
 from nanocheck.report.html import advice_page, frontier_picture
 from nanocheck.search import advice, advisor, frontier
 
@@ -59,12 +60,14 @@ def test_an_exception_is_told_in_words() -> None:
     found, _ = chart(lambda config: 1000 if config.batch < 9 or config.batch == 18 else 20_000)
     cell = found.cells[0]
     assert (cell.largest, cell.exceptions) == (8, (18,))
-    assert "eager: not monotone: 18 fits, although a smaller batch does not" in frontier_text.text(found)
+    assert "eager: not monotone: 18 fits, although a smaller batch does not" in as_text(
+        frontier_text.render(found)
+    )
 
 
 def test_rows_of_depths_and_what_even_one_sequence_needs() -> None:
     found, _ = chart(deep, models=CHATS, methods=("eager", "compile"))
-    words = frontier_text.text(found, 400)
+    words = as_text(frontier_text.render(found), 400)
     assert re.search(r"^ +d12 +[\d,]+ M +\d+ \([\d,.]+\) +\d+ \([\d,.]+\)$", words, re.MULTILINE)
     assert re.search(r"^ +d20 +[\d,]+ M +- +-$", words, re.MULTILINE)
     assert "d20, eager, batch 1: oom: backward of step 0 asked for" in words
@@ -74,7 +77,7 @@ def test_a_method_that_does_not_go_with_a_model_is_said_and_not_run() -> None:
     found, fake = chart(methods=("eager", "eager+muon"))
     assert "muon is nanochat's" in found.cells[1].refusal
     assert not found.cells[1].runs
-    assert "cannot" in frontier_text.text(found)
+    assert "cannot" in as_text(frontier_text.render(found))
     assert {each.optimizer for each in fake.ran} == {"adamw-fused"}
     with pytest.raises(RequestError, match="expected words joined by"):
         chart(methods=("eager+magic",))
@@ -86,7 +89,7 @@ def test_ctrl_c_keeps_the_cells_that_are_known() -> None:
     assert not found.complete
     known = [cell.known for cell in found.cells]
     assert not all(known)
-    assert "interrupted" in frontier_text.text(found)
+    assert "interrupted" in as_text(frontier_text.render(found))
     assert advice_page.render(found)
 
 

@@ -16,6 +16,7 @@ from nanocheck.core.result import Fragmentation, Group, Holding, Moment, OutOfMe
 from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report import console, terminal
+from nanocheck.report.console import as_text
 
 BYTES = st.integers(0, 200_000 * MIB)
 GROUPS = ("parameters", "gradients", "backward temporaries", "buffers and inputs", "unnamed")
@@ -78,14 +79,14 @@ def figures(run: RunResult) -> list[str]:
 
 @given(results(), st.integers(20, 220))
 def test_every_figure_is_whole_at_every_width(run: RunResult, width: int) -> None:
-    text = terminal.text(JudgedRun.of(run), width)
+    text = as_text(terminal.render(JudgedRun.of(run)), width)
     tokens = {token.strip("(),;:") for token in text.split()}
     assert [figure for figure in figures(run) if figure not in tokens] == []
 
 
 @given(results(), st.sampled_from([80, 100, 140]))
 def test_no_line_is_wider_than_usual_terminals(run: RunResult, width: int) -> None:
-    lines = terminal.text(JudgedRun.of(run), width).splitlines()
+    lines = as_text(terminal.render(JudgedRun.of(run)), width).splitlines()
     assert max(map(len, lines)) <= width
     assert [line for line in lines if line != line.rstrip()] == []
 
@@ -93,7 +94,7 @@ def test_no_line_is_wider_than_usual_terminals(run: RunResult, width: int) -> No
 @given(results())
 def test_a_pipe_gets_a_line_for_each_row(run: RunResult) -> None:
     shown = (run.main.largest if run.oom is None else run.oom.alive)[:10]
-    lines = terminal.text(JudgedRun.of(run), 1000).splitlines()
+    lines = as_text(terminal.render(JudgedRun.of(run)), 1000).splitlines()
     for each in shown:
         wanted = [mib(each.bytes), each.group, terminal.place(each.where), (each.line or "").strip()]
         assert any(all(part in line for part in wanted) for line in lines)
@@ -131,6 +132,6 @@ def test_source_lines_are_shown_as_they_are_and_do_nothing(
 def test_other_processes_and_card_are_named() -> None:
     run = result(provenance="measured")
     second = msgspec.structs.replace(run.main, pid=7, command=("python", "other.py"))
-    text = terminal.text(JudgedRun.of(msgspec.structs.replace(run, processes=(run.main, second))))
+    text = as_text(terminal.render(JudgedRun.of(msgspec.structs.replace(run, processes=(run.main, second)))))
     assert "process 7: python other.py" in text
     assert "\n\nmeasured on NVIDIA GeForce RTX 4070, linux; sizes in MiB\n\n" in text

@@ -17,6 +17,7 @@ from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.report import advice_text
 from nanocheck.report.advice_data import AdviceFile
+from nanocheck.report.console import as_text
 from nanocheck.search import advice, advisor, training_variants
 from nanocheck.search.advice import smallest as nearest_to_fitting
 
@@ -80,7 +81,8 @@ def test_nothing_that_needs_an_edit_is_advised_unasked() -> None:
     assert advice.recommendations
     assert all(each.config.checkpointing == "block" for each in advice.recommendations)
     assert all(
-        "the script must change" in advice_text.text(AdviceFile.of(advice)) for _ in advice.recommendations
+        "the script must change" in as_text(advice_text.render(AdviceFile.of(advice)))
+        for _ in advice.recommendations
     )
 
 
@@ -91,7 +93,7 @@ def test_methods_that_cannot_be_noticeably_faster_are_not_run() -> None:
     left_out = [row for row in advice.rows if "checkpoint-block" in training_variants.name(row.variant)]
     assert left_out
     assert all("faster than" in row.note for row in left_out)
-    shown = advice_text.text(AdviceFile.of(advice))
+    shown = as_text(advice_text.render(AdviceFile.of(advice)))
     assert "checkpoint-block" not in shown
     assert f"{len([row for row in advice.rows if not row.runs])} further ways were not run" in shown
 
@@ -109,7 +111,7 @@ def test_nanochat_is_scouted_in_eager_mode_and_told_compiled() -> None:
     assert {each.compile for each in fake.ran} == {"off", "default"}
     assert {each.cycle for each in fake.ran if each.compile == "off"} == {"train"}
     assert {each.config.compile for each in advice.recommendations} == {"default"}
-    assert "--total-batch-size=524288" in advice_text.text(AdviceFile.of(advice))
+    assert "--total-batch-size=524288" in as_text(advice_text.render(AdviceFile.of(advice)))
 
 
 def test_one_mode_is_searched_where_one_is_asked_for() -> None:
@@ -125,7 +127,7 @@ def test_inside_the_margin_is_told_where_nothing_is_safe() -> None:
     assert advice.tight
     assert advice.recommendations
     assert all(each.trial.verdict.kind == "tight" for each in advice.recommendations)
-    assert "Nothing is safe" in advice_text.text(AdviceFile.of(advice))
+    assert "Nothing is safe" in as_text(advice_text.render(AdviceFile.of(advice)))
 
 
 def test_where_nothing_fits_the_smallest_run_is_told() -> None:
@@ -134,7 +136,7 @@ def test_where_nothing_fits_the_smallest_run_is_told() -> None:
     smallest = nearest_to_fitting(advice)
     assert smallest is not None
     assert smallest.config.batch == 1
-    words = " ".join(advice_text.text(AdviceFile.of(advice)).split())
+    words = " ".join(as_text(advice_text.render(AdviceFile.of(advice))).split())
     assert f"The smallest that was run, {smallest.result.id}: oom: backward of step 0" in words
 
 
@@ -144,7 +146,7 @@ def test_ctrl_c_keeps_what_was_found(runs: int) -> None:
     assert not advice.complete
     assert len(fake.ran) == runs
     assert len(advice.trials) <= runs
-    shown = advice_text.text(AdviceFile.of(advice))
+    shown = as_text(advice_text.render(AdviceFile.of(advice)))
     assert shown.endswith("nothing is known of what is missing")
     whole = ask()[0]
     if runs == 8:
@@ -160,7 +162,7 @@ def test_a_run_that_gives_no_answer_is_not_counted_as_fitting() -> None:
     asked = question()
     advice = advisor.advise(asked, Broken(asked.target))
     assert advice.recommendations == []
-    assert "crashed: no such kernel" in advice_text.text(AdviceFile.of(advice))
+    assert "crashed: no such kernel" in as_text(advice_text.render(AdviceFile.of(advice)))
 
 
 def test_two_searches_go_on_at_once() -> None:

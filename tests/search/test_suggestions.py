@@ -14,7 +14,8 @@ from made_up import device, peaks, result
 from nanocheck.core.errors import RequestError
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
-from nanocheck.report.further_runs_text import suggestions_text
+from nanocheck.report.console import as_text
+from nanocheck.report.further_runs_text import suggestions_blocks
 from nanocheck.search.batch_argument import find_batch
 from nanocheck.search.candidates import MOST, Candidate, conclusions, to_suggestions
 from nanocheck.search.suggest import is_expandable, search, with_expandable
@@ -156,7 +157,7 @@ def test_what_is_told_names_the_largest_that_fits_and_the_largest_safe_one() -> 
         "the largest batch-size that fits with expandable segments: 9 (10 does not), tight"
     )
     assert conclusions(made(by_memory(5000), 4, Script(5000, 1)), batch)[1] == "no batch-size from 1 on fits"
-    shown = suggestions_text(to_suggestions(candidates, batch, complete=True))
+    shown = as_text(suggestions_blocks(to_suggestions(candidates, batch, complete=True)))
     assert "900.00" in shown
     assert "virtual" in shown
 

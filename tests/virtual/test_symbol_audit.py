@@ -9,7 +9,7 @@ import pytest
 from nanocheck.virtual.audit import Audit, library_of
 
 LIST = Path(__file__).with_name("symbols.txt")
-MENDS = "python -m nanocheck.virtual.audit > tests/virtual/symbols.txt; read its diff"
+HINT = "python -m nanocheck.virtual.audit > tests/virtual/symbols.txt; read its diff"
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +24,14 @@ def surprises(found: Audit, listed: Audit) -> set[str]:
 
 
 def test_no_more_functions_stop_than_are_listed(found: Audit) -> None:
-    assert surprises(found, Audit.parse(LIST.read_text())) == set(), MENDS
+    assert surprises(found, Audit.parse(LIST.read_text())) == set(), HINT
 
 
 def test_the_list_is_that_of_the_installed_torch(found: Audit) -> None:
     """So an answer that was added leaves the list of stops, and the counts are right."""
     if Audit.parse(LIST.read_text()).torch != found.torch:
-        pytest.skip(f"the list is of another torch than {found.torch}")
-    assert LIST.read_text() == found.text(), MENDS
+        pytest.skip(f"the list is of another torch than {found.torch}; {HINT}")
+    assert LIST.read_text() == found.text(), HINT
 
 
 def test_a_function_that_no_longer_has_an_answer_is_noticed(found: Audit) -> None:
