@@ -92,11 +92,11 @@ class Observation:
 
 
 def read(folder: Path) -> list[Observation]:
-    """Every process that used a GPU, in the order in which they began to."""
+    """Every process that used a GPU or could not be observed, in the order in which they began to."""
     found = []
     for path in sorted(folder.glob("*.jsonl"), key=lambda each: (each.stat().st_ctime_ns, each.name)):
         observation = _read_one(path)
-        if observation.start is not None:
+        if observation.start is not None or observation.broken is not None:
             found.append(observation)
     return found
 

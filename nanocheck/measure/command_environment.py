@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import nanocheck
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
+from nanocheck.observe import relaunch
 from nanocheck.observe.values.policies import POLICIES, VARIABLE
 from nanocheck.process import stack_dump
 
@@ -24,6 +26,7 @@ def child_environment(
     target: Target,
     folder: Path,
     *,
+    ours: bool = True,
     steps: int = DEFAULT_STEPS,
     cover: Sequence[str] = (),
     longest: bool = False,
@@ -36,6 +39,8 @@ def child_environment(
     Args:
         target: the card; a virtual one is compiled on first use.
         folder: where the observer writes.
+        ours: the command is a Python of nanocheck's own environment: its virtual GPU is there from the start.
+            Any other Python finds its own torch's (``observe/relaunch.py``).
         steps: see ``DEFAULT_STEPS``.
         cover: what must have been seen, too, of ``core.coverage.PHASES``.
         longest: every second batch is made of the longest samples, where their lengths are known.
@@ -55,7 +60,7 @@ def child_environment(
     found = os.environ if base is None else base
     environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
     if target.kind == "virtual":
-        environment.update(_virtual(target, environment))
+        environment.update(_virtual(target, environment, ours=ours))
     elif target.capped_from is not None or target.reserve_bytes:
         allowed = target.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
@@ -71,18 +76,31 @@ def child_environment(
     return environment
 
 
-def _virtual(target: Target, environment: Mapping[str, str]) -> dict[str, str]:
-    from nanocheck.virtual import card_environment, prepare
+def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool) -> dict[str, str]:
+    from nanocheck.virtual.card import card_text
 
     return {
+        relaunch.TOOL: sys.executable,
+        relaunch.PRELOAD: environment.get("LD_PRELOAD", ""),
+        "NANOCHECK_CARD": card_text(target),
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
-        **prepare().launch_environment(),
-        **card_environment(target),
+        **(_of_our_torch(target) if ours else {}),
         # Which of the machine's cards are meant: here there is one.
         "CUDA_VISIBLE_DEVICES": "0",
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
+    }
+
+
+def _of_our_torch(target: Target) -> dict[str, str]:
+    from nanocheck.virtual import card_environment, prepare
+    from nanocheck.virtual.installed_torch import find_torch
+
+    return {
+        relaunch.TORCH: os.path.realpath(find_torch().folder),
+        **prepare().launch_environment(),
+        **card_environment(target),
     }
 
 

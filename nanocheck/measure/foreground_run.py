@@ -9,7 +9,7 @@ from nanocheck.core.device_selection import SelectedDevice
 from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.measure.command_environment import child_environment
-from nanocheck.measure.interpreter import check_interpreter
+from nanocheck.measure.interpreter import is_ours
 from nanocheck.measure.other_gpus import refuse_other_gpus
 from nanocheck.measure.request import Request
 from nanocheck.process.launch import launch
@@ -21,9 +21,9 @@ def check_command(request: Request) -> None:
     """Whether it can be run here at all.
 
     Raises:
-        RequestError: there is no such program, or it belongs to another environment than nanocheck.
+        RequestError: there is no such program.
     """
-    check_interpreter(find_program(request.command, os.environ), request.command, os.environ)
+    find_program(request.command, os.environ)
 
 
 def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None = None) -> RunResult:
@@ -45,6 +45,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
         environment = child_environment(
             chosen.target,
             folder,
+            ours=is_ours(find_program(request.command, os.environ), os.environ),
             steps=request.steps,
             cover=request.cover,
             longest=request.longest,

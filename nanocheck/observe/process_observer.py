@@ -62,6 +62,7 @@ class Watch:
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
         exit_hooks.say_that_torch_is_here()
+        exit_hooks.remember_fraction()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
         self._losses.install()

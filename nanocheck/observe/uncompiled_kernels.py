@@ -10,6 +10,8 @@ that cache is off and the result does not depend on what ran before.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -74,6 +76,12 @@ def _precompile_config(self: Any, config: Any) -> _Uncompiled:
     return _Uncompiled(config, self.fn.arg_names)
 
 
+def _precompile_pair(self: Any, config: Any, warm_cache_only: bool) -> tuple[_Kernel, _Launcher]:
+    """The same before torch 2.7, where a kernel and its launcher are asked for at once."""
+    result = _precompile_config(self, config)
+    return result.kernel, result.make_launcher()
+
+
 def use_own_cache() -> None:
     """Choose the folder for what is compiled without kernels; before Inductor reads its own."""
     # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
@@ -85,12 +93,16 @@ def use_own_cache() -> None:
 def install() -> None:
     """Replace the kernel compiler of this process. Imports Inductor; touches no GPU."""
     from torch._inductor import config
-    from torch._inductor.runtime import triton_compat, triton_heuristics
+    from torch._inductor.runtime import triton_heuristics
 
     use_own_cache()
     config.autotune_local_cache = False
     config.compile_threads = 1
-    # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
-    triton_compat.triton_key = lambda: sys.modules["triton"].__version__
-    autotuner = triton_heuristics.CachingAutotuner
-    autotuner._precompile_config = _precompile_config  # type: ignore[method-assign, assignment]
+    with contextlib.suppress(ImportError):  # since torch 2.7
+        from torch._inductor.runtime import triton_compat
+
+        # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
+        triton_compat.triton_key = lambda: sys.modules["triton"].__version__
+    autotuner: Any = triton_heuristics.CachingAutotuner
+    pair = "warm_cache_only" in inspect.signature(autotuner._precompile_config).parameters
+    autotuner._precompile_config = _precompile_pair if pair else _precompile_config

@@ -23,7 +23,7 @@ from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.measure.configurations import Measurement
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 NANOGPT_NOTE = {"n_embd": 576, "batch": 16, "accumulation": 32, "dtype": "bf16", "compile": "default"}
 NANOGPT_NOTE_FIX = {"n_embd": 576, "batch": 12, "accumulation": 40, "dtype": "fp16"}
@@ -70,7 +70,7 @@ def test_the_nanogpt_note_dies_where_its_author_saw_it_die() -> None:
     assert dies.oom is not None
     assert (dies.oom.phase, dies.oom.step) == ("backward", 0)
     assert (dies.oom.requested_bytes, dies.oom.exact) == (16 * 1024 * 50304 * 2, True)
-    minor = int(find_wheels().version.split(".")[1])
+    minor = int(find_torch().version.split(".")[1])
     assert dies.oom.shape == ((16, 1024, 50304) if minor <= 9 else (16384, 50304))
     assert dies.oom.line.startswith("buf1 = empty_strided_cuda(")
 

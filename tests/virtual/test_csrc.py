@@ -13,7 +13,7 @@ import pytest
 from paths import CSRC
 
 from nanocheck.virtual import build as building
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 #: Everything in C: what is shipped, and the programs of the tests.
 C_FILES = sorted([*building._SOURCES.rglob("*.[ch]"), *(CSRC).rglob("*.[ch]")])
@@ -36,7 +36,7 @@ def test_no_compiler_warns(compiler: str, tmp_path: Path) -> None:
     stubs = tmp_path / "stubs.c"
     stubs.write_text(building.stub_source(["cusparseSpGEMM_compute", "cudaMalloc"]))
     sources = [*building.c_sources(), *building.nvml_sources(), stubs]
-    strict = [required(compiler), *building.compiler_flags(find_wheels()), "-Werror", '-DNC_VERSION="test"']
+    strict = [required(compiler), *building.compiler_flags(find_torch()), "-Werror", '-DNC_VERSION="test"']
     output = ["-shared", "-o", str(tmp_path / "all.so")]  # some warnings come only with the machine code
     done = subprocess.run([*strict, *output, *map(str, sources)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def includes() -> dict[str, set[str]]:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Which piece calls functions of which, as the linker sees it."""
     folder = tmp_path_factory.mktemp("objects")
-    flags = [*building.find_compiler(), *building.compiler_flags(find_wheels()), '-DNC_VERSION="test"', "-c"]
+    flags = [*building.find_compiler(), *building.compiler_flags(find_torch()), '-DNC_VERSION="test"', "-c"]
     defined: dict[str, str] = {}
     wanted: dict[str, set[str]] = defaultdict(set)
     for path in building.c_sources():
@@ -129,7 +129,7 @@ def test_no_file_is_long() -> None:
 
 
 def test_what_the_files_share_stays_inside(tmp_path: Path) -> None:
-    library = building.build_library(find_wheels()) / building.LIBRARY
+    library = building.build_library(find_torch()) / building.LIBRARY
     table = subprocess.run(
         ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
     )
