@@ -85,9 +85,7 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool) -> d
         "NANOCHECK_CARD": card_text(target),
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
-        **(_of_our_torch(target) if ours else {}),
-        # Which of the machine's cards are meant: here there is one.
-        "CUDA_VISIBLE_DEVICES": "0",
+        **(_of_our_torch(target) if ours else {"CUDA_VISIBLE_DEVICES": relaunch.NO_CARD}),
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
     }
@@ -101,6 +99,8 @@ def _of_our_torch(target: Target) -> dict[str, str]:
         relaunch.TORCH: os.path.realpath(find_torch().folder),
         **prepare().launch_environment(),
         **card_environment(target),
+        # Which of the machine's cards are meant: here there is one.
+        "CUDA_VISIBLE_DEVICES": "0",
     }
 
 

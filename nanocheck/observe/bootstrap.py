@@ -61,9 +61,9 @@ class _Finder(MetaPathFinder):
 
 def activate() -> None:
     """Watch this process from its ``import torch`` on."""
-    from nanocheck.observe import introspect
+    from nanocheck.observe import introspect, relaunch
 
-    waiting = {"torch": _watch}
+    waiting = {"torch": relaunch.say_why_not if os.environ.get(relaunch.REASON) else _watch}
     if introspect.version() is not None:
         from nanocheck.observe import uncompiled_kernels
 

@@ -8,11 +8,9 @@ open files.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import importlib.util
-import json
 import os
-import subprocess
 import sys
 from typing import Any
 
@@ -23,6 +21,9 @@ TOOL = "NANOCHECK_RUN_PYTHON"
 TORCH = "NANOCHECK_RUN_TORCH"
 #: Why there is none for it.
 REASON = "NANOCHECK_RUN_REASON"
+#: In ``CUDA_VISIBLE_DEVICES`` until the virtual GPU is there: CUDA finds no card by that name, so that
+#: whatever runs without it, a program that is no Python for one, runs on no card at all.
+NO_CARD = "the-virtual-one"
 #: ``LD_PRELOAD`` as the command was given it.
 PRELOAD = "NANOCHECK_RUN_PRELOAD"
 
@@ -47,12 +48,22 @@ def where_another_torch_is() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in (REASON, "LD_PRELOAD")}
     if os.environ.get(PRELOAD):
         environment["LD_PRELOAD"] = os.environ[PRELOAD]
-    environment.update(found.get("environment", {}))
     environment[TORCH] = folder
     if "error" in found:
-        environment[REASON] = found["error"]
-    sys.stdout.flush()
+        environment[REASON] = f"{found['error']} ({sys.executable})"
+        environment["CUDA_VISIBLE_DEVICES"] = NO_CARD
+    else:
+        environment.update(found["environment"])
+        if os.environ.get("CUDA_VISIBLE_DEVICES") == NO_CARD:  # the script's own choice stays
+            environment["CUDA_VISIBLE_DEVICES"] = "0"
     os.execve(sys.executable, arguments, environment)
+
+
+def say_why_not() -> None:
+    """A file ``unanswered-<pid>``: this process has imported a torch for which there is no virtual GPU."""
+    path = os.path.join(os.environ[FOLDER], f"unanswered-{os.getpid()}")  # noqa: PTH118
+    with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.write(os.environ[REASON])
 
 
 def torch_folder() -> str | None:
@@ -80,6 +91,9 @@ def _arguments() -> list[str] | None:
 
 def _prepared(folder: str) -> dict[str, Any]:
     """What the nanocheck that was started says of this torch; asked once a command."""
+    import hashlib  # a Python that has no torch, or the right one, comes without these
+    import json
+
     question = {
         "torch": folder,
         "search_path": [each for each in sys.path if each],
@@ -109,6 +123,9 @@ def _prepared(folder: str) -> dict[str, Any]:
 
 
 def _ask(question: dict[str, Any]) -> dict[str, Any]:
+    import json
+    import subprocess
+
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
     ours = ("PYTHON", "LD_", "NANOCHECK_RUN", "NANOCHECK_CARD")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
