@@ -19,6 +19,7 @@ from nanocheck.core.comparison import ACCEPTABLE, Comparison, compare
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import write_atomically
 from nanocheck.core.result import RunResult
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +40,12 @@ class Baselines:
     Attributes:
         folder: the ``baselines/`` folder.
         options: further options of the command that fixes it, such as `` --reserve 2GiB``.
+        margin_bytes: what must stay free for a verdict of safe.
     """
 
     folder: Path
     options: str = ""
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
     _loaded: dict[Path, Baseline] = field(default_factory=dict)
 
     def for_result(self, result: RunResult) -> Baseline | None:
@@ -60,7 +63,9 @@ class Baselines:
 
     def compare(self, result: RunResult) -> Comparison:
         """See ``compare``."""
-        return compare(result, self.for_result(result), hint=self.hint(result))
+        return compare(
+            result, self.for_result(result), hint=self.hint(result), margin_bytes=self.margin_bytes
+        )
 
     def hint(self, result: RunResult) -> str:
         """The command that accepts what the result says."""
