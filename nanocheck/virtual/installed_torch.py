@@ -9,7 +9,7 @@ import ast
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -135,10 +135,12 @@ def find_torch() -> InstalledTorch:
     spec = importlib.util.find_spec("torch")
     if spec is None or not spec.submodule_search_locations:
         raise MachineError("expected an installed PyTorch, found none", hint="pip install torch")
-    return torch_in(Path(next(iter(spec.submodule_search_locations))), sys.path, os.environ)
+    return torch_in(Path(next(iter(spec.submodule_search_locations))), sys.path)
 
 
-def torch_in(folder: Path, search_path: list[str], environment: Mapping[str, str]) -> InstalledTorch:
+def torch_in(
+    folder: Path, search_path: Sequence[str], environment: Mapping[str, str] | None = None
+) -> InstalledTorch:
     """The CUDA build of torch in a folder.
 
     Raises:
@@ -152,7 +154,11 @@ def torch_in(folder: Path, search_path: list[str], environment: Mapping[str, str
             hint=_INSTALL,
         )
     found = InstalledTorch(
-        folder, version, cuda, tuple(Path(each) for each in search_path if each), dict(environment)
+        folder,
+        version,
+        cuda,
+        tuple(Path(each) for each in search_path if each),
+        dict(os.environ if environment is None else environment),
     )
     if not any("cudart" in path.name for path in found.cuda_libraries):
         raise MachineError(

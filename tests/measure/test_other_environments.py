@@ -162,6 +162,25 @@ def test_what_is_read_before_the_second_start_is_not_lost(bare: Path, tmp_path: 
     assert first == second
 
 
+def doctor(python: str) -> tuple[int, dict[str, str]]:
+    asked = subprocess.run(
+        [sys.executable, "-c", NANOCHECK, "doctor", "--json", "--python", python],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    found = json.loads(asked.stdout)
+    return asked.returncode, {each["name"]: each["status"] for each in found["checks"]}
+
+
+def test_doctor_says_what_would_happen_there(bare: Path, tmp_path: Path) -> None:
+    code, found = doctor(str(bare))
+    assert (code, set(found.values())) == (0, {"ok"})
+    code, found = doctor("/bin/sh")
+    assert (code, found["Python"], found["a run on it"]) == (3, "fail", "skipped")
+
+
 def test_the_observer_is_written_for_python_3_9() -> None:
     package = Path(nanocheck.__file__).parent
     assert package == ROOT / "nanocheck"
