@@ -14,6 +14,8 @@ from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
 #: Outcomes that a baseline may hold. A crash is never what is expected.
 ACCEPTABLE = (Outcome.COMPLETED, Outcome.OOM, Outcome.UNSUPPORTED)
+#: Holders that a comparison names.
+_MOVED = 6
 #: From best to worst.
 _RANK = {name: rank for rank, name in enumerate(("completed", "oom", "unsupported", "timeout", "crashed"))}
 
@@ -82,7 +84,9 @@ def compare(
     accept = "improved, and not yet accepted" if better else "regressed"
     return Comparison(
         kind=kind,
-        sentence=f"{result.id}: {accept}: " + "; ".join(text for _, text in differences),
+        sentence=f"{result.id}: {accept}: "
+        + "; ".join(text for _, text in differences)
+        + _moved(expected, found),
         hint=f"if this is intended: {hint}" if found.outcome in ACCEPTABLE else "",
     )
 
@@ -131,6 +135,18 @@ def _drift(expected: Expected, found: Expected) -> str:
     ]
     moved = [f"{what} {(b - a) / a:+.3%}" for what, a, b in pairs if a and a != b]
     return f"; drift: {', '.join(moved)}" if moved else "; the same bytes"
+
+
+def _moved(expected: Expected, found: Expected) -> str:
+    """Who holds more or less at the peak than before, where that is stored; an edited line is both."""
+    if not expected.holders:
+        return ""
+    names = {*expected.holders, *found.holders}
+    moved = [(found.holders.get(name, 0) - expected.holders.get(name, 0), name) for name in names]
+    largest = sorted((each for each in moved if each[0]), key=lambda each: (-abs(each[0]), -each[0], each[1]))
+    return "".join(
+        f"\n  {'+' if size > 0 else '-'}{mib(abs(size))} MiB {name}" for size, name in largest[:_MOVED]
+    )
 
 
 def _differences(expected: Expected, found: Expected, baseline: Baseline) -> list[tuple[bool | None, str]]:

@@ -296,6 +296,7 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     Attributes:
         config: what ran, where it was a configuration of the reference step; else ``command`` says it.
+        test: pytest's node id, where it was a test of a project.
         processes: those that used the GPU, the one that reserved most first.
         micro_batches: how many micro-batches a step of a configuration really ran (2 stand for any larger
             accumulation).
@@ -308,6 +309,7 @@ class RunResult(_Value, frozen=True, kw_only=True):
     schema: int = SCHEMA
     config: StepConfig | None = None
     command: tuple[str, ...] | None = None
+    test: str | None = None
     provenance: Provenance
     device: Device
     environment: Environment
@@ -321,7 +323,9 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The configuration's name, or the command as one types it."""
+        """The configuration's name, the test's, or the command as one types it."""
+        if self.test is not None:
+            return self.test
         return self.config.id if self.config is not None else shlex.join(self.command or ())
 
     @property

@@ -61,10 +61,10 @@ class Baselines:
         alike = [each for each in others if _similarity(each, result)]
         return max(alike, key=lambda each: _similarity(each, result), default=None)
 
-    def compare(self, result: RunResult) -> Comparison:
+    def compare(self, result: RunResult, *, hint: str = "") -> Comparison:
         """See ``compare``."""
         return compare(
-            result, self.for_result(result), hint=self.hint(result), margin_bytes=self.margin_bytes
+            result, self.for_result(result), hint=hint or self.hint(result), margin_bytes=self.margin_bytes
         )
 
     def hint(self, result: RunResult) -> str:

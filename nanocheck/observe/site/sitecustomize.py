@@ -23,9 +23,8 @@ def _observer() -> None:
     import importlib.util
 
     package = os.path.dirname(os.path.dirname(_HERE))  # noqa: PTH120
-    spec = importlib.util.spec_from_file_location(
-        "nanocheck", os.path.join(package, "__init__.py"), submodule_search_locations=[package]  # noqa: PTH118
-    )
+    init = os.path.join(package, "__init__.py")  # noqa: PTH118
+    spec = importlib.util.spec_from_file_location("nanocheck", init, submodule_search_locations=[package])
     if spec is None or spec.loader is None:
         raise ImportError(f"no nanocheck in {package}")
     module = importlib.util.module_from_spec(spec)
