@@ -1,0 +1,87 @@
+"""What runs in a process of its own on either card: a configuration with what CUDA says after it, and the
+card's description. Each is a task of the pool.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import msgspec
+import torch
+
+from nanocheck.measure import step_worker
+from nanocheck.observe import introspect
+
+
+def run(payload: dict[str, Any], emit: step_worker.Emit) -> dict[str, Any]:
+    """``step_worker.run``, and the process's memory after it (``observed.Memory``)."""
+    result = step_worker.run(payload, emit)
+    peaks = result["processes"][0]
+    free, total = torch.cuda.mem_get_info()
+    memory = {
+        "allocated_bytes": peaks["allocated_bytes"],
+        "reserved_bytes": peaks["reserved_bytes"],
+        "reserved_now_bytes": torch.cuda.memory_reserved(),
+        "used_bytes": total - free,
+        "usable_bytes": total,
+    }
+    return {"result": result, "memory": memory}
+
+
+def describe(payload: None, emit: step_worker.Emit) -> dict[str, Any]:
+    """The card's ``CardFacts``, the process's environment, and the card's UUID, which nobody keeps."""
+    found = torch.cuda.get_device_properties(0)
+    facts = {
+        "name": found.name,
+        "capability": f"{found.major}.{found.minor}",
+        "multiprocessors": found.multi_processor_count,
+        "threads_per_multiprocessor": found.max_threads_per_multi_processor,
+        "usable_bytes": found.total_memory,
+        "l2_bytes": found.L2_cache_size,
+        "shared_per_block_optin_bytes": found.shared_memory_per_block_optin,  # type: ignore[attr-defined]
+    }
+    environment = step_worker.environment(introspect.version())
+    return {
+        "card": facts,
+        "environment": msgspec.to_builtins(environment),
+        "uuid": str(getattr(found, "uuid", "")),
+    }
+
+
+class _MemoryV2(ctypes.Structure):
+    """``nvmlMemory_v2_t``; ``used`` there is without what the driver keeps for itself."""
+
+    _fields_ = (
+        ("version", ctypes.c_uint),
+        ("total", ctypes.c_ulonglong),
+        ("reserved", ctypes.c_ulonglong),
+        ("free", ctypes.c_ulonglong),
+        ("used", ctypes.c_ulonglong),
+    )
+
+
+def ask_driver(uuid: str, emit: step_worker.Emit) -> dict[str, Any]:
+    """The driver's version and what is in use on the card; None for what NVML does not say.
+
+    In a process that has not opened the card: its own context would count.
+    """
+    found: dict[str, Any] = {"driver": None, "used_bytes": None}
+    try:
+        nvml = ctypes.CDLL("libnvidia-ml.so.1")
+        if nvml.nvmlInit_v2():
+            return found
+        text = ctypes.create_string_buffer(96)
+        if nvml.nvmlSystemGetDriverVersion(text, 96) == 0:
+            found["driver"] = text.value.decode(errors="replace")
+        device = ctypes.c_void_p()
+        name = uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+        memory = _MemoryV2(version=ctypes.sizeof(_MemoryV2) | 2 << 24)
+        if (
+            nvml.nvmlDeviceGetHandleByUUID(name.encode(), ctypes.byref(device)) == 0
+            and nvml.nvmlDeviceGetMemoryInfo_v2(device, ctypes.byref(memory)) == 0
+        ):
+            found["used_bytes"] = memory.used
+    except (OSError, AttributeError):  # no NVML, or an old one
+        pass
+    return found
