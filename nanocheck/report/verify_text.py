@@ -14,6 +14,7 @@ from nanocheck.report.verify_words import (
     real_word,
     remark,
     size,
+    worst_sentence,
 )
 from nanocheck.verify.observed import Observed
 from nanocheck.verify.predictions import Predictions
@@ -36,7 +37,7 @@ def render(file: VerifyFile, paths: Sequence[str]) -> list[Block]:
             stack(*(prose(words(name, style="bold"), f": {line}", hanging=2) for name, line in said))
         )
     closing: list[Block] = [
-        prose(words(headline(file), style="bold")),
+        prose(words(headline(file), style="bold"), f" {worst_sentence(file)}"),
         prose(f"CUDA's own memory: {context(file)}."),
     ]
     if file.stand_in:

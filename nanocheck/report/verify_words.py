@@ -31,7 +31,7 @@ def headline(file: VerifyFile) -> str:
         if compared == len(file.rows):
             return f"All {compared} cases are equal to the byte."
         return f"Equal to the byte in all {compared} cases that could be compared, of {len(file.rows)}."
-    return f"{counts[State.EQUAL]} of {compared} cases are equal to the byte, {counts[State.DIFFERS]} differ."
+    return f"{counts[State.EQUAL]} of {compared} cases equal to the byte, {counts[State.DIFFERS]} not."
 
 
 def size(size_bytes: int | None) -> str:
@@ -83,6 +83,16 @@ def remark(row: Row, file: VerifyFile) -> list[str]:
         if side is not None and not side.is_answer:
             said.append(f"{name}: {side.outcome.value}" + (f": {side.detail}" if side.detail else ""))
     return said
+
+
+def worst_sentence(file: VerifyFile) -> str:
+    """How far the peaks are apart at the most."""
+    allocated, reserved = worst(file, "allocated"), worst(file, "reserved")
+    if allocated == UNSEEN:
+        return "No peak could be compared."
+    if (allocated, reserved) == ("0", "0"):
+        return "No peak of any case differs by a byte."
+    return f"Peaks differ at the most by {allocated} of what is allocated, {reserved} of what is reserved."
 
 
 def worst(file: VerifyFile, figure: str) -> str:

@@ -47,6 +47,7 @@ def _differences(real: Observed, virtual: Observed, surplus: int) -> Iterator[Di
         yield Difference(figure="outcome", real=real.outcome.value, virtual=virtual.outcome.value)
     if not real.is_answer or not virtual.is_answer:
         return  # its figures are of an unknown part of the run
+    # Usable memory is the card's, not the case's: it is compared once, see ``VerifyFile.card_differences``.
     ours = {each.phase: each for each in virtual.phases}
     theirs = {each.phase: each for each in real.phases}
     for phase in dict.fromkeys((*theirs, *ours)):
@@ -71,7 +72,6 @@ _EXACT = {
     "reserved_bytes": "reserved",
     "own_allocated_bytes": "allocated, by the script",
     "own_reserved_bytes": "reserved, by the script",
-    "usable_bytes": "usable",
     "attention": "attention",
     "retries": "retries",
     "out_of_memory": "out of memory",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_verification import LEAST, MOST, measured, observed, of_rows
+from made_up_verification import CARD, LEAST, MOST, measured, observed, of_rows
 from msgspec.structs import replace
 
+from nanocheck.cli.verify import exit_code
 from nanocheck.core.result import Outcome
 from nanocheck.report.verify_words import difference
 from nanocheck.verify.comparison import compare
@@ -15,7 +16,7 @@ from nanocheck.verify.observed import Observed
 from nanocheck.verify.record import State
 
 SURPLUS = MOST - LEAST
-SIZES = ("allocated_bytes", "reserved_bytes", "usable_bytes")
+SIZES = ("allocated_bytes", "reserved_bytes")
 
 
 def figures(real: Observed, virtual: Observed) -> dict[str, int | None]:
@@ -72,6 +73,14 @@ def test_words_and_counts_differ_too(field: str, real: object, virtual: object, 
 def test_what_a_side_cannot_see_and_wall_time_are_no_differences() -> None:
     real = measured(attention="unknown", context_bytes=None, process_bytes=None, seconds=100.0)
     assert figures(real, observed()) == {}
+
+
+def test_usable_memory_is_a_difference_of_the_card_and_not_of_each_case() -> None:
+    """Drivers differ by a few MiB: that must not hide what else the cases say."""
+    file = of_rows((measured(usable_bytes=7), observed()), card=replace(CARD, usable_bytes=7))
+    assert [row.state for row in file.rows] == [State.EQUAL]
+    assert [(each.figure, each.by) for each in file.card_differences] == [("usable", CARD.usable_bytes - 7)]
+    assert exit_code(file) == 1
 
 
 def test_a_failure_of_one_side_is_a_row_with_its_outcome() -> None:

@@ -54,6 +54,7 @@ def render(file: VerifyFile) -> str:
         headline=verify_words.headline(file),
         stand_in=verify_words.STAND_IN,
         context=verify_words.context(file),
+        worst=verify_words.worst_sentence(file),
         counts=counts,
         legend={state: LEGEND[state] for state in counts},
         card=_card(file),
@@ -90,6 +91,8 @@ def lines(row: Row, file: VerifyFile) -> list[Line]:
     for field, figure in _SIZES.items():
         if field in ("process_bytes", "context_bytes"):
             found.append(_ranged(field, figure, one, other, file))
+        elif field == "usable_bytes":  # of the card, which has a table of its own
+            found.append(Line(figure=figure, real=_size(one, field), virtual=_size(other, field), equal=None))
         else:
             found.append(_line(figure, _size(one, field), _size(other, field)))
     for field, figure in _WORDS.items():
@@ -110,7 +113,7 @@ def _word(side: Observed | None, field: str) -> str:
 
 
 def _size(side: Observed | None, field: str) -> str:
-    value = None if side is None else getattr(side, field)
+    value = None if side is None or not side.is_answer else getattr(side, field)
     return UNSEEN if value is None else f"{value:,}"
 
 

@@ -1,5 +1,7 @@
 """Looks for the largest batch that fits: catches the error, halves, and trains with what it found."""
 
+import time
+
 import last_words
 import torch
 from torch import nn
@@ -29,6 +31,9 @@ while trained < 4:
     except torch.cuda.OutOfMemoryError:
         trained = 0
         rows //= 2
+        # An error of the backward comes out of autograd's own thread, which lets go of its tensors a moment
+        # later: without a pause what is still allocated below, and so the peak, is another in every run.
+        time.sleep(0.5)
         optimizer.zero_grad(set_to_none=True)
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
