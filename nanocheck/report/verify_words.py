@@ -30,8 +30,8 @@ def headline(file: VerifyFile) -> str:
     if not counts[State.DIFFERS]:
         if compared == len(file.rows):
             return f"All {compared} cases are equal to the byte."
-        return f"Equal to the byte in all {compared} cases that could be compared, of {len(file.rows)}."
-    return f"{counts[State.EQUAL]} of {compared} cases equal to the byte, {counts[State.DIFFERS]} not."
+        return f"{compared} of {len(file.rows)} cases could be compared: all are equal to the byte."
+    return f"{counts[State.EQUAL]} of {compared} cases are equal to the byte, {counts[State.DIFFERS]} not."
 
 
 def size(size_bytes: int | None) -> str:
@@ -78,7 +78,7 @@ def remark(row: Row, file: VerifyFile) -> list[str]:
     """What a row's figures do not say: each difference, why it was not run, why there is no answer."""
     said = [difference(each, real_word(file)) for each in row.differences]
     if row.not_run:
-        said.append(f"not run: {row.not_run}")
+        said.append(f"not run, {row.not_run}")
     for side, name in ((row.real, real_word(file)), (row.virtual, "virtual")):
         if side is not None and not side.is_answer:
             said.append(f"{name}: {side.outcome.value}" + (f": {side.detail}" if side.detail else ""))

@@ -176,9 +176,11 @@ def load(path: Path) -> VerifyFile:
             )
         if row.virtual is not None and row.virtual.provenance is Provenance.MEASURED:
             raise StoredDataError(f"{path}: {row.id}: its virtual side was measured", hint=_HINT)
-        if row.real is not None and not found.stand_in and row.real.provenance is Provenance.VIRTUAL:
+        expected = Provenance.VIRTUAL if found.stand_in else Provenance.MEASURED
+        if row.real is not None and row.real.provenance not in (expected, Provenance.UNKNOWN):
+            where = "a stand-in" if found.stand_in else "a real card"
             raise StoredDataError(
-                f"{path}: {row.id}: its real side ran on the virtual GPU, and the file does not say so",
+                f"{path}: {row.id}: expected what {where} did, found that it was {row.real.provenance}",
                 hint=_HINT,
             )
     return found

@@ -62,8 +62,12 @@ def test_differences_that_do_not_follow_from_the_figures_are_refused(tmp_path: P
 def test_a_stand_in_that_calls_itself_a_real_card_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "verify.json"
     save(path, replace(STAND_IN, stand_in=False))
-    with pytest.raises(StoredDataError, match="virtual GPU"):
+    with pytest.raises(StoredDataError, match="expected what a real card did"):
         load(path)
+    save(path, replace(GOOD, stand_in=True))
+    with pytest.raises(StoredDataError, match="expected what a stand-in did"):
+        load(path)
+    assert not replace(GOOD, stand_in=True).is_measured
     with pytest.raises(StoredDataError, match="measured"):
         load(changed(GOOD, tmp_path, {"virtual": msgspec.to_builtins(measured())}))
 

@@ -35,9 +35,11 @@ def test_the_virtual_gpu_is_never_taken_for_a_real_card() -> None:
 
 
 def test_another_card_than_was_asked_for_is_refused() -> None:
-    found = RealCard(find_gpu("t4").name, find_gpu("t4").usable_bytes["linux"])
-    with pytest.raises(RequestError, match="Tesla T4"):
-        choose_card(found, "h100")
+    """Also where both have the same memory."""
+    other, asked = find_gpu("rtx4070-super"), find_gpu("rtx4070")
+    assert other.usable_bytes["linux"] == asked.usable_bytes["linux"]
+    with pytest.raises(RequestError, match="RTX 4070 SUPER"):
+        choose_card(RealCard(other.name, other.usable_bytes["linux"]), "rtx4070")
 
 
 @pytest.mark.parametrize(
