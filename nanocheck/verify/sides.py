@@ -71,6 +71,7 @@ class Side:
         self.target = target
         self.others_bytes = 0
         self._gpus, self._stand_in = gpus, stand_in
+        self._is_virtual = stand_in or target.kind == "virtual"
         self._pool: Pool | None = None
         self._scratch = Scratch("verify")
 
@@ -86,11 +87,18 @@ class Side:
     def describe(self, limit_s: float = CASE_LIMIT_S) -> Machine:
         """
         Raises:
-            MachineError: no process can use the card.
+            MachineError: no process can use the card, or what one finds there is not what it is called.
         """
         said = self._ask("describe", None, limit_s)
+        expected = "the virtual GPU" if self._is_virtual else "a real card"
+        if (said["environment"]["virtual_gpu"] is not None) != self._is_virtual:
+            found = "a real card" if self._is_virtual else "the virtual GPU"
+            raise MachineError(
+                f"expected {expected} in a process of its own, found {found}",
+                hint="unset LD_PRELOAD and NANOCHECK_CARD",
+            )
         driver = self._ask("ask_driver", said["uuid"], limit_s)
-        if said["environment"]["virtual_gpu"] is not None:
+        if self._is_virtual:
             # It has no driver, and nobody else is on it; what its NVML shows is the context to come.
             driver = {"driver": None, "used_bytes": 0}
         self.others_bytes = driver["used_bytes"] or 0
