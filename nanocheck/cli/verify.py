@@ -165,7 +165,10 @@ def _verify(
     else:
         gpu = choose_card(find_real_card(), asked, gpus)
     if predicted is not None and predicted.gpu != gpu.id:
-        raise RequestError(f"expected the card of the predictions, {predicted.gpu}, found {gpu.id}")
+        raise RequestError(
+            f"expected the card of the predictions, {predicted.gpu}, found {gpu.id}",
+            hint="leave --gpu away, or predict for that card into another folder",
+        )
     progress = Progress()
     with contextlib.ExitStack() as stack:
         stack.callback(progress.clear)
