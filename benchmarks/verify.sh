@@ -18,8 +18,11 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-out=${1:-verify}
-shift || true
+out=verify
+if [[ $# -gt 0 && $1 != -* ]]; then
+  out=$1
+  shift
+fi
 python=${PYTHON:-python3}
 wheels=${WHEELS:-$root/.whl}
 work=$(mktemp -d)
