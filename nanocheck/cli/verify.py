@@ -143,27 +143,40 @@ def _verify(
 ) -> int:
     import contextlib
     import datetime
+    from dataclasses import replace
 
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import find_real_card
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
     from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
+    from nanocheck.core.messages import say
     from nanocheck.report import verify_text
     from nanocheck.report.console import show
     from nanocheck.report.html import verify_page
     from nanocheck.report.progress import Progress
-    from nanocheck.verify import record, verification
-    from nanocheck.verify.real_card import choose_card
+    from nanocheck.verify import own_card, record, verification
+    from nanocheck.verify.real_card import UnknownCardError, choose_card
     from nanocheck.verify.record import VerifyFile
     from nanocheck.verify.sides import Side
 
     gpus, folder = tuple(arguments.gpus), arguments.out
     asked = arguments.gpu or (None if predicted is None else predicted.gpu)
+    in_catalog = True
     if arguments.stand_in:
         gpu = find_gpu(asked or DEFAULT_GPU, gpus)
     else:
-        gpu = choose_card(find_real_card(), asked, gpus)
+        here = find_real_card()
+        try:
+            gpu = choose_card(here, asked, gpus)
+        except UnknownCardError as error:
+            if asked is not None or isinstance(here, str):
+                raise
+            say(f"{error.problem}: its twin is made from its own description, {folder / own_card.FILE}")
+            unknown = Target(kind="real", gpu=replace(find_gpu(DEFAULT_GPU), name=here.name))
+            with Side(unknown, gpus) as side:
+                gpu, gpus = own_card.own_card(side, folder, gpus)
+            in_catalog = False
     if predicted is not None and predicted.gpu != gpu.id:
         raise RequestError(
             f"expected the card of the predictions, {predicted.gpu}, found {gpu.id}",
@@ -185,6 +198,7 @@ def _verify(
             stand_in=arguments.stand_in,
             date=datetime.date.today().isoformat(),
             gpu=gpu.id,
+            in_catalog=in_catalog,
             card=seen.card,
             virtual_card=ours,
             context_least_bytes=gpu.context_bytes if predicted is None else predicted.context_least_bytes,

@@ -52,7 +52,7 @@ def _row(name: str, file: VerifyFile) -> tuple[str, ...]:
     early = "; predicted before" if file.predictions_sha256 else ""
     left = len(file.rows) - compared
     return (
-        file.card.name,
+        file.card.name + ("" if file.in_catalog else ", described by itself"),
         f"torch {file.environment.torch}, CUDA {file.environment.cuda}{driver}; {file.date}{early}",
         f"{counts[State.EQUAL]} of {compared}" + (f", {left} not compared" if left else ""),
         worst(file, "allocated"),

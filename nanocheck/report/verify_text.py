@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from nanocheck.report.blocks import Block, Words, prose, stack, verbatim, words
 from nanocheck.report.terminal_table import table
 from nanocheck.report.verify_words import (
+    OWN_DESCRIPTION,
     STAND_IN,
     context,
     difference,
@@ -40,6 +41,8 @@ def render(file: VerifyFile, paths: Sequence[str]) -> list[Block]:
         prose(words(headline(file), style="bold"), f" {worst_sentence(file)}"),
         prose(f"CUDA's own memory: {context(file)}."),
     ]
+    if not file.in_catalog:
+        closing.append(prose(OWN_DESCRIPTION))
     if file.stand_in:
         closing.append(prose(words(STAND_IN, style="bold yellow")))
     closing += [verbatim(each, indent=2) for each in paths]

@@ -15,6 +15,11 @@ STAND_IN = (
     "shows what a verification looks like."
 )
 
+OWN_DESCRIPTION = (
+    "The catalog does not hold this card: its virtual twin was made from the card's own description, so "
+    "usable memory and description agree by construction."
+)
+
 
 def real_word(file: VerifyFile) -> str:
     """What the real card's columns are called: what ran there."""

@@ -10,6 +10,11 @@ from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
 from nanocheck.core.units import mib
 
+
+class UnknownCardError(RequestError):
+    """The catalog has no card of this name and size."""
+
+
 #: How far a driver moves the usable memory of one and the same card: 1.2 % between all that the catalog knows
 #: of the RTX 3060. Beyond this it is a card of another size.
 _SAME_SIZE = 0.03
@@ -24,7 +29,8 @@ def choose_card(found: RealCard | str, asked: str | None, gpus: Sequence[Path] =
 
     Raises:
         MachineError: there is no card here.
-        RequestError: it is another one than was asked for, or the catalog has none of its name and size.
+        RequestError: it is another one than was asked for.
+        UnknownCardError: the catalog has none of its name and size.
     """
     wanted = None if asked is None else find_gpu(asked, gpus)
     if isinstance(found, str) or found.virtual:
@@ -49,7 +55,7 @@ def choose_card(found: RealCard | str, asked: str | None, gpus: Sequence[Path] =
     nearest = min(sized, key=lambda each: each[0], default=None)
     if nearest is None or nearest[0] > _SAME_SIZE * found.total_bytes:
         known = ", ".join(f"{gpu.id} with {mib(gpu.usable_bytes['linux'])} MiB" for _, gpu in sized)
-        raise RequestError(
+        raise UnknownCardError(
             f"expected a card of the catalog, found {found.name} with {mib(found.total_bytes)} MiB, of which "
             f"the catalog has {known or 'none of that name'}",
             hint="copy the table of a similar card into a TOML file, set name and linux_usable_mib = "

@@ -89,6 +89,8 @@ class VerifyFile(_Value, frozen=True, kw_only=True):
         stand_in: the virtual card stood in for the real one, too: nothing is verified.
         date: the day, as ISO 8601 has it.
         gpu: the card's id in the catalog.
+        in_catalog: the catalog holds the card; else its virtual twin was made from the card's own
+            description, and both agree on that by construction.
         card: the real card. virtual_card: the virtual one, from the catalog.
         context_least_bytes, context_most_bytes: what the catalog says that CUDA itself takes.
         others_bytes: what others held of the real card before the first case; None: nobody could be asked.
@@ -102,6 +104,7 @@ class VerifyFile(_Value, frozen=True, kw_only=True):
     stand_in: bool
     date: str
     gpu: str
+    in_catalog: bool = True
     card: CardFacts
     virtual_card: CardFacts
     context_least_bytes: int

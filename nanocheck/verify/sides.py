@@ -18,6 +18,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import MachineError
 from nanocheck.core.result import Environment, Outcome, Provenance
+from nanocheck.core.units import MIB
 from nanocheck.measure.background_run import BackgroundRun, Variation
 from nanocheck.measure.command_environment import DEFAULT_STEPS
 from nanocheck.measure.configurations import (
@@ -46,12 +47,16 @@ _WORKER = "nanocheck.verify.card_worker"
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What a card says of itself; see ``VerifyFile`` for the fields."""
+    """What a card says of itself; see ``VerifyFile`` for the fields.
+
+    ``figures`` are named as in the catalog's files, without what only a data sheet says.
+    """
 
     card: CardFacts
     environment: Environment
     driver: str | None
     others_bytes: int | None
+    figures: Mapping[str, Any]
 
 
 class Side:
@@ -100,13 +105,18 @@ class Side:
         driver = self._ask("ask_driver", said["uuid"], limit_s)
         if self._is_virtual:
             # It has no driver, and nobody else is on it; what its NVML shows is the context to come.
-            driver = {"driver": None, "used_bytes": 0}
+            driver |= {"driver": None, "used_bytes": 0}
         self.others_bytes = driver["used_bytes"] or 0
         return Machine(
             card=msgspec.convert(said["card"], CardFacts),
             environment=msgspec.convert(said["environment"], Environment),
             driver=driver["driver"],
             others_bytes=driver["used_bytes"],
+            figures={
+                **said["figures"],
+                "nominal_mib": (driver["total_bytes"] or said["card"]["usable_bytes"]) / MIB,
+                "tgp_w": driver["power_w"],
+            },
         )
 
     def run(self, case: Case, limit_s: float = CASE_LIMIT_S) -> Observed:

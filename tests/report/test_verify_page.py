@@ -85,6 +85,12 @@ def test_every_link_leads_to_a_case() -> None:
     assert links <= set(re.findall(r' id="([^"]+)"', page))
 
 
+def test_a_card_that_describes_itself_is_said_to() -> None:
+    for said in shown(replace(FILE, in_catalog=False)):
+        assert "own description" in " ".join(said.split())
+    assert not any("own description" in said for said in shown(FILE))
+
+
 def test_no_rows_say_that_nothing_was_compared() -> None:
     for said in shown(of_rows()):
         assert "Nothing could be compared." in said

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
-from nanocheck.core.gpus import find_gpu
+from nanocheck.core.gpus import FIGURES, find_gpu
 from nanocheck.core.result import Outcome
 from nanocheck.verify.cases import Case, load_cases
+from nanocheck.verify.own_card import FILE, own_card
 from nanocheck.verify.sides import Side
 from nanocheck.virtual import card_environment, prepare
 
@@ -70,3 +73,20 @@ def test_the_virtual_gpu_in_the_real_ones_place_is_found_out(monkeypatch: pytest
         pytest.raises(MachineError, match="found the virtual GPU"),
     ):
         side.describe()
+
+
+def test_a_card_that_the_catalog_does_not_hold_describes_itself(virtual: Side, tmp_path: Path) -> None:
+    """All that decides about memory comes back as the catalog has it."""
+    found, gpus = own_card(virtual, tmp_path, ())
+    assert gpus == (tmp_path / FILE,)
+    assert found.id == "nvidia-geforce-rtx-4070"
+    same = {"usable_bytes": {"linux": GPU.usable_bytes["linux"]}}
+    for name in ("id", "sources", "bf16_tflops", "tgp_w", "nominal_bytes"):  # only a data sheet says these
+        same[name] = getattr(found, name)
+    assert found == replace(GPU, **same, bandwidth_gb_s=found.bandwidth_gb_s)
+    assert found.bandwidth_gb_s == pytest.approx(GPU.bandwidth_gb_s, rel=0.002)
+    assert all(
+        "read" in source
+        for name, source in found.sources.items()
+        if name in FIGURES and name != "context_mib"
+    )

@@ -53,6 +53,7 @@ def render(file: VerifyFile) -> str:
         real=verify_words.real_word(file),
         headline=verify_words.headline(file),
         stand_in=verify_words.STAND_IN,
+        own_description=verify_words.OWN_DESCRIPTION,
         context=verify_words.context(file),
         worst=verify_words.worst_sentence(file),
         counts=counts,
