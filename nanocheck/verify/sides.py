@@ -42,6 +42,8 @@ from nanocheck.verify.record import CardFacts
 _TICK = 0.05  # seconds between two looks
 #: For a case on one side. The slowest takes half a minute on two cores.
 CASE_LIMIT_S = 120.0
+#: For the first process, which waits until the server has imported PyTorch, perhaps from a cold disk.
+_FIRST_LIMIT_S = 240.0
 _WORKER = "nanocheck.verify.card_worker"
 
 
@@ -89,12 +91,12 @@ class Side:
         self._close_pool()
         self._scratch.remove()
 
-    def describe(self, limit_s: float = CASE_LIMIT_S) -> Machine:
+    def describe(self) -> Machine:
         """
         Raises:
             MachineError: no process can use the card, or what one finds there is not what it is called.
         """
-        said = self._ask("describe", None, limit_s)
+        said = self._ask("describe", None)
         expected = "the virtual GPU" if self._is_virtual else "a real card"
         if (said["environment"]["virtual_gpu"] is not None) != self._is_virtual:
             found = "a real card" if self._is_virtual else "the virtual GPU"
@@ -102,7 +104,7 @@ class Side:
                 f"expected {expected} in a process of its own, found {found}",
                 hint="unset LD_PRELOAD and NANOCHECK_CARD",
             )
-        driver = self._ask("ask_driver", said["uuid"], limit_s)
+        driver = self._ask("ask_driver", said["uuid"])
         if self._is_virtual:
             # It has no driver, and nobody else is on it; what its NVML shows is the context to come.
             driver |= {"driver": None, "used_bytes": 0}
@@ -217,13 +219,13 @@ class Side:
             ours.pop(name, None)
         return Job(id=task, task=f"{_WORKER}:{task}", payload=payload, environment=ours)
 
-    def _ask(self, task: str, payload: Any, limit_s: float) -> Any:
+    def _ask(self, task: str, payload: Any) -> Any:
         environment: Mapping[str, str | None] = {}
         if self.target.kind == "virtual":
             from nanocheck.virtual import card_environment
 
             environment = dict(card_environment(self.target))
-        ended = self._run(self._job(task, payload, environment), limit_s)
+        ended = self._run(self._job(task, payload, environment), _FIRST_LIMIT_S)
         if ended.outcome != "ok":
             raise MachineError(
                 f"expected a process that uses {self.target.gpu.name}, found: {ended.reason}"

@@ -138,8 +138,11 @@ def test_a_card_of_another_kind_than_was_asked_for_is_refused(capsys: pytest.Cap
 def test_predictions_of_another_card_are_refused_beside_this_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", "--pre-register", "--gpu", "a100-80gb", *ONLY]) == 0
     assert {each.split()[0] for each in Fake.ran} == {"virtual"}
-    assert main(["verify", *ONLY]) == 2
-    assert "A100" in capsys.readouterr().err
+    Fake.ran = []
+    for gpu in ([], ["--gpu", "h100"]):
+        assert main(["verify", *gpu, *ONLY]) == 2
+        assert "a100-80gb" in capsys.readouterr().err.replace("A100-SXM4-80GB", "a100-80gb")
+    assert Fake.ran == []
 
 
 def test_predictions_of_this_card_are_all_that_is_needed_of_the_virtual_side() -> None:

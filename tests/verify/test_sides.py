@@ -36,9 +36,20 @@ def test_the_card_describes_itself_as_the_catalog_does(virtual: Side) -> None:
     assert (found.driver, found.others_bytes) == (None, 0)  # it has no driver, and nobody else is on it
 
 
+def children() -> set[int]:
+    """Processes of ours."""
+    return {
+        int(each) for path in Path("/proc/self/task").glob("*/children") for each in path.read_text().split()
+    }
+
+
 def test_a_configuration_that_takes_too_long_is_ended_and_the_next_one_runs(virtual: Side) -> None:
+    virtual.describe()
+    before = children()
     late = virtual.run(CASES["plain"], 0.01)
     assert late.outcome is Outcome.TIMEOUT
+    assert len(before - children()) == 1  # the server, and with it what ran
+    assert children() < before
     seen = virtual.run(CASES["loop"])
     assert seen.outcome is Outcome.COMPLETED
     assert [each.phase for each in seen.phases] == ["build", "forward", "backward", "optimizer"]
