@@ -20,9 +20,13 @@ from nanocheck import cli, pytest_plugin
 from nanocheck.core import errors, result, verdict
 from nanocheck.core.step_fields import StepFields
 from nanocheck.pytest_plugin import hooks, memory_suite, plugin, settings, training_suite
+from nanocheck.report import verified_table
 from nanocheck.report.run_file import json_schema
+from nanocheck.verify.cases import Case, load_cases
+from nanocheck.verify.record import VerifyFile, schema_of_file
 
 HERE = Path(__file__).parent
+VERIFIED = HERE.parent / "baselines" / "verified"
 MADE = "<!-- Made by `python docs/generate.py` from the code: edit that. -->\n"
 
 
@@ -37,6 +41,8 @@ def pages() -> Mapping[str, str]:
     """Every file that is generated, by its path in docs/."""
     return {
         "run-result.schema.json": json.dumps(json_schema(), indent=1) + "\n",
+        "verify.schema.json": json.dumps(schema_of_file(), indent=1) + "\n",
+        "verified.md": verified(verified_table.load_all(VERIFIED), load_cases()),
         "reference/commands.md": commands(),
         "reference/pytest.md": pytest_options(),
         "reference/run-result.md": run_result(),
@@ -311,6 +317,38 @@ one more.
 ## Errors in Python
 
 {table(("class of `nanocheck.core.errors`", "exit code", "raised for"), kinds)}"""
+
+
+# --- verified against real cards ---------------------------------------------------------------------------
+
+
+def verified(files: Mapping[str, VerifyFile], cases: Sequence[Case]) -> str:
+    """The page, its prose as it stands there: the contributed files, and what ``nanocheck verify`` runs."""
+    tried = (
+        (f"`{case.id}`", "script" if case.script else "configuration", cell(case.tries)) for case in cases
+    )
+    page = filled((HERE / "verified.md").read_text(), "baselines/verified", contributed(files))
+    return filled(page, "nanocheck/verify/cases.toml", table(("case", "kind", "tries"), tried))
+
+
+def contributed(files: Mapping[str, VerifyFile]) -> str:
+    """Tables of real cards, of what differs there, and of stand-ins."""
+    rows, others = verified_table.verified(files), verified_table.stand_ins(files)
+    differing = [[cell(each) for each in row] for row in verified_table.differing(files)]
+    parts = [table(verified_table.HEAD, rows) if rows else f"**{verified_table.NOBODY}**\n"]
+    if differing:
+        parts.append(f"Every difference:\n\n{table(('file', 'case', 'what'), differing)}")
+    if others:
+        parts.append(f"These only show what a file looks like:\n\n{table(verified_table.HEAD, others)}")
+    return "\n".join(parts)
+
+
+def filled(page: str, source: str, text: str) -> str:
+    """The page with another text between the two marks of a source."""
+    mark = f"<!-- Made by `python docs/generate.py` from {source}. -->\n"
+    before, _, rest = page.partition(mark)
+    assert rest, f"no mark for {source}"
+    return before + mark + "\n" + text + "\n<!-- end -->" + rest.partition("<!-- end -->")[2]
 
 
 # --- Markdown ----------------------------------------------------------------------------------------------

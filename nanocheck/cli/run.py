@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nanocheck.cli import options
+from nanocheck.cli.signals import leave_in_order
 from nanocheck.core.errors import INTERRUPTED
 from nanocheck.observe.values.policies import POLICIES
 
@@ -71,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import find_batch
 
-    _leave_in_order()
+    leave_in_order()
     request = Request.of(arguments, options.card(arguments))
     if request.card.gpu == EVERY_CARD:
         return _every_card(request, arguments)
@@ -101,18 +102,6 @@ def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
     if check and code and ending.how not in ("timeout", "interrupted"):
         return code
     return 0 if ending.how == "answered" and judged.verdict.fits else ending.exit_code
-
-
-def _leave_in_order() -> None:
-    """SIGTERM and SIGHUP, too, must end what runs and remove what is temporary."""
-    import signal
-
-    def leave(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, leave)
 
 
 def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -> Suggestions:

@@ -33,7 +33,7 @@ PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile
 #: in every run, since the order in which tensors are made can move a peak.
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 #: torch 2.9 renamed the variable; older ones read only the second, newer ones prefer the first.
-_ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 #: What nanocheck/virtual/csrc/base/report.c says before it stops the process.
 _UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 #: Outcomes that are answers. Others may be the machine's bad day, so a resumed run tries them again.
@@ -165,7 +165,7 @@ class Measurement:
                 id=config.id,
                 task=self._task,
                 payload=msgspec.to_builtins(Task(config=config, device=self._device, steps=self._steps)),
-                environment=self._environment(config),
+                environment=job_environment(config, self._target),
             )
 
             def done(result: JobResult, pending: Pending = pending) -> None:
@@ -175,11 +175,7 @@ class Measurement:
         self._unsent.clear()
 
     def _open(self) -> Pool:
-        launch = dict(_LAUNCH)
-        if self._target.kind == "virtual":
-            from nanocheck.virtual import prepare  # needs a compiler, which other devices do not
-
-            launch.update(prepare().launch_environment())
+        launch = launch_environment(self._target)
         preload = self._preload
         if preload is None:
             compiled = any(methods.imports_compiler(each.config) for each in self._unsent)
@@ -191,15 +187,6 @@ class Measurement:
             self._deadlines,
             None if self._progress is None else self._show,
         )
-
-    def _environment(self, config: StepConfig) -> dict[str, str | None]:
-        conf = "expandable_segments:True" if config.allocator == "expandable" else None
-        environment: dict[str, str | None] = dict.fromkeys(_ALLOCATOR_VARIABLES, conf)
-        if self._target.kind == "virtual":
-            from nanocheck.virtual import card_environment
-
-            environment.update(card_environment(self._target))
-        return environment
 
     def _show(self, done: int, total: int, running: Sequence[tuple[str, str]]) -> None:
         assert self._progress is not None
@@ -237,6 +224,31 @@ def measure(
                 yield pending.result()
             if waiting and not ended:
                 measurement.wait()
+
+
+def launch_environment(target: Target) -> dict[str, str]:
+    """What the server of a target's processes finds in its environment.
+
+    Raises:
+        MachineError: the virtual GPU cannot be built here.
+    """
+    launch = dict(_LAUNCH)
+    if target.kind == "virtual":
+        from nanocheck.virtual import prepare  # needs a compiler, which other devices do not
+
+        launch.update(prepare().launch_environment())
+    return launch
+
+
+def job_environment(config: StepConfig, target: Target) -> dict[str, str | None]:
+    """What one configuration's process finds beside it; ``None`` unsets a variable."""
+    conf = "expandable_segments:True" if config.allocator == "expandable" else None
+    environment: dict[str, str | None] = dict.fromkeys(ALLOCATOR_VARIABLES, conf)
+    if target.kind == "virtual":
+        from nanocheck.virtual import card_environment
+
+        environment.update(card_environment(target))
+    return environment
 
 
 def to_result(config: StepConfig, device: Device, job: JobResult) -> RunResult:

@@ -9,12 +9,10 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from nanocheck.core import schemas
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import read_typed
 from nanocheck.core.verdict import JudgedRun
@@ -58,13 +56,4 @@ def load(path: Path) -> RunFile:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of what is written, from the types themselves."""
-    (found,), components = msgspec.json.schema_components([RunFile], ref_template="#/$defs/{name}")
-    for component in components.values():
-        if "description" in component:  # a docstring, which Python 3.13 and later no longer indent
-            component["description"] = inspect.cleandoc(component["description"])
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"nanocheck run result, schema {SCHEMA}",
-        **found,
-        "$defs": components,
-    }
+    return schemas.json_schema(RunFile, f"nanocheck run result, schema {SCHEMA}")

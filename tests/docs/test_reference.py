@@ -9,8 +9,10 @@ from types import ModuleType
 
 import pytest
 from documents import DOCS
+from made_up_verification import measured, observed, of_rows
 
 from nanocheck.cli import VERBS
+from nanocheck.report.verified_table import NOBODY
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +52,18 @@ def test_every_argument_has_a_meaning(pages: Mapping[str, str]) -> None:
         rows = [line.split(" | ") for line in pages[page].splitlines() if line.startswith("| `")]
         assert rows
         assert not [row for row in rows if not row[1].strip(" |")]
+
+
+def test_a_stand_in_is_listed_as_one_and_counts_for_nobody(generate: ModuleType) -> None:
+    stand_in = {"a.json": of_rows((observed(), observed()), stand_in=True)}
+    assert NOBODY in generate.contributed({})
+    page = generate.contributed(stand_in)
+    assert NOBODY in page
+    assert "stand-in, no real card" in page
+    page = generate.contributed({**stand_in, "b.json": of_rows((measured(), observed(reserved_bytes=7)))})
+    assert NOBODY not in page
+    real, _, other = page.partition("only show what a file looks like")
+    assert "`b.json`" in real
+    assert "reserved: measured" in real
+    assert "`a.json`" in other
+    assert "`a.json`" not in real

@@ -9,6 +9,7 @@ python tests/helpers/hostile_files.py report --inputs 50000 --first 123456
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import resource
@@ -24,12 +25,14 @@ import made_up
 import msgspec
 from made_up_journal import made_up_journal
 from made_up_recordings import recorded, recording, trace, with_loss
+from made_up_verification import CASES, FakeSide, begun, measured, observed, of_rows
 from mutations import mutate
 from paths import ROOT
 
 from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.event_reader import read
 from nanocheck.cli.gpus import figures
+from nanocheck.cli.verify import exit_code
 from nanocheck.core import baselines
 from nanocheck.core.comparison import compare as compare_with
 from nanocheck.core.config import StepConfig
@@ -58,9 +61,15 @@ from nanocheck.report import (
     report_file,
     run_file,
     terminal,
+    verified_table,
+    verify_text,
 )
 from nanocheck.report.console import as_text
-from nanocheck.report.html import ledger_page
+from nanocheck.report.html import ledger_page, verify_page
+from nanocheck.verify import predictions, record
+from nanocheck.verify.cases import CASES as CASES_FILE
+from nanocheck.verify.cases import load_cases
+from nanocheck.verify.verification import Clock, predict
 
 _LOSS = sorted((ROOT / "baselines" / "loss").glob("*.json"))[0]
 _MOST_MEMORY_BYTES = 4 << 30
@@ -179,6 +188,39 @@ def _stack(path: Path) -> object:
     return innermost(path.read_text(errors="replace"))
 
 
+def _verification(path: Path) -> object:
+    found = record.load(path)
+    tables = verified_table.verified({path.name: found}), verified_table.stand_ins({path.name: found})
+    return as_text(verify_text.render(found, [])), verify_page.render(found), tables, exit_code(found)
+
+
+def _predictions(path: Path) -> object:
+    """With a hash that fits: nobody who changes a file would leave the old one."""
+    text = path.read_text(errors="replace")
+    with contextlib.suppress(ValueError, RecursionError):  # else it is what it is
+        plain = json.loads(text)
+        text = json.dumps({"sha256": predictions.digest(plain), "predictions": plain})
+    path.write_text(text, errors="replace")
+    found = predictions.load(path.parent)
+    assert found is not None
+    return as_text(verify_text.predicted(found, found.sha256, "x")), [found.find(each) for each in CASES[:1]]
+
+
+def _predicted() -> bytes:
+    done = predict(CASES, FakeSide(lambda _: observed()), clock=Clock(8), show=lambda *_: None)
+    file = begun()
+    found = predictions.Predictions(
+        date=file.date,
+        gpu=file.gpu,
+        virtual_card=file.virtual_card,
+        context_least_bytes=file.context_least_bytes,
+        context_most_bytes=file.context_most_bytes,
+        environment=file.environment,
+        predictions=done,
+    )
+    return msgspec.json.encode(found)
+
+
 def _judged() -> JudgedRun:
     held = Holding(
         bytes=512, count=2, group="activations", where="/a/train.py:3", line="x = y", shape=(2, 64)
@@ -237,6 +279,7 @@ def readers() -> dict[str, Reader]:
     plain = json.dumps(msgspec.to_builtins(run)).encode()
     matrix = (ROOT / "suites" / "memory" / "matrix.toml").read_bytes()
     kept = json.loads((ROOT / "reports" / "claims-rtx4070.json").read_text())
+    verification = of_rows((measured(), observed()), (measured(), observed(reserved_bytes=7)), (None, None))
     kept["notes"] = [{**note, "claims": note["claims"][:2]} for note in kept["notes"]]
     return {
         "matrix": Reader("matrix.toml", matrix, _matrix),
@@ -255,6 +298,9 @@ def readers() -> dict[str, Reader]:
         "journal": Reader("journal", _made_journal(), _journal),
         "observed": Reader("1-a.jsonl", made_up_journal(), _observed),
         "stack": Reader("stack-1.txt", _STACK, _stack),
+        "verification": Reader("verify.json", msgspec.json.encode(verification), _verification),
+        "predictions": Reader(predictions.FILE, _predicted(), _predictions),
+        "cases": Reader("cases.toml", CASES_FILE.read_bytes(), load_cases),
     }
 
 

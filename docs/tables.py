@@ -1,0 +1,169 @@
+"""Sets the tables of docs/settings.md from what runs found. Run from anywhere; commit what changes.
+
+A table follows its mark, ``<!-- table: NAME -->``, and is replaced whole. Its figures come from the main
+job's report (``reports/rtx4070.json``) or from ``docs/settings-tables.json``, which
+``python benchmarks/settings_tables.py`` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from nanocheck.report import markdown_cells
+from nanocheck.report.largest_batch_table import answer_frame
+from nanocheck.report.report_file import load
+
+HERE = Path(__file__).parent
+PAGE = HERE / "settings.md"
+REPORT = HERE.parent / "reports" / "rtx4070.json"
+STORED = HERE / "settings-tables.json"
+
+_BATCHES = ["precision", "step", "allocator", "run", "largest safe batch", "tight", "out of memory"]
+_CARDS = {
+    "rtx4070": "RTX 4070, 12 GB",
+    "rtx4070-laptop": "RTX 4070 laptop, 8 GB",
+    "rtx4090": "RTX 4090, 24 GB",
+}
+#: What each word adds to the methods before it.
+_ADDED = {
+    "expandable": "as released (Muon)",
+    "chunked-loss": "+ checkpointing, chunked loss",
+    "weights-bf16": "+ bf16 weights",
+    "8bit": "+ 8-bit AdamW for Muon",
+    "update-in-backward": "+ update in the backward",
+}
+_WORTH = {
+    "eager": "none",
+    "checkpoint-block": "block checkpointing",
+    "checkpoint-selective": "selective checkpointing",
+    "chunked-loss": "chunked loss (8 chunks)",
+    "update-in-backward": "update in the backward",
+    "weights-bf16": "bf16 weights",
+    "8bit": "8-bit AdamW",
+    "checkpoint-block+chunked-loss": "block checkpointing, chunked loss",
+    "checkpoint-block+chunked-loss+weights-bf16+8bit+update-in-backward": (
+        "the same, bf16 weights, 8-bit AdamW, update in the backward"
+    ),
+}
+
+
+def main() -> None:
+    PAGE.write_text(page(PAGE.read_text()))
+
+
+def page(text: str) -> str:
+    """A page with every marked table as it is now.
+
+    Raises:
+        KeyError: a mark that names no table.
+    """
+    return re.sub(
+        r"(?m)^(<!-- table: (.+?) -->\n\n)(?:\|.*\n)+", lambda found: found[1] + tables()[found[2]], text
+    )
+
+
+def tables() -> Mapping[str, str]:
+    """Every table by its mark."""
+    return {
+        "largest batch, gpt2": largest_batches("GPT-2 124M (12 layers, 12 heads, 768 wide)"),
+        "largest batch, gpt2 576 wide": largest_batches(
+            "GPT-2, 12 layers, 12 heads, 576 wide (77 M parameters)"
+        ),
+        "methods": methods(),
+        "nanochat by card": nanochat_by_card(),
+        "nanochat by length": nanochat_by_length(),
+    }
+
+
+@cache
+def stored() -> Mapping[str, Any]:
+    """What ``benchmarks/settings_tables.py`` found."""
+    found: Mapping[str, Any] = json.loads(STORED.read_text())
+    return found
+
+
+def largest_batches(model: str) -> str:
+    """Of the main job: bf16 and fp32, accumulating, from a fresh start."""
+    frame = answer_frame(load(REPORT).rows)
+    shown = frame[
+        (frame["model"] == model)
+        & frame["precision"].isin(["bf16", "fp32"])
+        & (frame["accumulation"] == "2 or more")
+        & (frame["run"] != "resumed from a checkpoint")
+    ]
+    return markdown_cells.table(shown[_BATCHES]) + "\n"
+
+
+def methods() -> str:
+    """Allocated and reserved peaks of GPT-2 124M by method."""
+    rows = [
+        [_WORTH[each["method"]], *(_peaks(each.get(step)) for step in ("eager", "compiled"))]
+        for each in stored()["worth"]
+    ]
+    return _table(["method", "eager: allocated, reserved (MiB)", "compiled"], rows)
+
+
+def _peaks(found: Mapping[str, int] | None) -> str:
+    if found is None:
+        return ""
+    return ", ".join(f"{found[name] / 2**20:,.0f}" for name in ("allocated_bytes", "reserved_bytes"))
+
+
+def nanochat_by_card() -> str:
+    """The largest batch of each card, depth and set of methods, at 2,048 tokens."""
+    cells = [each for each in stored()["largest"] if each["length"] == 2048]
+    methods = list(dict.fromkeys(each["method"] for each in cells))
+    found = {(each["card"], each["depth"], each["method"]): each for each in cells if _released(each)}
+    rows = [
+        [
+            _CARDS[card],
+            _model(found[card, depth, method]),
+            *(_largest(found[card, depth, m]) for m in methods),
+        ]
+        for card, depth, method in found
+        if method == methods[0]
+    ]
+    return _table(["card", "model", *(_ADDED[each.rpartition("+")[2]] for each in methods)], rows)
+
+
+def nanochat_by_length() -> str:
+    """The largest batch with every method on the 12 GB card."""
+    cells = stored()["largest"]
+    fullest = max((each["method"] for each in cells), key=len)
+    shown = [each for each in cells if each["card"] == "rtx4070" and each["method"] == fullest]
+    lengths = sorted({each["length"] for each in shown})
+    found = {(each["model"], each["depth"], each["length"]): each for each in shown}
+    several = {(model, depth) for model, depth, length in found if length != 2048}
+    rows = [
+        [_model(found[model, depth, 2048]), *(_largest(found.get((model, depth, each))) for each in lengths)]
+        for model, depth in sorted(several, key=lambda each: each[1])
+    ]
+    head = [f"T = {lengths[0]:,}", *(f"{each:,}" for each in lengths[1:])]
+    return _table(["model", *head], rows)
+
+
+def _released(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["model"] == "nanochat-2026")
+
+
+def _model(cell: Mapping[str, Any]) -> str:
+    whose = "" if _released(cell) else "October's "
+    return f"{whose}d{cell['depth']}, {cell['parameters'] / 1e6:,.0f} M"
+
+
+def _largest(cell: Mapping[str, Any] | None) -> str:
+    return "" if cell is None else str(cell["largest"] or "-")
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join("| " + " | ".join(each) + " |\n" for each in lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The tables of docs/settings.md are what the stored runs gave, and a sample of those runs, run again."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+import pytest
+from documents import DOCS
+from paths import ROOT
+
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind
+from nanocheck.measure.configurations import Measurement
+
+PAGE = (DOCS / "settings.md").read_text()
+REPORT_MADE_ANEW = (
+    "the main job wrote another report than the committed one: `python docs/tables.py`, commit it"
+)
+
+
+def script(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / f"{path}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tables = script("docs/tables")
+runs = script("benchmarks/settings_tables")
+STORED: Mapping[str, Any] = tables.stored()
+
+#: One cell of each kind; large enough to mean something, small enough to run in seconds.
+SAMPLE = [
+    ("rtx4070", "nanochat-2026", 12, 2048, "expandable"),
+    ("rtx4070-laptop", "nanochat-2026", 16, 2048, "weights-bf16"),
+    ("rtx4070", "nanochat-2026", 24, 8192, "update-in-backward"),
+    ("rtx4070", "nanochat-2025", 32, 2048, "update-in-backward"),
+]
+
+
+def needs_the_stored_torch() -> None:
+    if metadata.version("torch") != STORED["torch"]:
+        pytest.skip(f"the tables are of torch {STORED['torch']}; here is {metadata.version('torch')}")
+
+
+@pytest.mark.parametrize("name", tables.tables())
+def test_the_page_shows_each_table_as_it_is(name: str) -> None:
+    if name.startswith("largest batch, "):
+        versions = {str(row.result.environment.torch) for row in tables.load(tables.REPORT).rows}
+        if {each.split("+")[0] for each in versions} != {STORED["torch"]}:
+            pytest.skip(f"the report was made with torch {', '.join(versions)}: run python docs/tables.py")
+    assert f"<!-- table: {name} -->\n\n{tables.tables()[name]}\n" in PAGE
+
+
+def test_the_text_says_how_many_runs_and_with_what() -> None:
+    assert f"by {STORED['runs']} runs (virtual, torch {STORED['torch']}; " in PAGE
+    assert STORED["provenance"] == "virtual"
+    assert STORED["margin_bytes"] == DEFAULT_MARGIN_BYTES
+
+
+@pytest.mark.parametrize("where", SAMPLE, ids=lambda where: "-".join(map(str, where)))
+def test_a_cell_is_the_largest_batch_that_is_safe(where: tuple[str, str, int, int, str]) -> None:
+    needs_the_stored_torch()
+    card, model, depth, length, added = where
+    (cell,) = [
+        each
+        for each in STORED["largest"]
+        if where[:4] == (each["card"], each["model"], each["depth"], each["length"])
+        and each["method"].rpartition("+")[2] == added
+    ]
+    search = runs.Search(card, (runs.nanochat(depth, length, model),), (cell["method"],))
+    config = search.chart().config(search.models[0], cell["method"])
+    with Measurement(runs.target(card)) as measurement:
+        pending = [measurement.submit(runs.replace(config, batch=cell["largest"] + more)) for more in (0, 1)]
+        found = [JudgedRun.of(each.result(), DEFAULT_MARGIN_BYTES) for each in pending]
+    assert found[0].verdict.kind is Kind.SAFE
+    assert found[1].verdict.kind is not Kind.SAFE
+    assert found[0].result.main.reserved_bytes == cell["reserved_bytes"]
+
+
+@pytest.mark.parametrize("method", ["chunked-loss", "8bit"])
+def test_what_a_method_is_worth_is_as_stored(method: str) -> None:
+    needs_the_stored_torch()
+    (row,) = [each for each in STORED["worth"] if each["method"] == method]
+    with Measurement(runs.target("rtx4070")) as measurement:
+        peak = measurement.submit(runs.worth(method, "off")).result().main
+    assert row["eager"] == {"allocated_bytes": peak.allocated_bytes, "reserved_bytes": peak.reserved_bytes}
