@@ -13,6 +13,7 @@ from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
+from nanocheck.attribution.recovery import coverage_of
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
     Ending,
@@ -104,7 +105,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         sizes=facts.sizes if facts.unknown_sizes else None,
         unknown_sizes=facts.unknown_sizes,
         unbounded_sizes=facts.sizes_of_one,
-        coverage=seen.coverage,
+        coverage=coverage_of(seen, figures.recovered),
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),
         retries=counted.get("retries", 0) if figures.recovered is None else figures.recovered.retries,

@@ -35,8 +35,10 @@ def notes_of(
                 f"process {process.pid}: PyTorch counts {rest} bytes at the peak that its history does "
                 "not explain"
             )
-    for each in seen:
-        notes += _what_may_come(each.coverage, f"process {each.pid}: " if len(seen) > 1 else "")
+    for process in processes:
+        if process.coverage is not None:
+            whose = f"process {process.pid}: " if len(processes) > 1 else ""
+            notes += _what_may_come(process.coverage, whose)
     if how is How.ANSWERED:
         notes += _unseen([each.coverage for each in seen])
     if virtual and processes:
