@@ -123,6 +123,12 @@ def test_a_search_for_the_batch_is_judged_by_the_batch_that_it_found(tmp_path: P
     assert result.oom is not None
     assert (result.oom.recovery, result.main.retries) == (Recovery.SEARCHED, 0)
     # 2^20 rows need 16 GiB for the input alone; the search ends at 2^17 or so, after it had filled the card.
+    assert result.main.coverage is not None
+    assert not result.main.coverage.shapes_vary
+    ((rows, width), largest) = result.main.coverage.shapes_seen
+    assert ((rows, width) == largest, width) == (True, 4096)
+    assert rows in (2**16, 2**17)
+    assert f"at inputs of {rows} x 4096, " in seen.file.verdict.sentence
     assert result.main.reserved_bytes < result.device.available_bytes
     assert sum(row.bytes for row in result.main.groups) == result.main.allocated_bytes
 
@@ -214,6 +220,16 @@ def test_a_hidden_card_is_named(visible: str, tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, "x.py")
     assert (seen.kind, seen.exit_code) == (Kind.NO_GPU, 6)
     assert f"CUDA_VISIBLE_DEVICES={visible!r}" in seen.file.result.detail
+
+
+@pytest.mark.parametrize(("visible", "told"), [("", True), ("1", True), ("0,1", False)])
+def test_a_card_that_the_caller_hid_is_there_and_the_answer_says_so(
+    visible: str, told: bool, tmp_path: Path
+) -> None:
+    command = sys.executable, script(tmp_path, "train(3)")
+    seen = check(tmp_path, *command, options=("--full",), CUDA_VISIBLE_DEVICES=visible)
+    assert seen.kind is Kind.SAFE
+    assert any(f"CUDA_VISIBLE_DEVICES={visible!r}" in each for each in seen.file.result.notes) == told
 
 
 def test_a_journal_without_room_answers_nothing(tmp_path: Path) -> None:
