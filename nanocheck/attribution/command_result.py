@@ -55,7 +55,8 @@ def command_result(
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
-    provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if seen else Provenance.UNKNOWN
+    known = any(each.start is not None for each in seen)
+    provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
     return RunResult(
         command=tuple(command),
         provenance=provenance,
@@ -98,7 +99,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         reserved_bytes=reserved,
         process_bytes=_card_bytes(figures, reserved + device.context_bytes),
         ended=how_it_ended(seen),
-        error="" if seen.failed is None else seen.failed.error.split("\n")[0],
+        error=_error(seen),
         began_s=None if seen.start is None else seen.start.clock,
         ended_s=None if seen.end is None else seen.end.clock,
         limit_bytes=_limit(seen),
@@ -119,6 +120,11 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),
     )
+
+
+def _error(seen: Observation) -> str:
+    said = seen.failed or seen.broken
+    return "" if said is None else said.error.split("\n")[0]
 
 
 def _card_bytes(figures: Figures, of_pytorch: int) -> int:

@@ -24,7 +24,7 @@ def notes_of(
     for each in seen:
         if each.missing:
             notes.append(f"process {each.pid}: {each.missing} allocations happened while nobody recorded")
-        if each.end is None:
+        if each.end is None and each.broken is None:
             notes.append(f"process {each.pid} died without a last word: its figures reach to its last report")
         if each.start is not None and each.start.allocator not in (None, "native"):
             notes.append(f"the allocator {each.start.allocator} keeps no history: nothing can be attributed")

@@ -275,3 +275,34 @@ def test_what_the_script_says_it_does_later_is_waited_for_or_named(tmp_path: Pat
     assert covered.kind is Kind.SAFE
     # 64 x 4,096 x 1,000 in fp32.
     assert covered.file.result.main.reserved_bytes > seen.file.result.main.reserved_bytes + 900 * MIB
+
+
+#: An allocator of one's own, as RMM has one, which keeps no history.
+OWN_ALLOCATOR = """
+import ctypes, subprocess
+source = (
+    "#include <stddef.h>\\nextern int cudaMalloc(void **, size_t); extern int cudaFree(void *);"
+    "void *take(size_t n, int d, void *s) { void *p = 0; cudaMalloc(&p, n); return p; }"
+    "void give(void *p, size_t n, int d, void *s) { cudaFree(p); }"
+)
+compiler = ["gcc", "-shared", "-fPIC", "-xc", "-", "-o", "./own.so"]
+subprocess.run(compiler, input=source, text=True, check=True)
+own = torch.cuda.memory.CUDAPluggableAllocator("./own.so", "take", "give")
+torch.cuda.memory.change_current_allocator(own)
+train()
+"""
+
+
+def test_an_allocator_without_a_history_is_named(tmp_path: Path) -> None:
+    seen = check(tmp_path, sys.executable, script(tmp_path, OWN_ALLOCATOR))
+    assert (seen.kind, seen.exit_code) == (Kind.INCOMPLETE, 6)
+    assert "CUDAPluggableAllocator" in seen.file.result.detail
+    assert (seen.file.result.provenance, seen.file.result.main.ended) == ("unknown", ObservationEnd.BROKEN)
+
+
+def test_a_script_whose_name_is_no_text_has_no_answer_that_looks_like_one(tmp_path: Path) -> None:
+    """PyTorch's history cannot hold its file's name."""
+    name = os.fsdecode(b"odd-\xff.py")
+    (tmp_path / name).write_text(TRAIN + "train(30)")
+    seen = check(tmp_path, sys.executable, name)
+    assert (seen.kind, seen.exit_code) == (Kind.INCOMPLETE, 6)
