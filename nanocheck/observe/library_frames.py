@@ -12,7 +12,7 @@ _Frame = tuple[str, int, str]
 _LOOPS = (
     *("lightning/", "lightning_fabric/", "pytorch_lightning/", "accelerate/", "transformers/trainer"),
     *("transformers/integrations/", "transformers/modeling_utils", "trl/trainer/", "deepspeed/"),
-    *("composer/", "ignite/", "fastai/"),
+    *("composer/", "ignite/", "fastai/", "lightning_utilities/", "torchmetrics/"),
 )
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 

@@ -306,3 +306,9 @@ def test_a_script_whose_name_is_no_text_has_no_answer_that_looks_like_one(tmp_pa
     (tmp_path / name).write_text(TRAIN + "train(30)")
     seen = check(tmp_path, sys.executable, name)
     assert (seen.kind, seen.exit_code) == (Kind.INCOMPLETE, 6)
+
+
+def test_memory_that_runs_out_after_the_stop_is_out_of_memory(tmp_path: Path) -> None:
+    """``finally`` runs at the script's own end, too."""
+    seen = check(tmp_path, sys.executable, script(tmp_path, "try:\n    train(30)\nfinally:\n    hold(20)"))
+    assert (seen.kind, seen.exit_code) == (Kind.OOM, 1)

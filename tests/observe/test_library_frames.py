@@ -17,6 +17,7 @@ LOOPS = [
     f"{PACKAGES}/transformers/trainer.py",
     f"{PACKAGES}/transformers/trainer_utils.py",
     f"{PACKAGES}/transformers/modeling_utils.py",
+    f"{PACKAGES}/lightning_utilities/core/apply_func.py",
     "/home/me/.local/lib/python3.12/site-packages/trl/trainer/sft_trainer.py",
 ]
 MODELS = [f"{PACKAGES}/transformers/models/gpt2/modeling_gpt2.py", f"{PACKAGES}/peft/tuners/lora/layer.py"]
