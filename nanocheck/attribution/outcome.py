@@ -33,6 +33,9 @@ def outcome_of(
     """
     if any(each.oom is not None and not each.oom.caught for each in processes):
         return Outcome.OOM, ""
+    # What a script does when we stop it (``finally``) is in no history, but its end is known.
+    if any(each.failed is not None and each.failed.oom for each in seen):
+        return Outcome.OOM, ""
     unanswered = next(folder.glob("unanswered-*"), None)
     if unanswered is not None:
         return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip()

@@ -34,6 +34,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         shapes_seen: the smallest and the largest input, by number of elements, of the trained module with
             the most parameters; of each call the largest tensor counts. Empty where none was seen.
         shapes_vary: whether two calls had inputs of different shapes.
+        shapes_after_oom, shapes_vary_after_oom: the same of calls after the last out-of-memory; empty where
+            there was none. Where a script looked for its batch, the first two are these.
         evaluation: whether that module ran without gradients, or was switched by ``eval()`` and back, after
             the first optimizer step; an earlier one lacks the optimizer's state, which later ones have beside
             them.
@@ -55,6 +57,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof = "not settled"
     shapes_seen: tuple[tuple[int, ...], ...] = ()
     shapes_vary: bool = False
+    shapes_after_oom: tuple[tuple[int, ...], ...] = ()
+    shapes_vary_after_oom: bool = False
     evaluation: bool = False
     saved: bool = False
     unreached: tuple[str, ...] = ()

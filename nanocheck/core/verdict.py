@@ -223,7 +223,13 @@ def _after_a_search(result: RunResult) -> str:
     if not times:
         return ""
     often = "one out-of-memory" if times == 1 else f"{times} out-of-memories"
-    return f", at the size that it went on with after {often}"
+    inputs = [
+        each.coverage.shapes_seen[-1]
+        for each in result.processes
+        if each.oom is not None and each.coverage is not None and each.coverage.shapes_seen
+    ]
+    size = f"inputs of {' x '.join(map(str, inputs[0]))}, " if inputs else ""
+    return f", at {size}the size that it went on with after {often}"
 
 
 def describe_oom(oom: OutOfMemory | None) -> str:

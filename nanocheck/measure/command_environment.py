@@ -14,6 +14,8 @@ from nanocheck.process import stack_dump
 
 #: Optimizer steps that are watched at least; 0: run to the end.
 DEFAULT_STEPS = 3
+#: Which of a machine's cards a process may use.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 _OBSERVE = Path(nanocheck.__file__).parent / "observe"
 #: Variables of ours that an outer `nanocheck run` may have left.
@@ -80,7 +82,7 @@ def _virtual(target: Target, environment: Mapping[str, str]) -> dict[str, str]:
         **prepare().launch_environment(),
         **card_environment(target),
         # Which of the machine's cards are meant: here there is one.
-        "CUDA_VISIBLE_DEVICES": "0",
+        VISIBLE: "0",
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
     }

@@ -64,6 +64,10 @@ class Covered:
         self._named = self._named or phases_named()
         self._inputs.step_ended(first=self._optimizer_steps == 1)
 
+    def out_of_memory(self) -> None:
+        """Memory ran out: what the script tries next may have other shapes."""
+        self._inputs.out_of_memory()
+
     def step_ended(self, peak: tuple[int, ...], requested_bytes: int, layout: Any) -> bool:
         """Whether that is enough.
 
@@ -107,6 +111,8 @@ class Covered:
             "proof": proof,
             "shapes_seen": self._inputs.shapes,
             "shapes_vary": self._inputs.vary,
+            "shapes_after_oom": self._inputs.shapes_after_oom,
+            "shapes_vary_after_oom": self._inputs.vary_after_oom,
             "evaluation": self._evaluation,
             "saved": self._saved,
             "unreached": [phase for phase in self._named if not self._seen[phase]],

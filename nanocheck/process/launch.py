@@ -28,7 +28,9 @@ EXIT_TIMEOUT = 124
 
 _TICK = 0.2  # seconds between two looks at the folder
 _ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and so was the command
-_PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
+_PAUSE = 3.0  # seconds between SIGTERM, SIGKILL and giving up
+#: Seconds from the SIGINT of the time limit on: on a busy machine it takes some to write down what was held.
+_LAST_WORDS = 10.0
 _TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
 _ORPHANS = 1.0  # seconds that processes may outlive the command
 _ECHO = 1.0  # seconds within which one signal to the group reaches us twice
@@ -288,7 +290,7 @@ class _Launch:
 
         say(f"the time limit of {self._limit_s:g} s is over")
         ask = _Stage(lambda: stack_dump.ask(self._folder, process_tree.descendants()), stack_dump.SECONDS)
-        self._begin("timeout", [ask, _Stage(interrupt, _PAUSE), *self._by_force()])
+        self._begin("timeout", [ask, _Stage(interrupt, _LAST_WORDS), *self._by_force()])
 
     def _by_force(self) -> list[_Stage]:
         return [

@@ -135,7 +135,13 @@ def test_an_out_of_memory_that_was_caught_is_lost_work_unless_it_was_a_search() 
     assert classify(caught(None)).kind == "lost-work"
     found = classify(caught(Recovery.SEARCHED))
     assert found.kind == "safe"
-    assert "after 2 out-of-memories" in found.sentence
+    assert ", at the size that it went on with after 2 out-of-memories:" in found.sentence
+    seen = Coverage(steps=4, shapes_seen=((4, 64), (4, 64)))
+    (process,) = caught(Recovery.SEARCHED).processes
+    found = classify(result(oom=process.oom, ooms=2, retries=0, coverage=seen))
+    assert ", at inputs of 4 x 64, the size that it went on with after 2" in found.sentence
+    # Batches that were trained beside one that was left out are not what it found.
+    assert "inputs of" not in classify(result(coverage=seen)).sentence
 
 
 STOPPED = Coverage(steps=4, stopped_early=True, proof="layout repeats", optimizer_steps=4)
