@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
+from nanocheck.core.coverage import LaterStep
 from nanocheck.core.result import Outcome, OutOfMemory, ProcessMemory, Recovery, RunResult
 from nanocheck.core.units import MIB, mib, mib_span
 
@@ -161,7 +163,23 @@ def _open_questions(process: ProcessMemory) -> list[str]:
     if coverage.unreached:
         what = " or ".join({"eval": "evaluation", "save": "saving"}[each] for each in coverage.unreached)
         found.append(f"its code names {what}, which did not come (--cover {','.join(coverage.unreached)})")
+    if coverage.later:
+        found.append(_later(coverage.later))
     return found
+
+
+def _later(several: Sequence[LaterStep]) -> str:
+    """The earliest, how many more there are, and the option that shows them all."""
+    first, more = several[0], len(several) - 1
+    when = f"in iteration {first.iteration:,} of its loop"
+    what = f"{first.where} first runs {when}"
+    if first.text:
+        most = f", later to {first.most:,}" if first.most > first.value else ""
+        what = f"`{first.text}` at {first.where} grows from {first.now:,} to {first.value:,} {when}{most}"
+    others = f", with {more} more such {'line' if more == 1 else 'lines'}" if more else ""
+    settled = max(each.steps for each in several) if all(each.steps for each in several) else 0
+    option = f"--steps {settled}" if settled else "--full"
+    return f"{what}{others} ({option})"
 
 
 def _classify_completed(
