@@ -252,6 +252,23 @@ for epoch in range(6):
     assert early == {"big()", "if i == 4: big()", "if total == 17: big()"}
 
 
+def test_evaluation_and_saving_are_known_through_functions() -> None:
+    """They are told by another sentence; whoever reads the finding must know that it is about them."""
+    text = """
+def check(model): model.eval()
+def every(i):
+    check(thing)
+    save_all()
+save_all = thing = work
+for i in range(60):
+    work(8)
+    if i == 30: every(i)
+    if i == 40: big()
+    step()
+"""
+    assert [(each.at, each.phases) for each in run(text).found] == [(30, {"eval", "save"}), (40, set())]
+
+
 @pytest.mark.parametrize("flag", ["flags.on", "len(losses) > 2", "losses[-1] < 3", "model"])
 def test_a_condition_that_nobody_knows_may_hold(flag: str) -> None:
     """With a counter beside it, it comes later; by itself it may have been seen."""

@@ -149,12 +149,14 @@ def _body(name: str, names: Names) -> tuple[list[ast.stmt], Names] | None:
     return None if found is None else (found.body, _Elsewhere(function, owner))
 
 
-def phases(statements: Iterable[ast.AST]) -> set[str]:
-    """Evaluation and saving, where these statements are about them by their names."""
-    found = {
-        each.id if isinstance(each, ast.Name) else each.attr
-        for statement in statements
-        for each in ast.walk(statement)
-        if isinstance(each, (ast.Name, ast.Attribute))
-    }
-    return {phase for phase, begin in _PHASES.items() if any(name.startswith(begin) for name in found)}
+def phases(statements: Iterable[ast.AST], names: Names, deep: int = _DEEP) -> set[str]:
+    """Evaluation and saving, where these statements, or functions that they call, are about them by names."""
+    found: set[str] = set()
+    for statement in statements:
+        for each in ast.walk(statement):
+            name = each.id if isinstance(each, ast.Name) else getattr(each, "attr", "")
+            found |= {phase for phase, begin in _PHASES.items() if name.startswith(begin)}
+            body = _body(dotted(each.func), names) if isinstance(each, ast.Call) and deep else None
+            if body is not None:
+                found |= phases(body[0], body[1], deep - 1)
+    return found

@@ -157,7 +157,7 @@ class Compiler:
         self._add(body, decides(compute, blocks, branches, sets), blocks, sites=sites)
 
     def _branch(self, line: int, test: int, part: Sequence[ast.AST]) -> Branch:
-        return Branch(self._file, line, test < self._line, frozenset(phases(part)))
+        return Branch(self._file, line, test < self._line, frozenset(phases(part, self._names)))
 
     def _nested(self, node: ast.For | ast.AsyncFor | ast.While, body: Body) -> None:
         """A loop in the loop: once, with what it sets unknown."""
