@@ -15,7 +15,7 @@ from unittest import mock
 import msgspec
 import pytest
 import torch
-from hypothesis import given, note
+from hypothesis import example, given, note
 from observing import observe
 
 from nanocheck.core.result import Outcome, RunResult
@@ -43,11 +43,13 @@ def true_sizes(text: str) -> list[int]:
     return json.loads(printed.getvalue().splitlines()[-1])
 
 
-def result_of(text: str, *arguments: str, steps: int) -> RunResult:
+def result_of(text: str, *arguments: str, steps: int, reserve_bytes: int = 0) -> RunResult:
     with tempfile.TemporaryDirectory() as folder:
-        seen = observe(text, Path(folder), *arguments, gpu=GPU, steps=steps)
-        assert seen.ending.exit_code == 0, seen.stderr
-        return seen.result()
+        seen = observe(text, Path(folder), *arguments, gpu=GPU, steps=steps, reserve_bytes=reserve_bytes)
+        result = seen.result()
+        assert (seen.ending.exit_code == 0) == (result.outcome is Outcome.COMPLETED), seen.stderr
+        assert result.outcome in (Outcome.COMPLETED, Outcome.OOM), seen.stderr
+        return result
 
 
 def on_the_smallest_safe_card(result: RunResult) -> RunResult:
@@ -58,8 +60,35 @@ def on_the_smallest_safe_card(result: RunResult) -> RunResult:
     return msgspec.structs.replace(result, device=msgspec.structs.replace(result.device, reserve_bytes=used))
 
 
-@explored(short=2, long=150)
+#: Needs four times as much in its last steps; and one whose experts hang on what nobody knows.
+GROWS = Program(
+    rows=8,
+    width=64,
+    vocabulary=32_000,
+    labelled=90,
+    experts=0,
+    length="128 * 2 ** (i // 25)",
+    late="if i >= 45:\n    train(512)",
+    loop="range",
+    seed=1,
+)
+ROUTES = Program(
+    rows=8,
+    width=256,
+    vocabulary=32_000,
+    labelled=40,
+    experts=4,
+    length="192",
+    late="pass",
+    loop="while",
+    seed=2,
+)
+
+
+@explored(short=1, long=150)
 @given(program=programs())
+@example(program=GROWS)
+@example(program=ROUTES)
 def test_a_card_that_is_safe_after_a_few_steps_has_room_for_all_of_them(program: Program) -> None:
     note(program.text)
     sizes = json.dumps(true_sizes(program.text))
@@ -71,11 +100,12 @@ def test_a_card_that_is_safe_after_a_few_steps_has_room_for_all_of_them(program:
     verdict = classify(short)
     _tried[verdict.kind.value] += 1
     assert verdict.kind in (Kind.SAFE, Kind.PARTIAL)  # at the margin, and not a byte less
-    whole = result_of(program.text, "given", sizes, steps=0)
-    assert whole.outcome is Outcome.COMPLETED
-    assert whole.main.coverage is not None
-    assert whole.main.coverage.optimizer_steps == STEPS
-    needs_more = whole.main.allocated_bytes > short.device.available_bytes
-    _tried["of these, too little"] += needs_more
+    reserve = short.device.reserve_bytes
+    whole = result_of(program.text, "given", sizes, steps=0, reserve_bytes=reserve)
+    needs_more = whole.outcome is Outcome.OOM
+    if not needs_more:
+        assert whole.main.coverage is not None
+        assert whole.main.coverage.optimizer_steps == STEPS
+    _tried["the whole program runs out of memory there"] += needs_more
     if verdict.kind is Kind.SAFE:
-        assert not needs_more, f"{verdict}; the whole program holds {whole.main.allocated_bytes} bytes"
+        assert not needs_more, f"{verdict}; the whole program: {classify(whole)}"
