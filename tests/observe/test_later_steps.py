@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import linecache
+import sys
 import sysconfig
 import textwrap
 from collections.abc import Callable
@@ -17,7 +19,10 @@ from hypothesis import strategies as st
 from observing import observe
 
 from nanocheck.core.verdict import Kind, open_questions
-from nanocheck.observe.later.evidence import Finding, LaterSteps
+from nanocheck.observe.later.compiler import Compiler, Running
+from nanocheck.observe.later.evidence import Finding, LaterSteps, moving_names
+from nanocheck.observe.later.loops import Names, counter_of
+from nanocheck.observe.later.operations import Sink
 
 _numbers = count()
 
@@ -315,3 +320,25 @@ def test_a_curriculum_and_a_measurement_now_and_then_are_partial_until_they_were
     assert settled.result.processes[0].coverage.later == ()
     assert settled.result.processes[0].coverage.steps >= 16
     assert settled.result.processes[0].allocated_bytes > early.result.processes[0].allocated_bytes
+
+
+def test_any_loop_of_any_program_can_be_read() -> None:
+    """Of the standard library's; what nobody understands is unknown, and nothing of it is called."""
+    library = Path(sysconfig.get_path("stdlib"))
+    files = [
+        each for folder in (".", "email", "asyncio", "unittest") for each in library.glob(f"{folder}/*.py")
+    ]
+    names, loops = Names(sys._getframe()), 0
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8", errors="replace"))):
+            if not isinstance(node, (ast.For, ast.While)):
+                continue
+            loops += 1
+            moving = moving_names(node)
+            counter = counter_of(node, names)
+            running = [Running(str(file), node.body[0].lineno, names, None)]
+            body = Compiler(moving, {counter.name} if counter else set(), node.body, running).block(node.body)
+            state: dict[str, Any] = dict.fromkeys(moving, 3)
+            for _ in range(3):
+                body.run(state, Sink())
+    assert loops > 1000

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from nanocheck.observe.later.arithmetic import OBJECT, UNKNOWN, dotted
@@ -65,15 +65,20 @@ _MODULES = (
 )
 _BEGINNINGS = ("print", "log", "set_lr", "update_lr", "adjust_lr", "adjust_learning_rate", "set_epoch")
 #: As in ``script_code``: a phase that the answer names by itself.
+_FUNCTIONS = 200  # that are looked into for one branch
 _PHASES = {"eval": ("eval", "validat"), "save": ("save",)}
-_DEEP = 4  # functions within functions
 
 
-def costly(statements: Iterable[ast.AST], names: Names, deep: int = _DEEP) -> ast.expr | None:
-    """The first expression that is no bookkeeping, as far as anybody can see."""
+def costly(statements: Iterable[ast.AST], names: Names, seen: set[CodeType] | None = None) -> ast.expr | None:
+    """The first expression that is no bookkeeping, as far as anybody can see.
+
+    Args:
+        seen: functions that were looked into already; what they do is nothing new.
+    """
+    seen = set() if seen is None else seen
     for statement in statements:
         for each in _actions(statement):
-            if isinstance(each, ast.Call) and is_bookkeeping(each, names, deep):
+            if isinstance(each, ast.Call) and is_bookkeeping(each, names, seen):
                 continue
             if isinstance(each, ast.BinOp) and not _of_things(each, names):
                 continue
@@ -101,7 +106,7 @@ def _of_things(node: ast.BinOp, names: Names) -> bool:
     return any(each and names(each) is OBJECT for each in sides)
 
 
-def is_bookkeeping(call: ast.Call, names: Names, deep: int = _DEEP) -> bool:
+def is_bookkeeping(call: ast.Call, names: Names, seen: set[CodeType] | None = None) -> bool:
     """Whether a call prints, logs or writes."""
     name = dotted(call.func)
     last = name.rpartition(".")[2] if name else getattr(call.func, "attr", "")
@@ -109,8 +114,9 @@ def is_bookkeeping(call: ast.Call, names: Names, deep: int = _DEEP) -> bool:
         return all(_is_number(each, names) for each in call.args)
     if name.startswith(_MODULES) or last in _NAMES or last.startswith(_BEGINNINGS):
         return True
-    body = _body(name, names) if name and deep else None
-    return body is not None and costly(body[0], body[1], deep - 1) is None
+    seen = set() if seen is None else seen
+    body = _body(name, names, seen) if name else None
+    return body is not None and costly(body[0], body[1], seen) is None
 
 
 def _is_number(node: ast.AST, names: Names) -> bool:
@@ -135,8 +141,8 @@ class _Elsewhere(Names):
         self._global = function.__globals__
 
 
-def _body(name: str, names: Names) -> tuple[list[ast.stmt], Names] | None:
-    """Of a function or method of the script's own."""
+def _body(name: str, names: Names, seen: set[CodeType]) -> tuple[list[ast.stmt], Names] | None:
+    """Of a function or method of the script's own; nothing where it was seen."""
     thing = names.thing(name)
     function = thing.__func__ if type(thing) is MethodType else thing
     if type(function) is not FunctionType:
@@ -144,19 +150,25 @@ def _body(name: str, names: Names) -> tuple[list[ast.stmt], Names] | None:
     file = function.__code__.co_filename
     if any(each in file for each in ("/site-packages/", "/dist-packages/", "/torch/")):
         return None
+    if function.__code__ in seen:
+        return [], names
+    if len(seen) >= _FUNCTIONS:
+        return None
+    seen.add(function.__code__)
     found = function_of(function.__code__)
     owner = names.thing(name.rpartition(".")[0]) if "." in name else UNKNOWN
     return None if found is None else (found.body, _Elsewhere(function, owner))
 
 
-def phases(statements: Iterable[ast.AST], names: Names, deep: int = _DEEP) -> set[str]:
+def phases(statements: Iterable[ast.AST], names: Names, functions: set[CodeType] | None = None) -> set[str]:
     """Evaluation and saving, where these statements, or functions that they call, are about them by names."""
     found: set[str] = set()
+    functions = set() if functions is None else functions
     for statement in statements:
         for each in ast.walk(statement):
             name = each.id if isinstance(each, ast.Name) else getattr(each, "attr", "")
             found |= {phase for phase, begin in _PHASES.items() if name.startswith(begin)}
-            body = _body(dotted(each.func), names) if isinstance(each, ast.Call) and deep else None
+            body = _body(dotted(each.func), names, functions) if isinstance(each, ast.Call) else None
             if body is not None:
-                found |= phases(body[0], body[1], deep - 1)
+                found |= phases(body[0], body[1], functions)
     return found
