@@ -15,46 +15,16 @@ from nanocheck.observe.later.loops import Names, function_of
 
 #: Functions and methods by their last name.
 _NAMES = frozenset(
-    (
-        *("print", "len", "int", "float", "str", "bool", "round", "min", "max", "abs", "range", "enumerate"),
-        *("zip", "isinstance", "getattr", "hasattr", "open", "format", "join", "repr"),
-        *(
-            "list",
-            "tuple",
-            "set",
-            "sum",
-            "type",
-            "id",
-            "map",
-            "filter",
-            "any",
-            "all",
-            "next",
-            "iter",
-            "input",
-        ),
-        *(
-            "iter",
-            "input",
-            "item",
-            "tolist",
-            "write",
-            "writelines",
-            "writerow",
-            "flush",
-            "close",
-            "keys",
-            "values",
-            "items",
-        ),
-        *("get", "pop", "setdefault", "popleft", "strip", "split", "replace", "startswith", "endswith"),
-        *("debug", "info", "warning", "warn", "error", "exception", "critical", "echo"),
-        *("set_description", "set_postfix", "set_postfix_str", "add_scalar", "add_scalars", "add_text"),
-        *("add_histogram", "log_metric", "log_metrics", "log_dict", "dump", "dumps", "mkdir", "makedirs"),
-        *("parameters", "named_parameters", "modules", "numel", "size", "dim", "nelement", "get_lr"),
-        *("get_last_lr", "time", "perf_counter", "sleep", "strftime", "now", "exit", "barrier"),
-        *("SystemExit", "KeyboardInterrupt", "StopIteration", "ValueError", "RuntimeError", "Exception"),
-    )
+    """
+    print len int float str bool round min max abs range enumerate zip isinstance getattr hasattr open
+    format join repr list tuple set sum type id map filter any all next iter input sorted dict item
+    tolist write writelines writerow flush close keys values items get pop setdefault popleft strip
+    split replace startswith endswith debug info warning warn error exception critical echo
+    set_description set_postfix set_postfix_str add_scalar add_scalars add_text add_histogram log_metric
+    log_metrics log_dict dump dumps mkdir makedirs parameters named_parameters modules numel size dim
+    nelement get_lr get_last_lr time perf_counter sleep strftime now exit barrier SystemExit
+    KeyboardInterrupt StopIteration ValueError RuntimeError Exception
+    """.split()  # noqa: SIM905 - one a line is no list that anybody reads
 )
 #: Modules and loggers, by the beginning of a call's name.
 _MODULES = (
@@ -64,8 +34,8 @@ _MODULES = (
     *("signal.", "run.log"),
 )
 _BEGINNINGS = ("print", "log", "set_lr", "update_lr", "adjust_lr", "adjust_learning_rate", "set_epoch")
-#: As in ``script_code``: a phase that the answer names by itself.
 _FUNCTIONS = 200  # that are looked into for one branch
+#: As in ``script_code``: a phase that the answer names by itself.
 _PHASES = {"eval": ("eval", "validat"), "save": ("save",)}
 
 
