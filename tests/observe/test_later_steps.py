@@ -48,12 +48,12 @@ class Script:
         default_factory=lambda: LaterSteps((sysconfig.get_path("stdlib"), str(Path(__file__).parent)))
     )
 
-    def work(self, size: int = 0, *_: Any) -> None:
+    def work(self, size: int = 0, *_: Any, shape: tuple[int, int] = (0, 0)) -> None:
         """A forward and a backward, where an observer stops it."""
         if self.steps == self.stops_after:
             self.found = self.later.findings()
             raise StoppedError
-        self.sizes.append(size)
+        self.sizes.append(size or shape[1])
 
     def step(self) -> None:
         self.steps += 1
@@ -69,8 +69,8 @@ class _Thing:
     def __init__(self, does: Callable[..., None]) -> None:
         self._does = does
 
-    def __call__(self, *args: Any) -> None:
-        self._does(*args)
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        self._does(*args, **kwargs)
 
 
 def run(text: str, stops_after: int | None = 3, **more: Any) -> Script:
@@ -139,6 +139,7 @@ BODIES = (
     "n = {length}{pad}work(n){pad}step(){pad}if {test}: big()",
     "work({length}){pad}step(){pad}if not ({test}): pass{pad}else:{pad}    big()",
     "work({length}){pad}if (i + 1) % 2 == 0:{pad}    step(){pad}if {test}: big()",
+    "n = {length}{pad}work(shape=(8, n)){pad}if {test}: big(){pad}step()",
     "n = 8{pad}if i % 3 < 2: n = {length}{pad}work(n){pad}if {test}: big(){pad}step()",
     "work({length}){pad}when = {test}{pad}x = big() if when else None{pad}step()",
 )
@@ -204,6 +205,7 @@ HARMLESS = {
     "scheduler": "if i % 10 == 9: scheduler.step()",
     "timing": "if i == 10:\n        began = time.perf_counter()\n        torch_cuda = None",
     "losses": "if i % 10 == 9: losses.append(float(i)); best = min(best, i)",
+    "a library's logger": "if i % 10 == 9: wandb.scalar(i); torch.cuda.synchronize()",
     "own logger": "if i % 10 == 9: report(i, 2.0)",
     "file": "if i == 40:\n        with open('/dev/null', 'w') as f: f.write(str(i))",
     "seeds and shards": "seed = 7 + i\n    work(4, data[(i * 4) % 100:(i * 4) % 100 + 4])",
@@ -219,6 +221,9 @@ def test_nothing_is_said_of_what_takes_no_memory(name: str) -> None:
     text = f"""
 import time
 groups, losses, best, debug, data = [dict(lr=1.0)], [], 9, False, [0] * 200
+from types import SimpleNamespace
+wandb = SimpleNamespace(scalar=big)
+torch = SimpleNamespace(cuda=SimpleNamespace(synchronize=big))
 class Schedule:
     def step(self): pass
 scheduler = Schedule()

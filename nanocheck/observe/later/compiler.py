@@ -197,7 +197,7 @@ class Compiler:
                     self._called(each, body)
                     counts = dotted(each.func) == "range"
                     if counts or not is_bookkeeping(each, self._names):
-                        for one in (*each.args, *(keyword.value for keyword in each.keywords)):
+                        for one in _arguments(each):
                             if self._is_size(one, bare=counts):
                                 self._size(one, body, counts=counts)
                 elif isinstance(each, ast.Slice) and each.upper is not None:
@@ -223,10 +223,11 @@ class Compiler:
         given = dict(zip(parameters, call.args, strict=False))
         given |= {each.arg: each.value for each in call.keywords if each.arg}
         given = {each: value for each, value in given.items() if self._arithmetic.moves(value)}
+        counters = set(given)  # the call told of their sizes already
         given |= dict(self._shared(call.func, function))
         prefix = f"{self._arithmetic.prefix}{name}/"
         moving = assigned(function.body) | set(given)
-        counters = {each for each, value in given.items() if dotted(value) in self._counters}
+        counters |= {each for each, value in given.items() if dotted(value) in self._counters}
         inner = Compiler(moving, counters, function.body, self._running[1:], prefix)
         within = inner.block(function.body)
         for each, value in given.items():
@@ -270,6 +271,12 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
         yield node
         for each in ast.iter_child_nodes(node):
             yield from _expressions(each)
+
+
+def _arguments(call: ast.Call) -> Iterator[ast.expr]:
+    """Of a shape each length."""
+    for each in (*call.args, *(keyword.value for keyword in call.keywords)):
+        yield from each.elts if isinstance(each, (ast.Tuple, ast.List)) else [each]
 
 
 def _counted(nodes: Sequence[ast.AST]) -> Iterator[str]:
