@@ -69,7 +69,8 @@ class Covered:
         self._optimizer_steps += 1
         self._named = self._named or phases_named()
         self._inputs.step_ended(first=self._optimizer_steps == 1)
-        self._later.optimizer_stepped()
+        if self._steps:  # a run to the script's end has nothing that comes later
+            self._later.optimizer_stepped()
 
     def step_ended(self, peak: tuple[int, ...], requested_bytes: int, layout: Any) -> bool:
         """Whether that is enough.
