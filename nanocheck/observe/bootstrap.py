@@ -61,8 +61,9 @@ class _Finder(MetaPathFinder):
 
 def activate() -> None:
     """Watch this process from its ``import torch`` on."""
-    from nanocheck.observe import introspect
+    from nanocheck.observe import abandonment, introspect
 
+    abandonment.end_when_abandoned(os.environ[FOLDER])
     waiting = {"torch": _watch}
     if introspect.version() is not None:
         from nanocheck.observe import uncompiled_kernels

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from nanocheck.observe.exit_hooks import OURS
 from nanocheck.observe.phase_hooks import is_tracing
 
 Shape = tuple[int, ...]
@@ -115,6 +116,7 @@ class ModelInputs:
         # To Dynamo, which goes by files, it is what the function that it stands for was: nothing to compile.
         code = _wrapped_call_impl.__code__
         _wrapped_call_impl.__code__ = code.replace(co_filename=str(torch.nn.modules.module.__file__))
+        OURS.add(_wrapped_call_impl.__code__)
         torch.nn.Module.__call__ = functools.wraps(original)(_wrapped_call_impl)  # type: ignore[method-assign]
 
     def called(self, module: torch.nn.Module, arguments: Any) -> None:

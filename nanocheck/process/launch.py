@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,10 @@ from nanocheck.process.terminal_control import Terminal
 HOW = ("finished", "answered", "failed", "killed", "timeout", "interrupted")
 #: What ``timeout(1)`` gives.
 EXIT_TIMEOUT = 124
+
+#: In the command's folder, open as long as one of us lives; observed processes end when it closes
+#: (``observe/abandonment.py``).
+PIPE = "alive"
 
 _TICK = 0.2  # seconds between two looks at the folder
 _ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and so was the command
@@ -96,12 +100,26 @@ def launch(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         if signal.getsignal(number) != signal.SIG_IGN
     }
-    with _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
+    with _pipe_held(folder), _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
         running = _Launch(folder, time_limit_s, grace_s, asking, abandoned)
         ended = standby.in_a_worker(
             lambda: running.run(program, command, environment, mask), asking, running.end_what_is_left
         )
         return _hear_the_last(ended, asking)
+
+
+@contextmanager
+def _pipe_held(folder: Path) -> Iterator[None]:
+    """By us and our worker, not by the command: whoever waits for its end hears of ours, however it comes."""
+    pipe = -1
+    with suppress(OSError):  # a file system without named pipes
+        os.mkfifo(folder / PIPE)
+        pipe = os.open(folder / PIPE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        yield
+    finally:
+        if pipe >= 0:
+            os.close(pipe)
 
 
 @contextmanager

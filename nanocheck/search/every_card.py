@@ -116,7 +116,7 @@ def _row(run: JudgedRun) -> CardRow:
     return CardRow(
         gpu=device.gpu,
         name=device.name,
-        capacity_bytes=device.capacity_bytes,
+        capacity_bytes=device.sure_capacity_bytes,
         verdict=run.verdict,
         allocated_bytes=main.allocated_bytes,
         reserved_bytes=main.reserved_bytes,

@@ -183,6 +183,9 @@ def test_a_shell_cannot_hide_how_its_training_ended(ending: str, kind: Kind, tmp
     seen = check(tmp_path, "bash", "-c", f"{sys.executable} {name}; true")
     assert (seen.kind, seen.exit_code) == (kind, MEANINGS[kind][0])
     assert seen.exit_code == 6
+    if kind is Kind.UNSUPPORTED:
+        line = next(n for n, each in enumerate((TRAIN + ending).split("\n"), 1) if "ncclCommInitRank" in each)
+        assert f"x.py:{line + 1} in <module>" in seen.file.verdict.sentence
 
 
 def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path) -> None:
