@@ -1,4 +1,4 @@
-"""Run what the tables of docs/settings.md show, some 800 runs, and write docs/settings-tables.json.
+"""Run what the tables of docs/settings.md show, some 780 runs, and write docs/settings-tables.json.
 
     python benchmarks/settings_tables.py          # half an hour on two cores; then
     python docs/tables.py                         # sets the tables into the pages
