@@ -5,7 +5,7 @@
 
 Each runs to its own end on a virtual RTX 4070. Where it asks PyTorch for its peak, that figure stands beside
 ours; the row's groups are added up and must give the peak to the byte, else the last column says by how much
-they do not. torchao's and transformers' programs need these libraries.
+they do not. torchao's, transformers' and TRL's programs need these libraries.
 """
 
 from __future__ import annotations
@@ -41,6 +41,16 @@ PROGRAMS = (
     Client("transformers Trainer, GPT-2", ("trainer.py", "OUT")),
     Client("transformers Trainer, Llama", ("trainer.py", "OUT", "--model", "llama")),
     Client("... with checkpointing", ("trainer.py", "OUT", "--model", "llama", "--checkpointing")),
+    Client("... Qwen, tied embeddings", ("trainer.py", "OUT", "--model", "qwen")),
+    Client("... Mixtral", ("trainer.py", "OUT", "--model", "mixtral")),
+    Client("... its experts in a loop", ("trainer.py", "OUT", "--model", "mixtral", "--experts", "eager")),
+    Client("... OLMoE", ("trainer.py", "OUT", "--model", "olmoe")),
+    Client("TRL SFTTrainer", ("trl_trainer.py", "OUT")),
+    Client("... LoRA", ("trl_trainer.py", "OUT", "--lora")),
+    Client("... packed", ("trl_trainer.py", "OUT", "--packing")),
+    Client("TRL DPOTrainer", ("trl_trainer.py", "OUT", "--method", "dpo")),
+    Client("packed sequences, varlen_attn", ("packed_varlen.py",)),
+    Client("accelerate's batch finder", ("accelerate_finder.py", "--start", "100")),
     Client("the first under accelerate launch", ("trainer.py", "OUT"), ACCELERATE),
     Client("PyTorch Lightning", ("lightning_gpt.py", "OUT")),
     Client("bitsandbytes 8-bit AdamW", ("bnb_adam8bit.py",)),
@@ -59,7 +69,7 @@ PROGRAMS = (
 
 
 def observe(client: Client) -> tuple[dict[str, Any] | None, str]:
-    """The answer, and what the program printed."""
+    """The result (``docs/run-result.schema.json``), and what the program printed."""
     with tempfile.TemporaryDirectory() as folder:
         words = [each.replace("OUT", folder) for each in client.words[1:]]
         result = Path(folder) / "answer.json"
@@ -84,7 +94,7 @@ def observe(client: Client) -> tuple[dict[str, Any] | None, str]:
         )
         if ran.returncode != 0 or not result.exists():
             return None, (ran.stderr.strip().splitlines() or ["no answer"])[-1]
-        return json.loads(result.read_text()), ran.stdout
+        return json.loads(result.read_text())["result"], ran.stdout
 
 
 def rows(client: Client) -> list[dict[str, str]]:
@@ -97,7 +107,7 @@ def rows(client: Client) -> list[dict[str, str]]:
     ]
     found = []
     for process in answer["processes"] or []:
-        peak = process["peak"]["allocated_bytes"]
+        peak = process["allocated_bytes"]
         groups = {row["group"]: row["bytes"] for row in process["groups"]}
         off = sum(groups.values()) - peak
         itself = [value for value in own if value == str(peak)] or (

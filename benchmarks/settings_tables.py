@@ -1,4 +1,4 @@
-"""Run what the tables of docs/settings.md show, some 800 runs, and write docs/settings-tables.json.
+"""Run what the tables of docs/settings.md show, some 780 runs, and write docs/settings-tables.json.
 
     python benchmarks/settings_tables.py          # half an hour on two cores; then
     python docs/tables.py                         # sets the tables into the pages
@@ -22,7 +22,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.fingerprint import fingerprint
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
-from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
+from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
 from nanocheck.process.jobs import Deadlines
 from nanocheck.process.journal import Journal
 from nanocheck.report.progress import Progress

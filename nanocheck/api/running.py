@@ -15,9 +15,9 @@ from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import DEFAULT_GPU
 from nanocheck.core.units import parse_size_of
-from nanocheck.measure.command_environment import DEFAULT_STEPS
-from nanocheck.measure.foreground_run import run_command
-from nanocheck.measure.request import DEFAULT_TIME_LIMIT, Request, parse_duration
+from nanocheck.measuring.command_environment import DEFAULT_STEPS
+from nanocheck.measuring.foreground_run import run_command
+from nanocheck.measuring.request import DEFAULT_TIME_LIMIT, Request, parse_duration
 from nanocheck.observe.values.policies import POLICIES
 
 

@@ -13,6 +13,7 @@ from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
+from nanocheck.attribution.recovery import coverage_of
 from nanocheck.core.device import Device
 from nanocheck.core.result import (
     Ending,
@@ -54,7 +55,8 @@ def command_result(
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
-    provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if seen else Provenance.UNKNOWN
+    known = any(each.start is not None for each in seen)
+    provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
     return RunResult(
         command=tuple(command),
         provenance=provenance,
@@ -97,14 +99,14 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         reserved_bytes=reserved,
         process_bytes=_card_bytes(figures, reserved + device.context_bytes),
         ended=how_it_ended(seen),
-        error="" if seen.failed is None else seen.failed.error.split("\n")[0],
+        error=_error(seen),
         began_s=None if seen.start is None else seen.start.clock,
         ended_s=None if seen.end is None else seen.end.clock,
         limit_bytes=_limit(seen),
         sizes=facts.sizes if facts.unknown_sizes else None,
         unknown_sizes=facts.unknown_sizes,
         unbounded_sizes=facts.sizes_of_one,
-        coverage=seen.coverage,
+        coverage=coverage_of(seen, figures.recovered),
         steps=sum(mark.what == "step" for mark in seen.marks),
         peaks=figures.peaks(),
         retries=counted.get("retries", 0) if figures.recovered is None else figures.recovered.retries,
@@ -118,6 +120,11 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),
     )
+
+
+def _error(seen: Observation) -> str:
+    said = seen.failed or seen.broken
+    return "" if said is None else said.error.split("\n")[0]
 
 
 def _card_bytes(figures: Figures, of_pytorch: int) -> int:

@@ -72,12 +72,13 @@ class Observation:
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)
     loss_backwards: list[LossBackward] = field(default_factory=list)
+    writer: int = 0  # process that wrote it, by the journal's name
     missing: int = 0  # allocations that happened while nobody recorded
 
     @property
     def pid(self) -> int:
         """Of the process."""
-        return 0 if self.start is None else self.start.pid
+        return self.writer if self.start is None else self.start.pid
 
     @property
     def virtual_facts(self) -> VirtualFacts:
@@ -96,13 +97,15 @@ def read(folder: Path) -> list[Observation]:
     found = []
     for path in sorted(folder.glob("*.jsonl"), key=lambda each: (each.stat().st_ctime_ns, each.name)):
         observation = _read_one(path)
+        # One that broke before it began knows nothing but that its process used a GPU.
         if observation.start is not None or observation.broken is not None:
             found.append(observation)
     return found
 
 
 def _read_one(path: Path) -> Observation:
-    found = Observation()
+    pid, _, _ = path.name.partition("-")
+    found = Observation(writer=int(pid) if pid.isdecimal() and len(pid) < 10 else 0)
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             # The process died in the middle of it, or it is odd.

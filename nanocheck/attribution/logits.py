@@ -107,6 +107,7 @@ def _of_way(
     last = _newest(by_size, sizes, later)
     if last is None:
         return set()
+    last = calls.get(last, last)  # what a loss function asks for inside is no hidden state
     hidden, ancestor = (
         _newest(by_size, set(some).difference(size for size, _ in way.made), last)
         for some in (way.read, way.older)

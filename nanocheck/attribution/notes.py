@@ -24,7 +24,7 @@ def notes_of(
     for each in seen:
         if each.missing:
             notes.append(f"process {each.pid}: {each.missing} allocations happened while nobody recorded")
-        if each.end is None:
+        if each.end is None and each.broken is None:
             notes.append(f"process {each.pid} died without a last word: its figures reach to its last report")
         if each.start is not None and each.start.allocator not in (None, "native"):
             notes.append(f"the allocator {each.start.allocator} keeps no history: nothing can be attributed")
@@ -35,8 +35,10 @@ def notes_of(
                 f"process {process.pid}: PyTorch counts {rest} bytes at the peak that its history does "
                 "not explain"
             )
-    for each in seen:
-        notes += _what_may_come(each.coverage, f"process {each.pid}: " if len(seen) > 1 else "")
+    for process in processes:
+        if process.coverage is not None:
+            whose = f"process {process.pid}: " if len(processes) > 1 else ""
+            notes += _what_may_come(process.coverage, whose)
     if how is How.ANSWERED:
         notes += _unseen([each.coverage for each in seen])
     if virtual and processes:

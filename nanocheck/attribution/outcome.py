@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.core.result import Ending, How, ObservationEnd, Outcome, ProcessMemory
+from nanocheck.process import stack_dump
 
 _DETAILS = {
     How.TIMEOUT: (Outcome.TIMEOUT, "no answer, it reached the time limit"),
@@ -33,9 +34,12 @@ def outcome_of(
     """
     if any(each.oom is not None and not each.oom.caught for each in processes):
         return Outcome.OOM, ""
+    # What a script does when we stop it (``finally``) is in no history, but its end is known.
+    if any(each.failed is not None and each.failed.oom for each in seen):
+        return Outcome.OOM, ""
     unanswered = next(folder.glob("unanswered-*"), None)
     if unanswered is not None:
-        return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip()
+        return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip() + _asked_at(unanswered)
     if ending.how in _DETAILS:
         return _DETAILS[ending.how]
     crash = _crash(processes, ending)
@@ -47,6 +51,16 @@ def outcome_of(
     if missing is not None:
         return Outcome.INCOMPLETE, missing
     return Outcome.COMPLETED, ""
+
+
+def _asked_at(unanswered: Path) -> str:
+    """Where the script was when it asked for what nobody answers; empty where no Python said it."""
+    try:
+        stacks = unanswered.with_name(unanswered.name.replace("unanswered", "stack") + ".txt")
+        place = stack_dump.innermost(stacks.read_text(errors="replace"))
+    except OSError:
+        return ""
+    return "" if place is None else f", asked for at {place}"
 
 
 def how_it_ended(seen: Observation) -> ObservationEnd:

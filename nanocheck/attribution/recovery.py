@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
+
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import Recovery
 
 #: Steps that must have ended after the last out-of-memory: in the first, what is left of the failed one may
@@ -56,6 +59,17 @@ def recovered(seen: Observation) -> Recovered | None:
         return lost
     since, retries = next(each for each in ends if each[0] > failures[-1])
     return Recovered(Recovery.SEARCHED, since, seen.last.get("retries", 0) - retries)
+
+
+def coverage_of(seen: Observation, recovery: Recovered | None) -> Coverage:
+    """What was seen of a process: where it looked for its batch, the inputs are those it went on with."""
+    if recovery is None or recovery.how is not Recovery.SEARCHED:
+        return seen.coverage
+    return msgspec.structs.replace(
+        seen.coverage,
+        shapes_seen=seen.coverage.shapes_after_oom,
+        shapes_vary=seen.coverage.shapes_vary_after_oom,
+    )
 
 
 def _step_ends(seen: Observation) -> list[tuple[int, int]]:

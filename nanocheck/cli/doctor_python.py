@@ -126,8 +126,8 @@ class OtherPython:
         """A few steps under ``nanocheck run``: started again with the virtual GPU, observed, answered."""
         from nanocheck.core.device_selection import CardQuestion
         from nanocheck.core.verdict import Kind, classify
-        from nanocheck.measure.foreground_run import run_command
-        from nanocheck.measure.request import Request
+        from nanocheck.measuring.foreground_run import run_command
+        from nanocheck.measuring.request import Request
 
         card = CardQuestion(device="virtual")
         command = [str(self._answer["executable"]), "-c", _TRIAL]

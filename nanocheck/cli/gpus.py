@@ -80,6 +80,11 @@ def figures(gpu: Gpu) -> dict[str, str]:
         "bf16_tflops": "none" if gpu.bf16_tflops is None else f"{gpu.bf16_tflops:g} TFLOPS",
         "nominal_mib": optional(gpu.nominal_bytes),
         **{f"{name}_usable_mib": optional(gpu.usable_bytes.get(name)) for name in PLATFORMS},
+        **{
+            f"{name}_usable_most_mib": optional(most)
+            for name, most in gpu.usable_most_bytes.items()
+            if most > gpu.usable_bytes[name]
+        },
         "context_mib": span(optional(gpu.context_bytes), optional(gpu.context_most_bytes)),
     }
 
@@ -91,8 +96,10 @@ def _overview(cards: list[Gpu]) -> list[Block]:
     from nanocheck.report.terminal_table import table
 
     def usable(gpu: Gpu, platform: str) -> str:
-        size = gpu.usable_bytes.get(platform)
-        return _UNKNOWN if size is None else f"{size / GIB:.2f}"
+        least, most = gpu.usable_bytes.get(platform), gpu.usable_most_bytes.get(platform)
+        if least is None or most is None:
+            return _UNKNOWN
+        return span(f"{least / GIB:.2f}", f"{most / GIB:.2f}")
 
     rows = [
         {
@@ -107,7 +114,8 @@ def _overview(cards: list[Gpu]) -> list[Block]:
         for gpu in cards
     ]
     meaning = (
-        "GiB: what torch shows as the card's memory on that platform; context: what CUDA itself takes of it."
+        "GiB: what torch shows as the card's memory on that platform, by the driver where two figures stand; "
+        "context: what CUDA itself takes of it. SAFE holds at the least memory and the most context."
     )
     return [
         table(rows, whole=["id"], left=["name"]),

@@ -17,7 +17,7 @@ from nanocheck.observe.values.policies import POLICIES
 if TYPE_CHECKING:
     from nanocheck.core.result import Ending
     from nanocheck.core.verdict import JudgedRun
-    from nanocheck.measure.request import Request
+    from nanocheck.measuring.request import Request
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import BatchArgument
     from nanocheck.search.candidates import Suggestions
@@ -65,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.verdict import JudgedRun
-    from nanocheck.measure.foreground_run import run_command
-    from nanocheck.measure.request import EVERY_CARD, Request
+    from nanocheck.measuring.foreground_run import run_command
+    from nanocheck.measuring.request import EVERY_CARD, Request
     from nanocheck.report import terminal
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
@@ -128,7 +128,7 @@ def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -
 def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import Kind
-    from nanocheck.measure.foreground_run import check_command
+    from nanocheck.measuring.foreground_run import check_command
     from nanocheck.report.console import say
     from nanocheck.report.further_runs_text import every_card_blocks
     from nanocheck.report.progress import Progress

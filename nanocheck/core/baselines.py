@@ -142,7 +142,10 @@ class Baseline(_Header, frozen=True, kw_only=True):
 
 def profile_of(device: Device) -> str:
     """A short hash of everything a result says of its device: a changed profile is another card."""
-    text = json.dumps(msgspec.to_builtins(device), sort_keys=True)
+    facts = msgspec.to_builtins(device)
+    if device.capacity_least_bytes is None:  # of a card with one reading nothing is said about a second
+        del facts["capacity_least_bytes"]
+    text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,27 @@ PHASES = ("eval", "save")
 Proof = Literal["layout repeats", "peak rested", "not settled", "ran to its end"]
 
 
+class LaterStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What the script's own loop does in later iterations only, by its counter (``observe/later``).
+
+    Attributes:
+        where: file and line.
+        iteration: of the loop, from 1, in which it first comes.
+        text: of an expression that grows; empty for a line that first runs then.
+        now, value, most: of such an expression, the most so far, the first that is more, and the most to
+            the loop's end; 0 where that is not known, or further than 100,000 iterations.
+        steps: optimizer steps after which nothing of it is to come; 0: not known.
+    """
+
+    where: str
+    iteration: int
+    text: str = ""
+    now: int = 0
+    value: int = 0
+    most: int = 0
+    steps: int = 0
+
+
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """What one process showed of itself, and what it did not.
 
@@ -34,12 +55,16 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         shapes_seen: the smallest and the largest input, by number of elements, of the trained module with
             the most parameters; of each call the largest tensor counts. Empty where none was seen.
         shapes_vary: whether two calls had inputs of different shapes.
+        shapes_after_oom, shapes_vary_after_oom: the same of calls after the last out-of-memory; empty where
+            there was none. Where a script looked for its batch, the first two are these.
         evaluation: whether that module ran without gradients, or was switched by ``eval()`` and back, after
             the first optimizer step; an earlier one lacks the optimizer's state, which later ones have beside
             them.
         saved: whether ``torch.save`` ran after the first optimizer step.
         unreached: of ``PHASES``, those that the started script's own code names and that were not seen. What
             a library's trainer would do is not in that code.
+        later: what the script's loops do in later iterations only, the earliest first, a few of them;
+            printing and logging, and what ``unreached`` names, left out.
         growth_bytes_per_step: by how much memory that tensors ask for grew from step to step, measured where
             steps end, the first one left out; 0 where it ever fell, or rose in fewer than three steps.
         optimizer_steps: calls of an optimizer's ``step``. 0: none was seen.
@@ -55,9 +80,12 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof = "not settled"
     shapes_seen: tuple[tuple[int, ...], ...] = ()
     shapes_vary: bool = False
+    shapes_after_oom: tuple[tuple[int, ...], ...] = ()
+    shapes_vary_after_oom: bool = False
     evaluation: bool = False
     saved: bool = False
     unreached: tuple[str, ...] = ()
+    later: tuple[LaterStep, ...] = ()
     growth_bytes_per_step: int = 0
     optimizer_steps: int = 0
     frozen_parameters: int = 0

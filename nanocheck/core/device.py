@@ -19,10 +19,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         name: as ``torch.cuda.get_device_name()`` prints it.
         capability: such as ``8.9``. sms: streaming multiprocessors.
         platform: operating system; a driver on Windows keeps other amounts for itself than on Linux.
-        capacity_bytes: what CUDA reports as the card's total memory on this platform.
+        capacity_bytes: what CUDA reports as the card's total memory on this platform, the most that drivers
+            were seen to leave: a virtual card has as much, so that what does not fit there fits nowhere.
         context_bytes: the least that the CUDA context and loaded modules take, outside of PyTorch's
             allocator: a virtual card takes as much, so that what does not fit there fits nowhere.
         context_most_bytes: the most, which *safe* leaves room for; see ``cuda_context``.
+        capacity_least_bytes: the least, for which *safe* leaves room; ``None``: the same.
         reserve_bytes: used by other processes, such as a desktop.
         capped_from: name of the real card that stands in for the asked one, its memory capped.
     """
@@ -38,6 +40,12 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     context_most_bytes: int
     reserve_bytes: int = 0
     capped_from: str | None = None
+    capacity_least_bytes: int | None = None
+
+    @property
+    def sure_capacity_bytes(self) -> int:
+        """What every driver leaves, as far as was seen."""
+        return self.capacity_bytes if self.capacity_least_bytes is None else self.capacity_least_bytes
 
     @property
     def available_bytes(self) -> int:
@@ -48,8 +56,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def surely_available_bytes(self) -> int:
-        """What PyTorch may reserve though CUDA takes the most."""
-        return self.capacity_bytes - self.context_most_bytes - self.reserve_bytes
+        """What PyTorch may reserve though CUDA takes the most, and the driver leaves the least."""
+        return self.sure_capacity_bytes - self.context_most_bytes - self.reserve_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +98,7 @@ class Target:
     def device(self) -> Device:
         """What results say of it."""
         gpu = self.gpu
+        least, most = gpu.usable_bytes[self.platform], gpu.usable_most_bytes[self.platform]
         return Device(
             kind=self.kind,
             gpu=gpu.id,
@@ -97,7 +106,8 @@ class Target:
             capability=f"{gpu.capability[0]}.{gpu.capability[1]}",
             sms=gpu.sms,
             platform=self.platform,
-            capacity_bytes=gpu.usable_bytes[self.platform],
+            capacity_bytes=most,
+            capacity_least_bytes=least if least < most else None,
             context_bytes=gpu.context_bytes,
             context_most_bytes=gpu.context_most_bytes,
             reserve_bytes=self.reserve_bytes,

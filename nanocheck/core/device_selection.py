@@ -132,9 +132,10 @@ def choose_device(
             target("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
         )
     asked = target("real", found.name)
-    if found.total_bytes < asked.device.capacity_bytes:
+    least = asked.device.sure_capacity_bytes
+    if found.total_bytes < least:
         raise RequestError(
-            f"--device real: expected a card of at least {mib(asked.device.capacity_bytes)} MiB to stand in "
+            f"--device real: expected a card of at least {mib(least)} MiB to stand in "
             f"for {gpu.name}, found {found.name} with {mib(found.total_bytes)} MiB",
             hint="leave --device away for a virtual run",
         )

@@ -42,6 +42,8 @@ FIGURES = {
     "nominal_mib": "number",
     "linux_usable_mib": "number",
     "windows_usable_mib": "number",
+    "linux_usable_most_mib": "number",
+    "windows_usable_most_mib": "number",
     "context_mib": "number",
 }
 #: The figures that one source, under the word ``specification``, may cover.
@@ -50,6 +52,8 @@ SPECIFICATION = tuple(FIGURES)[:9]
 #: A reading of one's own may stand in for what ``cuda_context`` computes.
 _CONTEXT = "context_mib"
 _USABLE = tuple(f"{platform}_usable_mib" for platform in PLATFORMS)
+#: The most, where drivers were seen to leave different amounts; ``_USABLE`` is the least then.
+_USABLE_MOST = tuple(f"{platform}_usable_most_mib" for platform in PLATFORMS)
 #: Keys of a ``[capability."8.9"]`` table; all are needed.
 CAPABILITY_FIGURES = {
     "max_threads_per_sm": "count",
@@ -86,8 +90,9 @@ class Gpu:
         bf16_tflops: dense, accumulated in fp32, tensor cores; None where there is no bf16 unit.
         tgp_w: rated board power, in watts.
         nominal_bytes: what ``nvidia-smi`` shows as total.
-        usable_bytes: platform -> what torch shows as ``total_memory``; see ``PLATFORMS``. A platform
-            for which nobody published a figure is absent.
+        usable_bytes, usable_most_bytes: platform -> what torch shows as ``total_memory``, the least and the
+            most of what drivers were seen to leave; equal where there is one reading. See ``PLATFORMS``; a
+            platform for which nobody published a figure is absent.
         context_bytes, context_most_bytes: the least and the most that the CUDA context and loaded modules
             take, outside the allocator, once a step has run; equal where one reading is stated.
         sources: where each figure comes from, under its name in ``gpus.toml``; a capability's under
@@ -113,6 +118,7 @@ class Gpu:
     tgp_w: int
     nominal_bytes: int
     usable_bytes: Mapping[str, int]
+    usable_most_bytes: Mapping[str, int]
     context_bytes: int
     context_most_bytes: int
     sources: Mapping[str, str]
@@ -212,6 +218,11 @@ def _merge(card: _Card, where: str, table: dict[str, Any]) -> None:
         _check(card.file, in_sources, key, "text", source)
     for key in table.keys() & FIGURES.keys():
         _check(card.file, where, key, FIGURES[key], table[key])
+        if key in _USABLE:  # the former span does not hold for a new reading
+            most = key.replace("usable", "usable_most")
+            card.figures.pop(most, None)
+            card.sources.pop(most, None)
+    for key in table.keys() & FIGURES.keys():
         card.figures[key] = table[key]
         card.sources.pop(key, None)
         source = sources.get(key) or (key in SPECIFICATION and sources.get("specification"))
@@ -231,7 +242,7 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
     """The finished card; here what only shows once all files are read is checked."""
     where, figures = f"[gpu.{card_id}]", card.figures
     for key, kind in FIGURES.items():
-        if key not in figures and key not in (*_USABLE, _CONTEXT):
+        if key not in figures and key not in (*_USABLE, *_USABLE_MOST, _CONTEXT):
             raise _wrong(card.file, where, key, _EXPECTED[kind], None)
     if not any(key in figures for key in _USABLE):
         raise _wrong(card.file, where, " or ".join(_USABLE), _EXPECTED["number"], None)
@@ -247,6 +258,13 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         if value > nominal:
             key = f"{platform}_usable_mib"
             raise _wrong(card.file, where, key, f"at most nominal_mib = {nominal}", value)
+    usable_most = dict(usable)
+    for platform, key, least_key in zip(PLATFORMS, _USABLE_MOST, _USABLE, strict=True):
+        if key in figures:
+            if not usable.get(platform, nominal + 1) <= figures[key] <= nominal:
+                expected = f"at least {least_key} and at most nominal_mib = {nominal}"
+                raise _wrong(card.file, where, key, expected, figures[key])
+            usable_most[platform] = figures[key]
     least, most = context_range(figures["sms"], limits["max_threads_per_sm"])
     if _CONTEXT in figures:
         least = most = round(figures[_CONTEXT] * MIB)
@@ -279,6 +297,7 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         tgp_w=figures["tgp_w"],
         nominal_bytes=round(nominal * MIB),
         usable_bytes={platform: round(value * MIB) for platform, value in usable.items()},
+        usable_most_bytes={platform: round(value * MIB) for platform, value in usable_most.items()},
         context_bytes=least,
         context_most_bytes=most,
         sources=sources,

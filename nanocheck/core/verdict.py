@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
+from nanocheck.core.coverage import LaterStep
 from nanocheck.core.result import Outcome, OutOfMemory, ProcessMemory, Recovery, RunResult
 from nanocheck.core.units import MIB, mib, mib_span
 
@@ -101,8 +103,8 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     """The verdict on one result; ``result.device`` says how large the card is and who else is on it.
 
     *Safe* and *tight* need every process that touched the card seen to its end, and all of them together
-    inside the card. How much CUDA itself takes is known as a range: *oom* is certain at the least, *safe*
-    leaves room for the most, and what lies between is *tight*.
+    inside the card. How much CUDA itself takes, and of some cards how much the driver leaves, is known as a
+    range: *oom* is certain at what is kindest, *safe* holds at what is not, and what lies between is *tight*.
     """
     used, device = result.card_bytes, result.device
 
@@ -117,6 +119,7 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     if not result.main.peaks and result.main.process_bytes <= device.context_bytes:
         return verdict(Kind.CRASHED, "it reported success, but no peak")
     surplus = (device.context_most_bytes - device.context_bytes) * max(len(result.processes), 1)
+    surplus += device.capacity_bytes - device.sure_capacity_bytes
     headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
     kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
     questions = open_questions(result)
@@ -161,7 +164,23 @@ def _open_questions(process: ProcessMemory) -> list[str]:
     if coverage.unreached:
         what = " or ".join({"eval": "evaluation", "save": "saving"}[each] for each in coverage.unreached)
         found.append(f"its code names {what}, which did not come (--cover {','.join(coverage.unreached)})")
+    if coverage.later:
+        found.append(_later(coverage.later))
     return found
+
+
+def _later(several: Sequence[LaterStep]) -> str:
+    """The earliest, how many more there are, and the option that shows them all."""
+    first, more = several[0], len(several) - 1
+    when = f"in iteration {first.iteration:,} of its loop"
+    what = f"{first.where} first runs {when}"
+    if first.text:
+        most = f", later to {first.most:,}" if first.most > first.value else ""
+        what = f"`{first.text}` at {first.where} grows from {first.now:,} to {first.value:,} {when}{most}"
+    others = f", with {more} more such {'line' if more == 1 else 'lines'}" if more else ""
+    settled = max(each.steps for each in several) if all(each.steps for each in several) else 0
+    option = f"--steps {settled}" if settled else "--full"
+    return f"{what}{others} ({option})"
 
 
 def _classify_completed(
@@ -169,7 +188,7 @@ def _classify_completed(
 ) -> tuple[Kind, str]:
     """
     Args:
-        headroom_bytes: with the most that CUDA may take.
+        headroom_bytes: with the most that CUDA may take, and the least that a driver leaves.
         surplus_bytes: by how much that is more than the least.
     """
     where = _where(result, headroom_bytes)
@@ -196,8 +215,13 @@ def _classify_completed(
         return Kind.TIGHT, f"finished only after {times}{found}: {where}"
     if headroom_bytes < 0:
         missing = f"{mib(-headroom_bytes)} MiB may be missing{found}"
-        span = mib_span(result.device.context_bytes, result.device.context_most_bytes)
-        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB: {where}"
+        device = result.device
+        span = mib_span(device.context_bytes, device.context_most_bytes)
+        drivers = ""
+        if device.sure_capacity_bytes < device.capacity_bytes:
+            left = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
+            drivers = f" and drivers leave {left} MiB of the card"
+        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB{drivers}: {where}"
     if headroom_bytes < margin_bytes:
         inside = f"{mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}"
         return Kind.TIGHT, f"{inside}{found}: {where}"
@@ -223,7 +247,13 @@ def _after_a_search(result: RunResult) -> str:
     if not times:
         return ""
     often = "one out-of-memory" if times == 1 else f"{times} out-of-memories"
-    return f", at the size that it went on with after {often}"
+    inputs = [
+        each.coverage.shapes_seen[-1]
+        for each in result.processes
+        if each.oom is not None and each.coverage is not None and each.coverage.shapes_seen
+    ]
+    size = f"inputs of {' x '.join(map(str, inputs[0]))}, " if inputs else ""
+    return f", at {size}the size that it went on with after {often}"
 
 
 def describe_oom(oom: OutOfMemory | None) -> str:

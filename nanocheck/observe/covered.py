@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from nanocheck.observe.dataset_lengths import Loaders
+from nanocheck.observe.later.evidence import LaterSteps
 from nanocheck.observe.model_inputs import ModelInputs
+from nanocheck.observe.phase_hooks import LIBRARIES
 from nanocheck.observe.script_code import phases_named
 from nanocheck.observe.steady_state import TO_ITS_END, UNSETTLED, Growth, Settling
+
+_MOST = 8  # things that come later, of which one is told
 
 
 class Covered:
@@ -27,6 +32,7 @@ class Covered:
         self._growth = Growth()
         self._inputs = ModelInputs()
         self._loaders = Loaders(longest=longest)
+        self._later = LaterSteps(LIBRARIES)
         self._saved = self._evaluated = False
         self._optimizer_steps = 0
         self._named: tuple[str, ...] = ()
@@ -63,6 +69,12 @@ class Covered:
         self._optimizer_steps += 1
         self._named = self._named or phases_named()
         self._inputs.step_ended(first=self._optimizer_steps == 1)
+        if self._steps:  # a run to the script's end has nothing that comes later
+            self._later.optimizer_stepped()
+
+    def out_of_memory(self) -> None:
+        """Memory ran out: what the script tries next may have other shapes."""
+        self._inputs.out_of_memory()
 
     def step_ended(self, peak: tuple[int, ...], requested_bytes: int, layout: Any) -> bool:
         """Whether that is enough.
@@ -81,6 +93,22 @@ class Covered:
             return False
         self._proof = proof
         return True
+
+    def _what_comes(self, unreached: Sequence[str]) -> list[dict[str, Any]]:
+        """See ``Coverage.later``.
+
+        A number that has differed from step to step is the size of nothing if the inputs had one shape, and
+        of something else if it is none of their lengths.
+        """
+        lengths = (
+            {length for shape in self._inputs.shapes for length in shape} if self._inputs.vary else set()
+        )
+        found = []
+        for each in self._later.findings():
+            named = each.phases and each.phases <= set(unreached)
+            if not named and (not each.text or each.constant or each.now in lengths):
+                found.append(each.entry())
+        return found[:_MOST]
 
     def _phases_seen(self) -> bool:
         return all(self._seen[phase] for phase in self._phases)
@@ -101,15 +129,19 @@ class Covered:
             unended: the last step is over, but was not followed by another, which is how one knows.
         """
         proof = self._proof if how in (None, "answered") else TO_ITS_END
+        unreached = [phase for phase in self._named if not self._seen[phase]]
         return {
             "steps": self.done + unended,
             "stopped_early": how == "answered",
             "proof": proof,
             "shapes_seen": self._inputs.shapes,
             "shapes_vary": self._inputs.vary,
+            "shapes_after_oom": self._inputs.shapes_after_oom,
+            "shapes_vary_after_oom": self._inputs.vary_after_oom,
             "evaluation": self._evaluation,
             "saved": self._saved,
-            "unreached": [phase for phase in self._named if not self._seen[phase]],
+            "unreached": unreached,
+            "later": self._what_comes(unreached) if how == "answered" else (),
             "growth_bytes_per_step": self._growth.bytes_per_step,
             "optimizer_steps": self._optimizer_steps,
             "frozen_parameters": self._inputs.frozen,

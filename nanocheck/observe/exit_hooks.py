@@ -11,7 +11,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def install(end: Callable[..., None]) -> None:
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         end("failed", error, trace)
-        hook(kind, error, trace)
+        hook(kind, error, without_our_frames(error, trace))
 
     def _exit(status: int) -> Any:
         end("finished")
@@ -35,6 +35,32 @@ def install(end: Callable[..., None]) -> None:
 
     sys.excepthook = excepthook
     os._exit = _exit
+
+
+#: Functions of ours that stand between the script and PyTorch in every call of a module.
+OURS: set[CodeType] = set()
+
+
+def without_our_frames(error: BaseException | None, trace: TracebackType | None) -> TracebackType | None:
+    """The traceback that the script would have by itself, of the errors before it, too."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if error.__traceback__ is not trace:
+            error.__traceback__ = _without_our_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    return _without_our_frames(trace)
+
+
+def _without_our_frames(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_frame.f_code in OURS:
+        trace = trace.tb_next
+    each = trace
+    while each is not None:
+        while each.tb_next is not None and each.tb_next.tb_frame.f_code in OURS:
+            each.tb_next = each.tb_next.tb_next
+        each = each.tb_next
+    return trace
 
 
 def say_that_torch_is_here() -> None:

@@ -11,7 +11,8 @@ _Frame = tuple[str, int, str]
 #: says less than the script's that called it.
 _LOOPS = (
     *("lightning/", "lightning_fabric/", "pytorch_lightning/", "accelerate/", "transformers/trainer"),
-    *("transformers/integrations/", "trl/trainer/", "deepspeed/", "composer/", "ignite/", "fastai/"),
+    *("transformers/integrations/", "transformers/modeling_utils", "trl/trainer/", "deepspeed/"),
+    *("composer/", "ignite/", "fastai/", "lightning_utilities/", "torchmetrics/"),
 )
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 
@@ -41,6 +42,13 @@ def is_loop(file: str) -> bool:
         if found:
             return path.startswith(_LOOPS)
     return False
+
+
+def short_name(file: str) -> str:
+    """The path of an installed package's file without the folder that it is installed in."""
+    for folder in _INSTALLED:
+        file = file.rpartition(folder)[2]
+    return file
 
 
 def own_frame(frames: Iterable[_Frame], libraries: Sequence[str]) -> _Frame | None:

@@ -52,7 +52,7 @@ def of_roots(roots: Iterable[Any]) -> LossGraph:
         found.code.extend(_code(loss))
         inside.add(loss)
         _, behind = _walk(_next(loss))
-        if not kind(loss).is_fused and not any(kind(each).is_hidden for each in behind):
+        if not _has_head(loss) and not any(kind(each).is_hidden for each in behind):
             heads.update(behind)
     # A loss that is written from its formula has more than one way from the logits to the number.
     inside |= _leading_to(heads, ways)
@@ -186,16 +186,32 @@ def _forward_of(node: Any) -> Any:
 
 
 def _is_loss(node: Any) -> bool:
-    return kind(node).is_loss or _ends_in_a_number(node)
+    return kind(node).is_loss or _ends_in_numbers(node)
 
 
-def _ends_in_a_number(node: Any) -> bool:
-    """A function of somebody's own that makes one number of what it reads is a loss, whatever its name."""
+def _ends_in_numbers(node: Any) -> bool:
+    """A function of somebody's own is a loss, whatever its name, if it makes one number of all that it reads,
+    or one of each row: log-probabilities of tokens, losses that are not reduced.
+    """
     code = _forward_of(node)
-    if code is None or "/torch/" in code.co_filename:
+    if code is None or "/torch/" in code.co_filename or not node._input_metadata:
         return False
-    made = node._input_metadata
-    return bool(made) and math.prod(made[0].shape) == 1
+    made = math.prod(node._input_metadata[0].shape)
+    rows = {math.prod(shape[:-1]) for shape in _shapes_read(node) if len(shape) > 1 and shape[-1] > 1}
+    return made == 1 or made in rows
+
+
+def _shapes_read(node: Any) -> Iterator[tuple[int, ...]]:
+    for each, index in node.next_functions:
+        if each is not None and not kind(each).is_leaf:
+            yield tuple(int(size) for size in each._input_metadata[index].shape)
+
+
+def _has_head(node: Any) -> bool:
+    """Whether a loss makes its logits itself: its name says so, or it reads the head's weights."""
+    reads = [each for each, _ in node.next_functions if each is not None and kind(each).is_leaf]
+    own = _forward_of(node) is not None and any(each.variable.dim() > 1 for each in reads)
+    return kind(node).is_fused or own
 
 
 def _code(node: Any) -> list[tuple[str, int, int]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from nanocheck.observe.exit_hooks import OURS
 from nanocheck.observe.phase_hooks import is_tracing
 
 Shape = tuple[int, ...]
@@ -26,6 +27,38 @@ _DEPTH = 3  # of containers among the arguments
 _CALLS = 10_000  # different ones that are remembered
 
 
+class _Calls:
+    """Calls of a model with gradients."""
+
+    def __init__(self) -> None:
+        self.all: dict[Call, None] = {}  # in the order in which they first came
+        self.steps: set[frozenset[Call]] = set()  # those of each optimizer step
+        self.since: set[Call] = set()  # those since the last one
+
+    def add(self, call: Call) -> None:
+        if len(self.all) < _CALLS:
+            self.all.setdefault(call)
+            self.since.add(call)
+
+    def step_ended(self) -> None:
+        if self.since:
+            self.steps.add(frozenset(self.since))
+            self.since.clear()
+
+    @property
+    def vary(self) -> bool:
+        """Whether two steps had inputs of different shapes; several calls in each step are no difference."""
+        if not self.steps:
+            return len(self.all) > 1
+        return len(self.steps) > 1 or not self.since <= next(iter(self.steps))
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The smallest and the largest input; () without calls."""
+        inputs = [max(call, key=math.prod) for call in self.all]
+        return (min(inputs, key=math.prod), max(inputs, key=math.prod)) if inputs else ()
+
+
 class _Model:
     """A model with what wraps it or was compiled of it: their parameters are the same."""
 
@@ -33,9 +66,15 @@ class _Model:
         self.parameters = [weakref.ref(each) for each in module.parameters()]
         self.trained = False
         self.evaluated = False
-        self.calls: dict[Call, None] = {}  # all with gradients, in the order in which they first came
-        self.steps: set[frozenset[Call]] = set()  # those of each optimizer step
-        self.since: set[Call] = set()  # those since the last one
+        self.calls = _Calls()
+        self.calls_after_oom: _Calls | None = None
+
+    def trained_with(self, call: Call) -> None:
+        """It was called with gradients."""
+        self.trained = True
+        for calls in (self.calls, self.calls_after_oom):
+            if call and calls is not None:
+                calls.add(call)
 
     @property
     def frozen(self) -> int:
@@ -43,18 +82,12 @@ class _Model:
         alive = (reference() for reference in self.parameters)
         return sum(each.numel() for each in alive if each is not None and not each.requires_grad)
 
-    @property
-    def vary(self) -> bool:
-        """Whether two steps had inputs of different shapes; several calls in each step are no difference."""
-        if not self.steps:
-            return len(self.calls) > 1
-        return len(self.steps) > 1 or not self.since <= next(iter(self.steps))
-
 
 class ModelInputs:
     """Of the main thread of this process."""
 
     def __init__(self) -> None:
+        self._oom = False
         self._models: dict[tuple[int, int], tuple[weakref.ref[torch.Tensor], _Model]] = {}
         self._found: weakref.WeakKeyDictionary[torch.nn.Module, tuple[int, int]] = weakref.WeakKeyDictionary()
         self._inside = False
@@ -83,6 +116,7 @@ class ModelInputs:
         # To Dynamo, which goes by files, it is what the function that it stands for was: nothing to compile.
         code = _wrapped_call_impl.__code__
         _wrapped_call_impl.__code__ = code.replace(co_filename=str(torch.nn.modules.module.__file__))
+        OURS.add(_wrapped_call_impl.__code__)
         torch.nn.Module.__call__ = functools.wraps(original)(_wrapped_call_impl)  # type: ignore[method-assign]
 
     def called(self, module: torch.nn.Module, arguments: Any) -> None:
@@ -93,11 +127,7 @@ class ModelInputs:
         if not torch.is_grad_enabled():
             model.evaluated = True
             return
-        model.trained = True
-        call = tuple(_shapes(arguments))
-        if call and len(model.calls) < _CALLS:
-            model.calls.setdefault(call)
-            model.since.add(call)
+        model.trained_with(tuple(_shapes(arguments)))
 
     def _model(self, module: torch.nn.Module) -> _Model | None:
         """Of a module; none of a loss function, which has no parameters."""
@@ -111,16 +141,23 @@ class ModelInputs:
         reference, model = self._models.get(key, (None, None))
         if reference is None or model is None or reference() is not first:  # an address may be used again
             model = _Model(module)
+            model.calls_after_oom = _Calls() if self._oom else None
             self._models[key] = (weakref.ref(first), model)
         return model
 
     def step_ended(self, *, first: bool) -> None:
         """An optimizer stepped; ``first``: evaluations count from now on."""
         for _, model in self._models.values():
-            if model.since:
-                model.steps.add(frozenset(model.since))
-                model.since.clear()
+            model.calls.step_ended()
+            if model.calls_after_oom is not None:
+                model.calls_after_oom.step_ended()
             model.evaluated &= not first
+
+    def out_of_memory(self) -> None:
+        """From now on calls are those after the last out-of-memory."""
+        self._oom = True
+        for _, model in self._models.values():
+            model.calls_after_oom = _Calls()
 
     @property
     def _trained(self) -> _Model | None:
@@ -129,16 +166,34 @@ class ModelInputs:
         return max(trained, key=lambda each: each[0], default=(0, None))[1]
 
     @property
+    def _after_oom(self) -> _Calls:
+        """Of the largest module that was trained after the last out-of-memory, maybe a new one."""
+        found = (
+            (numbers, model.calls_after_oom)
+            for (_, numbers), (_, model) in self._models.items()
+            if model.calls_after_oom is not None and model.calls_after_oom.all
+        )
+        return max(found, key=lambda each: each[0], default=(0, _Calls()))[1]
+
+    @property
     def shapes(self) -> tuple[Shape, ...]:
         """The smallest and the largest input that the largest trained module had; () where none was seen."""
-        model = self._trained
-        inputs = [max(call, key=math.prod) for call in model.calls] if model is not None else []
-        return (min(inputs, key=math.prod), max(inputs, key=math.prod)) if inputs else ()
+        return () if self._trained is None else self._trained.calls.shapes
 
     @property
     def vary(self) -> bool:
         """Whether its inputs' shapes differed between steps."""
-        return self._trained is not None and self._trained.vary
+        return self._trained is not None and self._trained.calls.vary
+
+    @property
+    def shapes_after_oom(self) -> tuple[Shape, ...]:
+        """The same since memory last ran out; () where it never did."""
+        return self._after_oom.shapes
+
+    @property
+    def vary_after_oom(self) -> bool:
+        """The same since memory last ran out."""
+        return self._after_oom.vary
 
     @property
     def evaluated(self) -> bool:

@@ -21,7 +21,6 @@ Nothing here allocates on the card, and every read still happens as it did.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +31,7 @@ from nanocheck.observe.values import card_memory
 from nanocheck.observe.values.overriding import override_operators
 from nanocheck.observe.values.real_kernels import put, real_kernel
 from nanocheck.observe.values.script_place import script_place
-from nanocheck.observe.values.unknown_sizes import UnknownSizes
+from nanocheck.observe.values.unknown_sizes import COUNTS, UnknownSizes
 
 _FILL_LIMIT_BYTES = 64 << 20
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
@@ -53,9 +52,8 @@ def placeholder_sizes() -> int:
     """How many counts PyTorch read for itself were one, by no policy (before torch 2.9: all)."""
     if introspect.version() is None:
         return 0
-    count = ctypes.CDLL(None).nanocheck_sizes_made_up
-    count.restype = ctypes.c_ulonglong
-    return max(int(count()) - _scalars, 0)
+    copied = 0 if _sizes is None else _sizes.copied
+    return max(card_memory.counts_made_up() - _scalars - copied, 0)
 
 
 def first_place() -> str | None:
@@ -96,7 +94,7 @@ def _override_scalar(library: Any) -> None:
         value = real(tensor)
         if waited and not card_memory.read_waits():
             return value  # a size that somebody told (values.unknown_sizes)
-        return value if _stands(tensor) else _one(tensor.dtype)
+        return value if _stands(tensor, scalar=True) else _one(tensor.dtype)
 
     put(library, torch.ops.aten._local_scalar_dense.default, _local_scalar_dense)
 
@@ -147,8 +145,12 @@ def _one(dtype: torch.dtype) -> Any:
     return 1.0 if dtype.is_floating_point else 1
 
 
-def _stands(tensor: torch.Tensor) -> bool:
-    """Whether the tensor's values are there: otherwise they are made up, which is counted."""
+def _stands(tensor: torch.Tensor, *, scalar: bool = False) -> bool:
+    """Whether the tensor's values are there: otherwise they are made up, which is counted.
+
+    Args:
+        scalar: it was read as one number; else it was copied, of which ``to_host`` counts some.
+    """
     try:
         start = tensor.untyped_storage().data_ptr() and tensor.data_ptr()
     except RuntimeError:  # fake, functional and wrapped tensors have no memory of their own
@@ -157,7 +159,8 @@ def _stands(tensor: torch.Tensor) -> bool:
         return True
     known = card_memory.how_known(tensor)
     if known != 1:
-        _count(read_as_one=known == 0 and tensor.nbytes in (4, 8))
+        counted = not scalar and _sizes is not None and tensor.dtype not in COUNTS
+        _count(read_as_one=known == 0 and tensor.nbytes in (4, 8) and not counted)
     return known > 0
 
 

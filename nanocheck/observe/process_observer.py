@@ -183,6 +183,7 @@ class Watch:
     @quietly
     def _tell_oom(self, size: int, free: int) -> None:
         """Called by the allocator, in whatever thread asked for memory."""
+        self._covered.out_of_memory()
         main = sys._current_frames().get(threading.main_thread().ident or 0)
         try:
             where, tensors = phase_hooks.script_frame(main), phase_hooks.tensors_of(main)

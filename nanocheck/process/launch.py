@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,9 +26,15 @@ HOW = ("finished", "answered", "failed", "killed", "timeout", "interrupted")
 #: What ``timeout(1)`` gives.
 EXIT_TIMEOUT = 124
 
+#: In the command's folder, open as long as one of us lives; observed processes end when it closes
+#: (``observe/abandonment.py``).
+PIPE = "alive"
+
 _TICK = 0.2  # seconds between two looks at the folder
 _ASLEEP = 2.0  # a tick that took so much longer: we were stopped (Ctrl-Z), and so was the command
-_PAUSE = 3.0  # seconds between SIGINT, SIGTERM, SIGKILL and giving up
+_PAUSE = 3.0  # seconds between SIGTERM, SIGKILL and giving up
+#: Seconds from the SIGINT of the time limit on: on a busy machine it takes some to write down what was held.
+_LAST_WORDS = 10.0
 _TO_FORWARD = 1.0  # seconds a group-wide signal has to end the command before it is passed on
 _ORPHANS = 1.0  # seconds that processes may outlive the command
 _ECHO = 1.0  # seconds within which one signal to the group reaches us twice
@@ -94,12 +100,26 @@ def launch(
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
         if signal.getsignal(number) != signal.SIG_IGN
     }
-    with _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
+    with _pipe_held(folder), _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
         running = _Launch(folder, time_limit_s, grace_s, asking, abandoned)
         ended = standby.in_a_worker(
             lambda: running.run(program, command, environment, mask), asking, running.end_what_is_left
         )
         return _hear_the_last(ended, asking)
+
+
+@contextmanager
+def _pipe_held(folder: Path) -> Iterator[None]:
+    """By us and our worker, not by the command: whoever waits for its end hears of ours, however it comes."""
+    pipe = -1
+    with suppress(OSError):  # a file system without named pipes
+        os.mkfifo(folder / PIPE)
+        pipe = os.open(folder / PIPE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        yield
+    finally:
+        if pipe >= 0:
+            os.close(pipe)
 
 
 @contextmanager
@@ -288,7 +308,7 @@ class _Launch:
 
         say(f"the time limit of {self._limit_s:g} s is over")
         ask = _Stage(lambda: stack_dump.ask(self._folder, process_tree.descendants()), stack_dump.SECONDS)
-        self._begin("timeout", [ask, _Stage(interrupt, _PAUSE), *self._by_force()])
+        self._begin("timeout", [ask, _Stage(interrupt, _LAST_WORDS), *self._by_force()])
 
     def _by_force(self) -> list[_Stage]:
         return [

@@ -110,7 +110,7 @@ class GpuTests:
         """
         from dataclasses import replace
 
-        from nanocheck.measure.request import parse_duration
+        from nanocheck.measuring.request import parse_duration
 
         asked = self.context.settings.card
         marker = item.get_closest_marker(MARKER)
@@ -141,8 +141,8 @@ class GpuTests:
             NanocheckError: an unknown card, or nothing can run here.
         """
         from nanocheck.core.verdict import JudgedRun
-        from nanocheck.measure.foreground_run import run_command
-        from nanocheck.measure.request import Request
+        from nanocheck.measuring.foreground_run import run_command
+        from nanocheck.measuring.request import Request
 
         name = str(item.path) + item.nodeid[item.nodeid.index("::") :]
         command = [sys.executable, "-m", "pytest", *_arguments(item.config), name]

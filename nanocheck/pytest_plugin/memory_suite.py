@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nanocheck.core.errors import NanocheckError
-from nanocheck.core.units import mib, mib_span
+from nanocheck.core.units import mib_span
 from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
@@ -142,9 +142,10 @@ def header(context: Context) -> list[str]:
     device, why = context.selected.target.device, context.selected.why
     how = "MEASURED on a real GPU" if context.selected.is_real else "VIRTUAL: no GPU runs anything"
     cuda = mib_span(device.context_bytes, device.context_most_bytes)
+    capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
     return [
         f"nanocheck: {device.gpu} ({device.name}), {device.platform}: {how} ({why})",
-        f"nanocheck: capacity {mib(device.capacity_bytes)} MiB, context {cuda} MiB",
+        f"nanocheck: capacity {capacity} MiB, context {cuda} MiB",
         *context.settings.lines(),
     ]
 

@@ -55,7 +55,8 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 
 
 def _figures(process: ProcessMemory, device: Device) -> Table:
-    context, capacity = mib_span(device.context_bytes, device.context_most_bytes), mib(device.capacity_bytes)
+    context = mib_span(device.context_bytes, device.context_most_bytes)
+    capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
     figures = [
         ("peak allocated", process.allocated_bytes, _at(process.at)),
         (

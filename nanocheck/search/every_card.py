@@ -12,8 +12,8 @@ from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import Gpu, load_catalog
 from nanocheck.core.result import Provenance
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
-from nanocheck.measure.background_run import BackgroundRuns, Variation
-from nanocheck.measure.request import Request
+from nanocheck.measuring.background_run import BackgroundRuns, Variation
+from nanocheck.measuring.request import Request
 from nanocheck.search.scheduler import drive
 
 SCHEMA = 2
@@ -116,7 +116,7 @@ def _row(run: JudgedRun) -> CardRow:
     return CardRow(
         gpu=device.gpu,
         name=device.name,
-        capacity_bytes=device.capacity_bytes,
+        capacity_bytes=device.sure_capacity_bytes,
         verdict=run.verdict,
         allocated_bytes=main.allocated_bytes,
         reserved_bytes=main.reserved_bytes,

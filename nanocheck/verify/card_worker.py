@@ -11,7 +11,7 @@ import msgspec
 import torch
 
 from nanocheck.core.units import MIB
-from nanocheck.measure import step_worker
+from nanocheck.measuring import step_worker
 from nanocheck.observe import introspect
 
 

@@ -19,9 +19,9 @@ from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import MachineError
 from nanocheck.core.result import Environment, Outcome, Provenance
 from nanocheck.core.units import MIB
-from nanocheck.measure.background_run import BackgroundRun, Variation
-from nanocheck.measure.command_environment import DEFAULT_STEPS
-from nanocheck.measure.configurations import (
+from nanocheck.measuring.background_run import BackgroundRun, Variation
+from nanocheck.measuring.command_environment import DEFAULT_STEPS
+from nanocheck.measuring.configurations import (
     ALLOCATOR_VARIABLES,
     PRELOAD,
     PRELOAD_COMPILED,
@@ -29,8 +29,8 @@ from nanocheck.measure.configurations import (
     launch_environment,
     to_result,
 )
-from nanocheck.measure.request import Request
-from nanocheck.measure.task import Task
+from nanocheck.measuring.request import Request
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.pool import Pool
 from nanocheck.process.scratch import Scratch

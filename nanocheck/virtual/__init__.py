@@ -56,6 +56,8 @@ class VirtualGpu:
             "TORCH_CUDA_EXPANDABLE_SEGMENTS_IPC": "0",
             # Nobody executes kernels, so nobody must spend processes on compiling them.
             "TORCHINDUCTOR_COMPILE_THREADS": "1",
+            # To ask for its folder makes it: until a card is chosen, not in the temporary folder.
+            "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor" / "pending"),
         }
 
 

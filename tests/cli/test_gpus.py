@@ -9,7 +9,7 @@ import pytest
 
 from nanocheck.cli import main
 from nanocheck.cli.gpus import figures
-from nanocheck.core.gpus import CAPABILITY_FIGURES, FIGURES, load_catalog
+from nanocheck.core.gpus import CAPABILITY_FIGURES, FIGURES, PLATFORMS, load_catalog
 
 CARD = """
 [gpu.rtx4070-modded]
@@ -51,6 +51,12 @@ def test_the_overview_has_a_line_per_card(capsys: pytest.CaptureFixture[str]) ->
     assert figures == ["8.9", "11.60", "11.99", "178", "to", "288", "504", "58"]
 
 
+def test_two_drivers_are_two_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpus"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("rtx3060 "))
+    assert line.partition("RTX 3060 ")[2].split()[:4] == ["8.6", "11.62", "to", "11.76"]
+
+
 def test_what_is_unknown_is_not_a_number(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gpus"]) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("t4 "))
@@ -60,7 +66,8 @@ def test_what_is_unknown_is_not_a_number(capsys: pytest.CaptureFixture[str]) -> 
 def test_every_figure_of_every_card_is_shown_with_its_source() -> None:
     for gpu in load_catalog().values():
         shown = figures(gpu)
-        assert set(shown) == {*FIGURES, *CAPABILITY_FIGURES} - {"source"}
+        one = {f"{p}_usable_most_mib" for p in PLATFORMS} - set(gpu.sources)
+        assert set(shown) == {*FIGURES, *CAPABILITY_FIGURES} - {"source"} - one
         assert {name for name, value in shown.items() if value == "unknown"} == set(shown) - set(gpu.sources)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import Ending, How
 from nanocheck.core.units import GIB, MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
-from nanocheck.measure.command_environment import child_environment
-from nanocheck.measure.request import Request, parse_duration
+from nanocheck.measuring.command_environment import child_environment
+from nanocheck.measuring.request import Request, parse_duration
 from nanocheck.process import stack_dump
 from nanocheck.report.console import as_text
 from nanocheck.report.further_runs_text import every_card_blocks
@@ -171,6 +172,7 @@ def test_a_command_without_a_gpu_keeps_its_output_and_code(tmp_path: Path) -> No
 def test_the_time_limit_is_124_and_says_where(tmp_path: Path) -> None:
     (tmp_path / "t.py").write_text(
         "import torch\nx = torch.zeros(1, device='cuda')\n"
+        "held = torch.empty(2**31, dtype=torch.uint8, device='cuda')\n"
         "def wait_for_it():\n    while x.item() < 9:\n        pass\n"
         "wait_for_it()\n"
     )
@@ -178,6 +180,7 @@ def test_the_time_limit_is_124_and_says_where(tmp_path: Path) -> None:
     assert ran.returncode == 124
     assert "nanocheck: TIMEOUT" in ran.stderr
     assert "in wait_for_it" in ran.stderr.replace("\n", " ")
+    assert re.search(r"peak allocated +2,048\.00", ran.stderr), "what was held until then"
 
 
 def test_terminated_in_the_middle_it_tells_what_it_knows(train: Path) -> None:

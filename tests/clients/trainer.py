@@ -1,6 +1,7 @@
-"""Hugging Face's Trainer with a GPT-2 or a Llama-style model of random weights, as anybody would write it.
+"""Hugging Face's Trainer with a model of random weights, as anybody would write it.
 
 It knows nothing of nanocheck. ``python trainer.py OUTPUT [--model llama] [--checkpointing] [--steps N]``
+Qwen's embeddings are tied. Mixtral and OLMoE are mixtures of experts; ``--experts eager`` loops over them.
 """
 
 import argparse
@@ -11,6 +12,12 @@ from transformers import (
     GPT2LMHeadModel,
     LlamaConfig,
     LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+    OlmoeConfig,
+    OlmoeForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Trainer,
     TrainingArguments,
     set_seed,
@@ -18,7 +25,8 @@ from transformers import (
 
 parser = argparse.ArgumentParser()
 parser.add_argument("output")
-parser.add_argument("--model", choices=["gpt2", "llama"], default="gpt2")
+parser.add_argument("--model", choices=["gpt2", "llama", "qwen", "mixtral", "olmoe"], default="gpt2")
+parser.add_argument("--experts", choices=["grouped_mm", "batched_mm", "eager"])
 parser.add_argument("--checkpointing", action="store_true")
 parser.add_argument("--steps", type=int, default=4)
 parser.add_argument("--batch", type=int, default=4)
@@ -41,16 +49,26 @@ if options.model == "gpt2":
     config = GPT2Config(n_layer=6, n_embd=384, n_head=6, vocab_size=VOCABULARY, n_positions=LENGTH)
     model = GPT2LMHeadModel(config)
 else:
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=384,
-        intermediate_size=1024,
-        num_hidden_layers=6,
-        num_attention_heads=6,
-        num_key_value_heads=2,
-        max_position_embeddings=LENGTH,
-    )
-    model = LlamaForCausalLM(config)
+    settings = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 384,
+        "intermediate_size": 1024,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": LENGTH,
+    }
+    if options.model == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**settings))
+    elif options.model == "qwen":
+        model = Qwen2ForCausalLM(Qwen2Config(**settings, tie_word_embeddings=True))
+    elif options.model == "mixtral":
+        model = MixtralForCausalLM(MixtralConfig(**settings, num_local_experts=4, output_router_logits=True))
+    else:
+        settings.update(intermediate_size=256, num_experts=16, num_experts_per_tok=4)
+        model = OlmoeForCausalLM(OlmoeConfig(**settings, output_router_logits=True))
+if options.experts:
+    model.set_experts_implementation(options.experts)
 
 arguments = TrainingArguments(
     output_dir=options.output,
@@ -69,6 +87,7 @@ arguments = TrainingArguments(
 held_out = torch.utils.data.Subset(Tokens(), range(16))
 trainer = Trainer(model=model, args=arguments, train_dataset=Tokens(), eval_dataset=held_out)
 trainer.train()
+print("weights", sum(each.nbytes for each in model.parameters()))
 print("peak", torch.cuda.max_memory_allocated())
 print("reserved", torch.cuda.max_memory_reserved())
 print("done", trainer.state.global_step)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nanocheck.core.cuda_context import context_range
+from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import (
     CAPABILITY_FIGURES,
@@ -171,6 +172,36 @@ def test_a_reading_of_ones_own_stands_in_for_the_range() -> None:
     assert "computed" in load_catalog()["rtx4070"].sources["context_mib"]
 
 
+#: Totals that posted out-of-memory messages show under Linux, in GiB, of two generations of drivers.
+TOTALS = {"rtx3060": (11.63, 11.75), "rtx4090": (23.52, 23.64), "rtx3090": (23.56, 23.69)}
+
+
+@pytest.mark.parametrize("card", TOTALS)
+def test_what_drivers_leave_is_a_range_where_they_differ(card: str) -> None:
+    gpu = CATALOG[card]
+    least, most = gpu.usable_bytes["linux"], gpu.usable_most_bytes["linux"]
+    assert all(least <= total * GIB <= most for total in TOTALS[card])
+    assert 100 * MIB < most - least < 250 * MIB
+    device = Target(kind="virtual", gpu=gpu).device
+    assert (device.sure_capacity_bytes, device.capacity_bytes) == (least, most)
+    assert device.available_bytes - device.surely_available_bytes == most - least + (
+        gpu.context_most_bytes - gpu.context_bytes
+    )
+
+
+def test_one_reading_stays_one(tmp_path: Path) -> None:
+    for card in set(CATALOG) - set(TOTALS):
+        assert CATALOG[card].usable_most_bytes == CATALOG[card].usable_bytes
+        assert Target(kind="virtual", gpu=CATALOG[card]).device.capacity_least_bytes is None
+    # A reading of one's own card stands in for both ends.
+    own = write(tmp_path, {"rtx4090": {"linux_usable_mib": 24090, "sources": {"linux_usable_mib": "mine"}}})
+    gpu = find_gpu("rtx4090", [own])
+    assert gpu.usable_most_bytes["linux"] == gpu.usable_bytes["linux"] == 24090 * MIB
+    assert "linux_usable_most_mib" not in gpu.sources
+    table = {"linux_usable_most_mib": 11000, "sources": {"linux_usable_most_mib": "mine"}}
+    assert "linux_usable_most_mib: expected at least" in message(write(tmp_path, {"rtx4090": table}))
+
+
 @CARDS
 def test_limits_follow_from_the_capability(gpu: Gpu) -> None:
     assert gpu.max_threads_per_sm == {7: 1024, 8: 1536, 9: 2048, 12: 1536}[gpu.capability[0]] or (
@@ -186,6 +217,8 @@ def test_limits_follow_from_the_capability(gpu: Gpu) -> None:
 @CARDS
 def test_every_figure_has_a_public_source(gpu: Gpu) -> None:
     figures = set(FIGURES) - {f"{p}_usable_mib" for p in PLATFORMS if p not in gpu.usable_bytes}
+    spans = [p for p, most in gpu.usable_most_bytes.items() if most > gpu.usable_bytes[p]]
+    figures -= {f"{p}_usable_most_mib" for p in PLATFORMS if p not in spans}
     assert set(gpu.sources) == figures | (set(CAPABILITY_FIGURES) - {"source"})
     for source in gpu.sources.values():
         assert len(source) > 10

@@ -37,6 +37,21 @@ def test_safe_exactly_from_the_margin_on(reserved: int, margin: int) -> None:
     assert (verdict.kind == "safe") == (verdict.headroom_bytes >= margin)
 
 
+@given(beyond=st.integers(-600 * MIB, 400 * MIB), span=st.integers(1, 200 * MIB))
+def test_between_two_drivers_it_is_tight(beyond: int, span: int) -> None:
+    """*Safe* holds at the least that drivers leave, out of memory is certain beyond the most."""
+    card = device(capacity_least_bytes=DEVICE.capacity_bytes - span)
+    reserved = card.surely_available_bytes + beyond
+    verdict = classify(result(peaks=peaks(reserved=reserved), device=card))
+    assert verdict.headroom_bytes == -beyond
+    if beyond > span + SURPLUS:
+        assert verdict.kind == "oom"
+    else:
+        assert verdict.kind == ("safe" if -beyond >= DEFAULT_MARGIN_BYTES else "tight")
+    if 0 < beyond <= span + SURPLUS:
+        assert "drivers leave" in verdict.sentence
+
+
 @given(first=st.integers(0, AVAILABLE), second=st.integers(0, AVAILABLE))
 def test_using_more_never_helps(first: int, second: int) -> None:
     order = {"safe": 0, "tight": 1, "oom": 2}
@@ -135,7 +150,13 @@ def test_an_out_of_memory_that_was_caught_is_lost_work_unless_it_was_a_search() 
     assert classify(caught(None)).kind == "lost-work"
     found = classify(caught(Recovery.SEARCHED))
     assert found.kind == "safe"
-    assert "after 2 out-of-memories" in found.sentence
+    assert ", at the size that it went on with after 2 out-of-memories:" in found.sentence
+    seen = Coverage(steps=4, shapes_seen=((4, 64), (4, 64)))
+    (process,) = caught(Recovery.SEARCHED).processes
+    found = classify(result(oom=process.oom, ooms=2, retries=0, coverage=seen))
+    assert ", at inputs of 4 x 64, the size that it went on with after 2" in found.sentence
+    # Batches that were trained beside one that was left out are not what it found.
+    assert "inputs of" not in classify(result(coverage=seen)).sentence
 
 
 STOPPED = Coverage(steps=4, stopped_early=True, proof="layout repeats", optimizer_steps=4)

@@ -14,6 +14,7 @@ SMALL_SEGMENT = 2 * MIB
 MIN_LARGE = 10 * MIB  # from here on a request gets a segment of its own size
 ROUND_LARGE = 2 * MIB  # also the granule in which a card hands out memory
 LARGE_SEGMENT = 20 * MIB
+ADDRESS_REGION = 32 * MIB  # the card hands out addresses downwards, in multiples of this
 
 #: What decides between free blocks of one size: ``address``; ``creation``, the age of the block object;
 #: ``segment``, the age of the segment and then the address.

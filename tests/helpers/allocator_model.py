@@ -11,6 +11,7 @@ other streams (``record_stream``), private pools, CUDA graphs. Imports neither t
 from __future__ import annotations
 
 from allocator_blocks import (
+    ADDRESS_REGION,
     LARGE_SEGMENT,
     MIN_BLOCK,
     ROUND_LARGE,
@@ -44,7 +45,8 @@ class Allocator:
         self.device_used = 0
         self._segments = 0
         self._blocks = 0
-        self._highest = 0  # end of the addresses seen; where nobody says what the card answered, the next
+        # The lowest address seen. The card's next one lies below it, also where nobody says what it answered.
+        self._lowest = 1 << 62
 
     # -- the interface ------------------------------------------------------------------------------
 
@@ -229,8 +231,8 @@ class Allocator:
     def _new_segment(self, size: int, address: int | None, granule: int | None = None) -> Segment:
         self._segments += 1
         if address is None:
-            address = self._highest
-        self._highest = max(self._highest, address + size)
+            address = self._lowest - ceil_to(size, ADDRESS_REGION)
+        self._lowest = min(self._lowest, address)
         return Segment(self._segments, address, size, granule)
 
     def _alloc_block(self, pool: Pool, size: int, stream: int, address: int | None) -> Block | None:

@@ -16,7 +16,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.measure.command_environment import child_environment
+from nanocheck.measuring.command_environment import child_environment
 
 
 @dataclass

@@ -88,6 +88,44 @@ def test_the_longest_batch_where_nobody_knows_lengths(tmp_path: Path) -> None:
     assert found.longest_batches == "not possible"
 
 
+#: Halves its batch until it fits: the same model, or a new one for each try, as accelerate does.
+SEARCH = """
+    import copy
+    rows = 1 << 18
+    for _ in range(3):
+        step(batch(2, 64))
+    for n in range(6):
+        print("rows", rows, flush=True)
+        try:
+            if again:
+                model = copy.deepcopy(model)
+                optimizer = torch.optim.AdamW(model.parameters())
+            for _ in range(5):
+                step(batch(rows, 64))
+            break
+        except torch.OutOfMemoryError:
+            optimizer.zero_grad()
+            rows //= 64
+"""
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_shapes_after_an_out_of_memory_are_kept_apart(again: bool, tmp_path: Path) -> None:
+    seen, found = run(f"\n    again = {again}" + SEARCH, tmp_path)
+    rows = int(seen.stdout.split()[-1])
+    assert rows == (1 << 18) // 64
+    if not again:
+        assert found.shapes_seen == ((2, 64), (1 << 18, 64))
+        assert found.shapes_vary
+    assert (found.shapes_after_oom, found.shapes_vary_after_oom) == (((rows, 64), (rows, 64)), False)
+
+
+def test_without_an_out_of_memory_there_are_none_after_it(tmp_path: Path) -> None:
+    _, found = run("\n    for n in range(4): step(batch(4, 64))", tmp_path)
+    assert found.shapes_seen == ((4, 64), (4, 64))
+    assert (found.shapes_after_oom, found.shapes_vary_after_oom) == ((), False)
+
+
 def test_a_step_that_repeats_itself(tmp_path: Path) -> None:
     """Two inputs in each step are none that vary, nor is what only a part of the model is called with."""
     program = """

@@ -64,3 +64,34 @@ def test_positions_that_the_card_made_are_one_sequence_every_time(tmp_path: Path
     assert len(answers) == 21
     assert {answer for name, answer in answers if name != "two"} == {"one"}
     assert answers[-1] == ["two", "packed"]
+
+
+READS = """
+    import io
+    import torch
+
+    layer = torch.nn.Linear(8, 8).cuda()
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)  # its step counts are on the card
+    for _ in range(3):
+        loss = layer(torch.randn(4, 8, device="cuda")).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    torch.save({"model": layer.state_dict(), "optimizer": optimizer.state_dict()}, io.BytesIO())
+    loss.detach().untyped_storage().cpu()
+    torch.empty((), dtype=torch.float32).copy_(loss.detach())
+    loss.detach().double().to("cpu"), loss.item(), loss.tolist(), loss.detach().cpu().numpy()
+    layer.weight.argmax().cpu(), layer.weight.argmax().item(), layer.weight.argmax().tolist()
+"""
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_what_is_copied_to_the_host_is_no_size(counted: bool, tmp_path: Path) -> None:
+    """Checkpoints of fused optimizers hold numbers of four bytes, as large as a size that PyTorch reads."""
+    program = READS + ("\n    torch.bincount(layer.weight.argmax(0))" if counted else "")
+    found = observe(program, tmp_path, steps=0)
+    assert found.ending.exit_code == 0, found.stderr
+    facts = found.processes()[0].virtual_facts
+    assert facts.placeholders > 0
+    assert bool(facts.sizes_of_one) == counted
+    assert found.judged().verdict.kind == ("partial" if counted else "safe")

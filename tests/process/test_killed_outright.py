@@ -98,6 +98,49 @@ def test_the_worker_behind_it_is_killed(tmp_path: Path, temporary: Path, kind: s
     assert list(temporary.iterdir()) == []
 
 
+#: As under observation, behind a shell that tells nobody and a fork that knows no more than its parent.
+OBSERVED = """
+    import os, sys, time
+    from nanocheck.observe.abandonment import end_when_abandoned
+    end_when_abandoned(os.getcwd())
+    os.fork()
+    open("began", "w").close()
+    time.sleep(999)
+"""
+
+
+@pytest.mark.parametrize("way", ["its group", "both"])
+def test_both_processes_are_killed_at_once(tmp_path: Path, way: str) -> None:
+    """Nobody of ours is left to end anything: the kernel tells the observed processes."""
+    killed = []
+    for number, moment in enumerate(MOMENTS):
+        own = tmp_path / f"{number}"
+        own.mkdir()
+        shell = f"trap '' TERM; setsid {sys.executable} script.py; true"
+        run = Launched(own, OBSERVED, command=("bash", "-c", shell))
+        while not (own / "began").exists():
+            time.sleep(0.001)
+        time.sleep(moment)
+        worker = worker_of(run.process.pid)
+        if way == "both":
+            os.kill(worker, signal.SIGKILL)
+            os.kill(run.process.pid, signal.SIGKILL)
+        else:
+            os.killpg(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+        killed.append(run)
+    assert [gone(run) for run in killed] == [[]] * len(MOMENTS)
+
+
+def test_who_starts_when_nobody_is_left_ends_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(OBSERVED)], cwd=tmp_path, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGTERM
+    assert not (tmp_path / "began").exists()
+
+
 def test_before_the_command_has_begun(tmp_path: Path, temporary: Path) -> None:
     killed = []
     for moment in (0.05, 0.1, 0.15, 0.2, 0.25, 0.3):

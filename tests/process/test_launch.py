@@ -87,6 +87,19 @@ def test_a_hang_is_interrupted_and_says_where(tmp_path: Path) -> None:
     assert (tmp_path / "cleaned").read_text() == "up"
 
 
+def test_whoever_is_interrupted_has_time_for_its_last_words(tmp_path: Path) -> None:
+    script = """
+        import time
+        try:
+            time.sleep(999)
+        finally:
+            time.sleep(5)  # as to write down what was held, on a machine with other work
+            open("said", "w").write("all")
+    """
+    assert Launched(tmp_path, script, limit=1).end()["how"] == "timeout"
+    assert (tmp_path / "said").read_text() == "all"
+
+
 def test_a_process_that_does_not_catch_the_stack_signal_is_not_killed_by_it(tmp_path: Path) -> None:
     (tmp_path / f"stack-{os.getpid()}.txt").touch()
     from nanocheck.process.process_tree import Process

@@ -19,7 +19,7 @@ from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.methods import clips
 from nanocheck.core.shapes import parameter_shapes
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.report import script_settings
 from nanocheck.search import training_variants
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW

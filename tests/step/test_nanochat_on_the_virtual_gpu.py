@@ -13,7 +13,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.virtual.installed_torch import find_torch
 
 TINY = {"n_layer": 2, "n_head": 2, "n_embd": 64, "vocab_size": 512, "block_size": 256, "batch": 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,9 @@ def test_a_card_that_the_catalog_does_not_hold_describes_itself(virtual: Side, t
     found, gpus = own_card(virtual, tmp_path, ())
     assert gpus == (tmp_path / FILE,)
     assert found.id == "nvidia-geforce-rtx-4070"
-    same = {"usable_bytes": {"linux": GPU.usable_bytes["linux"]}}
+    same: dict[str, Any] = {
+        name: {"linux": getattr(GPU, name)["linux"]} for name in ("usable_bytes", "usable_most_bytes")
+    }
     for name in ("id", "sources", "bf16_tflops", "tgp_w", "nominal_bytes"):  # only a data sheet says these
         same[name] = getattr(found, name)
     assert found == replace(GPU, **same, bandwidth_gb_s=found.bandwidth_gb_s)

@@ -16,7 +16,7 @@ from made_up import TARGET
 
 from nanocheck.cli import doctor_checks
 from nanocheck.core.errors import MachineError
-from nanocheck.measure import command_environment
+from nanocheck.measuring import command_environment
 from nanocheck.virtual import build as building
 from nanocheck.virtual import cache, preload, prepare
 from nanocheck.virtual.installed_torch import find_torch
@@ -224,3 +224,16 @@ def test_a_place_that_python_would_take_apart_is_refused(
     monkeypatch.setattr(command_environment, "_OBSERVE", tmp_path / "a:b" / "observe")
     with pytest.raises(MachineError, match="without ':'"):
         command_environment.child_environment(TARGET, tmp_path)
+
+
+def test_nothing_is_made_in_the_temporary_folder_before_a_card_is_chosen(tmp_path: Path) -> None:
+    """A server that imports Inductor asks it for its folder, which makes it."""
+    asked = "from torch._inductor.runtime.cache_dir_utils import cache_dir; print(cache_dir())"
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, **prepare().launch_environment(), "TMPDIR": str(temporary)}
+    made = subprocess.run(
+        [sys.executable, "-c", asked], env=environment, capture_output=True, text=True, check=True
+    )
+    assert Path(made.stdout.strip()).is_relative_to(cache.cache_folder())
+    assert not list(temporary.iterdir())

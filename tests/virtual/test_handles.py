@@ -81,3 +81,18 @@ def test_a_destroyed_handle_stays_invalid_while_others_are_made() -> None:
         print(len(kept) < 10000)  # slots are used again
     """
     assert call(_HANDLES, code) == "400 True"
+
+
+@pytest.mark.parametrize(
+    ("library", "error"), [("cusolverDn", 3), ("cusparse", 3), ("cudnn", 2000), ("cublas", 7)]
+)
+def test_a_stream_that_goes_nowhere_is_an_invalid_value(library: str, error: int) -> None:
+    """``cusolverDnGetStream(handle, NULL)`` and its like."""
+    version = "_v2" if library == "cublas" else ""
+    code = f"""
+        handle, stream = c_void_p(), c_void_p()
+        print(gpu.{library}Create{version}(byref(handle)))
+        print(gpu.{library}GetStream{version}(handle, None))
+        print(gpu.{library}GetStream{version}(handle, byref(stream)))
+    """
+    assert call(code).split() == ["0", str(error), "0"]

@@ -30,3 +30,14 @@ def test_bert_against_a_real_t4(batch: int, length: int, allocated_mib: float, r
     assert found["dtype"] == "bfloat16", "as its script chooses on a T4, and with it math attention"
     assert int(found["allocated"]) / MIB == pytest.approx(allocated_mib, rel=5e-3)
     assert int(found["reserved"]) / MIB == pytest.approx(reserved_mib, rel=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("attention", "allocated_mib", "reserved_mib"),
+    [("eager", 1027.29443359375, 1104), ("sdpa", 1026.91943359375, 1070)],
+)
+def test_a_lora_step_against_a_real_t4(attention: str, allocated_mib: float, reserved_mib: int) -> None:
+    """Two rows of benchmarks/t4_lora.csv, small enough for every run."""
+    found = printed(run_client("hf_lora.py", f"--attention={attention}", gpu="t4"))
+    assert int(found["peak"]) / MIB == pytest.approx(allocated_mib, rel=2e-3)
+    assert int(found["reserved"]) / MIB == pytest.approx(reserved_mib, rel=5e-3)

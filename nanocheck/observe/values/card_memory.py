@@ -31,6 +31,9 @@ _computed = _function("nanocheck_computed", ctypes.c_void_p, ctypes.c_size_t, ct
 _lost = _function("nanocheck_lost", ctypes.c_void_p, ctypes.c_size_t)
 _tell_read = _function("nanocheck_tell_read", ctypes.c_char_p, ctypes.c_size_t)
 _read_waits = _function("nanocheck_read_waits")
+_counts = _function("nanocheck_sizes_made_up")
+if _counts is not None:
+    _counts.restype = ctypes.c_ulonglong
 
 
 def start_of(tensor: torch.Tensor) -> int:
@@ -118,6 +121,11 @@ def tell_lost(start: int, size: int) -> None:
 def tell_read(value: bytes) -> None:
     """What this thread's next read of as many bytes gets; none: the card's memory, as ever."""
     _tell_read(value, len(value))
+
+
+def counts_made_up() -> int:
+    """Reads of four or eight unknown bytes so far, each of which got a one: PyTorch may take it as a size."""
+    return int(_counts())
 
 
 def read_waits() -> bool:

@@ -13,6 +13,9 @@ from nanocheck.observe.values.known_operators import Unknown
 from nanocheck.observe.values.real_kernels import Kernel, full_name, put, real_kernel
 from nanocheck.observe.values.unknown_sizes import UnknownSizes
 
+#: Puts a function of ours around a kernel.
+Wrap = Callable[[Kernel], Kernel]
+
 
 def override_operators(library: Any, sizes: UnknownSizes) -> bool:
     """Compute what is known and answer for sizes, from now on.
@@ -44,7 +47,9 @@ def override_operators(library: Any, sizes: UnknownSizes) -> bool:
         _override(library, overload, predicate=False, unknown=unknown)
     for name in operators.WRITES:
         for overload in _overloads(name, wherever=True):
-            _override(library, overload, predicate=False, unknown=unknown, overwrites=True)
+            wrap = functools.partial(known_operators.in_place, overload, overwrites=True, unknown=unknown)
+            reads = functools.partial(unknown_sizes.to_host, sizes=sizes) if name == "copy_" else _as_it_is
+            _put(library, overload, _one_in_the_other(reads, wrap))
     for name in operators.SPOILS:
         for overload in _overloads(name):
             _put(library, overload, functools.partial(known_operators.spoiling, overload))
@@ -59,13 +64,12 @@ def _override(
     *,
     predicate: bool,
     unknown: Unknown,
-    overwrites: bool = False,
     picks: bool = False,
 ) -> None:
     """With the function that fits what the operator changes."""
     arguments = overload._schema.arguments
     changed = [each for each in arguments if each.alias_info and each.alias_info.is_write]
-    wrap: Callable[[Kernel], Kernel]
+    wrap: Wrap
     if not changed:
         wrap = functools.partial(known_operators.functional, overload, predicate=predicate, unknown=unknown)
     elif all(each.kwarg_only for each in changed):
@@ -73,11 +77,11 @@ def _override(
     elif [each.name for each in changed] != [arguments[0].name]:
         return
     else:
-        wrap = functools.partial(known_operators.in_place, overload, overwrites=overwrites, unknown=unknown)
+        wrap = functools.partial(known_operators.in_place, overload, overwrites=False, unknown=unknown)
     _put(library, overload, (lambda kernel: balanced.pick(overload, wrap(kernel))) if picks else wrap)
 
 
-def _put(library: Any, overload: Any, wrap: Callable[[Kernel], Kernel]) -> None:
+def _put(library: Any, overload: Any, wrap: Wrap) -> None:
     put(library, overload, wrap(real_kernel(overload, "CUDA")))
 
 
@@ -92,6 +96,14 @@ def _overloads(name: str, *, wherever: bool = False) -> Iterator[Any]:
             continue
         if registered and (wherever or torch._C._dispatch_has_kernel_for_dispatch_key(full, "CUDA")):
             yield overload
+
+
+def _one_in_the_other(first: Wrap, second: Wrap) -> Wrap:
+    return lambda kernel: second(first(kernel))
+
+
+def _as_it_is(kernel: Kernel) -> Kernel:
+    return kernel
 
 
 def _both(first: Unknown, second: Unknown) -> Unknown:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-_FOREIGN = (
-    *{sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")},
-    str(Path(__file__).parents[2]),
-)
+from nanocheck.observe.library_frames import own_frame, short_name
+from nanocheck.observe.phase_hooks import LIBRARIES
+
+_FOREIGN = (str(Path(__file__).parents[2]), *LIBRARIES)
 
 
 def script_place() -> str:
-    """``file:line`` of the innermost frame that is not Python's, nanocheck's or an installed package's."""
-    frame: FrameType | None = sys._getframe(1)
-    outermost = "unknown"
+    """``file:line`` of the innermost frame that is the script's own, or a model's that it uses: see
+    ``own_frame``. Without any, the outermost that is not nanocheck's.
+    """
+    frames = list(_outwards(sys._getframe(1)))
+    found = own_frame(frames, _FOREIGN)
+    if found is None:
+        others = (each for each in reversed(frames) if not each[0].startswith((_FOREIGN[0], "<")))
+        found = next(others, None)
+    return "unknown" if found is None else f"{short_name(found[0])}:{found[1]}"
+
+
+def _outwards(frame: FrameType | None) -> Iterator[tuple[str, int, str]]:
     while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith("<"):
-            found = f"{name}:{frame.f_lineno}"
-            if not name.startswith(_FOREIGN):
-                return found
-            if not name.startswith(_FOREIGN[-1]):
-                outermost = found
+        yield frame.f_code.co_filename, frame.f_lineno or 0, frame.f_code.co_name
         frame = frame.f_back
-    return outermost

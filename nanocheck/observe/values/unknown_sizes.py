@@ -36,7 +36,8 @@ class UnknownSizes:
 
     Attributes:
         decided: sizes that the policy gave. unbounded: sizes that nothing bounds, and that were one.
-        first_place: the script's line of the first of either.
+        copied: reads of one number that look like such a size and were copies to the host: see ``to_host``.
+        first_place: the script's line of the first of the first two.
         average: how many elements of an unknown tensor count, where something is known of that.
     """
 
@@ -44,6 +45,7 @@ class UnknownSizes:
         self.policy = policy if policy in POLICIES else POLICIES[0]
         self.decided = 0
         self.unbounded = 0
+        self.copied = 0
         self.first_place: str | None = None
         self.average = average
 
@@ -71,6 +73,28 @@ class UnknownSizes:
     def _place(self) -> None:
         if self.first_place is None:
             self.first_place = script_place()
+
+
+#: Of what PyTorch can read a size from.
+COUNTS = (torch.int32, torch.int64)
+
+
+def to_host(kernel: Kernel, sizes: UnknownSizes) -> Kernel:
+    """``copy_``, whose reads are no sizes unless it copies integers.
+
+    To save a checkpoint copies the bytes of each storage, among them the step counts of fused optimizers,
+    which are four bytes on the card.
+    """
+
+    def run(changed: torch.Tensor, source: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if changed.is_cuda or not source.is_cuda or source.dtype in COUNTS:
+            return kernel(changed, source, *args, **kwargs)
+        before = card_memory.counts_made_up()
+        result = kernel(changed, source, *args, **kwargs)
+        sizes.copied += card_memory.counts_made_up() - before
+        return result
+
+    return run
 
 
 def nonzero(operator: Any, kernel: Kernel, sizes: UnknownSizes) -> Kernel:

@@ -26,6 +26,7 @@ nc_solved cusolverDnSetStream(nc_solver *h, cudaStream_t stream) {
 }
 nc_solved cusolverDnGetStream(nc_solver *h, cudaStream_t *stream) {
     if (!nc_object_is(h, NC_SOLVER)) return NOT_INITIALIZED;
+    if (!stream) return INVALID_VALUE;
     *stream = h->stream;
     return SOLVED;
 }

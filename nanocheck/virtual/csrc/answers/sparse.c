@@ -23,6 +23,7 @@ status cusparseSetStream(nc_sparse *h, cudaStream_t stream) {
 }
 status cusparseGetStream(nc_sparse *h, cudaStream_t *stream) {
     NEEDS(h);
+    if (!stream) return SPARSE_INVALID_VALUE;
     *stream = h->stream;
     return SPARSE_SUCCESS;
 }

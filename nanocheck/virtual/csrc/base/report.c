@@ -1,5 +1,6 @@
 /* What happens when a program asks for something nobody answers: it stops, with the symbol's name. */
 #include "base/report.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,20 @@ static void leave_word(const char *what) {
     fclose(file);
 }
 
+/* The observer has Python's stacks written on a signal; a process that does not catch it would die of it. */
+static void leave_stacks(void) {
+    const char *number = getenv("NANOCHECK_RUN_STACK_SIGNAL");
+    struct sigaction action;
+    int wanted = number ? atoi(number) : 0;
+    if (wanted > 0 && !sigaction(wanted, NULL, &action) && action.sa_handler != SIG_DFL
+        && action.sa_handler != SIG_IGN)
+        raise(wanted);
+}
+
 void nc_refuse(const char *what, const char *hint) {
     /* The parent process looks for the first line, or for the file: it becomes the verdict `unsupported`. */
     leave_word(what);
+    leave_stacks();
     fprintf(stderr, "\nnanocheck: the virtual GPU does not answer %s\n  %s\n", what, hint);
     fflush(stderr);
     abort();

@@ -1,9 +1,9 @@
 /* Address ranges: one reservation per kind of memory, cut into 2 MiB granules, committed on touch.
- *
- * Addresses grow as long as there are any, as those of a real driver mostly do (the order of PyTorch's free blocks
- * hangs on it); after that the ranges that were given back are used again, in turn. Which arena an address belongs to
- * and where an allocation starts are table look-ups, so bookkeeping does not slow down with the
- * number of allocations. Nothing is backed by memory until somebody writes to it.
+ * Where a range lies follows what is known of a driver under Linux: regions of 32 MiB, or as many as the range needs,
+ * each below the one before; what a range leaves of its region is filled upwards by those that fit, the oldest such
+ * hole first. Of equal free blocks PyTorch before 2.12 takes the one with the lowest address, and on that hangs how
+ * much it reserves (benchmarks/t4_lora.py; docs/limits.md). Where there are no addresses left, the ranges that were
+ * given back are used again, in turn. Nothing is backed by memory until somebody writes to it.
  *
  * A granule's word is 0 where nothing lies; where a range begins, its length and kind; behind that, how far back it
  * begins. A range that is being given back keeps its addresses until its owner has emptied them.
@@ -22,10 +22,15 @@
 #define NUMBER (INSIDE - 1)
 static const uint32_t MARK[] = {[NC_ALLOCATION] = 0, [NC_RESERVATION] = RESERVED};
 
+enum { REGION = (32 << 20) / NC_GRANULE, HOLES = 1024 };
 typedef struct {
     char *base;
-    size_t next, first, again; /* granule never handed out; where it began; where to look for used ones */
+    size_t lowest, end, again; /* granule handed out; where they began; where to look for used ones */
     uint32_t *words;
+    struct hole {
+        size_t at, granules;
+    } holes[HOLES]; /* the oldest first */
+    size_t open_holes;
 } arena;
 static arena arenas[NC_ARENAS];
 
@@ -47,8 +52,8 @@ static void open_arena(nc_arena which) {
     arenas[which].words = words;
     /* Begin where the lower half of an address is no small number: one that stands beside what an address
      * left in a kernel's parameters (values/parameters.c) would look like another address. */
-    uintptr_t begin = ((((uintptr_t)base >> 32) + 1) << 32) + ((uintptr_t)1 << 31);
-    arenas[which].first = arenas[which].again = arenas[which].next = (begin - (uintptr_t)base) / NC_GRANULE;
+    uintptr_t end = ((uintptr_t)base + SPAN) >> 32 << 32;
+    arenas[which].lowest = arenas[which].end = arenas[which].again = (end - (uintptr_t)base) / NC_GRANULE;
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
@@ -56,21 +61,41 @@ enum { GRANULES_END = SPAN / NC_GRANULE };
 
 /* The next so many granules in a row that nothing lies in; GRANULES_END: there are none. */
 static size_t used_before(const arena *a, size_t granules) {
-    size_t starts[] = {a->again, a->first};
+    size_t starts[] = {a->again, a->lowest};
     for (int i = 0; i < 2; i++)
-        for (size_t at = starts[i], row = 0; at < GRANULES_END; at++) {
+        for (size_t at = starts[i], row = 0; at < a->end; at++) {
             row = word_at(a, at) ? 0 : row + 1;
             if (row == granules) return at + 1 - granules;
         }
     return GRANULES_END;
 }
 
+static void close_hole(arena *a, size_t which) {
+    memmove(&a->holes[which], &a->holes[which + 1], (--a->open_holes - which) * sizeof(a->holes[0]));
+}
+
+static void open_hole(arena *a, size_t at, size_t granules) {
+    if (a->open_holes == HOLES) close_hole(a, 0); /* its addresses stay unused */
+    a->holes[a->open_holes++] = (struct hole){at, granules};
+}
+
 static size_t place(arena *a, size_t granules) {
-    if (granules <= GRANULES_END - a->next) {
-        size_t at = a->next;
-        __atomic_store_n(&a->next, at + granules, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < a->open_holes; i++) {
+        struct hole *into = &a->holes[i];
+        if (into->granules < granules) continue;
+        size_t at = into->at;
+        into->at += granules;
+        if (!(into->granules -= granules)) close_hole(a, i);
         return at;
     }
+    size_t region = (granules + REGION - 1) / REGION * REGION;
+    if (region <= a->lowest) {
+        size_t at = a->lowest - region;
+        __atomic_store_n(&a->lowest, at, __ATOMIC_RELAXED);
+        if (region > granules) open_hole(a, at + granules, region - granules);
+        return at;
+    }
+    a->open_holes = 0; /* they count as given back, like all else that nothing lies in */
     size_t at = used_before(a, granules);
     if (at < GRANULES_END) a->again = at + granules;
     return at;
@@ -115,9 +140,8 @@ int nc_arena_of(const void *address) {
 size_t nc_arena_offset(const void *address) {
     const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((const char *)address - base);
-    size_t next = __atomic_load_n(&arenas[NC_DEVICE].next, __ATOMIC_RELAXED);
-    return base && offset < next * NC_GRANULE && offset >= arenas[NC_DEVICE].first * NC_GRANULE ? offset
-                                                                                                : SIZE_MAX;
+    size_t lowest = __atomic_load_n(&arenas[NC_DEVICE].lowest, __ATOMIC_RELAXED), at = offset / NC_GRANULE;
+    return base && at < arenas[NC_DEVICE].end && at >= lowest ? offset : SIZE_MAX;
 }
 
 static uint32_t *word_of(nc_arena which, const void *head) { /* NULL: no start of a granule */
@@ -167,9 +191,8 @@ char *nc_arena_head(nc_arena which, const void *inside, size_t *bytes) {
 
 void nc_arena_each(nc_arena which, nc_range kind, void (*act)(void *head)) {
     const arena *a = &arenas[which];
-    size_t end =
-        __atomic_load_n(&a->base, __ATOMIC_ACQUIRE) ? __atomic_load_n(&a->next, __ATOMIC_RELAXED) : 0;
-    for (size_t at = a->first, step; at < end; at += step) {
+    size_t end = __atomic_load_n(&a->base, __ATOMIC_ACQUIRE) ? a->end : 0;
+    for (size_t at = __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), step; at < end; at += step) {
         uint32_t word = word_at(a, at);
         step = word && !(word & INSIDE) ? word & NUMBER : 1;
         if (size_of(word, kind)) act(a->base + at * NC_GRANULE);

@@ -31,7 +31,7 @@ from nanocheck.core.result import (
     Provenance,
     RunResult,
 )
-from nanocheck.measure.task import Seen, Task
+from nanocheck.measuring.task import Seen, Task
 from nanocheck.observe import introspect, placeholder_values, uncompiled_kernels
 from nanocheck.observe.steady_state import MORE, UNSETTLED, Settling, layouts_of
 from nanocheck.step.run import run_step

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nanocheck.core.coverage import PHASES
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.measure.command_environment import DEFAULT_STEPS
+from nanocheck.measuring.command_environment import DEFAULT_STEPS
 from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"

@@ -18,15 +18,15 @@ from nanocheck.core.device import Device, Target
 from nanocheck.core.errors import MachineError, StoredDataError
 from nanocheck.core.files import to_typed
 from nanocheck.core.result import Environment, Outcome, ProcessMemory, Provenance, RunResult
-from nanocheck.measure.task import Seen, Task
+from nanocheck.measuring.task import Seen, Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.journal import Journal
 from nanocheck.process.pool import Handle, Observer, Pool
 
-TASK = "nanocheck.measure.step_worker:run"
+TASK = "nanocheck.measuring.step_worker:run"
 #: Importing these takes seconds, a fork of a process that has them milliseconds. Optimizers need
 #: ``torch._dynamo`` even in eager mode.
-PRELOAD = ("torch", "torch._dynamo", "nanocheck.measure.step_worker")
+PRELOAD = ("torch", "torch._dynamo", "nanocheck.measuring.step_worker")
 PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile")
 
 #: For the server: no pool of compile processes before the fork, and the same order of sets and dicts

@@ -18,7 +18,7 @@ from types import TracebackType
 from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.core.files import read_json, to_typed
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.measure.request import Request
+from nanocheck.measuring.request import Request
 from nanocheck.process import linux_process
 from nanocheck.process.scratch import Scratch
 

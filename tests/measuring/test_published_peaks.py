@@ -22,7 +22,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.virtual.installed_torch import find_torch
 
 NANOGPT_NOTE = {"n_embd": 576, "batch": 16, "accumulation": 32, "dtype": "bf16", "compile": "default"}

@@ -16,6 +16,8 @@ from nanocheck.process import stack_dump
 
 #: Optimizer steps that are watched at least; 0: run to the end.
 DEFAULT_STEPS = 3
+#: Which of a machine's cards a process may use.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 _OBSERVE = Path(nanocheck.__file__).parent / "observe"
 #: Variables of ours that an outer `nanocheck run` may have left.
@@ -85,7 +87,7 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool) -> d
         "NANOCHECK_CARD": card_text(target),
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
-        **(_of_our_torch(target) if ours else {"CUDA_VISIBLE_DEVICES": relaunch.NO_CARD}),
+        **(_of_our_torch(target) if ours else {VISIBLE: relaunch.NO_CARD}),
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
     }
@@ -100,7 +102,7 @@ def _of_our_torch(target: Target) -> dict[str, str]:
         **prepare().launch_environment(),
         **card_environment(target),
         # Which of the machine's cards are meant: here there is one.
-        "CUDA_VISIBLE_DEVICES": "0",
+        VISIBLE: "0",
     }
 
 

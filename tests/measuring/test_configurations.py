@@ -16,7 +16,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
-from nanocheck.measure.configurations import Measurement, measure
+from nanocheck.measuring.configurations import Measurement, measure
 from nanocheck.process.jobs import Deadlines
 from nanocheck.process.journal import Journal
 

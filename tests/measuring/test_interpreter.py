@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nanocheck.measure.interpreter import interpreter_of, is_ours
+from nanocheck.measuring.interpreter import interpreter_of, is_ours
 
 HERE = Path(sys.executable)
 

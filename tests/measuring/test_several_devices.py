@@ -15,8 +15,8 @@ from nanocheck.core.gpus import Gpu, find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.run_request import RunRequest
 from nanocheck.core.units import GIB
-from nanocheck.measure import several_devices
-from nanocheck.measure.several_devices import ClaimRunner
+from nanocheck.measuring import several_devices
+from nanocheck.measuring.several_devices import ClaimRunner
 
 HOME = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 CONFIG = StepConfig(batch=4)

@@ -123,6 +123,12 @@ def test_a_search_for_the_batch_is_judged_by_the_batch_that_it_found(tmp_path: P
     assert result.oom is not None
     assert (result.oom.recovery, result.main.retries) == (Recovery.SEARCHED, 0)
     # 2^20 rows need 16 GiB for the input alone; the search ends at 2^17 or so, after it had filled the card.
+    assert result.main.coverage is not None
+    assert not result.main.coverage.shapes_vary
+    ((rows, width), largest) = result.main.coverage.shapes_seen
+    assert ((rows, width) == largest, width) == (True, 4096)
+    assert rows in (2**16, 2**17)
+    assert f"at inputs of {rows} x 4096, " in seen.file.verdict.sentence
     assert result.main.reserved_bytes < result.device.available_bytes
     assert sum(row.bytes for row in result.main.groups) == result.main.allocated_bytes
 
@@ -177,6 +183,9 @@ def test_a_shell_cannot_hide_how_its_training_ended(ending: str, kind: Kind, tmp
     seen = check(tmp_path, "bash", "-c", f"{sys.executable} {name}; true")
     assert (seen.kind, seen.exit_code) == (kind, MEANINGS[kind][0])
     assert seen.exit_code == 6
+    if kind is Kind.UNSUPPORTED:
+        line = next(n for n, each in enumerate((TRAIN + ending).split("\n"), 1) if "ncclCommInitRank" in each)
+        assert f"x.py:{line + 1} in <module>" in seen.file.verdict.sentence
 
 
 def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path) -> None:
@@ -214,6 +223,16 @@ def test_a_hidden_card_is_named(visible: str, tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, "x.py")
     assert (seen.kind, seen.exit_code) == (Kind.NO_GPU, 6)
     assert f"CUDA_VISIBLE_DEVICES={visible!r}" in seen.file.result.detail
+
+
+@pytest.mark.parametrize(("visible", "told"), [("", True), ("1", True), ("0,1", False)])
+def test_a_card_that_the_caller_hid_is_there_and_the_answer_says_so(
+    visible: str, told: bool, tmp_path: Path
+) -> None:
+    command = sys.executable, script(tmp_path, "train(3)")
+    seen = check(tmp_path, *command, options=("--full",), CUDA_VISIBLE_DEVICES=visible)
+    assert seen.kind is Kind.SAFE
+    assert any(f"CUDA_VISIBLE_DEVICES={visible!r}" in each for each in seen.file.result.notes) == told
 
 
 def test_a_journal_without_room_answers_nothing(tmp_path: Path) -> None:
@@ -259,3 +278,40 @@ def test_what_the_script_says_it_does_later_is_waited_for_or_named(tmp_path: Pat
     assert covered.kind is Kind.SAFE
     # 64 x 4,096 x 1,000 in fp32.
     assert covered.file.result.main.reserved_bytes > seen.file.result.main.reserved_bytes + 900 * MIB
+
+
+#: An allocator of one's own, as RMM has one, which keeps no history.
+OWN_ALLOCATOR = """
+import ctypes, subprocess
+source = (
+    "#include <stddef.h>\\nextern int cudaMalloc(void **, size_t); extern int cudaFree(void *);"
+    "void *take(size_t n, int d, void *s) { void *p = 0; cudaMalloc(&p, n); return p; }"
+    "void give(void *p, size_t n, int d, void *s) { cudaFree(p); }"
+)
+compiler = ["gcc", "-shared", "-fPIC", "-xc", "-", "-o", "./own.so"]
+subprocess.run(compiler, input=source, text=True, check=True)
+own = torch.cuda.memory.CUDAPluggableAllocator("./own.so", "take", "give")
+torch.cuda.memory.change_current_allocator(own)
+train()
+"""
+
+
+def test_an_allocator_without_a_history_is_named(tmp_path: Path) -> None:
+    seen = check(tmp_path, sys.executable, script(tmp_path, OWN_ALLOCATOR))
+    assert (seen.kind, seen.exit_code) == (Kind.INCOMPLETE, 6)
+    assert "CUDAPluggableAllocator" in seen.file.result.detail
+    assert (seen.file.result.provenance, seen.file.result.main.ended) == ("unknown", ObservationEnd.BROKEN)
+
+
+def test_a_script_whose_name_is_no_text_has_no_answer_that_looks_like_one(tmp_path: Path) -> None:
+    """PyTorch's history cannot hold its file's name."""
+    name = os.fsdecode(b"odd-\xff.py")
+    (tmp_path / name).write_text(TRAIN + "train(30)")
+    seen = check(tmp_path, sys.executable, name)
+    assert (seen.kind, seen.exit_code) == (Kind.INCOMPLETE, 6)
+
+
+def test_memory_that_runs_out_after_the_stop_is_out_of_memory(tmp_path: Path) -> None:
+    """``finally`` runs at the script's own end, too."""
+    seen = check(tmp_path, sys.executable, script(tmp_path, "try:\n    train(30)\nfinally:\n    hold(20)"))
+    assert (seen.kind, seen.exit_code) == (Kind.OOM, 1)

@@ -13,7 +13,7 @@ import pytest
 
 from nanocheck.attribution.event_reader import read
 from nanocheck.core.errors import MachineError
-from nanocheck.measure.other_gpus import refuse_other_gpus
+from nanocheck.measuring.other_gpus import refuse_other_gpus
 from nanocheck.virtual import prepare
 from nanocheck.virtual.build import LIBRARY, NVML
 

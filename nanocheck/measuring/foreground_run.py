@@ -8,10 +8,10 @@ from pathlib import Path
 from nanocheck.core.device_selection import SelectedDevice
 from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
-from nanocheck.measure.command_environment import child_environment
-from nanocheck.measure.interpreter import is_ours
-from nanocheck.measure.other_gpus import refuse_other_gpus
-from nanocheck.measure.request import Request
+from nanocheck.measuring.command_environment import VISIBLE, child_environment
+from nanocheck.measuring.interpreter import is_ours
+from nanocheck.measuring.other_gpus import refuse_other_gpus
+from nanocheck.measuring.request import Request
 from nanocheck.process.launch import launch
 from nanocheck.process.scratch import Scratch
 from nanocheck.process.spawn import find_program
@@ -64,9 +64,17 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             device=chosen.target.device,
             ending=Ending(how=How(ended.how), exit_code=ended.exit_code),
             seconds=ended.seconds,
-            notes=ended.notes,
+            notes=[*ended.notes, *_not_passed_on(chosen)],
             cut_off=ended.cut_off,
         )
+
+
+def _not_passed_on(chosen: SelectedDevice) -> list[str]:
+    """That a variable of the caller's would have hidden the virtual card: there is only number 0."""
+    visible = os.environ.get(VISIBLE, "0")
+    if chosen.is_real or visible.split(",")[0].strip() == "0":
+        return []
+    return [f"{VISIBLE}={visible!r} was not passed on: the virtual card is the only one, number 0"]
 
 
 def _opening(chosen: SelectedDevice) -> str:

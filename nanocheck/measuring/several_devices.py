@@ -14,7 +14,7 @@ from nanocheck.core.device_selection import choose_device
 from nanocheck.core.gpus import PLATFORMS, find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.run_request import RunRequest
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 
 #: How often several devices are asked for news.
 _SECONDS_BETWEEN = 0.05
