@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-import pandas as pd
-
 from nanocheck.core.pairing import Compared, plain
 from nanocheck.core.units import mib
 from nanocheck.report import pairing_text
 from nanocheck.report.blocks import Block
 from nanocheck.report.diff import Change, Moved
-from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.markdown_cells import escape, frame_of, table
 from nanocheck.report.pairing_text import RenderedComparison
 
 #: Phases of one configuration that a terminal shows.
@@ -66,7 +64,7 @@ def _markdown(compared: Compared[Moved], names: tuple[str, str]) -> str:
         compared,
         title="What moved in memory?",
         about=f"Before: {escape(names[0])}; after: {escape(names[1])}.",
-        rows=table(pd.DataFrame(rows), right=["before (MiB)", "after (MiB)", "bytes"]) if rows else "",
+        rows=table(frame_of(rows), right=["before (MiB)", "after (MiB)", "bytes"]) if rows else "",
         thing="report",
     )
 

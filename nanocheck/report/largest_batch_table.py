@@ -8,6 +8,7 @@ import pandas as pd
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.verdict import ANSWERS, Kind
+from nanocheck.report.markdown_cells import frame_of
 from nanocheck.report.report_file import Row, model_name
 
 NONE = "-"
@@ -38,7 +39,7 @@ def answer_frame(rows: Sequence[Row]) -> pd.DataFrame:
         }
         for key, group in groups.items()
     ]
-    frame = pd.DataFrame(lines)
+    frame = frame_of(lines)
     if lines and set(frame["no answer"]) == {NONE}:
         frame = frame.drop(columns="no answer")
     return frame

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from nanocheck.claims.finding import Finding
 from nanocheck.report.ledger import EVIDENCE, LEGEND, Ledger, overview
-from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.markdown_cells import escape, frame_of, table
 
 
 def render(ledger: Ledger) -> str:
@@ -15,7 +13,7 @@ def render(ledger: Ledger) -> str:
     parts = ["# Claims ledger", counts]
     for note in ledger.notes:
         parts += [f"## {escape(note.title)}", escape(note.about)]
-        parts.append(table(pd.DataFrame([overview(each) for each in note.claims])))
+        parts.append(table(frame_of([overview(each) for each in note.claims])))
     for each in ledger.findings:
         parts += _details(each)
     parts += ["## Legend", "\n".join(f"- **{word}**: {meaning}" for word, meaning in LEGEND.items())]
@@ -43,5 +41,5 @@ def _details(claim: Finding) -> list[str]:
         for each in claim.figures
     ]
     if rows:
-        parts.append(table(pd.DataFrame(rows), right=("value",)))
+        parts.append(table(frame_of(rows), right=("value",)))
     return parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -21,6 +22,17 @@ def escape(text: object) -> str:
         " " if character.isspace() else character if character.isprintable() else "\N{REPLACEMENT CHARACTER}"
         for character in line
     ).strip()
+
+
+def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows as they are: text of strangers need not be UTF-8, and pandas would hand it to Arrow where that is
+    installed, which refuses it.
+
+    Args:
+        rows: mappings by column, or sequences in the order of ``columns``.
+    """
+    labels = None if columns is None else pd.Index(list(columns), dtype=object)
+    return pd.DataFrame(list(rows), columns=labels, dtype=object)
 
 
 def table(frame: pd.DataFrame, *, right: Sequence[str] = ()) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import pandas as pd
 
 from nanocheck.core.result import OutOfMemory
 from nanocheck.core.scrub import scrub
@@ -19,7 +18,7 @@ from nanocheck.report.largest_batch_table import (
     answer_frame,
     best_sentence,
 )
-from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.markdown_cells import escape, frame_of, table
 from nanocheck.report.report_file import Report, Row, model_name
 
 _STAGES = ("build", "resume", "evaluation", "forward", "backward", "optimizer", "sample", "checkpoint")
@@ -85,7 +84,7 @@ def _stages(report: Report) -> list[str]:
     if not rows:
         return []
     text = "Peak allocated in each stage, in MiB, until the end or until it died."
-    return ["## Stage by stage", text, table(pd.DataFrame(rows), right=_STAGES)]
+    return ["## Stage by stage", text, table(frame_of(rows), right=_STAGES)]
 
 
 def _deaths(report: Report) -> list[str]:
@@ -105,7 +104,7 @@ def _deaths(report: Report) -> list[str]:
     ]
     if not rows:
         return []
-    return ["## What died where", table(pd.DataFrame(rows), right=("asked for (MiB)", "bytes", "step"))]
+    return ["## What died where", table(frame_of(rows), right=("asked for (MiB)", "bytes", "step"))]
 
 
 def _line(oom: OutOfMemory) -> str:
@@ -125,14 +124,14 @@ def _no_answers(report: Report) -> list[str]:
         for row in report.rows
         if not row.verdict.is_answer
     ]
-    return ["## No answer", table(pd.DataFrame(rows))] if rows else []
+    return ["## No answer", table(frame_of(rows))] if rows else []
 
 
 def _every_row(report: Report) -> list[str]:
     if not report.rows:
         return []
     parts = ["## Every configuration"]
-    frame = pd.DataFrame([_full_row(row) for row in report.rows])
+    frame = frame_of([_full_row(row) for row in report.rows])
     keys = ["model", "precision", "compile"]
     for (model, precision, compiled), lines in frame.groupby(keys, sort=False):
         parts.append(f"### {escape(model)}, {escape(precision)}, {escape(compiled)}")
@@ -205,7 +204,7 @@ def _frame(report: Report) -> list[str]:
     ]
     facts.append({"what": "margin", "value": f"{mib(report.margin_bytes)} MiB"})
     facts.append({"what": "date", "value": report.date})
-    parts.append(table(pd.DataFrame(facts)))
+    parts.append(table(frame_of(facts)))
     parts += ["## Limits", "\n".join(f"- {text}" for text in caveats.limits_of_suite())]
     parts += ["## To reproduce", f"```\n{' '.join(report.command.replace('`', '').split())}\n```"]
     parts += ["## Legend", "\n".join(f"- **{word}**: {meaning}" for word, meaning in _LEGEND)]

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import pandas as pd
-
 from nanocheck.core.pairing import Compared, plain
 from nanocheck.numerics.compare import TOLERANCE_FACTOR, Row
 from nanocheck.report import pairing_text
 from nanocheck.report.blocks import Block
-from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.markdown_cells import escape, frame_of, table
 from nanocheck.report.pairing_text import RenderedComparison
 
 _LEGEND = (
@@ -65,7 +63,7 @@ def _markdown(compared: Compared[Row], names: tuple[str, str]) -> str:
         about=f"Before: {escape(names[0])}; after: {escape(names[1])}. Provenance: measured, "
         f"real arithmetic on {escape(compared.before.get('device', '?'))} and "
         f"{escape(compared.after.get('device', '?'))}.",
-        rows=table(pd.DataFrame(rows), right=list(_WORDS.values())),
+        rows=table(frame_of(rows), right=list(_WORDS.values())),
         thing="file",
         note=f"Figures: the largest difference of any step. {_LEGEND}",
     )

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from nanocheck.core.pairing import Compared, R
 from nanocheck.report.blocks import Block, prose, stack, words
-from nanocheck.report.markdown_cells import escape, table
+from nanocheck.report.markdown_cells import escape, frame_of, table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ def page(compared: Compared[R], *, title: str, about: str, rows: str, thing: str
     parts = [
         f"# {title}",
         f"{compared.count_summary}. {about}",
-        table(pd.DataFrame(compared.environments, columns=["", "before", "after"])),
+        table(frame_of(compared.environments, columns=["", "before", "after"])),
         rows,
         "\n".join(f"- {escape(each)}" for each in compared.unmatched(thing)),
         note,

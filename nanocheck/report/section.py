@@ -33,13 +33,12 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     def render(self) -> list[str]:
         """The section's parts as Markdown."""
-        import pandas as pd  # only once there is something to render: collecting tests must stay quick
 
-        from nanocheck.report.markdown_cells import escape, table
+        from nanocheck.report.markdown_cells import escape, frame_of, table
 
         parts = [f"## {escape(self.title)}", *map(escape, self.paragraphs)]
         if self.cells:
-            frame = pd.DataFrame(list(self.cells), columns=list(self.columns))
+            frame = frame_of(self.cells, self.columns)
             parts.append(table(frame, right=self.right))
         if self.more:
             parts.append(f"Everything: [{escape(self.more)}]({self.more}).")
