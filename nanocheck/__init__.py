@@ -1,6 +1,6 @@
 """nanocheck: will this GPT training configuration run on my GPU, and did this change break it?
 
-``nanocheck.run(["python", "train.py"], gpu="rtx4070")`` and ``nanocheck.measuring(function, gpu="rtx4070")``
+``nanocheck.run(["python", "train.py"], gpu="rtx4070")`` and ``nanocheck.measure(function, gpu="rtx4070")``
 answer in Python what ``nanocheck run`` answers on a terminal: see ``nanocheck/api``.
 """
 

@@ -81,8 +81,9 @@ def torch() -> str:
     numbers = [int(part) for part in torch.version.split(".")[:2] if part.isdigit()]
     if tuple(numbers) < OLDEST_TORCH:
         raise PartialError(
-            f"expected PyTorch {_dotted(OLDEST_TORCH)} or newer, found {torch.version}, which nobody tried",
-            hint="pip install --upgrade torch",
+            f"expected PyTorch {_dotted(OLDEST_TORCH)} or newer for the suites, found {torch.version}: only "
+            "`nanocheck run` was tried with it",
+            hint="pip install --upgrade torch   # for the suites",
         )
     return f"{torch.version}, built for CUDA {torch.cuda}"
 

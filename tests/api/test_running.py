@@ -47,15 +47,15 @@ def test_a_command(tmp_path: Path) -> None:
 
 
 def test_a_function_of_a_module_with_its_arguments() -> None:
-    answer = nanocheck.measuring(allocate, args=(200,), kwargs={"twice": True}, device="virtual")
+    answer = nanocheck.measure(allocate, args=(200,), kwargs={"twice": True}, device="virtual")
     assert answer.main.allocated_bytes == 400 * MIB
 
 
 def test_a_function_that_does_not_fit_and_one_that_fails() -> None:
-    died = nanocheck.measuring(allocate, args=(20_000,), device="virtual")
+    died = nanocheck.measure(allocate, args=(20_000,), device="virtual")
     assert (died.verdict.kind, died.fits) == ("oom", False)
     assert "empty" in str(died)
-    failed = nanocheck.measuring(allocate, args=("many",), device="virtual")
+    failed = nanocheck.measure(allocate, args=("many",), device="virtual")
     assert failed.verdict.kind == "crashed"
 
 
@@ -74,7 +74,7 @@ def train(settings):
     torch.empty(settings.mib << 20, dtype=torch.uint8, device="cuda")
 
 if __name__ == "__main__":
-    answer = nanocheck.measuring(train, args=(Settings(),), device="virtual")
+    answer = nanocheck.measure(train, args=(Settings(),), device="virtual")
     print(answer.main.allocated_bytes, answer.verdict.kind)
 """
     script = tmp_path / "script.py"
@@ -91,7 +91,7 @@ def test_what_makes_no_sense_is_said_before_anything_runs() -> None:
     with pytest.raises(RequestError):
         nanocheck.run("python train.py")
     with pytest.raises(RequestError):
-        nanocheck.measuring(allocate, args=(lambda: 0,))
+        nanocheck.measure(allocate, args=(lambda: 0,))
 
 
 def test_the_package_is_light_until_it_is_asked() -> None:

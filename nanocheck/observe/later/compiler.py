@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanocheck.observe.later.arithmetic import Arithmetic, dotted
 from nanocheck.observe.later.bookkeeping import costly, is_bookkeeping, phases
-from nanocheck.observe.later.loops import Function, Names
+from nanocheck.observe.later.loops import Names
 from nanocheck.observe.later.operations import (
     NEXT,
     ON,
@@ -30,6 +30,9 @@ from nanocheck.observe.later.operations import (
     perhaps,
     sets,
 )
+
+if TYPE_CHECKING:
+    from nanocheck.observe.later.loops import Function
 
 _CHANGING = (
     *("append", "appendleft", "extend", "insert", "pop", "popleft", "remove", "clear", "update", "add"),
