@@ -206,7 +206,7 @@ def test_old_torch_and_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_checks, "OLDEST_PYTHON", (9, 9))
     status, detail = finding_of(doctor_checks.torch)
     assert status == "warning"
-    assert detail.startswith("expected PyTorch 99.1 or newer, found ")
+    assert detail.startswith("expected PyTorch 99.1 or newer for the suites, found ")
     status, detail = finding_of(doctor_checks.python)
     assert status == "fail"
     assert detail.startswith("expected Python 9.9 or newer, found ")

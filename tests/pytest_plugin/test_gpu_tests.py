@@ -17,7 +17,7 @@ from paths import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the virtual GPU needs Linux")
 
-UNCHANGED = "tests/test_memory.py::test_a_step_needs_what_it_needed"
+UNCHANGED = "test_memory.py::test_a_step_needs_what_it_needed"
 SMALL = """
 import asyncio, pytest, torch
 
