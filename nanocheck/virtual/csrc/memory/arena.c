@@ -1,9 +1,10 @@
 /* Address ranges: one reservation per kind of memory, cut into 2 MiB granules, committed on touch.
- * Where a range lies follows what is known of a driver under Linux: regions of 32 MiB, or as many as the range needs,
- * each below the one before; what a range leaves of its region is filled upwards by those that fit, the oldest such
- * hole first. Of equal free blocks PyTorch before 2.12 takes the one with the lowest address, and on that hangs how
- * much it reserves (benchmarks/t4_lora.py; docs/limits.md). Where there are no addresses left, the ranges that were
- * given back are used again, in turn. Nothing is backed by memory until somebody writes to it.
+ * Where an allocation lies follows what is known of a driver under Linux: regions of 32 MiB, or as many as it needs,
+ * each below the one before; what it leaves of its region is filled upwards by those that fit, the oldest such hole
+ * first. Of equal free blocks PyTorch before 2.12 takes the one with the lowest address, and on that hangs how much
+ * it reserves (benchmarks/t4_lora.py; docs/limits.md). Of reservations, which expandable segments are made of,
+ * nothing is known: they lie one after the other, upwards, at the other end. Where there are no addresses left,
+ * the ranges that were given back are used again, in turn. Nothing is backed by memory until somebody writes to it.
  *
  * A granule's word is 0 where nothing lies; where a range begins, its length and kind; behind that, how far back it
  * begins. A range that is being given back keeps its addresses until its owner has emptied them.
@@ -25,7 +26,9 @@ static const uint32_t MARK[] = {[NC_ALLOCATION] = 0, [NC_RESERVATION] = RESERVED
 enum { REGION = (32 << 20) / NC_GRANULE, HOLES = 1024 };
 typedef struct {
     char *base;
-    size_t lowest, end, again; /* granule handed out; where they began; where to look for used ones */
+    size_t lowest, end; /* allocations lie in [lowest, end) */
+    size_t first, next; /* reservations in [first, next) */
+    size_t again;       /* where to look for used ones */
     uint32_t *words;
     struct hole {
         size_t at, granules;
@@ -52,8 +55,10 @@ static void open_arena(nc_arena which) {
     arenas[which].words = words;
     /* Begin where the lower half of an address is no small number: one that stands beside what an address
      * left in a kernel's parameters (values/parameters.c) would look like another address. */
+    uintptr_t begin = ((((uintptr_t)base >> 32) + 1) << 32) + ((uintptr_t)1 << 31);
     uintptr_t end = ((uintptr_t)base + SPAN) >> 32 << 32;
-    arenas[which].lowest = arenas[which].end = arenas[which].again = (end - (uintptr_t)base) / NC_GRANULE;
+    arenas[which].first = arenas[which].next = arenas[which].again = (begin - (uintptr_t)base) / NC_GRANULE;
+    arenas[which].lowest = arenas[which].end = (end - (uintptr_t)base) / NC_GRANULE;
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
@@ -61,7 +66,7 @@ enum { GRANULES_END = SPAN / NC_GRANULE };
 
 /* The next so many granules in a row that nothing lies in; GRANULES_END: there are none. */
 static size_t used_before(const arena *a, size_t granules) {
-    size_t starts[] = {a->again, a->lowest};
+    size_t starts[] = {a->again, a->first};
     for (int i = 0; i < 2; i++)
         for (size_t at = starts[i], row = 0; at < a->end; at++) {
             row = word_at(a, at) ? 0 : row + 1;
@@ -79,7 +84,23 @@ static void open_hole(arena *a, size_t at, size_t granules) {
     a->holes[a->open_holes++] = (struct hole){at, granules};
 }
 
-static size_t place(arena *a, size_t granules) {
+/* Neither end has room: from now on all addresses count as handed out before. */
+static size_t place_again(arena *a, size_t granules) {
+    a->open_holes = 0;
+    __atomic_store_n(&a->next, a->lowest, __ATOMIC_RELAXED);
+    size_t at = used_before(a, granules);
+    if (at < GRANULES_END) a->again = at + granules;
+    return at;
+}
+
+static size_t place_upwards(arena *a, size_t granules) {
+    size_t at = a->next;
+    if (granules > a->lowest - at) return place_again(a, granules);
+    __atomic_store_n(&a->next, at + granules, __ATOMIC_RELAXED);
+    return at;
+}
+
+static size_t place_downwards(arena *a, size_t granules) {
     for (size_t i = 0; i < a->open_holes; i++) {
         struct hole *into = &a->holes[i];
         if (into->granules < granules) continue;
@@ -89,16 +110,13 @@ static size_t place(arena *a, size_t granules) {
         return at;
     }
     size_t region = (granules + REGION - 1) / REGION * REGION;
-    if (region <= a->lowest) {
+    if (region <= a->lowest - a->next) {
         size_t at = a->lowest - region;
         __atomic_store_n(&a->lowest, at, __ATOMIC_RELAXED);
         if (region > granules) open_hole(a, at + granules, region - granules);
         return at;
     }
-    a->open_holes = 0; /* they count as given back, like all else that nothing lies in */
-    size_t at = used_before(a, granules);
-    if (at < GRANULES_END) a->again = at + granules;
-    return at;
+    return place_again(a, granules);
 }
 
 char *nc_arena_take(nc_arena which, nc_range kind, size_t bytes) {
@@ -107,7 +125,7 @@ char *nc_arena_take(nc_arena which, nc_range kind, size_t bytes) {
     if (!bytes || bytes > SPAN - NC_GRANULE) return NULL;
     nc_lock(NC_LOCK_ARENA);
     if (!a->base) open_arena(which);
-    size_t at = place(a, granules);
+    size_t at = kind == NC_RESERVATION ? place_upwards(a, granules) : place_downwards(a, granules);
     bool fits = at < GRANULES_END;
     for (size_t i = granules; fits && i-- > 0;)
         set_word(a, at + i, i ? INSIDE | (uint32_t)i : (uint32_t)granules | MARK[kind]);
@@ -140,8 +158,11 @@ int nc_arena_of(const void *address) {
 size_t nc_arena_offset(const void *address) {
     const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((const char *)address - base);
-    size_t lowest = __atomic_load_n(&arenas[NC_DEVICE].lowest, __ATOMIC_RELAXED), at = offset / NC_GRANULE;
-    return base && at < arenas[NC_DEVICE].end && at >= lowest ? offset : SIZE_MAX;
+    const arena *a = &arenas[NC_DEVICE];
+    size_t lowest = __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), at = offset / NC_GRANULE;
+    size_t next = __atomic_load_n(&a->next, __ATOMIC_RELAXED);
+    bool used = (at >= lowest && at < a->end) || (at >= a->first && at < next);
+    return base && used ? offset : SIZE_MAX;
 }
 
 static uint32_t *word_of(nc_arena which, const void *head) { /* NULL: no start of a granule */
@@ -189,12 +210,17 @@ char *nc_arena_head(nc_arena which, const void *inside, size_t *bytes) {
     return a->base + at * NC_GRANULE;
 }
 
-void nc_arena_each(nc_arena which, nc_range kind, void (*act)(void *head)) {
-    const arena *a = &arenas[which];
-    size_t end = __atomic_load_n(&a->base, __ATOMIC_ACQUIRE) ? a->end : 0;
-    for (size_t at = __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), step; at < end; at += step) {
+static void each_between(const arena *a, size_t at, size_t end, nc_range kind, void (*act)(void *head)) {
+    for (size_t step; at < end; at += step) {
         uint32_t word = word_at(a, at);
         step = word && !(word & INSIDE) ? word & NUMBER : 1;
         if (size_of(word, kind)) act(a->base + at * NC_GRANULE);
     }
+}
+
+void nc_arena_each(nc_arena which, nc_range kind, void (*act)(void *head)) {
+    const arena *a = &arenas[which];
+    if (!__atomic_load_n(&a->base, __ATOMIC_ACQUIRE)) return;
+    each_between(a, a->first, __atomic_load_n(&a->next, __ATOMIC_RELAXED), kind, act);
+    each_between(a, __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), a->end, kind, act);
 }
