@@ -19,7 +19,7 @@ from nanocheck.virtual.symbols import driver_symbols, needed_symbols
 
 
 @pytest.fixture(scope="module")
-def wheels() -> InstalledTorch:
+def torch() -> InstalledTorch:
     return find_torch()
 
 
@@ -51,8 +51,12 @@ def test_the_driver_is_read_from_the_headers(torch: InstalledTorch) -> None:
     assert len(names) > 400
 
 
-def test_headers_that_are_missing_are_named(torch: InstalledTorch, tmp_path: Path) -> None:
-    bare = dataclasses.replace(torch, nvidia=(tmp_path,), torch=tmp_path / "torch")
+def test_headers_that_are_missing_are_named(
+    torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # CUDA of another major version: our own headers are not those of its libraries.
+    bare = dataclasses.replace(torch, folder=tmp_path / "torch", cuda="99.0", search_path=(), environment={})
+    monkeypatch.setattr(InstalledTorch, "_include_places", lambda _: iter(()))
     with pytest.raises(MachineError, match=r"cuda\.h"):
         driver_symbols(bare)
 
@@ -178,7 +182,7 @@ def fake_torch(folder: Path, text: str) -> Path:
     ("text", "said"),
     [
         ("__version__ = '2.14.1+cpu'\ncuda: str | None = None\n", r"expected a CUDA build.*2\.14\.1\+cpu"),
-        ("__version__ = '2.14.1'\ncuda = '13.0'\n", "nvidia-\\* wheels .* are not beside it"),
+        ("__version__ = '2.14.1'\ncuda = '13.0'\n", "the CUDA libraries it is linked with are not found"),
         ("__version__ = (", "cannot read version.py"),
     ],
 )
