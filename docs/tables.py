@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -63,21 +63,8 @@ def page(text: str) -> str:
         KeyError: a mark that names no table.
     """
     return re.sub(
-        r"(?m)^(<!-- table: (.+?) -->\n\n)(?:\|.*\n)+", lambda found: found[1] + tables()[found[2]], text
+        r"(?m)^(<!-- table: (.+?) -->\n\n)(?:\|.*\n)+", lambda found: found[1] + TABLES[found[2]](), text
     )
-
-
-def tables() -> Mapping[str, str]:
-    """Every table by its mark."""
-    return {
-        "largest batch, gpt2": largest_batches("GPT-2 124M (12 layers, 12 heads, 768 wide)"),
-        "largest batch, gpt2 576 wide": largest_batches(
-            "GPT-2, 12 layers, 12 heads, 576 wide (77 M parameters)"
-        ),
-        "methods": methods(),
-        "nanochat by card": nanochat_by_card(),
-        "nanochat by length": nanochat_by_length(),
-    }
 
 
 @cache
@@ -164,6 +151,17 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(each) + " |\n" for each in lines)
 
+
+#: How each table is made, by its mark.
+TABLES: Mapping[str, Callable[[], str]] = {
+    "largest batch, gpt2": partial(largest_batches, "GPT-2 124M (12 layers, 12 heads, 768 wide)"),
+    "largest batch, gpt2 576 wide": partial(
+        largest_batches, "GPT-2, 12 layers, 12 heads, 576 wide (77 M parameters)"
+    ),
+    "methods": methods,
+    "nanochat by card": nanochat_by_card,
+    "nanochat by length": nanochat_by_length,
+}
 
 if __name__ == "__main__":
     main()

@@ -20,8 +20,6 @@ from nanocheck.core.verdict import classify
 Source = TypeVar("Source")
 #: What a figure may be worth.
 Value = Interval | Truth | Text
-#: Outcomes that say something about memory.
-_ANSWERS = ("completed", "oom")
 
 
 @dataclass(frozen=True)
@@ -168,7 +166,7 @@ def of_run(name: str, figure: Figure[RunResult], result: RunResult | None) -> Va
     """A figure of a run; unknown before it ran, and where it gave no answer about memory."""
     if result is None:
         return figure.unknown(name, "it has not run")
-    if result.outcome not in _ANSWERS:
+    if not result.outcome.is_answer:
         why = result.detail.strip().splitlines()[:1] or ["no reason recorded"]
         return figure.unknown(name, f"{result.id} {result.outcome}: {why[0].strip()}")
     if figure.only_completed and result.outcome != "completed":

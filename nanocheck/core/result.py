@@ -45,6 +45,11 @@ class Outcome(StrEnum):
     NO_GPU = "no-gpu"
     INCOMPLETE = "incomplete"  # not every process that used the card was seen to its end
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether it says what the memory did to the end."""
+        return self in (Outcome.COMPLETED, Outcome.OOM)
+
 
 class How(StrEnum):
     """How a command ended."""

@@ -36,8 +36,6 @@ _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 #: What nanocheck/virtual/csrc/base/report.c says before it stops the process.
 _UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
-#: Outcomes that are answers. Others may be the machine's bad day, so a resumed run tries them again.
-_ANSWERS = (Outcome.COMPLETED, Outcome.OOM)
 
 
 class Pending:
@@ -194,7 +192,8 @@ class Measurement:
 
     def _finish(self, pending: Pending, result: JobResult) -> None:
         found = to_result(pending.config, self._device, result)
-        if self._journal is not None and found.outcome in _ANSWERS:
+        # Other outcomes may be the machine's bad day, so a resumed run tries them again.
+        if self._journal is not None and found.outcome.is_answer:
             self._journal.append(self.key(pending.config), msgspec.to_builtins(found))
         pending.found = found
 

@@ -13,7 +13,7 @@ from nanocheck.observe.phase_hooks import LIBRARIES
 from nanocheck.observe.script_code import phases_named
 from nanocheck.observe.steady_state import TO_ITS_END, UNSETTLED, Growth, Settling
 
-_MOST = 8  # things that come later, of which one is told
+_MOST = 8  # findings that are written down; the verdict names one
 
 
 class Covered:

@@ -17,6 +17,11 @@ _LOOPS = (
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
+def is_installed(file: str) -> bool:
+    """Whether a file is of a package that was installed."""
+    return any(each in file for each in _INSTALLED)
+
+
 def is_library(file: str, libraries: Sequence[str]) -> bool:
     """Whether a file is PyTorch's, Python's or nanocheck's own.
 
@@ -32,7 +37,7 @@ def is_library(file: str, libraries: Sequence[str]) -> bool:
     if any(file.startswith(each + "/") for each in libraries[:-1]):
         return True
     standard = file.startswith(libraries[-1] + "/")
-    return standard and not any(each in file for each in _INSTALLED)
+    return standard and not is_installed(file)
 
 
 def is_loop(file: str) -> bool:

@@ -10,11 +10,11 @@ from nanocheck.core.result import Outcome, OutOfMemory, Provenance, RunResult
 from nanocheck.verify.anonymous import anonymous
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Immutable, strict when read."""
 
 
-class PhasePeak(_Value, frozen=True, kw_only=True):
+class PhasePeak(Value, frozen=True, kw_only=True):
     """The largest peaks of a phase in any step, in bytes."""
 
     phase: str
@@ -22,7 +22,7 @@ class PhasePeak(_Value, frozen=True, kw_only=True):
     reserved_bytes: int
 
 
-class Memory(_Value, frozen=True, kw_only=True):
+class Memory(Value, frozen=True, kw_only=True):
     """What CUDA and PyTorch said in the process when it ended, in bytes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Memory(_Value, frozen=True, kw_only=True):
     usable_bytes: int
 
 
-class Observed(_Value, frozen=True, kw_only=True):
+class Observed(Value, frozen=True, kw_only=True):
     """What one side of a case did; sizes in bytes.
 
     Attributes:
@@ -74,7 +74,7 @@ class Observed(_Value, frozen=True, kw_only=True):
     @property
     def is_answer(self) -> bool:
         """Whether it says anything about memory."""
-        return self.outcome in (Outcome.COMPLETED, Outcome.OOM)
+        return self.outcome.is_answer
 
     @classmethod
     def of(cls, result: RunResult, memory: Memory | None, *, others_bytes: int, seconds: float) -> Observed:
@@ -103,7 +103,7 @@ class Observed(_Value, frozen=True, kw_only=True):
             retries=main.retries,
             out_of_memory="" if result.oom is None else _line(result.oom),
             seconds=round(seconds, 1),
-            detail="" if result.outcome in (Outcome.COMPLETED, Outcome.OOM) else anonymous(result.detail),
+            detail="" if result.outcome.is_answer else anonymous(result.detail),
         )
 
 

@@ -21,7 +21,7 @@ from nanocheck.core.files import dump_rows, read_typed, write_atomically
 from nanocheck.core.result import Environment, Provenance
 from nanocheck.core.schemas import json_schema
 from nanocheck.verify.comparison import Difference, compare
-from nanocheck.verify.observed import Observed
+from nanocheck.verify.observed import Observed, Value
 
 SCHEMA = 1
 _HINT = "run it again: nanocheck verify"
@@ -36,11 +36,7 @@ class State(StrEnum):
     NOT_RUN = "not run"
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Immutable, strict when read."""
-
-
-class CardFacts(_Value, frozen=True, kw_only=True):
+class CardFacts(Value, frozen=True, kw_only=True):
     """A card as PyTorch describes it in a process that uses it.
 
     Attributes:
@@ -57,7 +53,7 @@ class CardFacts(_Value, frozen=True, kw_only=True):
     shared_per_block_optin_bytes: int
 
 
-class Row(_Value, frozen=True, kw_only=True):
+class Row(Value, frozen=True, kw_only=True):
     """One case on both cards.
 
     Attributes:
@@ -82,7 +78,7 @@ class Row(_Value, frozen=True, kw_only=True):
         return State.EQUAL if self.real.is_answer else State.NO_ANSWER
 
 
-class VerifyFile(_Value, frozen=True, kw_only=True):
+class VerifyFile(Value, frozen=True, kw_only=True):
     """The virtual card beside the real one of the same kind.
 
     Attributes:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from types import ModuleType
 
 import pytest
-from documents import DOCS
+from documents import DOCS, script
 from made_up_verification import measured, observed, of_rows
 
 from nanocheck.cli import VERBS
@@ -17,13 +15,7 @@ from nanocheck.report.verified_table import NOBODY
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("nanocheck_docs_generate", DOCS / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script(DOCS / "generate.py")
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from importlib import metadata
-from types import ModuleType
 from typing import Any
 
 import pytest
-from documents import DOCS
+from documents import DOCS, script
 from paths import ROOT
 
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind
@@ -22,18 +19,8 @@ REPORT_MADE_ANEW = (
 )
 
 
-def script(path: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), ROOT / f"{path}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tables = script("docs/tables")
-runs = script("benchmarks/settings_tables")
+tables = script(DOCS / "tables.py")
+runs = script(ROOT / "benchmarks" / "settings_tables.py")
 STORED: Mapping[str, Any] = tables.stored()
 
 #: One cell of each kind; large enough to mean something, small enough to run in seconds.
@@ -50,13 +37,13 @@ def needs_the_stored_torch() -> None:
         pytest.skip(f"the tables are of torch {STORED['torch']}; here is {metadata.version('torch')}")
 
 
-@pytest.mark.parametrize("name", tables.tables())
+@pytest.mark.parametrize("name", tables.TABLES)
 def test_the_page_shows_each_table_as_it_is(name: str) -> None:
     if name.startswith("largest batch, "):
         versions = {str(row.result.environment.torch) for row in tables.load(tables.REPORT).rows}
         if {each.split("+")[0] for each in versions} != {STORED["torch"]}:
             pytest.skip(f"the report was made with torch {', '.join(versions)}: run python docs/tables.py")
-    assert f"<!-- table: {name} -->\n\n{tables.tables()[name]}\n" in PAGE
+    assert f"<!-- table: {name} -->\n\n{tables.TABLES[name]()}\n" in PAGE
 
 
 def test_the_text_says_how_many_runs_and_with_what() -> None:

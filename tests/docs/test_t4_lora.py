@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from types import ModuleType
 
 import pytest
-from documents import DOCS
+from documents import DOCS, script
 from paths import ROOT
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("t4_lora", ROOT / "benchmarks" / "t4_lora.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return script(ROOT / "benchmarks" / "t4_lora.py")
 
 
 def test_the_page_shows_what_is_kept(benchmark: ModuleType) -> None:

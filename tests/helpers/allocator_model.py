@@ -47,6 +47,7 @@ class Allocator:
         self._blocks = 0
         # The lowest address seen. The card's next one lies below it, also where nobody says what it answered.
         self._lowest = 1 << 62
+        self._reserved = 0
 
     # -- the interface ------------------------------------------------------------------------------
 
@@ -230,9 +231,15 @@ class Allocator:
 
     def _new_segment(self, size: int, address: int | None, granule: int | None = None) -> Segment:
         self._segments += 1
-        if address is None:
+        if address is None and granule is not None:  # reservations lie one after the other, below all else
+            address = self._reserved
+            self._reserved += size
+        elif address is None:
             address = self._lowest - ceil_to(size, ADDRESS_REGION)
-        self._lowest = min(self._lowest, address)
+        if granule is None:
+            self._lowest = min(self._lowest, address)
+        else:
+            self._reserved = max(self._reserved, address + size)
         return Segment(self._segments, address, size, granule)
 
     def _alloc_block(self, pool: Pool, size: int, stream: int, address: int | None) -> Block | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from paths import ROOT
 
@@ -16,6 +19,17 @@ SITE = sorted(DOCS.rglob("*.md"))
 DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *SITE]
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def script(path: Path) -> ModuleType:
+    """A program of the repository that lies in no package, as a module."""
+    spec = importlib.util.spec_from_file_location(f"nanocheck_{path.parent.name}_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look for their module there
+    spec.loader.exec_module(module)
+    return module
 
 
 def name(path: Path) -> str:

@@ -31,7 +31,7 @@ FIELDS = ("requested_bytes", "allocated_bytes", "reserved_bytes")
 def card_with(available_bytes: int) -> Target:
     """The card with this much left for PyTorch's allocator beside the context, and nothing else changed."""
     usable = {"linux": available_bytes + CARD.gpu.context_bytes}
-    return replace(CARD, gpu=replace(CARD.gpu, usable_bytes=usable))
+    return replace(CARD, gpu=replace(CARD.gpu, usable_bytes=usable, usable_most_bytes=usable))
 
 
 class Laboratory:

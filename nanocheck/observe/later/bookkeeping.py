@@ -12,6 +12,7 @@ from typing import Any
 
 from nanocheck.observe.later.arithmetic import OBJECT, UNKNOWN, dotted
 from nanocheck.observe.later.loops import Names, function_of
+from nanocheck.observe.library_frames import is_installed
 
 #: Functions and methods by their last name.
 _NAMES = frozenset(
@@ -118,7 +119,7 @@ def _body(name: str, names: Names, seen: set[CodeType]) -> tuple[list[ast.stmt],
     if type(function) is not FunctionType:
         return None
     file = function.__code__.co_filename
-    if any(each in file for each in ("/site-packages/", "/dist-packages/", "/torch/")):
+    if is_installed(file) or "/torch/" in file:
         return None
     if function.__code__ in seen:
         return [], names

@@ -226,7 +226,7 @@ class Compiler:
         given = dict(zip(parameters, call.args))
         given |= {each.arg: each.value for each in call.keywords if each.arg}
         given = {each: value for each, value in given.items() if self._arithmetic.moves(value)}
-        counters = set(given)  # the call told of their sizes already
+        counters = set(given)  # the call reported their sizes already
         given |= dict(self._shared(call.func, function))
         prefix = f"{self._arithmetic.prefix}{name}/"
         moving = assigned(function.body) | set(given)

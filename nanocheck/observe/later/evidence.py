@@ -16,13 +16,13 @@ from nanocheck.observe.later.arithmetic import UNKNOWN, Arithmetic, dotted
 from nanocheck.observe.later.compiler import Compiler, Running, assigned
 from nanocheck.observe.later.loops import Counter, Names, counter_of, function_of, running_loops
 from nanocheck.observe.later.operations import OVER, Branch, Sink, Size
+from nanocheck.observe.library_frames import is_installed
 
 if TYPE_CHECKING:
     from nanocheck.observe.later.loops import Loop
 
 #: Iterations that are looked ahead, and operations altogether: about a second.
 FURTHEST, _OPERATIONS = 100_000, 1_500_000
-_INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 @dataclass(frozen=True)
@@ -308,6 +308,6 @@ class LaterSteps:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             file = frame.f_code.co_filename
-            if not file.startswith(self._libraries) and not any(each in file for each in _INSTALLED):
+            if not file.startswith(self._libraries) and not is_installed(file):
                 yield frame
             frame = frame.f_back

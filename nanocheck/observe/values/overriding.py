@@ -47,9 +47,12 @@ def override_operators(library: Any, sizes: UnknownSizes) -> bool:
         _override(library, overload, predicate=False, unknown=unknown)
     for name in operators.WRITES:
         for overload in _overloads(name, wherever=True):
-            wrap = functools.partial(known_operators.in_place, overload, overwrites=True, unknown=unknown)
-            reads = functools.partial(unknown_sizes.to_host, sizes=sizes) if name == "copy_" else _as_it_is
-            _put(library, overload, _one_in_the_other(reads, wrap))
+            over: Wrap = functools.partial(
+                known_operators.in_place, overload, overwrites=True, unknown=unknown
+            )
+            if name == "copy_":
+                over = _one_in_the_other(functools.partial(unknown_sizes.to_host, sizes=sizes), over)
+            _put(library, overload, over)
     for name in operators.SPOILS:
         for overload in _overloads(name):
             _put(library, overload, functools.partial(known_operators.spoiling, overload))
@@ -100,10 +103,6 @@ def _overloads(name: str, *, wherever: bool = False) -> Iterator[Any]:
 
 def _one_in_the_other(first: Wrap, second: Wrap) -> Wrap:
     return lambda kernel: second(first(kernel))
-
-
-def _as_it_is(kernel: Kernel) -> Kernel:
-    return kernel
 
 
 def _both(first: Unknown, second: Unknown) -> Unknown:

@@ -1,10 +1,5 @@
 /* Address ranges: one reservation per kind of memory, cut into 2 MiB granules, committed on touch.
- * Where an allocation lies follows what is known of a driver under Linux: regions of 32 MiB, or as many as it needs,
- * each below the one before; what it leaves of its region is filled upwards by those that fit, the oldest such hole
- * first. Of equal free blocks PyTorch before 2.12 takes the one with the lowest address, and on that hangs how much
- * it reserves (benchmarks/t4_lora.py; docs/limits.md). Of reservations, which expandable segments are made of,
- * nothing is known: they lie one after the other, upwards, at the other end. Where there are no addresses left,
- * the ranges that were given back are used again, in turn. Nothing is backed by memory until somebody writes to it.
+ * Where a range lies: places.c. Nothing is backed by memory until somebody writes to it.
  *
  * A granule's word is 0 where nothing lies; where a range begins, its length and kind; behind that, how far back it
  * begins. A range that is being given back keeps its addresses until its owner has emptied them.
@@ -12,6 +7,7 @@
 #include "memory/arena.h"
 #include "base/locks.h"
 #include "base/report.h"
+#include "memory/places.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,26 +19,7 @@
 #define NUMBER (INSIDE - 1)
 static const uint32_t MARK[] = {[NC_ALLOCATION] = 0, [NC_RESERVATION] = RESERVED};
 
-enum { REGION = (32 << 20) / NC_GRANULE, HOLES = 1024 };
-typedef struct {
-    char *base;
-    size_t lowest, end; /* allocations lie in [lowest, end) */
-    size_t first, next; /* reservations in [first, next) */
-    size_t again;       /* where to look for used ones */
-    uint32_t *words;
-    struct hole {
-        size_t at, granules;
-    } holes[HOLES]; /* the oldest first */
-    size_t open_holes;
-} arena;
-static arena arenas[NC_ARENAS];
-
-static uint32_t word_at(const arena *a, size_t granule) {
-    return __atomic_load_n(&a->words[granule], __ATOMIC_ACQUIRE);
-}
-static void set_word(const arena *a, size_t granule, uint32_t word) {
-    __atomic_store_n(&a->words[granule], word, __ATOMIC_RELEASE);
-}
+static nc_places arenas[NC_ARENAS];
 
 static void open_arena(nc_arena which) {
     size_t table = SPAN / NC_GRANULE * sizeof(uint32_t);
@@ -62,73 +39,16 @@ static void open_arena(nc_arena which) {
     __atomic_store_n(&arenas[which].base, base, __ATOMIC_RELEASE);
 }
 
-enum { GRANULES_END = SPAN / NC_GRANULE };
-
-/* The next so many granules in a row that nothing lies in; GRANULES_END: there are none. */
-static size_t used_before(const arena *a, size_t granules) {
-    size_t starts[] = {a->again, a->first};
-    for (int i = 0; i < 2; i++)
-        for (size_t at = starts[i], row = 0; at < a->end; at++) {
-            row = word_at(a, at) ? 0 : row + 1;
-            if (row == granules) return at + 1 - granules;
-        }
-    return GRANULES_END;
-}
-
-static void close_hole(arena *a, size_t which) {
-    memmove(&a->holes[which], &a->holes[which + 1], (--a->open_holes - which) * sizeof(a->holes[0]));
-}
-
-static void open_hole(arena *a, size_t at, size_t granules) {
-    if (a->open_holes == HOLES) close_hole(a, 0); /* its addresses stay unused */
-    a->holes[a->open_holes++] = (struct hole){at, granules};
-}
-
-/* Neither end has room: from now on all addresses count as handed out before. */
-static size_t place_again(arena *a, size_t granules) {
-    a->open_holes = 0;
-    __atomic_store_n(&a->next, a->lowest, __ATOMIC_RELAXED);
-    size_t at = used_before(a, granules);
-    if (at < GRANULES_END) a->again = at + granules;
-    return at;
-}
-
-static size_t place_upwards(arena *a, size_t granules) {
-    size_t at = a->next;
-    if (granules > a->lowest - at) return place_again(a, granules);
-    __atomic_store_n(&a->next, at + granules, __ATOMIC_RELAXED);
-    return at;
-}
-
-static size_t place_downwards(arena *a, size_t granules) {
-    for (size_t i = 0; i < a->open_holes; i++) {
-        struct hole *into = &a->holes[i];
-        if (into->granules < granules) continue;
-        size_t at = into->at;
-        into->at += granules;
-        if (!(into->granules -= granules)) close_hole(a, i);
-        return at;
-    }
-    size_t region = (granules + REGION - 1) / REGION * REGION;
-    if (region <= a->lowest - a->next) {
-        size_t at = a->lowest - region;
-        __atomic_store_n(&a->lowest, at, __ATOMIC_RELAXED);
-        if (region > granules) open_hole(a, at + granules, region - granules);
-        return at;
-    }
-    return place_again(a, granules);
-}
-
 char *nc_arena_take(nc_arena which, nc_range kind, size_t bytes) {
-    arena *a = &arenas[which];
+    nc_places *a = &arenas[which];
     size_t granules = nc_round(bytes) / NC_GRANULE;
     if (!bytes || bytes > SPAN - NC_GRANULE) return NULL;
     nc_lock(NC_LOCK_ARENA);
     if (!a->base) open_arena(which);
-    size_t at = kind == NC_RESERVATION ? place_upwards(a, granules) : place_downwards(a, granules);
-    bool fits = at < GRANULES_END;
+    size_t at = nc_place(a, kind, granules);
+    bool fits = at < NC_GRANULES_END;
     for (size_t i = granules; fits && i-- > 0;)
-        set_word(a, at + i, i ? INSIDE | (uint32_t)i : (uint32_t)granules | MARK[kind]);
+        nc_set_word(a, at + i, i ? INSIDE | (uint32_t)i : (uint32_t)granules | MARK[kind]);
     nc_unlock(NC_LOCK_ARENA);
     if (!fits) return NULL;
     char *address = a->base + at * NC_GRANULE;
@@ -158,7 +78,7 @@ int nc_arena_of(const void *address) {
 size_t nc_arena_offset(const void *address) {
     const char *base = __atomic_load_n(&arenas[NC_DEVICE].base, __ATOMIC_ACQUIRE);
     size_t offset = (size_t)((const char *)address - base);
-    const arena *a = &arenas[NC_DEVICE];
+    const nc_places *a = &arenas[NC_DEVICE];
     size_t lowest = __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), at = offset / NC_GRANULE;
     size_t next = __atomic_load_n(&a->next, __ATOMIC_RELAXED);
     bool used = (at >= lowest && at < a->end) || (at >= a->first && at < next);
@@ -192,34 +112,34 @@ size_t nc_arena_remove(nc_arena which, nc_range kind, const void *head) {
 }
 
 void nc_arena_forget(nc_arena which, const void *head) {
-    const arena *a = &arenas[which];
+    const nc_places *a = &arenas[which];
     size_t at = (size_t)((const char *)head - a->base) / NC_GRANULE;
-    uint32_t word = word_at(a, at);
+    uint32_t word = nc_word_at(a, at);
     if (!(word & LEAVING)) nc_fatal("a range is given back that nobody removed");
-    for (size_t i = (size_t)(word & NUMBER); i-- > 0;) set_word(a, at + i, 0); /* its start last */
+    for (size_t i = (size_t)(word & NUMBER); i-- > 0;) nc_set_word(a, at + i, 0); /* its start last */
 }
 
 char *nc_arena_head(nc_arena which, const void *inside, size_t *bytes) {
     if (nc_arena_of(inside) != (int)which) return NULL;
-    const arena *a = &arenas[which];
+    const nc_places *a = &arenas[which];
     size_t at = (size_t)((const char *)inside - a->base) / NC_GRANULE;
-    uint32_t word = word_at(a, at);
-    if (word & INSIDE) word = word_at(a, at -= word & NUMBER);
+    uint32_t word = nc_word_at(a, at);
+    if (word & INSIDE) word = nc_word_at(a, at -= word & NUMBER);
     if (!word || word & (INSIDE | LEAVING)) return NULL;
     *bytes = (size_t)(word & NUMBER) * NC_GRANULE;
     return a->base + at * NC_GRANULE;
 }
 
-static void each_between(const arena *a, size_t at, size_t end, nc_range kind, void (*act)(void *head)) {
+static void each_between(const nc_places *a, size_t at, size_t end, nc_range kind, void (*act)(void *head)) {
     for (size_t step; at < end; at += step) {
-        uint32_t word = word_at(a, at);
+        uint32_t word = nc_word_at(a, at);
         step = word && !(word & INSIDE) ? word & NUMBER : 1;
         if (size_of(word, kind)) act(a->base + at * NC_GRANULE);
     }
 }
 
 void nc_arena_each(nc_arena which, nc_range kind, void (*act)(void *head)) {
-    const arena *a = &arenas[which];
+    const nc_places *a = &arenas[which];
     if (!__atomic_load_n(&a->base, __ATOMIC_ACQUIRE)) return;
     each_between(a, a->first, __atomic_load_n(&a->next, __ATOMIC_RELAXED), kind, act);
     each_between(a, __atomic_load_n(&a->lowest, __ATOMIC_RELAXED), a->end, kind, act);

@@ -1,18 +1,9 @@
 /* Address ranges in granules, constant-time. */
 #ifndef NANOCHECK_ARENA_H
 #define NANOCHECK_ARENA_H
-#include "base/base.h"
-
-#define NC_GRANULE ((size_t)2 << 20) /* cudaMalloc hands out whole 2 MiB pages */
-/* Addresses per arena: hundreds of full turnovers of any card, before any is used again. Tests take less. */
-#ifndef NC_ARENA_GIB
-#define NC_ARENA_GIB 8192
-#endif
-#define NC_ARENA_SPAN ((size_t)NC_ARENA_GIB << 30)
+#include "memory/places.h"
 
 typedef enum { NC_DEVICE, NC_PINNED, NC_MANAGED, NC_ARENAS } nc_arena;
-/* An allocation is memory from its start; a reservation (device only) is addresses, committed piece by piece. */
-typedef enum { NC_ALLOCATION, NC_RESERVATION } nc_range;
 
 /* NULL: no such row of addresses is free, or the operating system refuses. */
 NC_HIDDEN char *nc_arena_take(nc_arena arena, nc_range kind, size_t bytes);
