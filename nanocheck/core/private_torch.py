@@ -28,12 +28,12 @@ class PrivateName:
 PRIVATE_NAMES = (
     PrivateName(
         name="torch._C._cuda_attach_out_of_memory_observer",
-        files=("measure/step_worker.py", "observe/process_observer.py"),
+        files=("measuring/step_worker.py", "observe/process_observer.py"),
         purpose="what was asked for when the allocator gave up, and who held the memory",
     ),
     PrivateName(
         name="torch._C._cuda_memorySnapshot",
-        files=("observe/allocator_history.py", "observe/exit_hooks.py"),
+        files=("observe/allocator_history.py",),
         purpose="the allocator's events",
     ),
     PrivateName(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -41,25 +40,37 @@ def test_each_process_is_looked_at(tmp_path: Path) -> None:
     assert "LD_PRELOAD" in str(caught.value.hint)
 
 
-def test_a_script_that_lost_the_virtual_gpu_gets_no_answer(tmp_path: Path) -> None:
-    """Another library plays the machine's own card: it answers the same calls and does not name itself."""
+@pytest.fixture
+def another_card(tmp_path: Path) -> str:
+    """``LD_PRELOAD`` of a library that plays the machine's own card: it answers and does not name itself."""
     real = tmp_path / "real"
     shutil.copytree(prepare().folder, real)
     for name in (LIBRARY, NVML):
         data = (real / name).read_bytes()
         (real / name).write_bytes(data.replace(b"nanocheck_virtual_version", b"cuSomethingElseAltogether"))
-    (tmp_path / "train.py").write_text(SCRIPT)
-    preload = f"LD_PRELOAD={real / LIBRARY}:{real / NVML}"
+    return f"{real / LIBRARY}:{real / NVML}"
+
+
+def run_virtual(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    (folder / "train.py").write_text(SCRIPT)
     verb = [sys.executable, "-m", "nanocheck", "run", "--device", "virtual", "--json", "answer.json", "--"]
-    done = subprocess.run(
-        [*verb, "env", preload, sys.executable, "train.py"],
-        cwd=tmp_path,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
+    return subprocess.run([*verb, *command], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_script_that_lost_the_virtual_gpu_gets_no_answer(tmp_path: Path, another_card: str) -> None:
+    (tmp_path / "loses.py").write_text(
+        "import os, sys\n"
+        f"os.environ['LD_PRELOAD'] = {another_card!r}\n"
+        "os.execv(sys.executable, [sys.executable, 'train.py'])\n"
     )
+    done = run_virtual(tmp_path, sys.executable, "loses.py")
     assert done.returncode == 3, done.stderr
     assert "expected every process on the virtual GPU" in done.stderr
     assert "SAFE" not in done.stderr
     assert not (tmp_path / "answer.json").exists()
+
+
+def test_what_stands_before_python_cannot_take_it_away(tmp_path: Path, another_card: str) -> None:
+    done = run_virtual(tmp_path, "env", f"LD_PRELOAD={another_card}", sys.executable, "train.py")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "answer.json").read_text())["provenance"] == "virtual"

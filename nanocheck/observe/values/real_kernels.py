@@ -61,11 +61,13 @@ def put(library: Any, overload: Any, function: Any) -> None:
 def _leave_to_python(function: Any) -> None:
     """Dynamo would follow it, and all that it calls, wherever a compiled function's graph breaks."""
     frames: Any = torch._C._dynamo.eval_frame
-    if hasattr(frames, "_FrameAction"):
-        skip = frames._FrameAction.SKIP
-        frames.set_code_exec_strategy(function.__code__, frames._FrameExecStrategy(skip, skip))
-    else:  # torch before 2.7
+    if hasattr(frames, "skip_code"):  # torch before 2.7
         frames.skip_code(function.__code__)
+        return
+    from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
+
+    strategy = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
+    set_code_exec_strategy(function.__code__, strategy)
 
 
 def _with_numbers(call: Callable[[], Any]) -> Any:
