@@ -73,4 +73,4 @@ def test_a_script_that_lost_the_virtual_gpu_gets_no_answer(tmp_path: Path, anoth
 def test_what_stands_before_python_cannot_take_it_away(tmp_path: Path, another_card: str) -> None:
     done = run_virtual(tmp_path, "env", f"LD_PRELOAD={another_card}", sys.executable, "train.py")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "answer.json").read_text())["provenance"] == "virtual"
+    assert json.loads((tmp_path / "answer.json").read_text())["result"]["provenance"] == "virtual"
