@@ -47,7 +47,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attention(msgspec.Struct, frozen=True, kw_only=True):
-    """Sizes in elements; ``queries`` and ``keys`` are lengths of sequences, ``head`` is the size of one head."""
+    """Sizes in elements; ``queries`` and ``keys`` are lengths of sequences, ``head`` the size of one."""
 
     backend: str  # flash, efficient or cudnn
     batch: int
