@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nanocheck.core.device import Target
 from nanocheck.virtual import preload
-from nanocheck.virtual.build import LIBRARY, NVML, build_library, source_hash
+from nanocheck.virtual.build import CLOCK, LIBRARY, NVML, build_library, source_hash
 from nanocheck.virtual.cache import cache_folder
 from nanocheck.virtual.card import card_text
 from nanocheck.virtual.installed_torch import InstalledTorch, find_torch
@@ -35,14 +35,17 @@ class VirtualGpu:
     folder: Path
     torch_version: str
 
-    def launch_environment(self, others: str | None = None) -> dict[str, str]:
+    def launch_environment(self, others: str | None = None, *, clock: bool = False) -> dict[str, str]:
         """Variables a process needs from its start; they hold for its children too.
 
         Args:
             others: what else is preloaded; by default what is here.
+            clock: whether the program is shown a clock that waits for the card move on.
         """
         libraries = [str(self.folder / LIBRARY), str(self.folder / NVML)]
         others = os.environ.get("LD_PRELOAD") if others is None else others
+        if clock:
+            libraries.append(str(self.folder / CLOCK))
         if others:
             libraries.append(others)
         return {

@@ -24,6 +24,9 @@ _SOURCES = Path(__file__).parent / "csrc"
 #: The one library that stands in for five, under the driver's name: whoever opens the driver finds it.
 LIBRARY = "libcuda.so.1"
 NVML = "libnvidia-ml.so.1"
+#: The clock that a program is shown; preloaded where it was asked for.
+CLOCK = "libnanocheck-clock.so.1"
+_LIBRARIES = (LIBRARY, NVML, CLOCK)
 
 
 def source_hash() -> str:
@@ -64,7 +67,7 @@ def build_library(torch: InstalledTorch) -> Path:
 
 
 def _is_whole(folder: Path) -> bool:
-    return (folder / LIBRARY).exists() and (folder / NVML).exists()
+    return all((folder / name).exists() for name in _LIBRARIES)
 
 
 def _doubt(folder: Path) -> str | None:
@@ -80,7 +83,7 @@ def _build(torch: InstalledTorch, version: str, folder: Path) -> None:
             work = Path(temporary) / "out"
             work.mkdir(mode=0o755)
             _compile(compiler, torch, version, work)
-            for name in (LIBRARY, NVML):  # whatever the umask: a group that may write it is not trusted
+            for name in _LIBRARIES:  # whatever the umask: a group that may write it is not trusted
                 (work / name).chmod(0o755)
             try:
                 work.rename(folder)
@@ -130,13 +133,18 @@ def _chosen_compiler(chosen: str) -> list[str]:
 
 
 def c_sources() -> list[Path]:
-    """The C files of the virtual GPU, less NVML's: that is a library of its own."""
-    return sorted(path for path in _SOURCES.rglob("*.c") if path not in nvml_sources())
+    """The C files of the virtual GPU, less those of the libraries beside it."""
+    return sorted(set(_SOURCES.rglob("*.c")) - {*nvml_sources(), *clock_sources()})
 
 
 def nvml_sources() -> list[Path]:
     """The C files of the NVML that goes with the virtual GPU."""
     return sorted((_SOURCES / "nvml").glob("*.c"))
+
+
+def clock_sources() -> list[Path]:
+    """The C files of the clock that a program is shown."""
+    return sorted((_SOURCES / "clock").glob("*.c"))
 
 
 def stub_source(symbols: Iterable[str]) -> str:
@@ -162,7 +170,8 @@ def _compile(compiler: Sequence[str], torch: InstalledTorch, version: str, work:
     stubs = work / "stubs.c"
     stubs.write_text(stub_source(needed_symbols(torch)))
     common = [*compiler, *compiler_flags(torch), f'-DNC_VERSION="{version}"', "-shared"]
-    for library, sources in ((LIBRARY, [*c_sources(), stubs]), (NVML, nvml_sources())):
+    parts = zip(_LIBRARIES, ([*c_sources(), stubs], nvml_sources(), clock_sources()), strict=True)
+    for library, sources in parts:
         output = ["-o", str(work / library), f"-Wl,-soname,{library}"]
         _run([*common, *output, *map(str, sources), "-lpthread", "-ldl"])
     (work / "libcuda.so").symlink_to(LIBRARY)  # Triton links against the name without a version

@@ -35,7 +35,7 @@ def test_no_compiler_warns(compiler: str, tmp_path: Path) -> None:
     """Every source, and the stubs that build.py writes, as the user's compiler sees them."""
     stubs = tmp_path / "stubs.c"
     stubs.write_text(building.stub_source(["cusparseSpGEMM_compute", "cudaMalloc"]))
-    sources = [*building.c_sources(), *building.nvml_sources(), stubs]
+    sources = [*building.c_sources(), *building.nvml_sources(), *building.clock_sources(), stubs]
     strict = [required(compiler), *building.compiler_flags(find_torch()), "-Werror", '-DNC_VERSION="test"']
     output = ["-shared", "-o", str(tmp_path / "all.so")]  # some warnings come only with the machine code
     done = subprocess.run([*strict, *output, *map(str, sources)], capture_output=True, text=True, check=False)
@@ -101,10 +101,11 @@ def upwards(graph: dict[str, set[str]]) -> list[str]:
 def test_every_file_lies_in_a_layer() -> None:
     assert {path.parent.name for path in building.c_sources()} == set(LAYERS)
     assert {path.parent.name for path in building.nvml_sources()} == {"nvml"}
+    assert {path.parent.name for path in building.clock_sources()} == {"clock"}
 
 
 def test_includes_and_calls_form_layers_without_a_circle(calls: dict[str, set[str]]) -> None:
-    included = {user: used for user, used in includes().items() if not user.startswith("nvml/")}
+    included = {user: used for user, used in includes().items() if not user.startswith(("nvml/", "clock/"))}
     assert upwards(included) == []
     assert upwards(calls) == []
     both = {each: included.get(each, set()) | calls.get(each, set()) for each in {*included, *calls}}
@@ -143,4 +144,4 @@ def test_the_readers_map_names_every_file() -> None:
     sources = [*building.c_sources(), *building.nvml_sources()]
     missing = [path.stem for path in sources if f"`{path.stem}`" not in text and path.parent.name != "nvml"]
     assert missing == []
-    assert all(f"`{layer}/`" in text for layer in (*LAYERS, "nvml"))
+    assert all(f"`{layer}/`" in text for layer in (*LAYERS, "nvml", "clock"))
