@@ -87,8 +87,11 @@ def table() -> str:
         f"{row.peak_bytes / 2**20:,.2f}" if is_sound(row) else f"{row.verdict}, {row.observed}"
         for row in rows.itertuples()
     ]
-    wide = rows.pivot(index=["torch", "python"], columns="way", values="cell").reindex(columns=list(WAYS))
-    order = list(dict.fromkeys(zip(rows["torch"], rows["python"], strict=True)))
+    rows["nanocheck"] = rows["has_nanocheck"].map({True: "in it", False: ""})
+    wide = rows.pivot(index=["torch", "python", "nanocheck"], columns="way", values="cell").reindex(
+        columns=list(WAYS)
+    )
+    order = list(dict.fromkeys(zip(rows["torch"], rows["python"], rows["nanocheck"], strict=True)))
     return str(wide.loc[order].reset_index().to_markdown(index=False, disable_numparse=True))
 
 
