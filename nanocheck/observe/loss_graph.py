@@ -9,6 +9,7 @@ Tensors that were saved for the backward are not looked at: to ask for one may r
 
 from __future__ import annotations
 
+import dis
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
@@ -224,5 +225,6 @@ def _code(node: Any) -> list[tuple[str, int, int]]:
     code = _forward_of(node)
     if code is None:
         return []
-    last = max((line for _, _, line in code.co_lines() if line), default=code.co_firstlineno)
+    # Python 3.9 has no code.co_lines
+    last = max((line for _, line in dis.findlinestarts(code) if line), default=code.co_firstlineno)
     return [(code.co_filename, code.co_firstlineno, last)]
