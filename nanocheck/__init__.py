@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nanocheck.api import Answer, measure, run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Answer", "__version__", "measure", "run"]
 
 

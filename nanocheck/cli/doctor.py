@@ -75,6 +75,7 @@ def _plan(other: str | None) -> Plan:
 
         return OtherPython(other).checks()
     from nanocheck.cli import doctor_checks
+    from nanocheck.cli.doctor_baselines import baselines
 
     return [
         ("Python", doctor_checks.python, ()),
@@ -92,6 +93,7 @@ def _plan(other: str | None) -> Plan:
         ("memory", doctor_checks.memory, ("system",)),
         ("disk", doctor_checks.disk, ()),
         ("GPT-2 tokens", doctor_checks.tokens, ()),
+        ("baselines", baselines, ("packages", "PyTorch")),
         ("real GPU", doctor_checks.real_gpu, ()),
         ("virtual GPU", doctor_checks.virtual_gpu, ("system", "NVIDIA wheels", "cache", "C compiler")),
         ("child on it", doctor_checks.trial, ("virtual GPU", "address space")),

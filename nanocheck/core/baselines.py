@@ -149,6 +149,12 @@ def profile_of(device: Device) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def release_of(torch: str | None) -> int:
+    """A torch's major and minor version as one number, so that nearer releases are nearer numbers; else 0."""
+    found = re.match(r"(\d+)\.(\d+)", torch or "")
+    return int(found[1]) * 1000 + int(found[2]) if found else 0
+
+
 def baseline_path(folder: Path, result: RunResult) -> Path:
     """Where the baseline of a result's environment lives.
 

@@ -13,6 +13,7 @@ from nanocheck.core.baselines import (
     dumps,
     load,
     refuse_update_in_ci,
+    release_of,
     update_command,
 )
 from nanocheck.core.comparison import ACCEPTABLE, Comparison, compare
@@ -59,7 +60,9 @@ class Baselines:
             return self._load(path, result)
         others = [self._load(each, result) for each in sorted(path.parent.glob("*.json"))]
         alike = [each for each in others if _similarity(each, result)]
-        return max(alike, key=lambda each: _similarity(each, result), default=None)
+        return max(
+            alike, key=lambda each: (_similarity(each, result), -_releases_apart(each, result)), default=None
+        )
 
     def compare(self, result: RunResult, *, hint: str = "") -> Comparison:
         """See ``compare``."""
@@ -134,6 +137,14 @@ class Baselines:
         if path not in self._loaded:
             self._loaded[path] = load(path, hint=self.hint(result))
         return self._loaded[path]
+
+
+def _releases_apart(baseline: Baseline, result: RunResult) -> int:
+    """How many minor releases of torch lie between them."""
+    ours, theirs = (
+        release_of(each) for each in (result.environment.torch, baseline.environment.get("torch"))
+    )
+    return abs(ours - theirs)
 
 
 def _similarity(baseline: Baseline, result: RunResult) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,14 @@ DEVICE_LIBRARIES = (
 _LINKING = ("libtorch_cuda.so", "libtorch_cuda_linalg.so", "libtorch_python.so")
 #: What the virtual GPU is compiled with.
 _HEADERS = ("cuda.h", "cuda_runtime_api.h", "library_types.h", "cudnn_graph.h", "nccl.h")
+#: Where NVIDIA's installer puts the toolkit.
+TOOLKIT = "/usr/local/cuda"
+#: Where a compiler looks by itself, after all others: cuDNN and NCCL lie there in NVIDIA's containers.
+SYSTEM_INCLUDES = (
+    Path("/usr/local/include"),
+    Path(f"/usr/include/{platform.machine()}-linux-gnu"),
+    Path("/usr/include"),
+)
 
 
 @dataclass(frozen=True)
@@ -90,12 +99,12 @@ class InstalledTorch:
             MachineError: a header is in none of them.
         """
         found = list(dict.fromkeys(each for each in self._include_places() if each.is_dir()))
-        lacking = _lacking(found)
+        lacking = _lacking([*found, *SYSTEM_INCLUDES])
         if lacking:
             ours = find_torch()
             if ours.folder != self.folder and ours.cuda.split(".")[0] == self.cuda.split(".")[0]:
                 found += ours.include_folders  # the libraries' interface is that of CUDA's major version
-                lacking = _lacking(found)
+                lacking = _lacking([*found, *SYSTEM_INCLUDES])
         if lacking:
             major = self.cuda.split(".")[0]
             raise MachineError(
@@ -117,7 +126,7 @@ class InstalledTorch:
         for place in (self.folder.parent, *self.search_path):
             # Triton's carries cuda.h and crt/ where the others lack them.
             yield place / "triton" / "backends" / "nvidia" / "include"
-        for home in (self.environment.get("CUDA_HOME"), self.environment.get("CUDA_PATH"), "/usr/local/cuda"):
+        for home in (self.environment.get("CUDA_HOME"), self.environment.get("CUDA_PATH"), TOOLKIT):
             if home:
                 yield Path(home) / "include"
 

@@ -51,10 +51,10 @@ def linked_libraries(
 
 def _list(shared_object: Path, environment: Mapping[str, str]) -> str:
     try:
-        # It exits with an error where one library is missing, such as the driver's, and says all the same.
+        # As ldd asks: with --list it says nothing at all where one library is missing, such as the driver's.
         return subprocess.run(
-            [_loader(), "--list", str(shared_object)],
-            env=dict(environment),
+            [_loader(), str(shared_object)],
+            env={**environment, "LD_TRACE_LOADED_OBJECTS": "1"},
             capture_output=True,
             text=True,
             errors="replace",

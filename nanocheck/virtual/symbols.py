@@ -9,7 +9,7 @@ from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from nanocheck.core.errors import MachineError
-from nanocheck.virtual.installed_torch import DEVICE_LIBRARIES, InstalledTorch
+from nanocheck.virtual.installed_torch import DEVICE_LIBRARIES, SYSTEM_INCLUDES, InstalledTorch
 
 #: Of these, every function is answered or stops by name: other packages link them too.
 WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart", "libnccl")
@@ -98,7 +98,7 @@ def stopping_symbols(library: Path) -> set[str]:
 
 def driver_symbols(torch: InstalledTorch) -> set[str]:
     """Functions of the driver interface, those with and without a version in their name."""
-    for folder in torch.include_folders:
+    for folder in (*torch.include_folders, *SYSTEM_INCLUDES):
         header = folder / "cuda.h"
         if header.exists():
             text = header.read_text(encoding="utf-8", errors="replace")

@@ -200,3 +200,6 @@ def test_the_nearest_other_environment_is_told(tmp_path: Path) -> None:
     Baselines(tmp_path).update([result(provenance="measured")])
     new = result(environment=environment(torch="2.15.0"))
     assert "torch 2.9.1" in Baselines(tmp_path).compare(new).sentence
+    for torch in ("2.14.1", "2.6.0"):
+        Baselines(tmp_path).update([result(environment=environment(torch=torch))])
+    assert "torch 2.14.1" in Baselines(tmp_path).compare(new).sentence

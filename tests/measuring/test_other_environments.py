@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import subprocess
@@ -13,8 +12,6 @@ from typing import Any
 
 import pytest
 from paths import ROOT
-
-import nanocheck
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the virtual GPU needs Linux")
 
@@ -179,12 +176,3 @@ def test_doctor_says_what_would_happen_there(bare: Path, tmp_path: Path) -> None
     assert (code, set(found.values())) == (0, {"ok"})
     code, found = doctor("/bin/sh")
     assert (code, found["Python"], found["a run on it"]) == (3, "fail", "skipped")
-
-
-def test_the_observer_is_written_for_python_3_9() -> None:
-    package = Path(nanocheck.__file__).parent
-    assert package == ROOT / "nanocheck"
-    for path in [package / "__init__.py", *(package / "observe").rglob("*.py")]:
-        ast.parse(path.read_text(), feature_version=(3, 9))
-        for name in ("kw_only=", "slots=True", "import tomllib", "sys.orig_argv", "isinstance(value, (int |"):
-            assert name not in path.read_text(), path

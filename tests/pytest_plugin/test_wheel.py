@@ -71,3 +71,12 @@ def test_the_sdist_holds_all_that_the_tests_read(built: Path) -> None:
     kept = ("nanocheck", "suites", "tests", "baselines", "reports", "docs", "benchmarks")
     wanted = {name for name in tracked() if name.split("/")[0] in kept}
     assert wanted <= names
+
+
+def test_an_editable_install_copies_nothing(tmp_path: Path) -> None:
+    """Copies of suites and baselines would go stale; the checkout is what is installed."""
+    wheel = pytest.importorskip("hatchling.builders.wheel", reason="needs hatchling, which builds it")
+    (built,) = wheel.WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["editable"])
+    with zipfile.ZipFile(built) as archive:
+        outside = [name for name in archive.namelist() if ".dist-info/" not in name]
+        assert [archive.read(name).decode().strip() for name in outside] == [str(ROOT)]
