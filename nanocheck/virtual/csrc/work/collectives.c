@@ -8,6 +8,7 @@
  * waits for the card, and whoever waits does so until the watchdog has asked for each of them.
  */
 #include "work/collectives.h"
+#include "base/counters.h"
 #include "base/locks.h"
 #include "base/report.h"
 #include <pthread.h>
@@ -87,6 +88,7 @@ static void give_up(void) {
 }
 
 void nc_host_waits(void) {
+    nc_count(NC_WAITS);
     if (GET(unseen) <= 0) return;
     works = true;
     nc_lock(NC_LOCK_COLLECTIVES);
