@@ -27,6 +27,14 @@ def kernel_lists(folder: Path, tokens: int | None = None) -> list[KernelList]:
     return [kernel_list(record, trace, tokens) for record, trace in recorded(folder)]
 
 
+def kernels_of_process(folder: Path, pid: int | None) -> KernelList | None:
+    """Of one process of a run; ``None`` where it recorded no step, or its files are damaged."""
+    try:
+        return next((kernel_list(*each) for each in recorded(folder, "*" if pid is None else str(pid))), None)
+    except StoredDataError:
+        return None
+
+
 def kernel_list(record: StepRecord, trace: Path, tokens: int | None = None) -> KernelList:
     """
     Args:

@@ -59,14 +59,14 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int = 0
 
 
-def recorded(folder: Path) -> list[tuple[StepRecord, Path]]:
+def recorded(folder: Path, process: str = "*") -> list[tuple[StepRecord, Path]]:
     """The steps recorded in a run's folder, each with the file of its trace; one for each process.
 
     Raises:
         StoredDataError: a file is none of ours.
     """
     found = []
-    for path in sorted(folder.glob(f"trace-*{_FACTS}")):
+    for path in sorted(folder.glob(f"trace-{process}{_FACTS}")):
         trace = path.with_name(path.name.removesuffix(_FACTS) + _OPERATORS)
         try:
             found.append((msgspec.json.decode(path.read_bytes(), type=StepRecord), trace))

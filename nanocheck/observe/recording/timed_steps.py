@@ -20,7 +20,8 @@ class TimedSteps:
         folder: where the trace is written.
         micro_batches: of a step; ``None``: as many as the steps that are timed have.
         update_apart: micro-batches are bounded by the ends of their backwards, and what follows the last
-            is a part of its own. Otherwise they are bounded by the beginnings, as an observed script has them: a part is a backward and the forward after it.
+            is a part of its own. Otherwise they are bounded by their beginnings, as an observed
+            script has them: a part is a backward and the forward after it.
         facts: about the process, written beside the trace.
     """
 
