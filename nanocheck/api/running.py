@@ -35,6 +35,7 @@ def run(
     cover: Sequence[str] = (),
     longest: bool = False,
     sizes: str = POLICIES[0],
+    time: bool = False,
     time_limit: str = DEFAULT_TIME_LIMIT,
 ) -> Answer:
     """Run a command on a card, virtual where it is not here, and say whether it fits.
@@ -44,8 +45,8 @@ def run(
 
     Args:
         command: as in ``subprocess.run``, such as ``["python", "train.py", "--batch_size=8"]``.
-        gpu, gpus, device, platform, reserve, margin, steps, full, cover, longest, sizes, time_limit: as the
-            options of ``nanocheck run``; sizes and durations as text, such as ``"2GiB"`` and ``"10min"``.
+        gpu, gpus, device, platform, reserve, margin, steps, full, cover, longest, sizes, time, time_limit: as
+            the options of ``nanocheck run``; sizes and durations as text, such as ``"2GiB"`` and ``"10min"``.
 
     Raises:
         RequestError: an unknown card or program, or an invalid value.
@@ -72,6 +73,7 @@ def run(
         cover=tuple(cover),
         longest=longest,
         sizes=sizes,
+        time=time,
     )
     return Answer.of(run_command(request, request.card.select()), request.card.margin_bytes)
 

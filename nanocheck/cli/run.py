@@ -48,6 +48,11 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="sizes that hang on values nobody computes, such as the tokens of an expert: all there can be "
         "(worst, the default), their average, or one (virtual cards only)",
     )
+    add(
+        "--time",
+        action="store_true",
+        help="after the answer, time a few steps of this host, and record the kernels of one",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")

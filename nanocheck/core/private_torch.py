@@ -87,6 +87,16 @@ PRIVATE_NAMES = (
         purpose="which overloads of an operator have a CUDA kernel of their own",
     ),
     PrivateName(
+        name="torch._C._dispatch_get_registrations_for_dispatch_key",
+        files=("observe/recording/operator_facts.py",),
+        purpose="which operators launch kernels of their own",
+    ),
+    PrivateName(
+        name="torch.utils.data.dataloader._BaseDataLoaderIter",
+        files=("observe/recording/host_clock.py",),
+        purpose="how long a script waits for its DataLoader",
+    ),
+    PrivateName(
         name="torch.ops.aten._local_scalar_dense.default",
         files=("observe/placeholder_values.py",),
         purpose="what item() calls",

@@ -20,6 +20,8 @@ import msgspec
 from nanocheck.core.config import StepConfig
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.device import Device
+from nanocheck.core.host_time import HostTime
+from nanocheck.core.kernels import KernelList
 
 SCHEMA = 2
 
@@ -243,6 +245,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
         allocator_settings: the effective ``PYTORCH_ALLOC_CONF``.
         at: when and where most was allocated. groups: who held it then; they sum to ``allocated_bytes``.
         largest: the largest allocations then.
+        host_time: how long this host needed for a warm step, where that was asked for.
+        kernels: of one step, where that was asked for and a step was recorded.
         unexplained_events: allocator events that no free block explains; 0 unless the history has a hole.
     """
 
@@ -272,6 +276,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     largest: tuple[Holding, ...] = ()
     fragmentation: Fragmentation | None = None
+    host_time: HostTime | None = None
+    kernels: KernelList | None = None
     unexplained_events: int = 0
     timeline: Timeline | None = None
 

@@ -34,6 +34,7 @@ def child_environment(
     longest: bool = False,
     sizes: str = POLICIES[0],
     snapshot: Path | None = None,
+    time: bool = False,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of the command.
@@ -48,6 +49,7 @@ def child_environment(
         longest: every second batch is made of the longest samples, where their lengths are known.
         sizes: see ``Request.sizes``.
         snapshot: where to write PyTorch's own snapshot format.
+        time: once memory is known, time a few steps and record one.
         base: ``os.environ`` by default.
 
     Raises:
@@ -70,6 +72,7 @@ def child_environment(
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
+    environment["NANOCHECK_RUN_TIME"] = "1" if time else ""
     environment[VARIABLE] = sizes
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:

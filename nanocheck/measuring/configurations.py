@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from importlib import metadata
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -71,6 +72,8 @@ class Measurement:
         progress: called as ``progress(done, total, [(config id, stage), ...])``.
         task, preload: of the child; others only in tests.
         steps: exactly so many optimizer steps; ``None``: until the peak has settled.
+        trace: folder in which each configuration's step is recorded, in one of its own (``trace_folder``),
+            and timed; answers of a journal bring none.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class Measurement:
         preload: Sequence[str] | None = None,
         launch_environment: Mapping[str, str] | None = None,
         steps: int | None = None,
+        trace: Path | None = None,
     ) -> None:
+        self._trace = trace
         self._target = target
         self._device = target.device
         self._journal = journal
@@ -159,10 +164,15 @@ class Measurement:
         pool = self._pool = self._pool or self._open()
         for pending in self._unsent:
             config = pending.config
+            task = Task(config=config, device=self._device, steps=self._steps)
+            if self._trace is not None:
+                folder = trace_folder(self._trace, config)
+                folder.mkdir(parents=True, exist_ok=True)
+                task = msgspec.structs.replace(task, trace=str(folder.absolute()))
             job = Job(
                 id=config.id,
                 task=self._task,
-                payload=msgspec.to_builtins(Task(config=config, device=self._device, steps=self._steps)),
+                payload=msgspec.to_builtins(task),
                 environment=job_environment(config, self._target),
             )
 
@@ -223,6 +233,11 @@ def measure(
                 yield pending.result()
             if waiting and not ended:
                 measurement.wait()
+
+
+def trace_folder(trace: Path, config: StepConfig) -> Path:
+    """Where a configuration's step is recorded, for ``tracing.kernel_list.kernel_lists``."""
+    return trace / config.id
 
 
 def launch_environment(target: Target) -> dict[str, str]:

@@ -51,6 +51,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             longest=request.longest,
             sizes=request.sizes,
             snapshot=snapshot,
+            time=request.time,
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)

@@ -49,6 +49,7 @@ class Request:
         time_limit_s: None: no limit.
         cover: of ``PHASES``, which must have been seen before it is stopped.
         longest: every second batch is made of the longest samples, where their lengths are known.
+        time: once memory is known, a few steps are timed and one is recorded.
         sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
     """
 
@@ -59,6 +60,7 @@ class Request:
     cover: tuple[str, ...] = ()
     longest: bool = False
     sizes: str = POLICIES[0]
+    time: bool = False
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -92,6 +94,7 @@ class Request:
             cover=_phases(arguments.cover),
             longest=arguments.longest,
             sizes=arguments.sizes or POLICIES[0],
+            time=arguments.time,
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -110,6 +113,7 @@ class Request:
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
             *(("--longest",) if self.longest else ()),
+            *(("--time",) if self.time else ()),
         ]
 
 

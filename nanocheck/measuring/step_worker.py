@@ -32,6 +32,7 @@ from nanocheck.core.result import (
     RunResult,
 )
 from nanocheck.measuring.task import Seen, Task
+from nanocheck.measuring.timing import Timing
 from nanocheck.observe import introspect, placeholder_values, uncompiled_kernels
 from nanocheck.observe.steady_state import MORE, UNSETTLED, Settling, layouts_of
 from nanocheck.step.run import run_step
@@ -146,13 +147,17 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     exactly: dict[str, Any] = {"steps": task.steps}
     if task.steps is None:
         exactly = {"steps": steps + MORE, "enough": observer.settled}
+    timing = None
+    if task.trace is not None:
+        timing = Timing(observer, config, task.trace)
+        exactly = {"steps": steps + MORE + timing.MOST, "enough": timing.enough}
     oom: OutOfMemory | None = None
     try:
         run_step(
             config,
             "cuda",
-            observe=observer.leave,
-            enter=observer.enter,
+            observe=observer.leave if timing is None else timing.leave,
+            enter=observer.enter if timing is None else timing.enter,
             **exactly,
             workdir=Path.cwd(),
             skip_repetitions=not task.every_micro_batch,
@@ -184,6 +189,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         retries=stats["num_alloc_retries"],
         ooms=stats["num_ooms"],
         oom=oom,
+        host_time=None if timing is None else timing.host_time(),
         attention=attention,
         cublas_workspace_bytes=cublas_workspace_bytes(),
         allocator_settings=next(filter(None, variables), ""),

@@ -15,6 +15,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         steps: exactly so many optimizer steps; ``None``: until the peak has settled.
         every_micro_batch: run also those that can change nothing any more.
+        trace: folder in which a step is recorded, once the peak has settled and steps were timed.
         compile_kernels: compile Triton's kernels although nothing will execute them. Both are for tests that
             show that leaving it out changes nothing.
     """
@@ -24,6 +25,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     steps: int | None = None
     every_micro_batch: bool = False
     compile_kernels: bool = False
+    trace: str | None = None
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

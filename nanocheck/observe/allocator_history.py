@@ -60,6 +60,10 @@ class History:
                 self._record(None)
         self._record("all", **options)
 
+    def stop(self) -> None:
+        """Record no more: it takes time, which is what is asked about next."""
+        self._record(None)
+
     def pending(self) -> int:
         """Allocations not in the journal yet."""
         return count() - self._allocations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import gc
 import os
@@ -21,6 +22,8 @@ from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
 from nanocheck.observe.loss_flow import LossFlow
 from nanocheck.observe.owners import Owners
+from nanocheck.observe.recording.host_clock import LoaderTime
+from nanocheck.observe.recording.timed_steps import TimedSteps
 from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of
 from nanocheck.observe.workspaces import cublas_workspaces
 
@@ -58,6 +61,8 @@ class Watch:
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
+        self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
+        self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
@@ -69,6 +74,8 @@ class Watch:
         phase_hooks.install(self._mark, self._optimizer)
         self._covered.install()
         graph_lines.install(self.journal)
+        if self._loader is not None:
+            self._loader.install()
         if introspect.version() is not None:
             from nanocheck.observe import placeholder_values
 
@@ -113,6 +120,9 @@ class Watch:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
 
     def _mark(self, what: str) -> None:
+        if self._timed is not None:
+            self._mark_timed(self._timed, what)
+            return
         if what == "backward+" and self._stepped and self.active:
             self._stepped = False
             if self._step_ended():
@@ -120,7 +130,35 @@ class Watch:
         self._covered.mark(what)
         self._write_mark(what)
 
+    def _mark_timed(self, timed: TimedSteps, what: str) -> None:
+        """Memory is known: whatever fails from here on ends the observation, never the script."""
+        done = False
+        try:
+            if what == "backward+" and self._stepped:
+                self._stepped = False
+                done = timed.step_ended()
+            self._stepped |= what == "optimizer-"
+            timed.mark(what)
+        except Exception as error:
+            self.journal.write("broken_timing", error=f"{type(error).__name__}: {error}")
+            done = True
+        if done:
+            self._leave_timing()
+            raise AnswerKnown
+
+    def _leave_timing(self) -> None:
+        """All that is asked about is known, or the script ends before."""
+        timed, self._timed = self._timed, None
+        if timed is not None:
+            with contextlib.suppress(Exception):
+                timed.close()
+            self.journal.write("host_time", **timed.entry())
+            announce(self._folder, os.getpid())
+
     def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        if self._timed is not None:
+            self._mark_timed(self._timed, f"optimizer{what}")
+            return
         self._write_mark(f"optimizer{what}")
         self._after_optimizer(optimizer, what)
 
@@ -162,13 +200,20 @@ class Watch:
             if known:
                 self._end("answered")
                 self._answered = True
-                announce(self._folder, os.getpid())
+                if self._loader is None:
+                    announce(self._folder, os.getpid())
+                else:
+                    known = False
+                    self._history.stop()
+                    facts = {"parameters": self._owners.parameters()}
+                    self._timed = TimedSteps(self._folder, loader=self._loader, facts=facts)
 
         decide(self)
         return known
 
     def _leave(self) -> None:
         if self._answered:
+            self._leave_timing()
             gc.freeze()  # else the interpreter looks at every object of PyTorch several times more
 
     def _tell_owners(self, *, brief: bool = False) -> None:
@@ -207,6 +252,9 @@ class Watch:
 
     def _end(self, how: str, error: BaseException | None = None, trace: TracebackType | None = None) -> None:
         """The last words of this process; only the first call counts, except that an error adds itself."""
+        if self._answered:
+            self._leave_timing()
+            return
         if error is not None and not isinstance(error, SystemExit):
             frame = exit_hooks.innermost(trace)
             self.journal.write(

@@ -14,7 +14,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nanocheck.observe import introspect
@@ -22,6 +22,10 @@ from nanocheck.observe import introspect
 _OWN_CACHE = "-without-kernels"
 #: The module that ``install`` changes.
 MODULE = "torch._inductor.runtime.triton_heuristics"
+#: Called with the kernel's name, its arguments' names and the arguments, while a step is recorded.
+recording: Callable[[str, Sequence[str], Sequence[Any]], None] | None = None
+#: Launchers that were made, and those that were called: neither moves once nothing compiles any more.
+made = tried = 0
 
 
 class _Kernel:
@@ -48,11 +52,22 @@ class _Launcher(_Kernel):
     store_cubin = False
     cache_hash = "nanocheck"
 
-    def __init__(self, config: Any, names: Sequence[str]) -> None:
+    def __init__(self, config: Any, names: Sequence[str], name: str) -> None:
+        global made
+        made += 1
         self.config = config
+        self._names = names
+        self._name = name
         self._written = [index for index, name in enumerate(names) if not name.startswith("in_ptr")]
+        self._called = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if not self._called:
+            global tried
+            tried += 1
+            self._called = True
+        if recording is not None:
+            recording(self._name, self._names, args)
         for index in self._written:
             if index < len(args) and hasattr(args[index], "data_ptr"):
                 introspect.wrote(args[index].data_ptr())
@@ -63,17 +78,18 @@ class _Uncompiled:
 
     kernel = _Kernel()
 
-    def __init__(self, config: Any, names: Sequence[str]) -> None:
+    def __init__(self, config: Any, names: Sequence[str], name: str) -> None:
         self.config = config
         self._names = names
+        self._name = name
 
     def make_launcher(self) -> _Launcher:
-        return _Launcher(self.config, self._names)
+        return _Launcher(self.config, self._names, self._name)
 
 
 def _precompile_config(self: Any, config: Any) -> _Uncompiled:
     """Instead of ``CachingAutotuner._precompile_config``, the one place where a candidate is compiled."""
-    return _Uncompiled(config, self.fn.arg_names)
+    return _Uncompiled(config, self.fn.arg_names, str(getattr(self.fn, "__name__", "triton")))
 
 
 def _precompile_pair(self: Any, config: Any, warm_cache_only: bool) -> tuple[_Kernel, _Launcher]:

@@ -9,6 +9,7 @@
  */
 #include "work/collectives.h"
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/locks.h"
 #include "base/report.h"
 #include <pthread.h>
@@ -83,6 +84,7 @@ static void give_up(void) {
 }
 
 void nc_host_waits(void) {
+    nc_count(NC_WAITS);
     if (GET(unseen) <= 0) return;
     works = true;
     nc_lock(NC_LOCK_COLLECTIVES);
