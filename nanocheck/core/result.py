@@ -32,6 +32,7 @@ class Provenance(StrEnum):
     MEASURED = "measured"  # a real GPU ran it
     VIRTUAL = "virtual"  # the virtual GPU ran it
     COMPUTED = "computed"  # arithmetic only
+    MODELLED = "modelled"  # a model of time, fitted to published measurements, for a card that is not there
     UNKNOWN = "unknown"  # nothing ran, or nobody could see on what
 
 
