@@ -32,7 +32,7 @@ def memory(found: dict[str, Constant]) -> None:
         )
     for name, kind, way, bytes_each in (
         ("norm_forward", "norm", "forward", 8),
-        ("norm_backward", "norm", "backward", 20),
+        ("norm_backward", "norm", "backward", 12),
         ("softmax", "softmax", "forward", 8),
     ):
         values = []

@@ -128,7 +128,7 @@ def _norm_backward(tape: Tape, g: Gpt2, dh: Tensor, x: Tensor, dx: Tensor, s: in
         return out
     if s < 4:
         dh = tape.each("_to_copy", [dh], 4)
-    out = tape.run(KernelKind.NORM, "native_layer_norm_backward", [dh, x, dh, x], [Tensor(n)], launches=2)
+    out = tape.run(KernelKind.NORM, "native_layer_norm_backward", [dh, x], [Tensor(n)], launches=2)
     out = tape.each("add", [out, dx])
     return tape.each("_to_copy", [out], s) if s < 4 else out
 

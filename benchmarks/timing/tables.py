@@ -72,7 +72,7 @@ def validation(rows: Sequence[Row]) -> str:
         line("**bf16, the card decides, cards that calibrated nothing**", goal),
         line("... compiled", compiled),
         line(
-            "... compiled, without three cards that are slow for their class by their source's own note",
+            "... compiled, without the two that are slow for their class by the collection's own note",
             [row for row in compiled if row.card not in SLOW],
         ),
         line("... eager", [row for row in goal if row.mode == "eager"]),
@@ -132,7 +132,7 @@ def validation(rows: Sequence[Row]) -> str:
 
 
 #: The collection's own notes: slow for their class, by host or power limit.
-SLOW = {"l40", "h100-nvl", "rtx6000-ada"}
+SLOW = {"l40", "h100-nvl"}
 
 
 def _by(rows: Sequence[Row], key) -> Iterator:

@@ -7,12 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from nanocheck.core.kernels import Kernel, KernelKind, KernelList, Part
-from nanocheck.core.result import Provenance
-from nanocheck.timing.card import Card
-from nanocheck.timing.estimate import estimate
-from tests.timing.conftest import (
+from timing_kernels import (
     CARDS,
     cards,
     kernels,
@@ -21,6 +16,11 @@ from tests.timing.conftest import (
     step,
     steps,
 )
+
+from nanocheck.core.kernels import Kernel, KernelKind, KernelList, Part
+from nanocheck.core.result import Provenance
+from nanocheck.timing.card import Card
+from nanocheck.timing.estimate import estimate
 
 #: What is found by halving is exact to this.
 NEARLY = 1 + 1e-3

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from timing_kernels import CARDS, product_kernel, step
 
 from nanocheck.timing import intervals
 from nanocheck.timing.card import Card
 from nanocheck.timing.estimate import estimate
 from nanocheck.timing.intervals import FEWEST, LEVEL, quantiles
-from tests.timing.conftest import CARDS, product_kernel, step
 
 distinct = st.lists(st.floats(-3, 3), min_size=FEWEST + 1, max_size=60, unique=True)
 

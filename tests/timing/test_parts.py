@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from timing_kernels import CARDS, DTYPES, cards, memory_kernel, product_kernel
 
 from nanocheck.core.kernels import KernelKind, KernelList, Part, Product
 from nanocheck.timing import constants
@@ -16,7 +17,6 @@ from nanocheck.timing.memory import Cache
 from nanocheck.timing.power import Load, fed
 from nanocheck.timing.product import issue, joules_each, product_seconds, speed
 from nanocheck.timing.queue import timed
-from tests.timing.conftest import CARDS, DTYPES, cards, memory_kernel, product_kernel
 
 KNOWN = constants.load()
 
