@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def _observed(folder: Path, program: Path, *arguments: str, time: bool) -> tuple
     part = folder / f"time-{time}"
     part.mkdir()
     seen = observe(_TELLS, part, str(program), *arguments, time=time)
-    told = [line for line in seen.stderr.splitlines() if line.startswith("figures ")]
+    told = re.findall(r"figures [0-9 ]+", seen.stderr)
     assert len(told) == 1, seen.stderr[-3000:]
     (process,) = seen.result().processes
     return seen, process, told[0]
