@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from nanocheck import cli, pytest_plugin
-from nanocheck.core import errors, result, verdict
+from nanocheck.core import errors, kernels, result, verdict
 from nanocheck.core.step_fields import StepFields
 from nanocheck.pytest_plugin import hooks, memory_suite, plugin, settings, training_suite
 from nanocheck.report import verified_table
@@ -221,7 +221,7 @@ def described(name: str, found: Mapping[str, Any]) -> str:
     text, fields = attributes(str(doc), tuple(found.get("properties", {})))
     if "enum" in found:
         # In the order in which they are written down: the schema sorts them.
-        members = vars(result).get(name) or vars(verdict)[name]
+        members = next(vars(each)[name] for each in (result, verdict, kernels) if name in vars(each))
         body = "One of " + ", ".join(f"`{each.value}`" for each in members) + ".\n"
     else:
         required = found.get("required", ())

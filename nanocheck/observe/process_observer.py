@@ -118,6 +118,7 @@ class Watch:
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
+        self._timed = None  # a DataLoader's worker must not end what its parent times
 
     def _mark(self, what: str) -> None:
         if self._timed is not None:
