@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.anonymous import anonymous
 from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import MachineError
@@ -34,7 +35,6 @@ from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.pool import Pool
 from nanocheck.process.scratch import Scratch
-from nanocheck.verify.anonymous import anonymous
 from nanocheck.verify.cases import SCRIPTS, Case
 from nanocheck.verify.observed import Memory, Observed, read_memory
 from nanocheck.verify.record import CardFacts
