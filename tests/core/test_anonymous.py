@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanocheck.verify.anonymous import anonymous, known_names
+from nanocheck.core.anonymous import anonymous, known_names
 
 NAMES = ("ada", "ada-laptop", "/home/ada", "/srv/Great Plans")
 SAMPLES = {
