@@ -62,6 +62,21 @@ PRIVATE_NAMES = (
         purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
+        name="torch._C._dispatch_keyset_full_after",
+        files=("observe/values/real_kernels.py",),
+        purpose="before torch 2.9: the kernels of every device, behind those that know values",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_key_for_device",
+        files=("observe/values/real_kernels.py",),
+        purpose="before torch 2.9: the kernels of every device, behind those that know values",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_key_parse",
+        files=("observe/values/real_kernels.py",),
+        purpose="before torch 2.9: the kernels of every device, behind those that know values",
+    ),
+    PrivateName(
         name="torch._C._dynamo.eval_frame._FrameAction.SKIP",
         files=("observe/values/real_kernels.py",),
         purpose="Dynamo must not follow what stands before PyTorch's kernels",
