@@ -43,12 +43,6 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
         yield run
 
 
-#: As before torch 2.9 only by ``-m slow``: it takes half a minute.
-one_in_ci = pytest.mark.parametrize(
-    "run", ["torch", pytest.param("torch_before_2_9", marks=pytest.mark.slow)], indirect=True
-)
-
-
 @st.composite
 def tables(draw: st.DrawFn) -> list[list[int]]:
     """Token ids, labels with -100, masks of zeros and ones: rows of one length."""
@@ -74,7 +68,6 @@ def test_every_step_of_the_programs_is_computed(run: Run) -> None:
     assert run("programs", [{"rows": rows, "steps": [(name, 1)]} for name in STEPS]) == COMPUTED
 
 
-@one_in_ci
 @settings(FEW, max_examples=3)
 @given(labels=st.integers(1, 40).flatmap(lambda n: st.permutations([1] * n + [-100] * (40 - n))))
 def test_a_peak_is_that_of_the_sizes_put_in_by_hand_and_never_less(run: Run, labels: list[int]) -> None:
@@ -129,7 +122,6 @@ def test_what_was_written_since_is_not_known_and_what_was_not_is(run: Run) -> No
     }
 
 
-@one_in_ci
 def test_modes_threads_and_compiled_functions_see_the_same_and_nothing_of_ours_is_compiled(run: Run) -> None:
     found = run("modes")
     compiled = found.pop("compiled")
