@@ -52,39 +52,14 @@ PRIVATE_NAMES = (
         purpose="whether anybody traces: then nothing is marked",
     ),
     PrivateName(
-        name="torch._C.DispatchKey.BackendSelect",
+        name="torch._C.DispatchKey",
         files=("observe/values/real_kernels.py",),
-        purpose="where our functions stand before torch 2.9: one step before all kernels",
-    ),
-    PrivateName(
-        name="torch._C.DispatchKey.CUDA",
-        files=("observe/values/real_kernels.py",),
-        purpose="whether an operator has a kernel on the card",
-    ),
-    PrivateName(
-        name="torch._C.DispatchKey.Undefined",
-        files=("observe/values/real_kernels.py",),
-        purpose="an operator that leaves the choice of its kernel to others",
+        purpose="PyTorch's own kernels, behind those that know values",
     ),
     PrivateName(
         name="torch._C.DispatchKeySet",
         files=("observe/values/real_kernels.py",),
         purpose="PyTorch's own kernels, behind those that know values",
-    ),
-    PrivateName(
-        name="torch._C._dispatch_keyset_full_after",
-        files=("observe/values/real_kernels.py",),
-        purpose="before torch 2.9: the kernels of every device, behind those that know values",
-    ),
-    PrivateName(
-        name="torch._C._dispatch_key_for_device",
-        files=("observe/values/real_kernels.py",),
-        purpose="before torch 2.9: the kernels of every device, behind those that know values",
-    ),
-    PrivateName(
-        name="torch._C._dispatch_key_parse",
-        files=("observe/values/real_kernels.py",),
-        purpose="before torch 2.9: the kernels of every device, behind those that know values",
     ),
     PrivateName(
         name="torch._C._dynamo.eval_frame._FrameAction.SKIP",

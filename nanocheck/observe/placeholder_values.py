@@ -49,7 +49,7 @@ def placeholders() -> int:
 
 
 def placeholder_sizes() -> int:
-    """How many counts PyTorch read for itself were one, by no policy."""
+    """How many counts PyTorch read for itself were one, by no policy (before torch 2.9: all)."""
     if introspect.version() is None:
         return 0
     copied = 0 if _sizes is None else _sizes.copied
@@ -78,8 +78,8 @@ def install() -> bool:
         return True
     _library = torch.library.Library("aten", "IMPL")  # type: ignore[no-untyped-call]
     _override_scalar(_library)
-    _sizes = UnknownSizes.of_environment()
-    override_operators(_library, _sizes)
+    sizes = UnknownSizes.of_environment()
+    _sizes = sizes if override_operators(_library, sizes) else None
     _wrap("cpu", _after_copy)
     _wrap("to", _after_copy)
     _wrap("tolist", _after_list)
@@ -87,7 +87,7 @@ def install() -> bool:
 
 
 def _override_scalar(library: Any) -> None:
-    real = real_kernel(torch.ops.aten._local_scalar_dense.default, "CUDA")
+    real = _real_scalar()
 
     def _local_scalar_dense(tensor: torch.Tensor) -> Any:
         waited = card_memory.read_waits()
@@ -97,6 +97,13 @@ def _override_scalar(library: Any) -> None:
         return value if _stands(tensor, scalar=True) else _one(tensor.dtype)
 
     put(library, torch.ops.aten._local_scalar_dense.default, _local_scalar_dense)
+
+
+def _real_scalar() -> Callable[[torch.Tensor], Any]:
+    """PyTorch's own ``_local_scalar_dense`` for CUDA, or what does the same before torch 2.9."""
+    if getattr(torch.library, "get_kernel", None) is not None:
+        return real_kernel(torch.ops.aten._local_scalar_dense.default, "CUDA")
+    return lambda tensor: torch.ops.aten._local_scalar_dense(tensor.detach().to("cpu"))
 
 
 def _wrap(name: str, after: Callable[[torch.Tensor, Any], Any]) -> None:

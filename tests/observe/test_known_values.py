@@ -27,12 +27,11 @@ FEW = settings(
 )
 
 
-@pytest.fixture(scope="module", params=["torch", "torch_before_2_9"])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
-    """Runs a task in a child; once more as before torch 2.9, where no replaced kernel can be had back."""
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
     launch = {**prepare().launch_environment(), "PYTHONPATH": str(HELPERS)}
     environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-    with Pool(1, launch, [request.param, "known_value_tasks"]) as pool:
+    with Pool(1, launch, ["torch", "known_value_tasks"]) as pool:
 
         def run(task: str, payload: Any = None) -> Any:
             job = Job(id=task, task=f"known_value_tasks:{task}", payload=payload, environment=environment)

@@ -17,13 +17,17 @@ from nanocheck.observe.values.unknown_sizes import UnknownSizes
 Wrap = Callable[[Kernel], Kernel]
 
 
-def override_operators(library: Any, sizes: UnknownSizes) -> None:
+def override_operators(library: Any, sizes: UnknownSizes) -> bool:
     """Compute what is known and answer for sizes, from now on.
 
     Args:
         library: of ``torch.library``, for ``aten``'s implementations; what it registers is gone with it.
-        sizes: answers where a size hangs on values nobody computes.
+
+    Returns:
+        Whether it is done: before torch 2.9 a kernel that is replaced cannot be had back.
     """
+    if getattr(torch.library, "get_kernel", None) is None:
+        return False
     unknown: Unknown = functools.partial(unknown_sizes.unbounded, sizes=sizes)
     if sizes.policy == "balanced":
         sizes.average = balanced.average
@@ -54,6 +58,7 @@ def override_operators(library: Any, sizes: UnknownSizes) -> None:
             _put(library, overload, functools.partial(known_operators.spoiling, overload))
     for overload, function in scalars_on_card.overrides():
         put(library, overload, function)
+    return True
 
 
 def _override(

@@ -31,73 +31,14 @@ def full_name(overload: Any) -> str:
 
 
 def real_kernel(overload: Any, device: str) -> Kernel:
-    """The kernel that PyTorch would call now on ``CUDA`` or ``CPU``."""
+    """The kernel that PyTorch would call now on ``CUDA`` or ``CPU``; torch 2.9 and later."""
     keys = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, device))
-    if gives_kernels_back():
-        plain: Kernel = functools.partial(
-            torch.library.get_kernel(full_name(overload), device).call_boxed, keys
-        )
-    else:
-        plain = functools.partial(overload.redispatch, keys)
-    return _taking_numbers(overload, plain)
-
-
-def gives_kernels_back() -> bool:
-    """Whether a kernel can be had, and called after it was replaced: torch 2.9 and later."""
-    return getattr(torch.library, "get_kernel", None) is not None
-
-
-def put(library: Any, overload: Any, function: Any) -> None:
-    """Let an operator call a function on CUDA, as long as the library (of ``torch.library``) lives."""
-    if gives_kernels_back():
-        key, with_keyset = "CUDA", False
-    else:
-        function = _before_all_devices(overload, function)
-        key, with_keyset = "BackendSelect", True
-    _leave_to_python(function)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
-        library.impl(full_name(overload), function, key, with_keyset=with_keyset)
-
-
-def _before_all_devices(overload: Any, function: Kernel) -> Kernel:
-    """The function for CUDA, and PyTorch's own kernel for every other device.
-
-    Before torch 2.9 a replaced kernel is lost. So none is replaced: this goes where PyTorch chooses the
-    device (``BackendSelect``), one step before all kernels, below autograd and what traces.
-    """
-    further = torch._C._dispatch_keyset_full_after(torch._C.DispatchKey.BackendSelect)
-    _leave_to_python(function)
-
-    def run(keys: Any, *args: Any, **kwargs: Any) -> Any:
-        keys = keys & further
-        kind = keys.highestPriorityTypeId()
-        if kind == torch._C.DispatchKey.Undefined:  # no tensor given: the device is named, or the host's
-            device = torch.device(kwargs.get("device") or "cpu")
-            kind = torch._C._dispatch_key_parse(torch._C._dispatch_key_for_device(device.type))
-            keys = torch._C.DispatchKeySet(kind)
-        if kind == torch._C.DispatchKey.CUDA:
-            return function(*args, **kwargs)
-        return _taking_numbers(overload, functools.partial(overload.redispatch, keys))(*args, **kwargs)
-
-    return run
-
-
-@functools.cache
-def _places_of_tensors(overload: Any) -> tuple[int, ...]:
-    """Where a number may stand for a tensor; nothing where that need not be looked at."""
-    found = tuple(
-        index
-        for index, each in enumerate(overload._schema.arguments)
-        if str(each.type) == "Tensor" and not each.kwarg_only
-    )
-    return () if len(found) < 2 or overload is torch.ops.aten.copy_.default else found
-
-
-def _taking_numbers(overload: Any, plain: Kernel) -> Kernel:
-    """The kernel, also for numbers where it takes tensors."""
-    tensors = _places_of_tensors(overload)
-    if not tensors:
+    plain: Kernel = functools.partial(torch.library.get_kernel(full_name(overload), device).call_boxed, keys)
+    arguments = overload._schema.arguments
+    tensors = [
+        index for index, each in enumerate(arguments) if str(each.type) == "Tensor" and not each.kwarg_only
+    ]
+    if len(tensors) < 2 or overload is torch.ops.aten.copy_.default:
         return plain
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -107,6 +48,14 @@ def _taking_numbers(overload: Any, plain: Kernel) -> Kernel:
         return plain(*args, **kwargs)
 
     return call
+
+
+def put(library: Any, overload: Any, function: Any) -> None:
+    """Let an operator call a function on CUDA, as long as the library (of ``torch.library``) lives."""
+    _leave_to_python(function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
+        library.impl(full_name(overload), function, "CUDA")
 
 
 def _leave_to_python(function: Any) -> None:
