@@ -15,7 +15,9 @@ from nanocheck.core.errors import INTERRUPTED
 from nanocheck.observe.values.policies import POLICIES
 
 if TYPE_CHECKING:
-    from nanocheck.core.result import Ending
+    from nanocheck.core.device import Target
+    from nanocheck.core.result import Ending, RunResult
+    from nanocheck.core.step_time import StepTime
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.request import Request
     from nanocheck.report.run_file import RunFile
@@ -51,7 +53,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add(
         "--time",
         action="store_true",
-        help="after the answer, time a few steps of this host, and record the kernels of one",
+        help="how long a step would take on the card, modelled from its kernels: a few steps more are run",
     )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
@@ -75,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.report import terminal
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
+    from nanocheck.report.time_text import time_blocks
     from nanocheck.search.batch_argument import find_batch
 
     leave_in_order()
@@ -82,17 +85,25 @@ def run(arguments: argparse.Namespace) -> int:
     if request.card.gpu == EVERY_CARD:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
-    result = run_command(request, request.card.select(), arguments.snapshot)
+    target = request.card.select()
+    result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
-    say(terminal.render(judged))
-    _write(RunFile.with_suggestions(judged), arguments)
+    time = _step_time(result, target.target) if arguments.time else None
+    say([*terminal.render(judged), *(time_blocks(result, time) if arguments.time else [])])
+    _write(RunFile.with_suggestions(judged, step_time=time), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
         suggestions = _suggest(request, judged, batch)
-        _write(RunFile.with_suggestions(judged, suggestions), arguments)
+        _write(RunFile.with_suggestions(judged, suggestions, time), arguments)
         if not suggestions.complete:
             return INTERRUPTED
     return exit_code(judged, result.ending, check=arguments.check)
+
+
+def _step_time(result: RunResult, target: Target) -> StepTime | None:
+    from nanocheck.timing.of_run import step_time
+
+    return step_time(result, target.gpu)
 
 
 def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
@@ -139,7 +150,7 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
-    for option in ("html", "snapshot", "suggest"):
+    for option in ("html", "snapshot", "suggest", "time"):
         if getattr(arguments, option):
             raise RequestError(
                 f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"
