@@ -20,6 +20,7 @@ CASES = [
     *([elements] * count for count in (1, 30, 31, 64, 65, 111, 449, 800) for elements in (1, 70_000)),
     [65536 * 321, 5, 65536 * 2240, 0, 9],
     [65536 * 4000],
+    [65536 * 2241, *[1] * 770],  # a tensor that goes on counts again
     [0, 0, 3],
 ]
 _SCRIPT = """
