@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import faulthandler
 import functools
+import gc
 import os
 import pickle
 import sys
@@ -35,6 +36,20 @@ def install(end: Callable[..., None]) -> None:
 
     sys.excepthook = excepthook
     os._exit = _exit
+
+
+def leave_objects_alone() -> None:
+    """Before the interpreter ends, which else looks at every object of PyTorch several times more.
+
+    Not where Triton is built with nanobind (3.9, of torch 2.15): it prints what was not collected.
+    """
+    if not _is_nanobind(sys.modules.get("triton._C.libtriton")):
+        gc.freeze()
+
+
+def _is_nanobind(triton: Any) -> bool:
+    location = getattr(getattr(triton, "ir", None), "location", None)
+    return type(location).__module__ == "nanobind"
 
 
 #: Functions of ours that stand between the script and PyTorch in every call of a module.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gc
 import os
 import sys
 import threading
@@ -215,7 +214,7 @@ class Watch:
     def _leave(self) -> None:
         if self._answered:
             self._leave_timing()
-            gc.freeze()  # else the interpreter looks at every object of PyTorch several times more
+            exit_hooks.leave_objects_alone()
 
     def _tell_owners(self, *, brief: bool = False) -> None:
         kinds = self._owners.addresses()

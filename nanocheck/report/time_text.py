@@ -1,4 +1,4 @@
-"""How long a step would take, as a terminal shows it: modelled, with what was measured of this host beside it."""
+"""How long a step would take, as a terminal shows it: modelled, beside what was measured of this host."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ def time_blocks(result: RunResult, found: StepTime | None) -> list[Block]:
     host = result.main.host_time
     if found is None:
         return [prose(f"no time: {_why_not(host)}")]
+    said = f"MODELLED: {_ms(found.seconds)} ms a step on {result.device.name}{_span(found)}"
     return [
-        prose(
-            f"MODELLED: {_ms(found.seconds)} ms a step on {result.device.name}{_span(found)}. {found.bottleneck}"
-        ),
+        prose(f"{said}. {found.bottleneck}"),
         _figures(found, host),
         _kinds(found),
         *([prose(f"note: no interval: {found.no_interval}")] if found.no_interval else []),

@@ -41,7 +41,7 @@ _REDUCTIONS = frozenset(
 _WAITS = frozenset(
     ["_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "unique_consecutive", "masked_select"]
 )
-#: By what was counted on the virtual GPU with torch 2.14 (tests/tracing/test_launches_of_operators.py).
+#: By what was counted on the virtual GPU with torch 2.14; tests/tracing compares whole steps.
 _LAUNCHES = {
     **dict.fromkeys(("native_layer_norm_backward", "native_batch_norm_backward"), 2),
     **{"_fused_rms_norm_backward": 1, "_local_scalar_dense": 0, "convolution_backward": 2},
