@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pickle
 import runpy
 import sys
@@ -27,6 +28,11 @@ def hand_over(
     Raises:
         RequestError: it cannot be found or pickled.
     """
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise RequestError(
+            f"expected a plain function, found {function!r:.100}, which only begins when it is called",
+            hint="call asyncio.run, or go through the generator, in a function of its own",
+        )
     file = folder / "call.pickle"
     main = sys.modules["__main__"]
     script = getattr(main, "__file__", None)

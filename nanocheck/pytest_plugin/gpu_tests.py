@@ -15,7 +15,7 @@ import inspect
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +66,7 @@ class GpuTests:
             metafunc.fixturenames.append(_CARD)
             metafunc.parametrize(_CARD, marker.args)
 
+    @pytest.hookimpl(trylast=True)  # markers that a conftest adds are there by then
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         if os.environ.get(CHILD):
             return
@@ -93,13 +94,13 @@ class GpuTests:
         run, said = self.context.answer(lambda: self._observe(item, question, time_limit_s))
         for name, value in _properties(run).items():
             item.user_properties.append((name, value))
-        if said.outcome == "skipped":
+        problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
+        if problem is None and said.outcome == "skipped":
             pytest.skip(said.text or "skipped in the child")
         if said.unchanged:
             self.context.attach(item, _RESULTS, run.result)
-        problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
         if problem is None and said.unchanged and not self.context.settings.update:
-            problem = self._changed(run)
+            problem = self._changed(item, run)
         if problem is not None:
             pytest.fail(problem, pytrace=False)
 
@@ -122,8 +123,18 @@ class GpuTests:
                 f"{', '.join(unknown)}"
             )
         cards = () if marker is None else marker.args
+        if sum(each.name == MARKER for each in item.own_markers) > 1:
+            raise RequestError(
+                f"{item.nodeid}: expected one `{MARKER}`, found several, of which only one would count",
+                hint=f'name all cards in one: @pytest.mark.{MARKER}("rtx4070", "rtx4090")',
+            )
         callspec = getattr(item, "callspec", None)
         card = callspec.params.get(_CARD) if callspec is not None and len(cards) > 1 else None
+        if len(cards) > 1 and card is None:
+            raise RequestError(
+                f"{item.nodeid}: expected one card of `{MARKER}` here, found {', '.join(map(str, cards))}",
+                hint="several make tests of a plain function alone: not of unittest's, not in pytest.param",
+            )
         limit = parse_duration(str(words.pop("time_limit", _TIME_LIMIT)))
         changes: dict[str, Any] = {"gpu": str(card or (cards[0] if cards else asked.gpu))}
         for name in ("margin", "reserve"):
@@ -154,13 +165,15 @@ class GpuTests:
             result = msgspec.structs.replace(_relative(result, item.config.rootpath), test=item.nodeid)
             return JudgedRun.of(result, question.margin_bytes), read_said(said)
 
-    def _changed(self, run: JudgedRun) -> str | None:
+    def _changed(self, item: pytest.Item, run: JudgedRun) -> str | None:
         baselines = self._baselines()
         command = f"pytest {run.result.test!r} --gpu {run.result.device.gpu} --update-baselines"
         comparison = self.context.answer(lambda: baselines.compare(run.result, hint=command))
-        if not comparison.fails:
+        said = f"{comparison.sentence}\n  hint: {comparison.hint}"
+        if comparison.kind in ("drifted", "stale") and self.context.settings.stale != "fail":
+            item.warn(pytest.PytestWarning(f"no bytes were compared: {said}"))
             return None
-        return f"{comparison.sentence}\n  hint: {comparison.hint}"
+        return None if comparison.kind == "equal" else said
 
     def _baselines(self) -> Any:
         from nanocheck.pytest_plugin.baselines import Baselines
@@ -197,13 +210,18 @@ def _problem(run: JudgedRun, said: Said, *, must_fit: bool) -> str | None:
     from nanocheck.core.verdict import Kind, describe_oom
 
     kind, name = run.verdict.kind, run.result.device.name
+    if said.outcome == "skipped" and run.result.main.ooms == 0:
+        return None
     if run.result.oom is not None and said.outcome != "passed":
         # For what observes it, pytest has caught it.
         return f"expected it to fit {name}, found oom: {describe_oom(run.result.oom)}\n{_holders(run)}"
     if kind is Kind.OOM or (must_fit and said.outcome == "passed" and kind is not Kind.SAFE):
         return f"expected it to fit {name} safely, found {kind}: {run.verdict.sentence}\n{_holders(run)}"
     if said.outcome != "passed":
-        return said.text or f"it gave no result on {name}: {run.verdict}"
+        return (
+            said.text
+            or f"expected it to say how it went on {name}, found that it ended before: {run.verdict}"
+        )
     if not run.verdict.is_answer:
         return f"expected it to be observed on {name}, found {run.verdict}"
     return None
@@ -232,12 +250,72 @@ def _properties(run: JudgedRun) -> dict[str, object]:
     }
 
 
+#: Options of the parent that are its own: with a value, and without.
+_WITH_VALUE = (
+    "-k",
+    "-m",
+    "-n",
+    "--dist",
+    "--junitxml",
+    "--junit-xml",
+    "--durations",
+    "--maxfail",
+    "--deselect",
+    "--tb",
+)
+_ALONE = frozenset(
+    [
+        "-x",
+        "--exitfirst",
+        "--lf",
+        "--last-failed",
+        "--ff",
+        "--failed-first",
+        "--nf",
+        "--sw",
+        "--stepwise",
+        "--pdb",
+        "--collect-only",
+        "--co",
+        "--update-baselines",
+        "--cache-clear",
+    ]
+)
+#: The same with the value in the word, and how much is said.
+_SHORT = ("-k", "-m", "-n", "-v", "-q", "-s", "-r")
+_IMPORTED_BEFORE = "pytest.PytestAssertRewriteWarning"
+
+
+def further_arguments(given: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Of a command line what the child must know as well, such as options of the project's own.
+
+    Args:
+        given: as typed. places: the files and tests among it.
+    """
+    found: list[str] = []
+    rest = iter(given)
+    for each in rest:
+        name = each.partition("=")[0]
+        if name in _WITH_VALUE:
+            if "=" not in each:
+                next(rest, None)
+        elif each in _ALONE or each in places or each.startswith(_SHORT):
+            continue
+        else:
+            found.append(each)
+    return found
+
+
 def _arguments(config: pytest.Config) -> list[str]:
     """So that the child finds the same test in the same way, alone."""
-    found = ["--rootdir", str(config.rootpath), "-p", "no:cacheprovider", "-q", "--import-mode"]
+    found = [*further_arguments(config.invocation_params.args, config.args)]
+    found += ["--rootdir", str(config.rootpath), "-p", "no:cacheprovider", "-q", "--import-mode"]
     found.append(str(config.getoption("importmode")))
     if config.inipath is not None:
         found += ["-c", str(config.inipath)]
+    # What was deselected, expected to fail or reported is the parent's business. nanocheck itself is imported
+    # there before pytest, which warns of it.
+    found += ["-m", "", "-k", "", "--runxfail", "-W", f"ignore::{_IMPORTED_BEFORE}"]
     for plugin in config.getoption("plugins") or ():
         found += ["-p", plugin]
     if config.pluginmanager.hasplugin("xdist"):

@@ -190,6 +190,12 @@ def nanocheck(request: pytest.FixtureRequest) -> Context:
 @pytest.fixture
 def gpu_memory() -> GpuMemory:
     """What the test has had of the GPU so far; the test runs on the card of ``--gpu``, in a child process."""
+    if not os.environ.get(CHILD):
+        pytest.fail(
+            "expected `gpu_memory` among the arguments of the test, found it asked for while the test ran: "
+            "by then that is a process without the card",
+            pytrace=False,
+        )
     return GpuMemory()
 
 

@@ -188,6 +188,17 @@ def test_a_shell_cannot_hide_how_its_training_ended(ending: str, kind: Kind, tmp
         assert f"x.py:{line + 1} in <module>" in seen.file.verdict.sentence
 
 
+def test_memory_of_a_python_that_cannot_be_observed_is_not_left_out(tmp_path: Path) -> None:
+    """``-I`` ignores ``PYTHONPATH``; the card knows of it all the same."""
+    child = "import torch; held = torch.empty(11 << 30, dtype=torch.uint8, device='cuda')"
+    text = (
+        f"import subprocess\ntrain()\nsubprocess.run([sys.executable, '-I', '-c', {child!r}], check=True)\n"
+    )
+    seen = check(tmp_path, sys.executable, script(tmp_path, text), options=("--full",))
+    assert seen.kind is Kind.INCOMPLETE
+    assert "not observed" in seen.file.verdict.sentence
+
+
 def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, script(tmp_path, TWO))
     assert (seen.kind, seen.exit_code) == (Kind.OOM, 1)

@@ -10,10 +10,15 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from documents import DOCS
 from paths import ROOT
+
+from nanocheck.core.baselines import Baseline, dumps
+from nanocheck.pytest_plugin.gpu_tests import further_arguments
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the virtual GPU needs Linux")
 
@@ -48,6 +53,7 @@ def outcomes(folder: Path, text: str, *arguments: str) -> tuple[dict[str, str], 
     """Of a small test module: test -> outcome, test -> what it said."""
     (folder / "test_small.py").write_text(SMALL + text)
     done = run(folder, "test_small.py", "--junitxml=junit.xml", *arguments)
+    (folder / "out.txt").write_text(done.stdout)
     found, said = {}, {}
     for case in ElementTree.parse(folder / "junit.xml").iter("testcase"):
         kinds = [each for each in case if each.tag in ("failure", "error", "skipped")]
@@ -185,3 +191,123 @@ def test_results_are_properties_of_the_report(tmp_path: Path) -> None:
     found = {each.get("name"): each.get("value") for each in case.iter("property")}
     assert (found["gpu"], found["provenance"], found["verdict"]) == ("rtx4070", "virtual", "safe")
     assert int(json.loads(str(found["peak_allocated_bytes"]))) >= 12 << 20
+
+
+def test_what_the_parent_was_asked_reaches_the_child_and_what_is_its_own_does_not(tmp_path: Path) -> None:
+    """An option of the project's own decides; what is expected to fail is the parent's business."""
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n"
+        "def pytest_addoption(parser):\n    parser.addoption('--batch', type=int, default=1)\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    [each.add_marker(pytest.mark.fits('rtx4070')) for each in items if 'later' in each.name]\n"
+    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -W error -m 'not gpu'\nmarkers = gpu: x\n")
+    found, said = outcomes(
+        tmp_path,
+        """
+@pytest.mark.gpu
+@pytest.mark.fits("rtx4070")
+def test_batch(request):
+    torch.empty(request.config.getoption("--batch") << 30, dtype=torch.uint8, device="cuda")
+
+@pytest.mark.gpu
+def test_marked_later():
+    train(8)
+
+@pytest.mark.gpu
+@pytest.mark.xfail(strict=True)
+@pytest.mark.fits("rtx4070")
+def test_passes_after_all():
+    train(8)
+
+@pytest.mark.gpu
+@pytest.mark.fits("rtx4070")
+def test_skips_what_does_not_fit():
+    try:
+        torch.empty(100 << 30, dtype=torch.uint8, device="cuda")
+    except torch.OutOfMemoryError:
+        pytest.skip("too large")
+""",
+        "-m",
+        "gpu",
+        "--batch",
+        "20",
+    )
+    assert found == {
+        "test_batch": "failure",
+        "test_marked_later": "passed",
+        "test_passes_after_all": "failure",
+        "test_skips_what_does_not_fit": "failure",
+    }
+    assert "found oom" in said["test_batch"]
+    assert "XPASS" in said["test_passes_after_all"]
+    assert (
+        "found oom" in said["test_skips_what_does_not_fit"] or "lost" in said["test_skips_what_does_not_fit"]
+    )
+
+
+def test_cards_that_would_be_dropped_are_refused(tmp_path: Path) -> None:
+    found, said = outcomes(
+        tmp_path,
+        """
+import unittest
+
+class TestOfUnittest(unittest.TestCase):
+    @pytest.mark.fits("rtx5090", "t4")
+    def test_two(self):
+        train(8)
+
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.fits("rtx5090", "t4"))])
+def test_parameter(x):
+    train(8)
+
+@pytest.mark.fits("t4")
+@pytest.mark.fits("rtx5090")
+def test_stacked():
+    train(8)
+
+def test_asked_for_later(request):
+    request.getfixturevalue("gpu_memory")
+""",
+    )
+    assert set(found.values()) <= {"failure", "error"}
+    for each in ("test_two", "test_parameter[1]"):
+        assert "rtx5090, t4" in said[each]
+    assert "found several" in said["test_stacked"]
+    assert "among the arguments" in said["test_asked_for_later"]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (["a.py", "-k", "x", "--batch", "3", "-n2", "--junitxml=j.xml", "-x"], ["--batch", "3"]),
+        (["-m", "gpu", "--batch=3", "-vv", "-W", "error", "a.py::t"], ["--batch=3", "-W", "error"]),
+    ],
+)
+def test_which_options_go_on(given: list[str], kept: list[str]) -> None:
+    assert further_arguments(given, ["a.py", "a.py::t"]) == kept
+
+
+def test_bytes_of_another_torch_are_no_silence(tmp_path: Path) -> None:
+    text = "def test_needs(gpu_memory):\n    train(1024)\n    gpu_memory.assert_unchanged()\n"
+    outcomes(tmp_path, text, "--update-baselines")
+    (stored,) = (tmp_path / "baselines" / "tests" / "rtx4070").glob("*.json")
+    kept = json.loads(stored.read_text())
+    kept["environment"]["torch"] = "2.13.0"
+    older = load_baseline_as(stored, kept)
+    assert older.exists()
+    outcomes(tmp_path, text)
+    assert "no bytes were compared" in (tmp_path / "out.txt").read_text()
+    found, _ = outcomes(tmp_path, text, "--nanocheck-stale=fail")
+    assert found == {"test_needs": "failure"}
+
+
+def load_baseline_as(path: Path, kept: dict[str, Any]) -> Path:
+    """The baseline under another torch's name, as that torch would have written it."""
+    text = msgspec.json.encode(
+        {name: value for name, value in kept.items() if name not in ("schema", "sha256")}
+    )
+    older = path.with_name("linux-torch2.13.0-virtual.json")
+    older.write_text(dumps(msgspec.json.decode(text, type=Baseline)))
+    path.unlink()
+    return older
