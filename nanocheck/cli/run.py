@@ -55,6 +55,15 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="how long a step would take on the card, modelled from its kernels: a few steps more are run",
     )
+    add(
+        "--clock",
+        type=int,
+        nargs="?",
+        const=20,
+        metavar="STEPS",
+        help="--time, and then so many steps (default 20) in which the script's own clocks show the card's "
+        "time, modelled: what it prints of tokens a second is the card's (virtual cards only)",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")
@@ -88,8 +97,8 @@ def run(arguments: argparse.Namespace) -> int:
     target = request.card.select()
     result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
-    time = _step_time(result, target.target) if arguments.time else None
-    say([*terminal.render(judged), *(time_blocks(result, time) if arguments.time else [])])
+    time = _step_time(result, target.target) if request.time else None
+    say([*terminal.render(judged), *(time_blocks(result, time) if request.time else [])])
     _write(RunFile.with_suggestions(judged, step_time=time), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
@@ -150,7 +159,7 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
-    for option in ("html", "snapshot", "suggest", "time"):
+    for option in ("html", "snapshot", "suggest", "time", "clock"):
         if getattr(arguments, option):
             raise RequestError(
                 f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"

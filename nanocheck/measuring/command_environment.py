@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import nanocheck
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
-from nanocheck.observe import relaunch
+from nanocheck.observe import card_clock, relaunch
 from nanocheck.observe.values.policies import POLICIES, VARIABLE
 from nanocheck.process import stack_dump
+from nanocheck.timing.card import Card
 
 #: Optimizer steps that are watched at least; 0: run to the end.
 DEFAULT_STEPS = 3
@@ -35,6 +38,7 @@ def child_environment(
     sizes: str = POLICIES[0],
     snapshot: Path | None = None,
     time: bool = False,
+    clock: int = 0,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of the command.
@@ -50,6 +54,7 @@ def child_environment(
         sizes: see ``Request.sizes``.
         snapshot: where to write PyTorch's own snapshot format.
         time: once memory is known, time a few steps and record one.
+        clock: so many steps after that go on by the card's clock.
         base: ``os.environ`` by default.
 
     Raises:
@@ -64,7 +69,7 @@ def child_environment(
     found = os.environ if base is None else base
     environment = {name: value for name, value in found.items() if not name.startswith(_OWN)}
     if target.kind == "virtual":
-        environment.update(_virtual(target, environment, ours=ours))
+        environment.update(_virtual(target, environment, ours=ours, clock=bool(clock)))
     elif target.capped_from is not None or target.reserve_bytes:
         allowed = target.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
@@ -72,7 +77,10 @@ def child_environment(
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
-    environment["NANOCHECK_RUN_TIME"] = "1" if time else ""
+    environment["NANOCHECK_RUN_TIME"] = "1" if time or clock else ""
+    if clock:
+        environment[card_clock.STEPS] = str(clock)
+        environment[card_clock.CARD] = json.dumps(asdict(Card.of(target.gpu)))
     environment[VARIABLE] = sizes
     environment["NANOCHECK_RUN_STACK_SIGNAL"] = str(stack_dump.SIGNAL)
     if snapshot is not None:
@@ -81,7 +89,7 @@ def child_environment(
     return environment
 
 
-def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool) -> dict[str, str]:
+def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool, clock: bool) -> dict[str, str]:
     from nanocheck.virtual.card import card_text
 
     return {
@@ -90,19 +98,19 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool) -> d
         "NANOCHECK_CARD": card_text(target),
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
-        **(_of_our_torch(target) if ours else {VISIBLE: relaunch.NO_CARD}),
+        **(_of_our_torch(target, clock) if ours else {VISIBLE: relaunch.NO_CARD}),
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
     }
 
 
-def _of_our_torch(target: Target) -> dict[str, str]:
+def _of_our_torch(target: Target, clock: bool) -> dict[str, str]:
     from nanocheck.virtual import card_environment, prepare
     from nanocheck.virtual.installed_torch import find_torch
 
     return {
         relaunch.TORCH: os.path.realpath(find_torch().folder),
-        **prepare().launch_environment(),
+        **prepare().launch_environment(clock=clock),
         **card_environment(target),
         # Which of the machine's cards are meant: here there is one.
         VISIBLE: "0",

@@ -52,6 +52,7 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
             sizes=request.sizes,
             snapshot=snapshot,
             time=request.time,
+            clock=request.clock,
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)

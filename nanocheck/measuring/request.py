@@ -50,6 +50,7 @@ class Request:
         cover: of ``PHASES``, which must have been seen before it is stopped.
         longest: every second batch is made of the longest samples, where their lengths are known.
         time: once memory is known, a few steps are timed and one is recorded.
+        clock: so many steps after that go on while the script's own clocks show the card's time.
         sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
     """
 
@@ -61,6 +62,7 @@ class Request:
     longest: bool = False
     sizes: str = POLICIES[0]
     time: bool = False
+    clock: int = 0
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:
@@ -94,7 +96,8 @@ class Request:
             cover=_phases(arguments.cover),
             longest=arguments.longest,
             sizes=arguments.sizes or POLICIES[0],
-            time=arguments.time,
+            time=arguments.time or bool(arguments.clock),
+            clock=arguments.clock or 0,
         )
 
     def options(self, gpu: str | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe import exit_hooks, graph_lines, introspect, phase_hooks
+from nanocheck.observe import card_clock, exit_hooks, graph_lines, introspect, phase_hooks
 from nanocheck.observe.allocator_history import History, statistics
 from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
@@ -61,6 +61,7 @@ class Watch:
         self._looked = False  # the models were looked for
         self._answered = False
         self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
+        self._clock: card_clock.CardClock | None = None
         self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
 
     def start(self) -> None:
@@ -118,8 +119,12 @@ class Watch:
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
         self._timed = None  # a DataLoader's worker must not end what its parent times
+        self._clock = None
 
     def _mark(self, what: str) -> None:
+        if self._clock is not None:
+            self._mark_clocked(self._clock, what)
+            return
         if self._timed is not None:
             self._mark_timed(self._timed, what)
             return
@@ -144,7 +149,9 @@ class Watch:
             done = True
         if done:
             self._leave_timing()
-            raise AnswerKnown
+            self._start_clock(timed)
+            if self._clock is None:
+                raise AnswerKnown
 
     def _leave_timing(self) -> None:
         """All that is asked about is known, or the script ends before."""
@@ -153,9 +160,32 @@ class Watch:
             with contextlib.suppress(Exception):
                 timed.close()
             self.journal.write("host_time", **timed.entry())
-            announce(self._folder, os.getpid())
+            if not os.environ.get(card_clock.STEPS):
+                announce(self._folder, os.getpid())
+
+    def _start_clock(self, timed: TimedSteps) -> None:
+        """Where that was asked for, and a step was recorded."""
+        if not timed.recorded:
+            return
+        try:
+            self._clock, why = card_clock.start(self._folder, timed.launches)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        if why:
+            self.journal.write("broken_timing", error=why)
+
+    def _mark_clocked(self, clock: card_clock.CardClock, what: str) -> None:
+        if what == "backward+" and self._stepped:
+            self._stepped = False
+            if clock.step_ended():
+                announce(self._folder, os.getpid())
+                raise AnswerKnown
+        self._stepped |= what == "optimizer-"
 
     def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        if self._clock is not None:
+            self._mark_clocked(self._clock, f"optimizer{what}")
+            return
         if self._timed is not None:
             self._mark_timed(self._timed, f"optimizer{what}")
             return

@@ -103,6 +103,7 @@ def _prepared(folder: str) -> dict[str, Any]:
             if name in os.environ
         },
         "card": os.environ["NANOCHECK_CARD"],
+        "clock": os.environ.get("NANOCHECK_RUN_CLOCK", ""),
     }
     name = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:16]
     answer = os.path.join(os.environ[FOLDER], f"prepared-{name}")  # noqa: PTH118

@@ -11,6 +11,7 @@ that cache is off and the result does not depend on what ran before.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 import sys
@@ -24,6 +25,9 @@ _OWN_CACHE = "-without-kernels"
 MODULE = "torch._inductor.runtime.triton_heuristics"
 #: Called with the kernel's name, its arguments' names and the arguments, while a step is recorded.
 recording: Callable[[str, Sequence[str], Sequence[Any]], None] | None = None
+#: Called at each launch, and with 1 and -1 around the trying of candidates, while the card's clock runs.
+launched: Callable[[], None] | None = None
+standing: Callable[[int], object] | None = None
 #: Launchers that were made, and those that were called: neither moves once nothing compiles any more.
 made = tried = 0
 
@@ -68,6 +72,8 @@ class _Launcher(_Kernel):
             self._called = True
         if recording is not None:
             recording(self._name, self._names, args)
+        if launched is not None:
+            launched()
         for index in self._written:
             if index < len(args) and hasattr(args[index], "data_ptr"):
                 introspect.wrote(args[index].data_ptr())
@@ -98,6 +104,23 @@ def _precompile_pair(self: Any, config: Any, warm_cache_only: bool) -> tuple[_Ke
     return result.kernel, result.make_launcher()
 
 
+def _while_standing(try_candidates: Callable[..., Any]) -> Callable[..., Any]:
+    """All candidates must take equally long, or the choice, and with it memory, would hang on a clock."""
+
+    @functools.wraps(try_candidates)
+    def tried_all(*args: Any, **kwargs: Any) -> Any:
+        stand = standing
+        if stand is not None:
+            stand(1)
+        try:
+            return try_candidates(*args, **kwargs)
+        finally:
+            if stand is not None:
+                stand(-1)
+
+    return tried_all
+
+
 def use_own_cache() -> None:
     """Choose the folder for what is compiled without kernels; before Inductor reads its own."""
     # Graphs cached here carry no compiled kernels, those of an ordinary process do: never mix them.
@@ -121,4 +144,5 @@ def install() -> None:
         triton_compat.triton_key = lambda: sys.modules["triton"].__version__
     autotuner: Any = triton_heuristics.CachingAutotuner
     pair = "warm_cache_only" in inspect.signature(autotuner._precompile_config).parameters
+    autotuner.benchmark_all_configs = _while_standing(autotuner.benchmark_all_configs)
     autotuner._precompile_config = _precompile_pair if pair else _precompile_config

@@ -28,7 +28,10 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         gpu = virtual_gpu(torch)
         return {
             "environment": {
-                **gpu.launch_environment(question["environment"].get("NANOCHECK_RUN_PRELOAD", "")),
+                **gpu.launch_environment(
+                    question["environment"].get("NANOCHECK_RUN_PRELOAD", ""),
+                    clock=bool(question.get("clock")),
+                ),
                 "NANOCHECK_CARD": question["card"],
                 **compiled_code_environment(question["card"], torch.version),
             }

@@ -51,6 +51,7 @@ class StepTrace:
         self._launches = Launches()
         self._before = introspect.counters()
         self._compiled = compiling.state()
+        self.launches = 0  # of the step, known when it is finished
         self._counted: dict[str, int] = {}
         self._paused = False
         self._observer.register_callback(self._stem + OPERATORS)
@@ -98,6 +99,7 @@ class StepTrace:
             return False
         self.pause()
         self._observer.unregister_callback()
+        self.launches = self._counted.get("launches", 0) + len(self._launches.made)
         written = {
             "schema": SCHEMA,
             "torch": torch.__version__,

@@ -46,6 +46,7 @@ class TimedSteps:
         self._facts = facts or {}
         self._ran = 1  # micro-batches of a timed step
         self.recorded = False
+        self.launches = 0  # of the recorded step
 
     def step_ended(self) -> bool:
         """A step's boundary; whether all is done."""
@@ -63,6 +64,7 @@ class TimedSteps:
                 self._batches = max(ran, 1)
             else:
                 self.recorded = trace.finish(**self._facts)
+                self.launches = trace.launches
             self._tries -= 1
             if self.recorded or not self._tries:
                 return True
