@@ -284,7 +284,6 @@ class Watch:
         """The last words of this process; only the first call counts, except that an error adds itself."""
         if self._answered:
             self._leave_timing()
-            return
         if error is not None and not isinstance(error, SystemExit):
             frame = exit_hooks.innermost(trace)
             self.journal.write(

@@ -194,7 +194,7 @@ def test_what_is_built_is_trusted_whatever_the_umask(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
 
     def compile_nothing(_: object, __: object, ___: object, work: Path) -> None:
-        for name in (building.LIBRARY, building.NVML):
+        for name in (building.LIBRARY, building.NVML, building.CLOCK):
             (work / name).write_bytes(b"")
 
     monkeypatch.setattr(building, "_compile", compile_nothing)

@@ -59,5 +59,10 @@ def test_what_one_thread_loses_does_not_come_back_with_what_another_writes(run: 
 
 
 def test_collectives_are_counted_once_while_others_are_given_up(run: Run) -> None:
-    done = run("collectives_given_up.c", "200", parts=("locks", "report"), flags=("-DNC_WAITS_MS=1",))
+    done = run(
+        "collectives_given_up.c",
+        "200",
+        parts=("clock", "counters", "locks", "report"),
+        flags=("-DNC_WAITS_MS=1",),
+    )
     assert done.stdout == "0 left, lowest 0\n"
