@@ -25,7 +25,7 @@ from tabulate import tabulate
 
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
-from nanocheck.measure.command_environment import child_environment
+from nanocheck.measuring.command_environment import child_environment
 from nanocheck.virtual.cache import cache_folder
 
 SCRIPT = Path(__file__).with_name("train_gpt2.py")

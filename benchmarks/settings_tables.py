@@ -22,7 +22,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.fingerprint import fingerprint
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
-from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
+from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
 from nanocheck.process.jobs import Deadlines
 from nanocheck.process.journal import Journal
 from nanocheck.report.progress import Progress

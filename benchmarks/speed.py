@@ -36,7 +36,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import find_gpu
-from nanocheck.measure.configurations import measure
+from nanocheck.measuring.configurations import measure
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
 from nanocheck.virtual import prepare
@@ -100,7 +100,7 @@ def suites(workers: int) -> Part:
 
 def fork(workers: int) -> Part:
     launch = {**prepare().launch_environment(), "PYTHONPATH": str(Path(__file__).parent)}
-    with Pool(1, launch, ("torch", "torch._dynamo", "nanocheck.measure.step_worker")) as pool:
+    with Pool(1, launch, ("torch", "torch._dynamo", "nanocheck.measuring.step_worker")) as pool:
         pool.submit(Job(id="first", task="speed:nothing")).result()  # the server starts
         while True:
             seconds = []

@@ -17,7 +17,8 @@ from types import ModuleType
 from typing import Any
 
 from nanocheck import cli, pytest_plugin
-from nanocheck.core import errors, result, verdict
+from nanocheck.calibrate.workloads import Workload, workloads
+from nanocheck.core import calibration, errors, kernels, result, verdict
 from nanocheck.core.step_fields import StepFields
 from nanocheck.pytest_plugin import hooks, memory_suite, plugin, settings, training_suite
 from nanocheck.report import verified_table
@@ -42,6 +43,8 @@ def pages() -> Mapping[str, str]:
     return {
         "run-result.schema.json": json.dumps(json_schema(), indent=1) + "\n",
         "verify.schema.json": json.dumps(schema_of_file(), indent=1) + "\n",
+        "calibration.schema.json": json.dumps(calibration.schema_of_file(), indent=1) + "\n",
+        "calibrate.md": calibrated(workloads()),
         "verified.md": verified(verified_table.load_all(VERIFIED), load_cases()),
         "reference/commands.md": commands(),
         "reference/pytest.md": pytest_options(),
@@ -221,7 +224,7 @@ def described(name: str, found: Mapping[str, Any]) -> str:
     text, fields = attributes(str(doc), tuple(found.get("properties", {})))
     if "enum" in found:
         # In the order in which they are written down: the schema sorts them.
-        members = vars(result).get(name) or vars(verdict)[name]
+        members = next(vars(each)[name] for each in (result, verdict, kernels) if name in vars(each))
         body = "One of " + ", ".join(f"`{each.value}`" for each in members) + ".\n"
     else:
         required = found.get("required", ())
@@ -329,6 +332,15 @@ def verified(files: Mapping[str, VerifyFile], cases: Sequence[Case]) -> str:
     )
     page = filled((HERE / "verified.md").read_text(), "baselines/verified", contributed(files))
     return filled(page, "nanocheck/verify/cases.toml", table(("case", "kind", "tries"), tried))
+
+
+def calibrated(found: Sequence[Workload]) -> str:
+    """The page, its prose as it stands there: what ``nanocheck calibrate`` measures."""
+    rows = (
+        (f"`{each.id}`", cell(each.what), "" if each.kernel is None else each.kernel.dtype) for each in found
+    )
+    page = (HERE / "calibrate.md").read_text()
+    return filled(page, "nanocheck/calibrate/workloads.py", table(("id", "what", "computes in"), rows))
 
 
 def contributed(files: Mapping[str, VerifyFile]) -> str:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import msgspec
+
 from nanocheck import __version__
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.notes import notes_of
@@ -25,6 +27,7 @@ from nanocheck.core.result import (
     Provenance,
     RunResult,
 )
+from nanocheck.tracing.kernel_list import kernels_of_process
 
 
 def command_result(
@@ -51,7 +54,8 @@ def command_result(
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted(
-        (_process_or_broken(each, device) for each in seen), key=lambda each: -each.reserved_bytes
+        (_timed(_process_or_broken(each, device), each, folder) for each in seen),
+        key=lambda each: -each.reserved_bytes,
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
@@ -69,6 +73,14 @@ def command_result(
         notes=(*notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
+
+
+def _timed(process: ProcessMemory, seen: Observation, folder: Path) -> ProcessMemory:
+    """With what was asked about time."""
+    if seen.host_time is None:
+        return process
+    kernels = kernels_of_process(folder, seen.pid) if seen.host_time.recorded else None
+    return msgspec.structs.replace(process, host_time=seen.host_time, kernels=kernels)
 
 
 def _process_or_broken(seen: Observation, device: Device) -> ProcessMemory:

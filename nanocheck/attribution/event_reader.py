@@ -23,6 +23,7 @@ from nanocheck.attribution.journal_entries import (
     VirtualFacts,
 )
 from nanocheck.core.coverage import Coverage
+from nanocheck.core.host_time import HostTime
 from nanocheck.core.strict_text import parse_json
 
 #: What the allocator did, as ``observe.allocator_history`` abbreviates it.
@@ -68,6 +69,7 @@ class Observation:
     failed: Failed | None = None
     broken: Broken | None = None
     end: End | None = None
+    host_time: HostTime | None = None
     coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)
@@ -93,7 +95,7 @@ class Observation:
 
 
 def read(folder: Path) -> list[Observation]:
-    """Every process that used a GPU, in the order in which they began to."""
+    """Every process that used a GPU or could not be observed, in the order in which they began to."""
     found = []
     for path in sorted(folder.glob("*.jsonl"), key=lambda each: (each.stat().st_ctime_ns, each.name)):
         observation = _read_one(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from nanocheck.core.coverage import Coverage
+from nanocheck.core.host_time import HostTime
 
 #: File, line and function.
 Frame = tuple[str, int, str]
@@ -167,4 +168,5 @@ ENTRIES: dict[str, type[msgspec.Struct]] = {
     "broken": Broken,
     "coverage": Coverage,
     "end": End,
+    "host_time": HostTime,
 }

@@ -96,9 +96,20 @@ def _missing(folder: Path, processes: Sequence[ProcessMemory], cut_off: Collecti
                 "what it used after that is not known"
             )
     known = {each.pid for each in processes}
+    for pid in sorted(_used(folder) - known):
+        yield (
+            f"process {pid} took memory of the card and was not observed (python -I or -E, or an environment "
+            "without our PYTHONPATH): what it used is not in these figures"
+        )
     for pid in sorted(cut_off):
         if pid not in known and (folder / f"torch-{pid}").exists():
             yield f"process {pid} had imported torch and ran on until it was ended: it may need more"
+
+
+def _used(folder: Path) -> set[int]:
+    """Processes that the virtual card gave memory to (csrc/memory/shown.c)."""
+    names = (each.name.removeprefix("used-") for each in folder.glob("used-*"))
+    return {int(name) for name in names if name.isdecimal()}
 
 
 def _why_no_gpu(folder: Path) -> str:

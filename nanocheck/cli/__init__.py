@@ -11,11 +11,23 @@ import sys
 from collections.abc import Sequence
 
 from nanocheck import __version__
-from nanocheck.cli import advise, compare, doctor, frontier, gpus, record, report, run, streams, verify
+from nanocheck.cli import (
+    advise,
+    calibrate,
+    compare,
+    doctor,
+    frontier,
+    gpus,
+    record,
+    report,
+    run,
+    streams,
+    verify,
+)
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, advise, frontier, record, compare, doctor, gpus, report, verify)
+VERBS = (run, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from nanocheck.core.errors import MachineError, NanocheckError
@@ -36,11 +36,16 @@ class Finding:
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--python",
+        metavar="PROGRAM",
+        help="another environment's Python: what nanocheck run would do with a script of its",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     findings = []
-    for finding in examine():
+    for finding in examine(_plan(arguments.python)):
         findings.append(finding)
         if not arguments.json:
             print(_line(finding), flush=True)
@@ -53,16 +58,26 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"\n{len(failed)} failed ({', '.join(failed)}): fix these first.")
     else:
         but = f", with {len(doubts)} warnings ({', '.join(doubts)})" if doubts else ""
-        print(f"\nThe virtual GPU works on this machine{but}. Next: pytest suites/ --gpu rtx4070")
+        where, then = "on this machine", "pytest suites/ --gpu rtx4070"
+        if arguments.python:
+            where, then = "for that Python", f"nanocheck run -- {arguments.python} train.py"
+        print(f"\nThe virtual GPU works {where}{but}. Next: {then}")
     return MachineError.exit_code if failed else 0
 
 
-def examine() -> Iterator[Finding]:
-    """Every finding, as soon as it is there; checks that build on a failed one are skipped."""
-    from nanocheck.cli import doctor_checks
+#: (name, check, names of the checks it cannot do without)
+Plan = Sequence[tuple[str, Callable[[], str], tuple[str, ...]]]
 
-    #: (name, check, names of the checks it cannot do without)
-    plan: list[tuple[str, Callable[[], str], tuple[str, ...]]] = [
+
+def _plan(other: str | None) -> Plan:
+    if other is not None:
+        from nanocheck.cli.doctor_python import OtherPython
+
+        return OtherPython(other).checks()
+    from nanocheck.cli import doctor_checks
+    from nanocheck.cli.doctor_baselines import baselines
+
+    return [
         ("Python", doctor_checks.python, ()),
         ("system", doctor_checks.system, ()),
         ("packages", doctor_checks.packages, ()),
@@ -78,10 +93,15 @@ def examine() -> Iterator[Finding]:
         ("memory", doctor_checks.memory, ("system",)),
         ("disk", doctor_checks.disk, ()),
         ("GPT-2 tokens", doctor_checks.tokens, ()),
+        ("baselines", baselines, ("packages", "PyTorch")),
         ("real GPU", doctor_checks.real_gpu, ()),
         ("virtual GPU", doctor_checks.virtual_gpu, ("system", "NVIDIA wheels", "cache", "C compiler")),
         ("child on it", doctor_checks.trial, ("virtual GPU", "address space")),
     ]
+
+
+def examine(plan: Plan) -> Iterator[Finding]:
+    """Every finding, as soon as it is there; checks that build on a failed one are skipped."""
     broken: set[str] = set()
     for name, check, needs in plan:
         missing = [each for each in needs if each in broken]

@@ -75,31 +75,32 @@ def packages() -> str:
 
 def torch() -> str:
     """The installed PyTorch is a CUDA build, with NVIDIA's libraries beside it."""
-    from nanocheck.virtual.wheels import find_wheels
+    from nanocheck.virtual.installed_torch import find_torch
 
-    wheels = find_wheels()
-    numbers = [int(part) for part in wheels.version.split(".")[:2] if part.isdigit()]
+    torch = find_torch()
+    numbers = [int(part) for part in torch.version.split(".")[:2] if part.isdigit()]
     if tuple(numbers) < OLDEST_TORCH:
         raise PartialError(
-            f"expected PyTorch {_dotted(OLDEST_TORCH)} or newer, found {wheels.version}, which nobody tried",
-            hint="pip install --upgrade torch",
+            f"expected PyTorch {_dotted(OLDEST_TORCH)} or newer for the suites, found {torch.version}: only "
+            "`nanocheck run` was tried with it",
+            hint="pip install --upgrade torch   # for the suites",
         )
-    return f"{wheels.version}, built for CUDA {wheels.cuda}"
+    return f"{torch.version}, built for CUDA {torch.cuda}"
 
 
 def headers() -> str:
-    """The headers that the virtual GPU is compiled against; they come with the wheels."""
+    """The headers that the virtual GPU is compiled against; they come with the torch."""
+    from nanocheck.virtual.installed_torch import find_torch
     from nanocheck.virtual.symbols import driver_symbols
-    from nanocheck.virtual.wheels import find_wheels
 
-    wheels = find_wheels()
-    functions = driver_symbols(wheels)
-    if not any((folder / "cuda_runtime_api.h").is_file() for folder in wheels.include_folders):
+    torch = find_torch()
+    functions = driver_symbols(torch)
+    if not any((folder / "cuda_runtime_api.h").is_file() for folder in torch.include_folders):
         raise MachineError(
-            "expected cuda_runtime_api.h among the headers of the installed wheels, found none",
+            "expected cuda_runtime_api.h among the headers of the installed torch, found none",
             hint="pip install --force-reinstall torch",
         )
-    count = len(wheels.nvidia_libraries)
+    count = len(torch.cuda_libraries)
     return f"{count} libraries; cuda.h declares {len(functions)} functions"
 
 

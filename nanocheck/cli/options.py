@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
-    from nanocheck.measure.configurations import Measurement
+    from nanocheck.measuring.configurations import Measurement
 
 #: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
 #: up sends the search the wrong way.
@@ -103,7 +103,7 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
-    from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
+    from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
     from nanocheck.process.jobs import Deadlines
     from nanocheck.process.journal import Journal
     from nanocheck.report.progress import Progress

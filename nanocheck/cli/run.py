@@ -15,9 +15,11 @@ from nanocheck.core.errors import INTERRUPTED
 from nanocheck.observe.values.policies import POLICIES
 
 if TYPE_CHECKING:
-    from nanocheck.core.result import Ending
+    from nanocheck.core.device import Target
+    from nanocheck.core.result import Ending, RunResult
+    from nanocheck.core.step_time import StepTime
     from nanocheck.core.verdict import JudgedRun
-    from nanocheck.measure.request import Request
+    from nanocheck.measuring.request import Request
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import BatchArgument
     from nanocheck.search.candidates import Suggestions
@@ -48,6 +50,20 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="sizes that hang on values nobody computes, such as the tokens of an expert: all there can be "
         "(worst, the default), their average, or one (virtual cards only)",
     )
+    add(
+        "--time",
+        action="store_true",
+        help="how long a step would take on the card, modelled from its kernels: a few steps more are run",
+    )
+    add(
+        "--clock",
+        type=int,
+        nargs="?",
+        const=20,
+        metavar="STEPS",
+        help="--time, and then so many steps (default 20) in which the script's own clocks show the card's "
+        "time, modelled: what it prints of tokens a second is the card's (virtual cards only)",
+    )
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")
@@ -65,11 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
     from nanocheck.core.verdict import JudgedRun
-    from nanocheck.measure.foreground_run import run_command
-    from nanocheck.measure.request import EVERY_CARD, Request
+    from nanocheck.measuring.foreground_run import run_command
+    from nanocheck.measuring.request import EVERY_CARD, Request
     from nanocheck.report import terminal
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
+    from nanocheck.report.time_text import time_blocks
     from nanocheck.search.batch_argument import find_batch
 
     leave_in_order()
@@ -77,17 +94,25 @@ def run(arguments: argparse.Namespace) -> int:
     if request.card.gpu == EVERY_CARD:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
-    result = run_command(request, request.card.select(), arguments.snapshot)
+    target = request.card.select()
+    result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
-    say(terminal.render(judged))
-    _write(RunFile.with_suggestions(judged), arguments)
+    time = _step_time(result, target.target) if request.time else None
+    say([*terminal.render(judged), *(time_blocks(result, time) if request.time else [])])
+    _write(RunFile.with_suggestions(judged, step_time=time), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
         suggestions = _suggest(request, judged, batch)
-        _write(RunFile.with_suggestions(judged, suggestions), arguments)
+        _write(RunFile.with_suggestions(judged, suggestions, time), arguments)
         if not suggestions.complete:
             return INTERRUPTED
     return exit_code(judged, result.ending, check=arguments.check)
+
+
+def _step_time(result: RunResult, target: Target) -> StepTime | None:
+    from nanocheck.timing.of_run import step_time
+
+    return step_time(result, target.gpu)
 
 
 def exit_code(judged: JudgedRun, ending: Ending, *, check: bool) -> int:
@@ -128,13 +153,13 @@ def _suggest(request: Request, judged: JudgedRun, batch: BatchArgument | None) -
 def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import Kind
-    from nanocheck.measure.foreground_run import check_command
+    from nanocheck.measuring.foreground_run import check_command
     from nanocheck.report.console import say
     from nanocheck.report.further_runs_text import every_card_blocks
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
-    for option in ("html", "snapshot", "suggest"):
+    for option in ("html", "snapshot", "suggest", "time", "clock"):
         if getattr(arguments, option):
             raise RequestError(
                 f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"

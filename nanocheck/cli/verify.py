@@ -227,7 +227,7 @@ def exit_code(found: VerifyFile) -> int:
     from nanocheck.verify.record import State
     from nanocheck.verify.verification import INTERRUPTED as LEFT
 
-    if any(row.not_run == LEFT for row in found.rows):
+    if any(LEFT in (row.not_run, row.time and row.time.refused) for row in found.rows):
         return INTERRUPTED
     counts = found.counts
     if counts[State.DIFFERS] or found.card_differences:

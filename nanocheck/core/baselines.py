@@ -14,7 +14,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,7 @@ import msgspec
 from nanocheck.core.device import Device
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import check_schema, read_json, to_typed
-from nanocheck.core.result import Outcome, Provenance, RunResult
+from nanocheck.core.result import Holding, Outcome, Provenance, RunResult
 from nanocheck.core.units import MIB
 
 SCHEMA = 1
@@ -52,6 +53,8 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         sdpa: the attention backend.
         oom: phase, step and requested_bytes of the failed request, when the outcome is ``oom``.
         peaks: phase -> largest (allocated, reserved) bytes of any step.
+        holders: of a project's test, who held most at the allocated peak: group and source line -> bytes. Not
+            compared; they say what grew.
     """
 
     outcome: Outcome
@@ -59,6 +62,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     sdpa: str
     oom: tuple[str, _Count, _Count] | None = None
     peaks: Mapping[str, tuple[_Count, _Count]]
+    holders: Mapping[str, _Count] = {}
 
     @classmethod
     def of(cls, result: RunResult) -> Expected:
@@ -70,6 +74,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             sdpa=main.attention,
             peaks=dict(sorted(main.phase_peaks().items())),
             oom=None if oom is None else (oom.phase, oom.step, oom.requested_bytes),
+            holders={} if result.test is None else _holders(main.largest),
         )
 
     @property
@@ -79,6 +84,14 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     @property
     def reserved_bytes(self) -> int:
         return max((reserved for _, reserved in self.peaks.values()), default=0)
+
+
+def _holders(largest: Iterable[Holding]) -> dict[str, int]:
+    """By the line's text, not its number: what stands above it may grow."""
+    found: Counter[str] = Counter()
+    for each in largest:
+        found[f"{each.group} at `{(each.line or each.where or '?').strip()}`"] += each.bytes
+    return dict(found)
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,6 +147,12 @@ def profile_of(device: Device) -> str:
         del facts["capacity_least_bytes"]
     text = json.dumps(facts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def release_of(torch: str | None) -> int:
+    """A torch's major and minor version as one number, so that nearer releases are nearer numbers; else 0."""
+    found = re.match(r"(\d+)\.(\d+)", torch or "")
+    return int(found[1]) * 1000 + int(found[2]) if found else 0
 
 
 def baseline_path(folder: Path, result: RunResult) -> Path:

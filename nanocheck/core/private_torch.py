@@ -28,12 +28,12 @@ class PrivateName:
 PRIVATE_NAMES = (
     PrivateName(
         name="torch._C._cuda_attach_out_of_memory_observer",
-        files=("measure/step_worker.py", "observe/process_observer.py"),
+        files=("measuring/step_worker.py", "observe/process_observer.py"),
         purpose="what was asked for when the allocator gave up, and who held the memory",
     ),
     PrivateName(
         name="torch._C._cuda_memorySnapshot",
-        files=("observe/allocator_history.py", "observe/exit_hooks.py"),
+        files=("observe/allocator_history.py",),
         purpose="the allocator's events",
     ),
     PrivateName(
@@ -85,6 +85,16 @@ PRIVATE_NAMES = (
         name="torch._C._dispatch_has_kernel_for_dispatch_key",
         files=("observe/values/overriding.py",),
         purpose="which overloads of an operator have a CUDA kernel of their own",
+    ),
+    PrivateName(
+        name="torch._C._dispatch_get_registrations_for_dispatch_key",
+        files=("observe/recording/operator_facts.py",),
+        purpose="which operators launch kernels of their own",
+    ),
+    PrivateName(
+        name="torch.utils.data.dataloader._BaseDataLoaderIter",
+        files=("observe/recording/host_clock.py",),
+        purpose="how long a script waits for its DataLoader",
     ),
     PrivateName(
         name="torch.ops.aten._local_scalar_dense.default",

@@ -20,6 +20,8 @@ import msgspec
 from nanocheck.core.config import StepConfig
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.device import Device
+from nanocheck.core.host_time import HostTime
+from nanocheck.core.kernels import KernelList
 
 SCHEMA = 2
 
@@ -30,6 +32,7 @@ class Provenance(StrEnum):
     MEASURED = "measured"  # a real GPU ran it
     VIRTUAL = "virtual"  # the virtual GPU ran it
     COMPUTED = "computed"  # arithmetic only
+    MODELLED = "modelled"  # a model of time, fitted to published measurements, for a card that is not there
     UNKNOWN = "unknown"  # nothing ran, or nobody could see on what
 
 
@@ -243,6 +246,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
         allocator_settings: the effective ``PYTORCH_ALLOC_CONF``.
         at: when and where most was allocated. groups: who held it then; they sum to ``allocated_bytes``.
         largest: the largest allocations then.
+        host_time: how long this host needed for a warm step, where that was asked for.
+        kernels: of one step, where that was asked for and a step was recorded.
         unexplained_events: allocator events that no free block explains; 0 unless the history has a hole.
     """
 
@@ -272,6 +277,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     largest: tuple[Holding, ...] = ()
     fragmentation: Fragmentation | None = None
+    host_time: HostTime | None = None
+    kernels: KernelList | None = None
     unexplained_events: int = 0
     timeline: Timeline | None = None
 
@@ -301,6 +308,7 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     Attributes:
         config: what ran, where it was a configuration of the reference step; else ``command`` says it.
+        test: pytest's node id, where it was a test of a project.
         processes: those that used the GPU, the one that reserved most first.
         micro_batches: how many micro-batches a step of a configuration really ran (2 stand for any larger
             accumulation).
@@ -313,6 +321,7 @@ class RunResult(_Value, frozen=True, kw_only=True):
     schema: int = SCHEMA
     config: StepConfig | None = None
     command: tuple[str, ...] | None = None
+    test: str | None = None
     provenance: Provenance
     device: Device
     environment: Environment
@@ -326,7 +335,9 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The configuration's name, or the command as one types it."""
+        """The configuration's name, the test's, or the command as one types it."""
+        if self.test is not None:
+            return self.test
         return self.config.id if self.config is not None else shlex.join(self.command or ())
 
     @property

@@ -18,7 +18,7 @@ from nanocheck.numerics.tiers import apart
 from nanocheck.numerics.trace import Trace
 from nanocheck.process.pool import Observer
 from nanocheck.step.text import GPT2_VOCAB
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 STEPS = 8
 #: A step takes milliseconds on one core; widths are the least that nanochat's gates read.
@@ -144,6 +144,6 @@ def _environment(trace: Trace, threads: int) -> dict[str, str]:
 def _torch_version() -> str:
     """With the build, such as ``2.14.1+cu130``, where its own file tells."""
     try:
-        return find_wheels().version
+        return find_torch().version
     except MachineError:  # a build without CUDA records as well
         return metadata.version("torch")

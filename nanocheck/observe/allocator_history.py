@@ -60,13 +60,17 @@ class History:
                 self._record(None)
         self._record("all", **options)
 
+    def stop(self) -> None:
+        """Record no more: it takes time, which is what is asked about next."""
+        self._record(None)
+
     def pending(self) -> int:
         """Allocations not in the journal yet."""
         return count() - self._allocations
 
     def drain(self) -> list[dict[str, Any]]:
         """Copy what is new; the segments as they are. Call it while no other thread allocates."""
-        snapshot = torch._C._cuda_memorySnapshot(None)
+        snapshot = memory_snapshot()
         device = torch.cuda.current_device()
         events = snapshot["device_traces"][device][self._taken :]
         rows = []
@@ -95,7 +99,7 @@ class History:
 
     def blocks(self) -> tuple[list[tuple[int, int, int, str]], dict[str, Any]]:
         """(address, size, requested, state) of every block now, and the allocator's settings."""
-        snapshot = torch._C._cuda_memorySnapshot(None)
+        snapshot = memory_snapshot()
         device = torch.cuda.current_device()
         return [
             (block["address"], block["size"], block["requested_size"], block["state"])
@@ -103,6 +107,15 @@ class History:
             if segment["device"] == device
             for block in segment["blocks"]
         ], snapshot.get("allocator_settings", {})
+
+
+def memory_snapshot() -> dict[str, Any]:
+    """Of the caching allocator: segments, blocks and the recorded events."""
+    taken: Any = torch._C._cuda_memorySnapshot
+    try:
+        return dict(taken(None))
+    except TypeError:  # torch before 2.8
+        return dict(taken())
 
 
 def raw_statistics() -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
+import functools
+import gc
 import os
 import pickle
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import torch
 
 from nanocheck.observe import introspect, phase_hooks
+from nanocheck.observe.allocator_history import memory_snapshot
 
 
 def install(end: Callable[..., None]) -> None:
@@ -33,6 +36,20 @@ def install(end: Callable[..., None]) -> None:
 
     sys.excepthook = excepthook
     os._exit = _exit
+
+
+def leave_objects_alone() -> None:
+    """Before the interpreter ends, which else looks at every object of PyTorch several times more.
+
+    Not where Triton is built with nanobind (3.9, of torch 2.15): it prints what was not collected.
+    """
+    if not _is_nanobind(sys.modules.get("triton._C.libtriton")):
+        gc.freeze()
+
+
+def _is_nanobind(triton: Any) -> bool:
+    location = getattr(getattr(triton, "ir", None), "location", None)
+    return type(location).__module__ == "nanobind"
 
 
 #: Functions of ours that stand between the script and PyTorch in every call of a module.
@@ -82,12 +99,32 @@ def cap_memory() -> None:
         torch.cuda.set_per_process_memory_fraction(min(1.0, int(allowed) / total))
 
 
+_fraction = 1.0  # where PyTorch does not tell it: what was set last
+
+
+def remember_fraction() -> None:
+    """Before torch 2.8 a limit of the allocator can be set, but not asked for."""
+    if hasattr(torch.cuda, "get_per_process_memory_fraction"):
+        return
+    original = torch.cuda.memory.set_per_process_memory_fraction
+
+    @functools.wraps(original)
+    def remembering(fraction: float, *args: Any, **kwargs: Any) -> None:
+        global _fraction
+        original(fraction, *args, **kwargs)
+        _fraction = fraction
+
+    torch.cuda.memory.set_per_process_memory_fraction = remembering
+    torch.cuda.set_per_process_memory_fraction = remembering
+
+
 def own_limit() -> int | None:
     """Bytes that the script itself lets PyTorch reserve (``set_per_process_memory_fraction``), where that is
     less than we do; ``None`` without a limit of its own.
     """
     total = torch.cuda.get_device_properties(0).total_memory
-    allowed = int(torch.cuda.get_per_process_memory_fraction() * total)
+    ask = getattr(torch.cuda, "get_per_process_memory_fraction", lambda: _fraction)
+    allowed = int(ask() * total)
     ours = int(os.environ.get("NANOCHECK_RUN_MEMORY_BYTES") or total)
     return allowed if allowed < min(ours, total) - 1 else None  # a fraction is rounded
 
@@ -148,4 +185,4 @@ def write_snapshot(path: str) -> None:
     if target.exists():
         target = target.with_name(f"{target.stem}-{os.getpid()}{target.suffix}")
     with target.open("wb") as file:
-        pickle.dump(torch._C._cuda_memorySnapshot(None), file)
+        pickle.dump(memory_snapshot(), file)

@@ -7,7 +7,17 @@ import functools
 from typing import Any
 
 #: Order of ``nc_counter`` in csrc/base/counters.h.
-_COUNTERS = ("launches", "flash", "efficient", "cudnn", "matmul", "fills", "copies_skipped", "convolutions")
+_COUNTERS = (
+    "launches",
+    "flash",
+    "efficient",
+    "cudnn",
+    "matmul",
+    "fills",
+    "copies_skipped",
+    "convolutions",
+    "waits",
+)
 
 #: Order of ``nc_guess`` in csrc/base/guesses.h: whose sizes only NVIDIA's own library knows.
 _GUESSES = ("cuSOLVER", "cuFFT", "cuSPARSE", "recurrent", "convolution", "batch norm")

@@ -9,6 +9,7 @@ Tensors that were saved for the backward are not looked at: to ask for one may r
 
 from __future__ import annotations
 
+import dis
 import math
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
@@ -165,9 +166,14 @@ def _sizes(node: Any, which: Set[int] | None = None) -> list[int]:
     """Bytes of what a node made, or of some of it; single numbers are left out."""
     return [
         _bytes(each)
-        for index, each in enumerate(node._input_metadata)
+        for index, each in enumerate(_made(node))
         if math.prod(each.shape) > 1 and (which is None or index in which)
     ]
+
+
+def _made(node: Any) -> Sequence[Any]:
+    """Shapes and types of a node's results; torch before 2.5 does not tell them."""
+    return getattr(node, "_input_metadata", ())
 
 
 def _bytes(metadata: Any) -> int:
@@ -194,17 +200,18 @@ def _ends_in_numbers(node: Any) -> bool:
     or one of each row: log-probabilities of tokens, losses that are not reduced.
     """
     code = _forward_of(node)
-    if code is None or "/torch/" in code.co_filename or not node._input_metadata:
+    results = _made(node)
+    if code is None or "/torch/" in code.co_filename or not results:
         return False
-    made = math.prod(node._input_metadata[0].shape)
+    made = math.prod(results[0].shape)
     rows = {math.prod(shape[:-1]) for shape in _shapes_read(node) if len(shape) > 1 and shape[-1] > 1}
     return made == 1 or made in rows
 
 
 def _shapes_read(node: Any) -> Iterator[tuple[int, ...]]:
     for each, index in node.next_functions:
-        if each is not None and not kind(each).is_leaf:
-            yield tuple(int(size) for size in each._input_metadata[index].shape)
+        if each is not None and not kind(each).is_leaf and _made(each):
+            yield tuple(int(size) for size in _made(each)[index].shape)
 
 
 def _has_head(node: Any) -> bool:
@@ -218,5 +225,6 @@ def _code(node: Any) -> list[tuple[str, int, int]]:
     code = _forward_of(node)
     if code is None:
         return []
-    last = max((line for _, _, line in code.co_lines() if line), default=code.co_firstlineno)
+    # Python 3.9 has no code.co_lines
+    last = max((line for _, line in dis.findlinestarts(code) if line), default=code.co_firstlineno)
     return [(code.co_filename, code.co_firstlineno, last)]

@@ -33,6 +33,13 @@ class Owners:
                 weakref.ref(each) for each in gc.get_objects() if issubclass(type(each), torch.nn.Module)
             ]
 
+    def parameters(self) -> int:
+        """Elements that the optimizers change."""
+        groups = [group for optimizer in list(self._optimizers) for group in optimizer.param_groups]
+        return sum(
+            each.numel() for each in {id(one): one for group in groups for one in group["params"]}.values()
+        )
+
     def addresses(self) -> dict[str, list[list[Any]]]:
         """``[address, bytes, name, shape]`` of every tensor on a GPU, by the first kind that claims it."""
         found: dict[str, list[list[Any]]] = {}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
-import gc
 import os
 import sys
 import threading
@@ -15,12 +15,14 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe import exit_hooks, graph_lines, introspect, phase_hooks
+from nanocheck.observe import card_clock, exit_hooks, graph_lines, introspect, phase_hooks
 from nanocheck.observe.allocator_history import History, statistics
 from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
 from nanocheck.observe.loss_flow import LossFlow
 from nanocheck.observe.owners import Owners
+from nanocheck.observe.recording.host_clock import LoaderTime
+from nanocheck.observe.recording.timed_steps import TimedSteps
 from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of
 from nanocheck.observe.workspaces import cublas_workspaces
 
@@ -58,16 +60,22 @@ class Watch:
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
+        self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
+        self._clock: card_clock.CardClock | None = None
+        self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
         exit_hooks.say_that_torch_is_here()
+        exit_hooks.remember_fraction()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
         self._losses.install()
         phase_hooks.install(self._mark, self._optimizer)
         self._covered.install()
         graph_lines.install(self.journal)
+        if self._loader is not None:
+            self._loader.install()
         if introspect.version() is not None:
             from nanocheck.observe import placeholder_values
 
@@ -110,8 +118,16 @@ class Watch:
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
+        self._timed = None  # a DataLoader's worker must not end what its parent times
+        self._clock = None
 
     def _mark(self, what: str) -> None:
+        if self._clock is not None:
+            self._mark_clocked(self._clock, what)
+            return
+        if self._timed is not None:
+            self._mark_timed(self._timed, what)
+            return
         if what == "backward+" and self._stepped and self.active:
             self._stepped = False
             if self._step_ended():
@@ -119,7 +135,60 @@ class Watch:
         self._covered.mark(what)
         self._write_mark(what)
 
+    def _mark_timed(self, timed: TimedSteps, what: str) -> None:
+        """Memory is known: whatever fails from here on ends the observation, never the script."""
+        done = False
+        try:
+            if what == "backward+" and self._stepped:
+                self._stepped = False
+                done = timed.step_ended()
+            self._stepped |= what == "optimizer-"
+            timed.mark(what)
+        except Exception as error:
+            self.journal.write("broken_timing", error=f"{type(error).__name__}: {error}")
+            done = True
+        if done:
+            self._leave_timing()
+            self._start_clock(timed)
+            if self._clock is None:
+                raise AnswerKnown
+
+    def _leave_timing(self) -> None:
+        """All that is asked about is known, or the script ends before."""
+        timed, self._timed = self._timed, None
+        if timed is not None:
+            with contextlib.suppress(Exception):
+                timed.close()
+            self.journal.write("host_time", **timed.entry())
+            if not os.environ.get(card_clock.STEPS):
+                announce(self._folder, os.getpid())
+
+    def _start_clock(self, timed: TimedSteps) -> None:
+        """Where that was asked for, and a step was recorded."""
+        if not timed.recorded:
+            return
+        try:
+            self._clock, why = card_clock.start(self._folder, timed.launches)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        if why:
+            self.journal.write("broken_timing", error=why)
+
+    def _mark_clocked(self, clock: card_clock.CardClock, what: str) -> None:
+        if what == "backward+" and self._stepped:
+            self._stepped = False
+            if clock.step_ended():
+                announce(self._folder, os.getpid())
+                raise AnswerKnown
+        self._stepped |= what == "optimizer-"
+
     def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        if self._clock is not None:
+            self._mark_clocked(self._clock, f"optimizer{what}")
+            return
+        if self._timed is not None:
+            self._mark_timed(self._timed, f"optimizer{what}")
+            return
         self._write_mark(f"optimizer{what}")
         self._after_optimizer(optimizer, what)
 
@@ -161,14 +230,21 @@ class Watch:
             if known:
                 self._end("answered")
                 self._answered = True
-                announce(self._folder, os.getpid())
+                if self._loader is None:
+                    announce(self._folder, os.getpid())
+                else:
+                    known = False
+                    self._history.stop()
+                    facts = {"parameters": self._owners.parameters()}
+                    self._timed = TimedSteps(self._folder, loader=self._loader, facts=facts)
 
         decide(self)
         return known
 
     def _leave(self) -> None:
         if self._answered:
-            gc.freeze()  # else the interpreter looks at every object of PyTorch several times more
+            self._leave_timing()
+            exit_hooks.leave_objects_alone()
 
     def _tell_owners(self, *, brief: bool = False) -> None:
         kinds = self._owners.addresses()
@@ -206,6 +282,8 @@ class Watch:
 
     def _end(self, how: str, error: BaseException | None = None, trace: TracebackType | None = None) -> None:
         """The last words of this process; only the first call counts, except that an error adds itself."""
+        if self._answered:
+            self._leave_timing()
         if error is not None and not isinstance(error, SystemExit):
             frame = exit_hooks.innermost(trace)
             self.journal.write(

@@ -10,9 +10,12 @@ that cache is off and the result does not depend on what ran before.
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nanocheck.observe import introspect
@@ -20,6 +23,13 @@ from nanocheck.observe import introspect
 _OWN_CACHE = "-without-kernels"
 #: The module that ``install`` changes.
 MODULE = "torch._inductor.runtime.triton_heuristics"
+#: Called with the kernel's name, its arguments' names and the arguments, while a step is recorded.
+recording: Callable[[str, Sequence[str], Sequence[Any]], None] | None = None
+#: Called at each launch, and with 1 and -1 around the trying of candidates, while the card's clock runs.
+launched: Callable[[], None] | None = None
+standing: Callable[[int], object] | None = None
+#: Launchers that were made, and those that were called: neither moves once nothing compiles any more.
+made = tried = 0
 
 
 class _Kernel:
@@ -46,11 +56,24 @@ class _Launcher(_Kernel):
     store_cubin = False
     cache_hash = "nanocheck"
 
-    def __init__(self, config: Any, names: Sequence[str]) -> None:
+    def __init__(self, config: Any, names: Sequence[str], name: str) -> None:
+        global made
+        made += 1
         self.config = config
+        self._names = names
+        self._name = name
         self._written = [index for index, name in enumerate(names) if not name.startswith("in_ptr")]
+        self._called = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
+        if not self._called:
+            global tried
+            tried += 1
+            self._called = True
+        if recording is not None:
+            recording(self._name, self._names, args)
+        if launched is not None:
+            launched()
         for index in self._written:
             if index < len(args) and hasattr(args[index], "data_ptr"):
                 introspect.wrote(args[index].data_ptr())
@@ -61,17 +84,41 @@ class _Uncompiled:
 
     kernel = _Kernel()
 
-    def __init__(self, config: Any, names: Sequence[str]) -> None:
+    def __init__(self, config: Any, names: Sequence[str], name: str) -> None:
         self.config = config
         self._names = names
+        self._name = name
 
     def make_launcher(self) -> _Launcher:
-        return _Launcher(self.config, self._names)
+        return _Launcher(self.config, self._names, self._name)
 
 
 def _precompile_config(self: Any, config: Any) -> _Uncompiled:
     """Instead of ``CachingAutotuner._precompile_config``, the one place where a candidate is compiled."""
-    return _Uncompiled(config, self.fn.arg_names)
+    return _Uncompiled(config, self.fn.arg_names, str(getattr(self.fn, "__name__", "triton")))
+
+
+def _precompile_pair(self: Any, config: Any, warm_cache_only: bool) -> tuple[_Kernel, _Launcher]:
+    """The same before torch 2.7, where a kernel and its launcher are asked for at once."""
+    result = _precompile_config(self, config)
+    return result.kernel, result.make_launcher()
+
+
+def _while_standing(try_candidates: Callable[..., Any]) -> Callable[..., Any]:
+    """All candidates must take equally long, or the choice, and with it memory, would hang on a clock."""
+
+    @functools.wraps(try_candidates)
+    def tried_all(*args: Any, **kwargs: Any) -> Any:
+        stand = standing
+        if stand is not None:
+            stand(1)
+        try:
+            return try_candidates(*args, **kwargs)
+        finally:
+            if stand is not None:
+                stand(-1)
+
+    return tried_all
 
 
 def use_own_cache() -> None:
@@ -85,12 +132,17 @@ def use_own_cache() -> None:
 def install() -> None:
     """Replace the kernel compiler of this process. Imports Inductor; touches no GPU."""
     from torch._inductor import config
-    from torch._inductor.runtime import triton_compat, triton_heuristics
+    from torch._inductor.runtime import triton_heuristics
 
     use_own_cache()
     config.autotune_local_cache = False
     config.compile_threads = 1
-    # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
-    triton_compat.triton_key = lambda: sys.modules["triton"].__version__
-    autotuner = triton_heuristics.CachingAutotuner
-    autotuner._precompile_config = _precompile_config  # type: ignore[method-assign, assignment]
+    with contextlib.suppress(ImportError):  # since torch 2.7
+        from torch._inductor.runtime import triton_compat
+
+        # It names caches by a hash over half a gigabyte of Triton, which compiles nothing here.
+        triton_compat.triton_key = lambda: sys.modules["triton"].__version__
+    autotuner: Any = triton_heuristics.CachingAutotuner
+    pair = "warm_cache_only" in inspect.signature(autotuner._precompile_config).parameters
+    autotuner.benchmark_all_configs = _while_standing(autotuner.benchmark_all_configs)
+    autotuner._precompile_config = _precompile_pair if pair else _precompile_config

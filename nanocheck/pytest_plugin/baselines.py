@@ -13,12 +13,14 @@ from nanocheck.core.baselines import (
     dumps,
     load,
     refuse_update_in_ci,
+    release_of,
     update_command,
 )
 from nanocheck.core.comparison import ACCEPTABLE, Comparison, compare
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import write_atomically
 from nanocheck.core.result import RunResult
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,12 @@ class Baselines:
     Attributes:
         folder: the ``baselines/`` folder.
         options: further options of the command that fixes it, such as `` --reserve 2GiB``.
+        margin_bytes: what must stay free for a verdict of safe.
     """
 
     folder: Path
     options: str = ""
+    margin_bytes: int = DEFAULT_MARGIN_BYTES
     _loaded: dict[Path, Baseline] = field(default_factory=dict)
 
     def for_result(self, result: RunResult) -> Baseline | None:
@@ -56,11 +60,15 @@ class Baselines:
             return self._load(path, result)
         others = [self._load(each, result) for each in sorted(path.parent.glob("*.json"))]
         alike = [each for each in others if _similarity(each, result)]
-        return max(alike, key=lambda each: _similarity(each, result), default=None)
+        return max(
+            alike, key=lambda each: (_similarity(each, result), -_releases_apart(each, result)), default=None
+        )
 
-    def compare(self, result: RunResult) -> Comparison:
+    def compare(self, result: RunResult, *, hint: str = "") -> Comparison:
         """See ``compare``."""
-        return compare(result, self.for_result(result), hint=self.hint(result))
+        return compare(
+            result, self.for_result(result), hint=hint or self.hint(result), margin_bytes=self.margin_bytes
+        )
 
     def hint(self, result: RunResult) -> str:
         """The command that accepts what the result says."""
@@ -129,6 +137,14 @@ class Baselines:
         if path not in self._loaded:
             self._loaded[path] = load(path, hint=self.hint(result))
         return self._loaded[path]
+
+
+def _releases_apart(baseline: Baseline, result: RunResult) -> int:
+    """How many minor releases of torch lie between them."""
+    ours, theirs = (
+        release_of(each) for each in (result.environment.torch, baseline.environment.get("torch"))
+    )
+    return abs(ours - theirs)
 
 
 def _similarity(baseline: Baseline, result: RunResult) -> int:

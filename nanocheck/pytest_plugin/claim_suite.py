@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nanocheck.claims.check import FindGpu
     from nanocheck.claims.claim import Claim
     from nanocheck.claims.finding import Finding
-    from nanocheck.measure.several_devices import ClaimRunner
+    from nanocheck.measuring.several_devices import ClaimRunner
     from nanocheck.report.ledger import Found, Ledger
 
 #: Under this name a finding travels with its test's report, and what a worker looked at in the end.
@@ -115,7 +115,7 @@ class ClaimSuite:
         return self.context.answer(lambda: self._find(claim))
 
     def _find(self, claim: Claim) -> Found:
-        from nanocheck.measure.several_devices import ClaimRunner
+        from nanocheck.measuring.several_devices import ClaimRunner
         from nanocheck.report import ledger
 
         target, card = self.context.selected.target, self.context.settings.card

@@ -7,7 +7,7 @@ import contextlib
 from nanocheck.core.device import Target
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.fingerprint import fingerprint
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.process.journal import Journal
 from nanocheck.pytest_plugin.settings import Settings
 from nanocheck.report.progress import Progress

@@ -28,7 +28,7 @@ class MemoryResults:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.baselines = Baselines(settings.baselines, settings.command_options)
+        self.baselines = Baselines(settings.baselines, settings.command_options, settings.card.margin_bytes)
         self.rows: dict[str, Row] = {}
         self.selected: list[StepConfig] = []
         self._submitted: set[str] = set()

@@ -128,9 +128,11 @@ def _closing_lines(report: Report, lines: list[str]) -> list[str]:
     hints = Counter((each.kind, each.hint) for each in compared if each.hint)
     found = [f"{ci_summary.sentence(report)}.", *lines]
     found += [f"{count} {kind}: {hint}" for (kind, hint), count in hints.items()]
-    if compared and all(each.kind == "stale" for each in compared):
+    if compared and all(each.kind in ("drifted", "stale") for each in compared):
+        held = sum(each.kind == "drifted" for each in compared)
         found.append(
-            "NOTHING WAS COMPARED: every baseline is of another environment; in CI: --nanocheck-stale=fail"
+            f"NO BYTES WERE COMPARED, {held} VERDICTS HOLD: there is no baseline of this environment; in CI: "
+            "--nanocheck-stale=fail"
         )
     return found
 

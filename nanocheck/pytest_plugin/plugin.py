@@ -17,11 +17,13 @@ from nanocheck.core.scrub import disarm, scrub
 from nanocheck.pytest_plugin import settings as options
 from nanocheck.pytest_plugin.claim_suite import ClaimItem, ClaimSuite
 from nanocheck.pytest_plugin.context import Context, context_of
+from nanocheck.pytest_plugin.gpu_test_child import CHILD, GpuMemory, Reporter
+from nanocheck.pytest_plugin.gpu_tests import GpuTests
 from nanocheck.pytest_plugin.memory_suite import MemorySuite, config_of, header
 from nanocheck.pytest_plugin.training_suite import COMPILED, TrainingSuite, training_runs
 
 #: pytest looks for fixtures in this module.
-__all__ = ["nanocheck", "training_runs"]
+__all__ = ["gpu_memory", "nanocheck", "training_runs"]
 
 if TYPE_CHECKING:
     from nanocheck.core.device import Target
@@ -43,6 +45,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{COMPILED}: runs of suites/ that the CPU's compiler takes minutes for, once"
     )
+    if os.environ.get(CHILD):
+        config.pluginmanager.register(Reporter(), "nanocheck-child")
     run = _Run(Context(config))
     config.pluginmanager.register(run, "nanocheck-run")
     for suite in run.suites:
@@ -58,8 +62,9 @@ class _Run:
         self.memory = MemorySuite(context)
         self.claims = ClaimSuite(context)
         self.training = TrainingSuite(context)
+        self.tests = GpuTests(context)
         #: In this order they finish: the report of the card is written when all others have said their part.
-        self.suites = (self.claims, self.training, self.memory)
+        self.suites = (self.claims, self.training, self.tests, self.memory)
         self.header_shown = False
         if options.was_given(self.config):
             context.usage(self._check)
@@ -180,6 +185,18 @@ class _Run:
 def nanocheck(request: pytest.FixtureRequest) -> Context:
     """What the suites of this run share: settings, device, ``add_section``, ``messages``."""
     return context_of(request.config)
+
+
+@pytest.fixture
+def gpu_memory() -> GpuMemory:
+    """What the test has had of the GPU so far; the test runs on the card of ``--gpu``, in a child process."""
+    if not os.environ.get(CHILD):
+        pytest.fail(
+            "expected `gpu_memory` among the arguments of the test, found it asked for while the test ran: "
+            "by then that is a process without the card",
+            pytrace=False,
+        )
+    return GpuMemory()
 
 
 @pytest.hookimpl(trylast=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import nanocheck
 from nanocheck.core.baselines import writing_forbidden
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
@@ -90,8 +91,10 @@ class Settings:
         if not workers.isascii() or not workers.isdigit() or not 1 <= int(workers) <= 256:
             raise RequestError(f"--nanocheck-workers: expected a number from 1 to 256, found {workers!r}")
         given = config.getoption(_dest("--nanocheck-matrix"))
-        own = config.rootpath / str(config.getini(_dest("--nanocheck-matrix")))
+        own = _shipped(config.rootpath / str(config.getini(_dest("--nanocheck-matrix"))), config)
         matrix = config.invocation_params.dir / given if given is not None else own
+        baselines = _path(config, "--nanocheck-baselines")
+        update = bool(config.getoption(_dest("--update-baselines")))
         return cls(
             card=CardQuestion.of(
                 {option: values[option.pytest_flag] for option in CARD_OPTIONS},
@@ -101,11 +104,12 @@ class Settings:
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             workers=int(workers),
-            baselines=_path(config, "--nanocheck-baselines"),
+            # What a project stores becomes its own; until then those of the wheel are expected.
+            baselines=baselines if update else _shipped(baselines, config),
             reports=_path(config, "--nanocheck-reports"),
             journal=_path(config, "--nanocheck-journal"),
             stale=_stale(values["--nanocheck-stale"]),
-            update=bool(config.getoption(_dest("--update-baselines"))),
+            update=update,
             fresh=bool(config.getoption(_dest("--nanocheck-fresh"))),
             root=config.rootpath,
         )
@@ -164,6 +168,15 @@ def _path(config: pytest.Config, option: str) -> Path:
     """Relative to where the command was given, or to the project for what the ini file says."""
     base = config.rootpath if config.getoption(_dest(option)) is None else config.invocation_params.dir
     return base / _text(config, option)
+
+
+def _shipped(path: Path, config: pytest.Config) -> Path:
+    """A file or folder of the project; else, where it has none, the wheel's of that name."""
+    package = Path(nanocheck.__file__).parent
+    if path.exists() or not path.is_relative_to(config.rootpath):
+        return path
+    shipped = package / path.relative_to(config.rootpath)
+    return shipped if shipped.exists() else path
 
 
 def _paths(config: pytest.Config, option: str) -> tuple[Path, ...]:

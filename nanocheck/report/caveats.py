@@ -12,6 +12,7 @@ PROVENANCE = {
     Provenance.VIRTUAL: "the real PyTorch ran on a virtual GPU, with its real allocator; no such card was "
     "there, memory is executed, times and values are not",
     Provenance.COMPUTED: "arithmetic only, nothing ran",
+    Provenance.MODELLED: "a model fitted to published measurements, no such card was timed",
     Provenance.UNKNOWN: "nothing ran, or nobody could see on what",
 }
 #: Under every list of predicted step times.

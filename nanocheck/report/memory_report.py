@@ -28,7 +28,11 @@ _LEGEND = (
     ("oom", "it ran out of memory"),
     ("crashed, timeout, unsupported", "no answer about memory"),
     ("headroom", "capacity - reserve - peak reserved - the most that CUDA itself takes"),
-    ("baseline", "equal, regressed, improved (fails until accepted), missing, stale (other environment)"),
+    (
+        "baseline",
+        "equal, regressed, improved (fails until accepted), missing, drifted (of another environment: only "
+        "the verdict is held), stale (of another environment, which lacks this configuration)",
+    ),
 )
 
 

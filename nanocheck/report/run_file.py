@@ -15,6 +15,7 @@ from typing import Any
 from nanocheck.core import schemas
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import read_typed
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.search.candidates import Suggestions
 
@@ -23,16 +24,23 @@ _HINT = "run it again: nanocheck run --json FILE -- ..."
 
 
 class RunFile(JudgedRun, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A judged run and, of ``--suggest``, further runs."""
+    """A judged run; of ``--suggest`` further runs; of ``--time`` how long a step would take, *modelled*."""
 
     schema: int = SCHEMA
     suggestions: Suggestions | None = None
+    step_time: StepTime | None = None
 
     @classmethod
-    def with_suggestions(cls, run: JudgedRun, suggestions: Suggestions | None = None) -> RunFile:
+    def with_suggestions(
+        cls, run: JudgedRun, suggestions: Suggestions | None = None, step_time: StepTime | None = None
+    ) -> RunFile:
         """What is written of a run."""
         return cls(
-            result=run.result, margin_bytes=run.margin_bytes, verdict=run.verdict, suggestions=suggestions
+            result=run.result,
+            margin_bytes=run.margin_bytes,
+            verdict=run.verdict,
+            suggestions=suggestions,
+            step_time=step_time,
         )
 
 

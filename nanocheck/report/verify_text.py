@@ -15,6 +15,7 @@ from nanocheck.report.verify_words import (
     real_word,
     remark,
     size,
+    step_time,
     worst_sentence,
 )
 from nanocheck.verify.observed import Observed
@@ -33,6 +34,7 @@ def render(file: VerifyFile, paths: Sequence[str]) -> list[Block]:
     ]
     said = [(row.id, line) for row in file.rows for line in remark(row, file)]
     said += [("the card itself", difference(each, real)) for each in file.card_differences]
+    said += [(row.id, line) for row in file.rows if (line := step_time(row))]
     if said:
         blocks.append(
             stack(*(prose(words(name, style="bold"), f": {line}", hanging=2) for name, line in said))

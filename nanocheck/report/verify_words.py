@@ -79,6 +79,23 @@ def context(file: VerifyFile) -> str:
     return f"{real_word(file)} {mib_span(min(found), max(found))} MiB, virtual {predicted}"
 
 
+def step_time(row: Row) -> str:
+    """How long a step takes on the real card, with its spread; empty where nobody asked."""
+    found = row.time
+    if found is None:
+        return ""
+    if found.seconds is None:
+        return f"a step was not timed: {found.refused}"
+    seconds = found.seconds
+    power = "" if found.load is None or found.load.power_w is None else f", {found.load.power_w:.0f} W"
+    modelled = "" if found.modelled_s is None else f"; modelled {1e3 * found.modelled_s:.2f} ms"
+    refused = f"; does not count: {found.refused}" if found.refused else ""
+    return (
+        f"a step takes {1e3 * seconds.median_s:.2f} ms, measured ({1e3 * seconds.lower_s:.2f} to "
+        f"{1e3 * seconds.upper_s:.2f} of {seconds.samples} steps{power}){modelled}{refused}"
+    )
+
+
 def remark(row: Row, file: VerifyFile) -> list[str]:
     """What a row's figures do not say: each difference, why it was not run, why there is no answer."""
     said = [difference(each, real_word(file)) for each in row.differences]

@@ -12,8 +12,8 @@ from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import Gpu, load_catalog
 from nanocheck.core.result import Provenance
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
-from nanocheck.measure.background_run import BackgroundRuns, Variation
-from nanocheck.measure.request import Request
+from nanocheck.measuring.background_run import BackgroundRuns, Variation
+from nanocheck.measuring.request import Request
 from nanocheck.search.scheduler import drive
 
 SCHEMA = 2

@@ -11,8 +11,8 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.measure.background_run import BackgroundRuns, Variation
-from nanocheck.measure.request import Request
+from nanocheck.measuring.background_run import BackgroundRuns, Variation
+from nanocheck.measuring.request import Request
 from nanocheck.search.batch_argument import BatchArgument
 from nanocheck.search.bisection import largest_that_fits
 from nanocheck.search.candidates import MOST, Candidate, Suggestions, name_of, to_suggestions

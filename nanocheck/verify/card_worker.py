@@ -5,14 +5,19 @@ card's description. Each is a task of the pool.
 from __future__ import annotations
 
 import ctypes
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
 from nanocheck.core.units import MIB
-from nanocheck.measure import step_worker
+from nanocheck.measuring import step_worker
+from nanocheck.measuring.task import Task
 from nanocheck.observe import introspect
+from nanocheck.observe.card_monitor import CardMonitor
+from nanocheck.step.run import run_step
+from nanocheck.verify.step_time import COMPUTES_NOTHING, StepReadings
 
 
 def run(payload: dict[str, Any], emit: step_worker.Emit) -> dict[str, Any]:
@@ -28,6 +33,50 @@ def run(payload: dict[str, Any], emit: step_worker.Emit) -> dict[str, Any]:
         "usable_bytes": total,
     }
     return {"result": result, "memory": memory}
+
+
+def time_steps(payload: dict[str, Any], emit: step_worker.Emit) -> dict[str, Any]:
+    """Optimizer steps by CUDA events, as a ``StepTime``'s fields; every micro-batch runs.
+
+    The host stays at most one step ahead, as in a loop that logs its loss. On the virtual card a few steps
+    run, and nothing is timed.
+    """
+    task = msgspec.convert(payload["task"], Task)
+    virtual = introspect.version() is not None
+    make: Any = torch.cuda.Event  # has no types
+    events: list[Any] = []
+    readings = StepReadings(payload["limit_s"])
+
+    def observe(phase: str, step: int) -> None:
+        if phase == "optimizer":
+            events.append(make(enable_timing=True))
+            events[-1].record()
+
+    def enough() -> bool:
+        nonlocal readings
+        if len(events) == 2:  # the first step compiles and loads kernels
+            readings = StepReadings(payload["limit_s"])
+        if len(events) >= 3:
+            one, other = events[-3], events[-2]
+            other.synchronize()
+            readings.add(one.elapsed_time(other) / 1000)
+        return len(events) >= 6 if virtual else readings.enough
+
+    with CardMonitor(payload["uuid"]).watched() as load:
+        run_step(
+            task.config,
+            "cuda",
+            observe=observe,
+            steps=10**6,
+            enough=enough,
+            workdir=Path.cwd(),
+            skip_repetitions=False,
+        )
+        torch.cuda.synchronize()
+    if virtual:
+        return {"provenance": "virtual", "refused": COMPUTES_NOTHING}
+    seconds = msgspec.to_builtins(readings.seconds())
+    return {"provenance": "measured", "seconds": seconds, "settled": readings.settled, "load": load}
 
 
 def describe(payload: None, emit: step_worker.Emit) -> dict[str, Any]:

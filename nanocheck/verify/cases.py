@@ -29,6 +29,7 @@ class Case:
         config: of the reference step; else ``script`` is a file of ``scripts/``.
         full: a script runs to its own end; else until nothing can raise its peak.
         allocator: of a script: ``default`` or ``expandable``.
+        timed: how long its step takes on the real card is asked, too.
         needs: a package that must be importable; empty: nothing beside torch.
     """
 
@@ -39,6 +40,7 @@ class Case:
     full: bool = True
     allocator: str = "default"
     needs: str = ""
+    timed: bool = False
 
     @property
     def missing(self) -> str:
@@ -66,6 +68,7 @@ class _Entry(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class _Configuration(_Entry, kw_only=True, forbid_unknown_fields=True):
     settings: dict[str, Any]
+    timed: bool = False
 
 
 class _Script(_Entry, kw_only=True, forbid_unknown_fields=True):
@@ -103,7 +106,7 @@ def _in_order(text: str, tables: Mapping[str, Any]) -> Sequence[_Configuration |
 def _case(entry: _Configuration | _Script) -> Case:
     if isinstance(entry, _Configuration):
         config = StepConfig.from_dict(entry.settings)
-        return Case(id=entry.id, tries=entry.tries, needs=entry.needs, config=config)
+        return Case(id=entry.id, tries=entry.tries, needs=entry.needs, config=config, timed=entry.timed)
     if not (SCRIPTS / entry.script).is_file():
         raise ValueError(f"{entry.id}: there is no {entry.script} in {SCRIPTS.name}/")
     return Case(

@@ -6,8 +6,8 @@ from pathlib import Path, PurePath
 
 import msgspec
 
+from nanocheck.core.anonymous import anonymous
 from nanocheck.core.result import Outcome, OutOfMemory, Provenance, RunResult
-from nanocheck.verify.anonymous import anonymous
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

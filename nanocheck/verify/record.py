@@ -4,6 +4,7 @@ Its JSON Schema is ``docs/verify.schema.json``; ``python docs/generate.py`` writ
 
 Schema history (``SCHEMA``):
 1. the first.
+2. how long a step takes (``Row.time``).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from nanocheck.core.result import Environment, Provenance
 from nanocheck.core.schemas import json_schema
 from nanocheck.verify.comparison import Difference, compare
 from nanocheck.verify.observed import Observed, Value
+from nanocheck.verify.step_time import StepTime
 
-SCHEMA = 1
+SCHEMA = 2
 _HINT = "run it again: nanocheck verify"
 
 
@@ -60,6 +62,7 @@ class Row(Value, frozen=True, kw_only=True):
         tries: what the case is there for.
         real: the real card's side, or that of its stand-in. virtual: the virtual card's.
         differences: of the two. not_run: why a side is missing; empty where none is.
+        time: of a step on the real card; None: not asked for, or there was no time left.
     """
 
     id: str
@@ -68,6 +71,7 @@ class Row(Value, frozen=True, kw_only=True):
     virtual: Observed | None = None
     differences: tuple[Difference, ...] = ()
     not_run: str = ""
+    time: StepTime | None = None
 
     @property
     def state(self) -> State:
@@ -168,11 +172,16 @@ def load(path: Path) -> VerifyFile:
     """
     found = read_typed(path, VerifyFile, what="a verification", schema=SCHEMA, hint=_HINT)
     for row in found.rows:
-        if found.row_of(row.id, row.tries, row.real, row.virtual, row.not_run) != row:
+        expected_row = found.row_of(row.id, row.tries, row.real, row.virtual, row.not_run)
+        if msgspec.structs.replace(expected_row, time=row.time) != row:
             raise StoredDataError(
                 f"{path}: {row.id}: expected the differences that follow from its figures, found others",
                 hint=_HINT,
             )
+        if row.time is not None and (problem := row.time.contradiction):
+            raise StoredDataError(f"{path}: {row.id}: {problem}", hint=_HINT)
+        if found.stand_in and row.time is not None and row.time.seconds is not None:
+            raise StoredDataError(f"{path}: {row.id}: seconds of a stand-in", hint=_HINT)
         if row.virtual is not None and row.virtual.provenance is Provenance.MEASURED:
             raise StoredDataError(f"{path}: {row.id}: its virtual side was measured", hint=_HINT)
         expected = Provenance.VIRTUAL if found.stand_in else Provenance.MEASURED

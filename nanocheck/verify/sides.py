@@ -14,14 +14,16 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.anonymous import anonymous
 from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import MachineError
 from nanocheck.core.result import Environment, Outcome, Provenance
+from nanocheck.core.steadiness import why_refused
 from nanocheck.core.units import MIB
-from nanocheck.measure.background_run import BackgroundRun, Variation
-from nanocheck.measure.command_environment import DEFAULT_STEPS
-from nanocheck.measure.configurations import (
+from nanocheck.measuring.background_run import BackgroundRun, Variation
+from nanocheck.measuring.command_environment import DEFAULT_STEPS
+from nanocheck.measuring.configurations import (
     ALLOCATOR_VARIABLES,
     PRELOAD,
     PRELOAD_COMPILED,
@@ -29,15 +31,15 @@ from nanocheck.measure.configurations import (
     launch_environment,
     to_result,
 )
-from nanocheck.measure.request import Request
-from nanocheck.measure.task import Task
+from nanocheck.measuring.request import Request
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.pool import Pool
 from nanocheck.process.scratch import Scratch
-from nanocheck.verify.anonymous import anonymous
 from nanocheck.verify.cases import SCRIPTS, Case
 from nanocheck.verify.observed import Memory, Observed, read_memory
 from nanocheck.verify.record import CardFacts
+from nanocheck.verify.step_time import LIMIT_S, StepTime
 
 _TICK = 0.05  # seconds between two looks
 #: For a case on one side. The slowest takes half a minute on two cores.
@@ -77,6 +79,7 @@ class Side:
     def __init__(self, target: Target, gpus: tuple[Path, ...] = (), *, stand_in: bool = False) -> None:
         self.target = target
         self.others_bytes = 0
+        self._uuid = ""
         self._gpus, self._stand_in = gpus, stand_in
         self._is_virtual = stand_in or target.kind == "virtual"
         self._pool: Pool | None = None
@@ -104,7 +107,8 @@ class Side:
                 f"expected {expected} in a process of its own, found {found}",
                 hint="unset LD_PRELOAD and NANOCHECK_CARD",
             )
-        driver = self._ask("ask_driver", said["uuid"])
+        self._uuid = said["uuid"]
+        driver = self._ask("ask_driver", self._uuid)
         if self._is_virtual:
             # It has no driver, and nobody else is on it; what its NVML shows is the context to come.
             driver |= {"driver": None, "used_bytes": 0}
@@ -136,6 +140,26 @@ class Side:
                 seconds=seconds,
                 detail=anonymous(error.problem),
             )
+
+    def time(self, case: Case, limit_s: float) -> StepTime:
+        """How long a step of a configuration takes, after ``run``; why it is not known, where it is not."""
+        assert case.config is not None
+        payload = {
+            "task": msgspec.to_builtins(Task(config=case.config, device=self.target.device)),
+            "limit_s": min(LIMIT_S, limit_s / 2),  # the rest is for the model and for what compiles
+            "uuid": self._uuid,
+        }
+        job = self._job("time_steps", payload, job_environment(case.config, self.target))
+        ended = self._run(job, min(limit_s, CASE_LIMIT_S))
+        if ended.outcome != "ok":
+            return StepTime(
+                provenance=Provenance.UNKNOWN, refused=anonymous(ended.reason) or "no answer without a word"
+            )
+        found = msgspec.convert(ended.value, StepTime)
+        if found.seconds is None:
+            return found if found.refused else msgspec.structs.replace(found, refused="no step was timed")
+        why = why_refused(found.seconds, settled=found.settled, load=found.load)
+        return msgspec.structs.replace(found, refused=why)
 
     def _configuration(self, case: Case, limit_s: float) -> Observed:
         assert case.config is not None

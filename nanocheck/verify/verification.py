@@ -8,12 +8,13 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from nanocheck.core.result import Outcome
+from nanocheck.core.result import Outcome, Provenance
 from nanocheck.verify.cases import Case
 from nanocheck.verify.observed import Observed
 from nanocheck.verify.predictions import Prediction, Predictions
 from nanocheck.verify.record import Row, VerifyFile
 from nanocheck.verify.sides import CASE_LIMIT_S
+from nanocheck.verify.step_time import StepTime
 
 #: Called with the number of cases that are done, how many there are, and what runs now.
 Show = Callable[[int, int, Sequence[tuple[str, str]]], None]
@@ -28,6 +29,10 @@ class Card(Protocol):
 
     def run(self, case: Case, limit_s: float) -> Observed:
         """What it did; a failure is an answer of its own kind."""
+        ...
+
+    def time(self, case: Case, limit_s: float) -> StepTime:
+        """How long a step of a configuration takes, or why that is not known."""
         ...
 
 
@@ -96,8 +101,28 @@ def verify(
             stopped = True
         keep(so_far())
         if stopped:
+            return so_far()
+    # After all memory: where the time does not suffice, this is what is left out.
+    for number, case in enumerate(cases):
+        limit = clock.limit_s()
+        if not case.timed or limit is None or not _completed(rows[number].real):
+            continue
+        show(len(rows), len(cases), [(case.id, "timed")])
+        try:
+            rows[number] = replace(rows[number], time=real.time(case, limit))
+        except KeyboardInterrupt:
+            stopped = True
+            rows[number] = replace(
+                rows[number], time=StepTime(provenance=Provenance.UNKNOWN, refused=INTERRUPTED)
+            )
+        keep(so_far())
+        if stopped:
             break
     return so_far()
+
+
+def _completed(seen: Observed | None) -> bool:
+    return seen is not None and seen.outcome is Outcome.COMPLETED
 
 
 def predict(cases: Sequence[Case], virtual: Card, *, clock: Clock, show: Show) -> tuple[Prediction, ...]:

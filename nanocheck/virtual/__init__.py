@@ -15,10 +15,10 @@ from pathlib import Path
 
 from nanocheck.core.device import Target
 from nanocheck.virtual import preload
-from nanocheck.virtual.build import LIBRARY, NVML, build_library, source_hash
+from nanocheck.virtual.build import CLOCK, LIBRARY, NVML, build_library, source_hash
 from nanocheck.virtual.cache import cache_folder
 from nanocheck.virtual.card import card_text
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import InstalledTorch, find_torch
 
 __all__ = ["VirtualGpu", "card_environment", "prepare", "source_hash"]
 
@@ -35,11 +35,19 @@ class VirtualGpu:
     folder: Path
     torch_version: str
 
-    def launch_environment(self) -> dict[str, str]:
-        """Variables a process needs from its start; they hold for its children too."""
+    def launch_environment(self, others: str | None = None, *, clock: bool = False) -> dict[str, str]:
+        """Variables a process needs from its start; they hold for its children too.
+
+        Args:
+            others: what else is preloaded; by default what is here.
+            clock: whether the program is shown a clock that waits for the card move on.
+        """
         libraries = [str(self.folder / LIBRARY), str(self.folder / NVML)]
-        if os.environ.get("LD_PRELOAD"):
-            libraries.append(os.environ["LD_PRELOAD"])
+        others = os.environ.get("LD_PRELOAD") if others is None else others
+        if clock:
+            libraries.append(str(self.folder / CLOCK))
+        if others:
+            libraries.append(others)
         return {
             "LD_PRELOAD": ":".join(libraries),
             "TRITON_LIBCUDA_PATH": str(self.folder),
@@ -63,18 +71,31 @@ def prepare() -> VirtualGpu:
         MachineError: CPU-only torch, no C compiler, a cache that cannot be written, or a loader that does not
             take the library.
     """
-    wheels = find_wheels()
-    gpu = VirtualGpu(build_library(wheels), wheels.version)
+    return virtual_gpu(find_torch())
+
+
+def virtual_gpu(torch: InstalledTorch) -> VirtualGpu:
+    """The same for any installed torch.
+
+    Raises:
+        MachineError: see ``prepare``.
+    """
+    gpu = VirtualGpu(build_library(torch), torch.version)
     preload.check(gpu.launch_environment())
     return gpu
 
 
 @functools.cache
-def _installation() -> str:
-    """What compiled code depends on beside the card; read once, not for every configuration."""
+def _sources() -> tuple[str, str]:
+    """What of nanocheck itself decides how code is compiled; read once, not for every configuration."""
     observe = Path(__file__).parents[1] / "observe"
     own = (observe / "uncompiled_kernels.py").read_bytes()
-    return source_hash() + find_wheels().version + hashlib.sha256(own).hexdigest()
+    return source_hash(), hashlib.sha256(own).hexdigest()
+
+
+@functools.cache
+def _own_version() -> str:
+    return find_torch().version
 
 
 def card_environment(target: Target) -> dict[str, str]:
@@ -84,13 +105,24 @@ def card_environment(target: Target) -> dict[str, str]:
     name can differ in a user's catalog.
     """
     text = card_text(target)
+    return {"NANOCHECK_CARD": text, **compiled_code_environment(text, _own_version())}
+
+
+def compiled_code_environment(text: str, torch_version: str) -> dict[str, str]:
+    """Where a card's compiled code is cached.
+
+    Args:
+        text: the card, as ``card_text`` writes it.
+        torch_version: of the torch that compiles.
+    """
     # How much memory there is does not enter compiled code, so --reserve compiles nothing anew.
     compiled_for = "\n".join(
         line for line in text.splitlines() if "_bytes=" not in line or line.startswith("l2")
     )
-    key = hashlib.sha256((compiled_for + _installation()).encode()).hexdigest()[:12]
+    library, observer = _sources()
+    identity = compiled_for + library + torch_version + observer
+    key = hashlib.sha256(identity.encode()).hexdigest()[:12]
     return {
-        "NANOCHECK_CARD": text,
         "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor" / key),
         "TRITON_CACHE_DIR": str(cache_folder() / "triton" / key),
     }

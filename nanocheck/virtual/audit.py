@@ -11,8 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from nanocheck.virtual.build import LIBRARY, build_library
+from nanocheck.virtual.installed_torch import find_torch
 from nanocheck.virtual.symbols import asked_symbols, stopping_symbols
-from nanocheck.virtual.wheels import find_wheels
 
 _PREFIX = re.compile(r"(?:__)?(cublasLt|cusolver|cusparseLt|cu[a-z]+|nccl|nvshmem|cu)")
 
@@ -37,10 +37,10 @@ class Audit:
         Raises:
             MachineError: no CUDA build of torch, or the library cannot be compiled.
         """
-        wheels = find_wheels()
-        asked = asked_symbols(wheels)
-        stops = asked & stopping_symbols(build_library(wheels) / LIBRARY)
-        return cls(wheels.version, frozenset(asked - stops), frozenset(stops))
+        torch = find_torch()
+        asked = asked_symbols(torch)
+        stops = asked & stopping_symbols(build_library(torch) / LIBRARY)
+        return cls(torch.version, frozenset(asked - stops), frozenset(stops))
 
     def text(self) -> str:
         """The list: counts of each library, then one function a line."""

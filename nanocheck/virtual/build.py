@@ -1,4 +1,4 @@
-"""Compiling the virtual GPU: once per torch version, wheels and sources, into the user's cache."""
+"""Compiling the virtual GPU: once per installed torch and state of the sources, into the user's cache."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from nanocheck.core.errors import MachineError
 from nanocheck.core.full_disk import writing_hint
 from nanocheck.core.messages import say
 from nanocheck.virtual.cache import cache_folder, make_room
+from nanocheck.virtual.installed_torch import InstalledTorch
 from nanocheck.virtual.symbols import needed_symbols
 from nanocheck.virtual.trust import doubt
-from nanocheck.virtual.wheels import Wheels
 
 _SOURCES = Path(__file__).parent / "csrc"
 #: The one library that stands in for five, under the driver's name: whoever opens the driver finds it.
 LIBRARY = "libcuda.so.1"
 NVML = "libnvidia-ml.so.1"
+#: The clock that a program is shown; preloaded where it was asked for.
+CLOCK = "libnanocheck-clock.so.1"
+_LIBRARIES = (LIBRARY, NVML, CLOCK)
 
 
 def source_hash() -> str:
@@ -36,16 +39,16 @@ def source_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def build_library(wheels: Wheels) -> Path:
+def build_library(torch: InstalledTorch) -> Path:
     """Folder with the compiled libraries; built if it is not there yet, or if another user could change it.
 
     Raises:
         MachineError: no C compiler, a compiler that fails, or a cache that cannot be written.
     """
     version = source_hash()
-    libraries = "".join(f"{path.name} {path.stat().st_size}\n" for path in wheels.nvidia_libraries)
-    wheel_hash = hashlib.sha256(libraries.encode()).hexdigest()[:8]
-    name = f"torch-{wheels.version}-{wheel_hash}-{version}"
+    libraries = "".join(f"{path.name} {path.stat().st_size}\n" for path in torch.cuda_libraries)
+    library_hash = hashlib.sha256(libraries.encode()).hexdigest()[:8]
+    name = f"torch-{torch.version}-{library_hash}-{version}"
     room = cache_folder() / "virtual"
     folder = room / name
     found = _doubt(folder)
@@ -59,12 +62,12 @@ def build_library(wheels: Wheels) -> Path:
             hint=f"rm -r {folder}",
         )
     if not _is_whole(folder):
-        _build(wheels, version, folder)
+        _build(torch, version, folder)
     return folder
 
 
 def _is_whole(folder: Path) -> bool:
-    return (folder / LIBRARY).exists() and (folder / NVML).exists()
+    return all((folder / name).exists() for name in _LIBRARIES)
 
 
 def _doubt(folder: Path) -> str | None:
@@ -72,15 +75,15 @@ def _doubt(folder: Path) -> str | None:
     return next(filter(None, (doubt(folder / name) for name in (LIBRARY, NVML))), None)
 
 
-def _build(wheels: Wheels, version: str, folder: Path) -> None:
+def _build(torch: InstalledTorch, version: str, folder: Path) -> None:
     compiler = find_compiler()
     try:
         make_room(folder.parent)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".building-") as temporary:
             work = Path(temporary) / "out"
             work.mkdir(mode=0o755)
-            _compile(compiler, wheels, version, work)
-            for name in (LIBRARY, NVML):  # whatever the umask: a group that may write it is not trusted
+            _compile(compiler, torch, version, work)
+            for name in _LIBRARIES:  # whatever the umask: a group that may write it is not trusted
                 (work / name).chmod(0o755)
             try:
                 work.rename(folder)
@@ -130,13 +133,18 @@ def _chosen_compiler(chosen: str) -> list[str]:
 
 
 def c_sources() -> list[Path]:
-    """The C files of the virtual GPU, less NVML's: that is a library of its own."""
-    return sorted(path for path in _SOURCES.rglob("*.c") if path not in nvml_sources())
+    """The C files of the virtual GPU, less those of the libraries beside it."""
+    return sorted(set(_SOURCES.rglob("*.c")) - {*nvml_sources(), *clock_sources()})
 
 
 def nvml_sources() -> list[Path]:
     """The C files of the NVML that goes with the virtual GPU."""
     return sorted((_SOURCES / "nvml").glob("*.c"))
+
+
+def clock_sources() -> list[Path]:
+    """The C files of the clock that a program is shown."""
+    return sorted((_SOURCES / "clock").glob("*.c"))
 
 
 def stub_source(symbols: Iterable[str]) -> str:
@@ -152,17 +160,18 @@ def stub_source(symbols: Iterable[str]) -> str:
     )
 
 
-def compiler_flags(wheels: Wheels) -> list[str]:
+def compiler_flags(torch: InstalledTorch) -> list[str]:
     """What every C file is compiled with. NVIDIA's headers are the system's: their warnings are not ours."""
-    includes = [flag for folder in wheels.include_folders for flag in ("-isystem", str(folder))]
+    includes = [flag for folder in torch.include_folders for flag in ("-isystem", str(folder))]
     return ["-std=gnu11", "-O1", "-fPIC", "-Wall", "-Wextra", f"-I{_SOURCES}", *includes]
 
 
-def _compile(compiler: Sequence[str], wheels: Wheels, version: str, work: Path) -> None:
+def _compile(compiler: Sequence[str], torch: InstalledTorch, version: str, work: Path) -> None:
     stubs = work / "stubs.c"
-    stubs.write_text(stub_source(needed_symbols(wheels)))
-    common = [*compiler, *compiler_flags(wheels), f'-DNC_VERSION="{version}"', "-shared"]
-    for library, sources in ((LIBRARY, [*c_sources(), stubs]), (NVML, nvml_sources())):
+    stubs.write_text(stub_source(needed_symbols(torch)))
+    common = [*compiler, *compiler_flags(torch), f'-DNC_VERSION="{version}"', "-shared"]
+    parts = zip(_LIBRARIES, ([*c_sources(), stubs], nvml_sources(), clock_sources()), strict=True)
+    for library, sources in parts:
         output = ["-o", str(work / library), f"-Wl,-soname,{library}"]
         _run([*common, *output, *map(str, sources), "-lpthread", "-ldl"])
     (work / "libcuda.so").symlink_to(LIBRARY)  # Triton links against the name without a version

@@ -1,31 +1,16 @@
-"""Which symbols the virtual GPU must answer, read from the ELF files of the installed wheels."""
+"""Which symbols the virtual GPU must answer, read from the ELF files of the installed torch."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
 from nanocheck.core.errors import MachineError
-from nanocheck.virtual.wheels import Wheels
+from nanocheck.virtual.installed_torch import DEVICE_LIBRARIES, SYSTEM_INCLUDES, InstalledTorch
 
-#: Libraries that talk to the GPU. NVRTC, nvJitLink, cuFile and CUPTI work on the host and stay real.
-DEVICE_LIBRARIES = (
-    "libcublas",
-    "libcublasLt",
-    "libcudart",
-    "libcudnn",
-    "libcufft",
-    "libcurand",
-    "libcusolver",
-    "libcusparse",
-    "libcusparseLt",
-    "libnccl",
-    "libnvshmem_host",
-)
 #: Of these, every function is answered or stops by name: other packages link them too.
 WHOLE_LIBRARIES = ("libcublas", "libcublasLt", "libcudart", "libnccl")
 
@@ -61,38 +46,38 @@ def _stem(library: Path) -> str:
     return library.name.split(".so")[0]
 
 
-def needed_symbols(wheels: Wheels) -> list[str]:
+def needed_symbols(torch: InstalledTorch) -> list[str]:
     """Every symbol that must be answered or stop the run by name, sorted.
 
     These are the functions PyTorch imports from a device library, all functions of the CUDA runtime,
-    cuBLAS and NCCL, and those of the driver. The driver is no wheel: its functions are the ones that the
-    wheels' own ``cuda.h`` declares.
+    cuBLAS and NCCL, and those of the driver. The driver is not installed: its functions are the ones that
+    ``cuda.h`` declares.
     """
-    offered, whole = _offered_symbols(wheels)
-    return sorted(driver_symbols(wheels) | whole | _imported_symbols(wheels) & (offered | whole))
+    offered, whole = _offered_symbols(torch)
+    return sorted(driver_symbols(torch) | whole | _imported_symbols(torch) & (offered | whole))
 
 
-def asked_symbols(wheels: Wheels) -> set[str]:
+def asked_symbols(torch: InstalledTorch) -> set[str]:
     """The functions that PyTorch's own libraries import from a device library or the driver.
 
     What it looks up by name while it runs is not among them.
     """
-    offered, _ = _offered_symbols(wheels)
-    return _imported_symbols(wheels) & (offered | driver_symbols(wheels))
+    offered, _ = _offered_symbols(torch)
+    return _imported_symbols(torch) & (offered | driver_symbols(torch))
 
 
-def _imported_symbols(wheels: Wheels) -> set[str]:
+def _imported_symbols(torch: InstalledTorch) -> set[str]:
     found: set[str] = set()
-    for library in wheels.torch_libraries:
+    for library in torch.torch_libraries:
         found |= dynamic_symbols(library)[0]
     return found
 
 
-def _offered_symbols(wheels: Wheels) -> tuple[set[str], set[str]]:
+def _offered_symbols(torch: InstalledTorch) -> tuple[set[str], set[str]]:
     """What the device libraries export; of these, what those export of which every function is wanted."""
     offered: set[str] = set()
     whole: set[str] = set()
-    for library in _worth_reading(wheels.nvidia_libraries):
+    for library in torch.cuda_libraries:
         exports = dynamic_symbols(library)[1]
         if any(_stem(library) == stem or _stem(library).startswith(stem + "_") for stem in DEVICE_LIBRARIES):
             offered |= exports
@@ -111,21 +96,14 @@ def stopping_symbols(library: Path) -> set[str]:
         return {each.name for each in table.iter_symbols() if each["st_shndx"] == stubs}
 
 
-def driver_symbols(wheels: Wheels) -> set[str]:
+def driver_symbols(torch: InstalledTorch) -> set[str]:
     """Functions of the driver interface, those with and without a version in their name."""
-    for folder in wheels.include_folders:
+    for folder in (*torch.include_folders, *SYSTEM_INCLUDES):
         header = folder / "cuda.h"
         if header.exists():
             text = header.read_text(encoding="utf-8", errors="replace")
             return {*_DRIVER_DECLARATION.findall(text), *_DRIVER_VERSION.findall(text)}
     raise MachineError(
-        "expected cuda.h among the headers of the installed wheels, found none",
+        "expected cuda.h among the headers of the installed torch, found none",
         hint="pip install --force-reinstall torch triton",
     )
-
-
-def _worth_reading(libraries: Iterable[Path]) -> list[Path]:
-    """The device libraries, less cuDNN's engines: those export nothing PyTorch calls and are large."""
-    return [
-        path for path in libraries if path.name.startswith(DEVICE_LIBRARIES) and "_engines" not in path.name
-    ]

@@ -24,7 +24,7 @@ def test_memory(memory_row: Row, nanocheck: Context) -> None:
         return  # --update-baselines: this run says what is expected
     if comparison.fails:
         pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
+    if comparison.kind in ("drifted", "stale") and nanocheck.settings.stale == "fail":
+        pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
     if comparison.kind == "stale":
-        if nanocheck.settings.stale == "fail":
-            pytest.fail(f"{comparison.sentence}\n  hint: {comparison.hint}", pytrace=False)
         pytest.skip(f"{comparison.sentence}; to compare again: {comparison.hint}")

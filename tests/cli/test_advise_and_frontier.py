@@ -79,7 +79,7 @@ def test_a_script_with_the_lines_has_the_promised_peak(advice: dict[str, Any], t
 
 def test_what_is_in_the_journal_is_not_run_again(advice: dict[str, Any], monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        "nanocheck.measure.configurations.Measurement._open", lambda self: pytest.fail("a run")
+        "nanocheck.measuring.configurations.Measurement._open", lambda self: pytest.fail("a run")
     )
     words = ["advise", *FULL, *SMALL, "--compile", "off", "--tokens-per-step", "16384"]
     assert main([*words, "--journal", str(advice["folder"] / "journal")]) == 0

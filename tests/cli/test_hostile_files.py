@@ -19,7 +19,7 @@ from nanocheck.core.errors import RequestError
 from nanocheck.core.matrix import MAX_CONFIGURATIONS, load_matrix
 from nanocheck.core.strict_text import DEEPEST, parse_json, parse_toml
 from nanocheck.core.units import MOST_BYTES, parse_size
-from nanocheck.measure.request import parse_duration
+from nanocheck.measuring.request import parse_duration
 from nanocheck.numerics import recording as recordings
 
 READERS = readers()

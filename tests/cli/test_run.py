@@ -24,8 +24,8 @@ from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import Ending, How
 from nanocheck.core.units import GIB, MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
-from nanocheck.measure.command_environment import child_environment
-from nanocheck.measure.request import Request, parse_duration
+from nanocheck.measuring.command_environment import child_environment
+from nanocheck.measuring.request import Request, parse_duration
 from nanocheck.process import stack_dump
 from nanocheck.report.console import as_text
 from nanocheck.report.further_runs_text import every_card_blocks

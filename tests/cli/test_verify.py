@@ -20,6 +20,7 @@ from terminals import surroundings
 
 from nanocheck.verify import predictions
 from nanocheck.verify.record import State, load
+from nanocheck.verify.step_time import COMPUTES_NOTHING
 
 FEW = ["--gpu", "h100", "--only", "plain,graph-by-hand,does-not-fit"]
 
@@ -85,6 +86,8 @@ def test_both_sides_are_equal_to_the_byte_and_labelled_as_a_stand_in(folder: Pat
         assert row.real.provenance == "virtual"  # found out by the process that ran
         assert row.real.context_bytes is not None
         assert file.context_least_bytes <= row.real.context_bytes <= file.context_most_bytes
+    (timed,) = [row.time for row in file.rows if row.time is not None]
+    assert (timed.provenance, timed.refused, timed.seconds) == ("virtual", COMPUTES_NOTHING, None)
     (script,) = [row.real for row in file.rows if row.id == "graph-by-hand"]
     assert script is not None
     assert script.own_allocated_bytes == script.allocated_bytes

@@ -14,12 +14,13 @@ from nanocheck.core import device_selection
 from nanocheck.core.device import Target
 from nanocheck.core.device_selection import RealCard
 from nanocheck.core.gpus import find_gpu
-from nanocheck.core.result import Environment
+from nanocheck.core.result import Environment, Provenance
 from nanocheck.verify import own_card, sides
 from nanocheck.verify.cases import Case
 from nanocheck.verify.observed import Observed
 from nanocheck.verify.record import load
 from nanocheck.verify.sides import Machine
+from nanocheck.verify.step_time import StepTime
 
 ONLY = ["--only", "plain,fp16"]
 
@@ -39,6 +40,9 @@ class Fake:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+    def time(self, case: Case, limit_s: float) -> StepTime:
+        return StepTime(provenance=Provenance.MEASURED, refused="nothing is timed here")
 
     def describe(self) -> Machine:
         real = self.target.kind == "real"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import device, environment, oom_result, peaks, result
+from made_up import DEVICE, device, environment, oom_result, peaks, result
 from stored_baselines import stored_at
 
 from nanocheck.core.baselines import Baseline, Expected
@@ -17,6 +17,7 @@ from nanocheck.core.comparison import compare
 from nanocheck.core.config import StepConfig
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 from nanocheck.pytest_plugin.baselines import Baselines
 
 COMMAND = "pytest suites/ --gpu rtx4070 --update-baselines"
@@ -143,14 +144,36 @@ def test_measured_retries_only_need_to_be_some_or_none() -> None:
         ({"device": device(capability="9.0")}, "another profile of this card"),
     ],
 )
-def test_another_environment_is_stale_and_judges_nothing(
+def test_against_another_environment_the_verdict_is_held_and_bytes_are_told(
     tmp_path: Path, changes: dict[str, Any], said: str
 ) -> None:
     stored_at(tmp_path)
     comparison = Baselines(tmp_path).compare(result(peaks=peaks(1, 1), **changes))
-    assert (comparison.kind, comparison.fails) == ("stale", False)
+    assert (comparison.kind, comparison.fails) == ("drifted", False)
     assert said in comparison.sentence
+    assert "; drift: allocated -" in comparison.sentence
     assert COMMAND in comparison.hint
+    died = Baselines(tmp_path).compare(result(outcome="oom", **changes))
+    assert (died.kind, died.fails) == ("regressed", True)
+    assert said in died.sentence
+
+
+def test_against_another_environment_safe_may_not_become_tight(tmp_path: Path) -> None:
+    stored_at(tmp_path)
+    newer = environment(torch="2.15.0+cu130")
+    room = DEVICE.surely_available_bytes - DEFAULT_MARGIN_BYTES
+    for reserved, kind in ((room, "drifted"), (room + 1, "regressed")):
+        found = result(peaks=peaks(1, reserved), environment=newer)
+        assert Baselines(tmp_path).compare(found).kind == kind
+        looser = Baselines(tmp_path, margin_bytes=DEFAULT_MARGIN_BYTES - 1)
+        assert looser.compare(found).kind == "drifted"
+
+
+def test_another_environments_baseline_without_this_configuration_judges_nothing(tmp_path: Path) -> None:
+    stored_at(tmp_path)
+    newer = environment(torch="2.15.0+cu130")
+    comparison = Baselines(tmp_path).compare(result(StepConfig(batch=2), environment=newer))
+    assert (comparison.kind, comparison.fails) == ("stale", False)
 
 
 def test_python_and_nanocheck_versions_do_not_make_a_baseline_stale(tmp_path: Path) -> None:
@@ -177,3 +200,6 @@ def test_the_nearest_other_environment_is_told(tmp_path: Path) -> None:
     Baselines(tmp_path).update([result(provenance="measured")])
     new = result(environment=environment(torch="2.15.0"))
     assert "torch 2.9.1" in Baselines(tmp_path).compare(new).sentence
+    for torch in ("2.14.1", "2.6.0"):
+        Baselines(tmp_path).update([result(environment=environment(torch=torch))])
+    assert "torch 2.14.1" in Baselines(tmp_path).compare(new).sentence

@@ -11,7 +11,7 @@ from documents import DOCS, script
 from paths import ROOT
 
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 
 PAGE = (DOCS / "settings.md").read_text()
 REPORT_MADE_ANEW = (

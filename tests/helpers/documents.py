@@ -16,7 +16,7 @@ from paths import ROOT
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 SITE = sorted(DOCS.rglob("*.md"))
-DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", *SITE]
+DOCUMENTS = [README, ROOT / "CONTRIBUTING.md", ROOT / "SKILL.md", ROOT / "llms.txt", *SITE]
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

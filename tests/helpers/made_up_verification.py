@@ -8,9 +8,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from nanocheck.core.result import Environment, Outcome, Provenance
+from nanocheck.core.steadiness import Load, Seconds
 from nanocheck.verify.cases import Case, load_cases
 from nanocheck.verify.observed import Observed, PhasePeak
 from nanocheck.verify.record import CardFacts, VerifyFile
+from nanocheck.verify.step_time import StepTime
 from nanocheck.verify.verification import Clock, verify
 
 CARD = CardFacts(
@@ -23,6 +25,12 @@ CARD = CardFacts(
     shared_per_block_optin_bytes=232448,
 )
 CASES = load_cases()[:4]
+STEP = StepTime(
+    provenance=Provenance.MEASURED,
+    seconds=Seconds.of([0.0123] * 20),
+    settled=True,
+    load=Load(power_w=431.0),
+)
 LEAST, MOST = 568 << 20, 678 << 20
 
 
@@ -86,10 +94,15 @@ class FakeSide:
     def __init__(self, answer: Callable[[Case], Observed]) -> None:
         self._answer = answer
         self.ran: list[str] = []
+        self.timed: list[str] = []
 
     def run(self, case: Case, limit_s: float) -> Observed:
         self.ran.append(case.id)
         return self._answer(case)
+
+    def time(self, case: Case, limit_s: float) -> StepTime:
+        self.timed.append(case.id)
+        return STEP
 
 
 def verified(

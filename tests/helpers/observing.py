@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.event_reader import Observation, read
@@ -16,7 +16,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.measure.command_environment import child_environment
+from nanocheck.measuring.command_environment import child_environment
 
 
 @dataclass
@@ -58,6 +58,7 @@ def observe(
     gpu: str = "rtx4070",
     steps: int = 3,
     reserve_bytes: int = 0,
+    time: bool = False,
     environment: dict[str, str] | None = None,
     launcher: Sequence[str] = (),
 ) -> Seen:
@@ -69,10 +70,10 @@ def observe(
     journals = folder / "journals"
     journals.mkdir()
     target = Target(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
-    began = time.monotonic()
+    began = monotonic()
     ran = subprocess.run(
         [*(launcher or (sys.executable,)), str(script), *arguments],
-        env={**child_environment(target, journals, steps=steps), **(environment or {})},
+        env={**child_environment(target, journals, steps=steps, time=time), **(environment or {})},
         cwd=folder,
         capture_output=True,
         text=True,
@@ -81,4 +82,4 @@ def observe(
     )
     how = How.FINISHED if ran.returncode == 0 else How.FAILED if ran.returncode > 0 else How.KILLED
     ending = Ending(how=how, exit_code=ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)
-    return Seen(journals, target, ending, time.monotonic() - began, ran.stdout, ran.stderr)
+    return Seen(journals, target, ending, monotonic() - began, ran.stdout, ran.stderr)

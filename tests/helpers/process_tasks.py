@@ -18,7 +18,7 @@ from paths import HELPERS
 
 from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.core.result import Environment, Outcome, ProcessMemory, Provenance, RunResult
-from nanocheck.measure.task import Task
+from nanocheck.measuring.task import Task
 
 Emit = Callable[[str, Any], None]
 
@@ -245,7 +245,7 @@ def big(payload: Any, emit: Emit) -> Any:
 
 
 def result(payload: Any, emit: Emit) -> Any:
-    """Stands for ``nanocheck.measure.step_worker:run``; the seed says how to misbehave."""
+    """Stands for ``nanocheck.measuring.step_worker:run``; the seed says how to misbehave."""
     task = msgspec.convert(payload, Task)
     seed, batch = task.config.seed, task.config.batch
     seen = {"provenance": "virtual", "environment": {"torch": "1.2.3"}}

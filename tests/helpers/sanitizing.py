@@ -20,7 +20,7 @@ from paths import CSRC
 from virtual_calls import CARD
 
 from nanocheck.virtual import build as building
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 COMPILERS = ("gcc", "clang")
 SANITIZERS = ("address,undefined", "thread")
@@ -51,7 +51,7 @@ class Build:
         if found is None:
             raise CannotSanitizeError(f"{compiler} is not installed")
         sanitize = [f"-fsanitize={sanitizer}", *_FLAGS_OF[sanitizer]]
-        self._compile = [found, *building.compiler_flags(find_wheels()), *_FLAGS, *sanitize]
+        self._compile = [found, *building.compiler_flags(find_torch()), *_FLAGS, *sanitize]
         probe = folder / "probe.c"
         probe.write_text("int main(void) { return 0; }\n")
         if subprocess.run(

@@ -145,7 +145,7 @@ def test_the_servers_memory_does_not_grow_with_its_jobs() -> None:
 
 def test_the_parents_side_imports_no_torch() -> None:
     code = (
-        "import sys, nanocheck.measure.configurations, nanocheck.process.pool, nanocheck.report.progress\n"
+        "import sys, nanocheck.measuring.configurations, nanocheck.process.pool, nanocheck.report.progress\n"
         "assert not {'torch', 'numpy', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

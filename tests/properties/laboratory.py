@@ -15,8 +15,8 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import Peak, RunResult
-from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
-from nanocheck.measure.task import Task
+from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Handle, Pool
 from nanocheck.virtual import card_environment, prepare

@@ -12,11 +12,11 @@ from dataclasses import replace
 import pytest
 
 from nanocheck.core.config import StepConfig
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 from properties.laboratory import STEP, Laboratory, card_with, peak_bytes, peak_of
 
 pytestmark = pytest.mark.skipif(
-    not find_wheels().version.startswith("2.14."), reason="the bytes are those of torch 2.14"
+    not find_torch().version.startswith("2.14."), reason="the bytes are those of torch 2.14"
 )
 
 NARROW = StepConfig(n_layer=1, n_head=2, n_embd=384, block_size=330, vocab_size=1803, batch=6, dtype="fp32")

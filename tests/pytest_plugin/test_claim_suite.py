@@ -12,7 +12,7 @@ from plugin_project import Project
 
 # See plugin_project: what an inner pytest imports, the next one would import anew.
 import nanocheck.claims.claim
-import nanocheck.measure.several_devices
+import nanocheck.measuring.several_devices
 import nanocheck.report.ledger_markdown  # noqa: F401
 from nanocheck.claims.finding import Finding
 from nanocheck.report import ledger

@@ -19,13 +19,13 @@ from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.methods import clips
 from nanocheck.core.shapes import parameter_shapes
-from nanocheck.measure.configurations import Measurement
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.report import script_settings
 from nanocheck.search import training_variants
 from nanocheck.step.nanochat.muon_2026 import MuonAdamW
 from nanocheck.step.recipes import recipe_of
 from nanocheck.step.run import RunOutcome, run_step
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 torch.set_num_threads(1)
 
@@ -156,7 +156,7 @@ def test_d8_needs_what_real_cards_were_seen_to_need() -> None:
     do, and their attention keeps more.
     """
     config = replace(D8, compile="default")
-    if find_wheels().version.startswith("2.9."):
+    if find_torch().version.startswith("2.9."):
         assert peaks(config) == [(23_913_257_472, 24_686 * 2**20)]
     else:
         ((allocated, _),) = peaks(replace(config, allocator="expandable"))

@@ -13,8 +13,8 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
-from nanocheck.measure.configurations import Measurement
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.measuring.configurations import Measurement
+from nanocheck.virtual.installed_torch import find_torch
 
 TINY = {"n_layer": 2, "n_head": 2, "n_embd": 64, "vocab_size": 512, "block_size": 256, "batch": 2}
 
@@ -72,5 +72,5 @@ def test_d8_needs_what_a_real_rtx_4070_was_seen_to_need() -> None:
     }
     (record,) = records(published)
     assert record.outcome == "completed", record.detail
-    same_version = find_wheels().version.startswith("2.9.")
+    same_version = find_torch().version.startswith("2.9.")
     assert record.main.allocated_bytes / MIB == pytest.approx(2179.31, abs=0.005 if same_version else 11)

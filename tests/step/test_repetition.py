@@ -15,8 +15,8 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
-from nanocheck.measure.configurations import PRELOAD, TASK
-from nanocheck.measure.task import Task
+from nanocheck.measuring.configurations import PRELOAD, TASK
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
 from nanocheck.step.repetition import Repetition

@@ -14,18 +14,18 @@ from nanocheck.core.errors import MachineError
 from nanocheck.virtual import build as building
 from nanocheck.virtual.build import build_library, find_compiler
 from nanocheck.virtual.cache import cache_folder
+from nanocheck.virtual.installed_torch import InstalledTorch, find_torch
 from nanocheck.virtual.symbols import driver_symbols, needed_symbols
-from nanocheck.virtual.wheels import Wheels, find_wheels
 
 
 @pytest.fixture(scope="module")
-def wheels() -> Wheels:
-    return find_wheels()
+def torch() -> InstalledTorch:
+    return find_torch()
 
 
 @pytest.fixture(scope="module")
-def needed(wheels: Wheels) -> set[str]:
-    return set(needed_symbols(wheels))
+def needed(torch: InstalledTorch) -> set[str]:
+    return set(needed_symbols(torch))
 
 
 def test_symbols_come_from_the_wheels(needed: set[str]) -> None:
@@ -34,9 +34,9 @@ def test_symbols_come_from_the_wheels(needed: set[str]) -> None:
     assert not {name for name in needed if name.startswith(("_Z", "nvrtc", "cupti", "cuFile"))}
 
 
-def test_every_symbol_is_answered_or_stops_by_name(wheels: Wheels, needed: set[str]) -> None:
+def test_every_symbol_is_answered_or_stops_by_name(torch: InstalledTorch, needed: set[str]) -> None:
     """The library that was built defines each of them; none falls through to NVIDIA's own."""
-    library = build_library(wheels) / building.LIBRARY
+    library = build_library(torch) / building.LIBRARY
     table = subprocess.run(
         ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
     )
@@ -45,27 +45,33 @@ def test_every_symbol_is_answered_or_stops_by_name(wheels: Wheels, needed: set[s
     assert "nc_card_get" not in defined  # what the rooms share stays inside
 
 
-def test_the_driver_is_read_from_the_headers(wheels: Wheels) -> None:
-    names = driver_symbols(wheels)
+def test_the_driver_is_read_from_the_headers(torch: InstalledTorch) -> None:
+    names = driver_symbols(torch)
     assert {"cuInit", "cuMemMap", "cuLaunchKernel"} <= names
     assert len(names) > 400
 
 
-def test_headers_that_are_missing_are_named(wheels: Wheels, tmp_path: Path) -> None:
-    bare = dataclasses.replace(wheels, nvidia=(tmp_path,), torch=tmp_path / "torch")
+def test_headers_that_are_missing_are_named(
+    torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # CUDA of another major version: our own headers are not those of its libraries.
+    bare = dataclasses.replace(torch, folder=tmp_path / "torch", cuda="99.0", search_path=(), environment={})
+    monkeypatch.setattr(InstalledTorch, "_include_places", lambda _: iter(()))
     with pytest.raises(MachineError, match=r"cuda\.h"):
         driver_symbols(bare)
 
 
-def test_a_second_build_is_the_first_ones_folder(wheels: Wheels, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = build_library(wheels)
+def test_a_second_build_is_the_first_ones_folder(
+    torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_library(torch)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
-    assert build_library(wheels) == first  # needs no compiler any more
+    assert build_library(torch) == first  # needs no compiler any more
 
 
 def test_other_sources_are_another_build(
-    wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     copy = tmp_path / "csrc"
     shutil.copytree(building._SOURCES, copy)
@@ -82,12 +88,12 @@ def test_other_sources_are_another_build(
     assert len(seen) == 1 + len(list(copy.rglob("*.[ch]")))
 
 
-def test_no_compiler(wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_compiler(torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CC", raising=False)
     with pytest.raises(MachineError, match="expected a C compiler") as caught:
-        build_library(wheels)
+        build_library(torch)
     assert caught.value.exit_code == 3
     assert "apt-get install gcc" in str(caught.value)
 
@@ -121,7 +127,7 @@ def test_cc_that_is_no_program_is_refused(chosen: str, monkeypatch: pytest.Monke
 
 
 def test_a_compiler_without_room_on_the_disk(
-    wheels: Wheels, needed: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    torch: InstalledTorch, needed: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(building, "needed_symbols", lambda _: sorted(needed))
     fake = tmp_path / "cc"
@@ -130,13 +136,13 @@ def test_a_compiler_without_room_on_the_disk(
     monkeypatch.setenv("CC", str(fake))
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
     with pytest.raises(MachineError, match="C compiler failed") as caught:
-        build_library(wheels)
+        build_library(torch)
     assert caught.value.hint is not None
     assert "free some space" in caught.value.hint
 
 
 def test_a_compiler_that_fails_is_quoted(
-    wheels: Wheels, needed: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    torch: InstalledTorch, needed: set[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(building, "needed_symbols", lambda _: sorted(needed))  # reading them takes seconds
     fake = tmp_path / "cc"
@@ -145,17 +151,17 @@ def test_a_compiler_that_fails_is_quoted(
     monkeypatch.setenv("CC", str(fake))
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
     with pytest.raises(MachineError, match=r"exit 7.*\n.*no such thing"):
-        build_library(wheels)
+        build_library(torch)
     assert list((tmp_path / "cache" / "virtual").iterdir()) == []  # nothing half-built stays
 
 
 def test_a_cache_that_cannot_be_written(
-    wheels: Wheels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    torch: InstalledTorch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(MachineError, match="cannot write the compiled virtual GPU") as caught:
-        build_library(wheels)
+        build_library(torch)
     assert "NANOCHECK_CACHE" in str(caught.value)
 
 
@@ -176,7 +182,7 @@ def fake_torch(folder: Path, text: str) -> Path:
     ("text", "said"),
     [
         ("__version__ = '2.14.1+cpu'\ncuda: str | None = None\n", r"expected a CUDA build.*2\.14\.1\+cpu"),
-        ("__version__ = '2.14.1'\ncuda = '13.0'\n", "nvidia-\\* wheels .* are not beside it"),
+        ("__version__ = '2.14.1'\ncuda = '13.0'\n", "the CUDA libraries it is linked with are not found"),
         ("__version__ = (", "cannot read version.py"),
     ],
 )
@@ -187,7 +193,7 @@ def test_the_wrong_torch_is_named(
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     monkeypatch.delitem(sys.modules, "nvidia", raising=False)
     with pytest.raises(MachineError, match=said) as caught:
-        find_wheels()
+        find_torch()
     assert "pip install" in str(caught.value)
 
 
@@ -195,4 +201,4 @@ def test_no_torch_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with pytest.raises(MachineError, match="found none"):
-        find_wheels()
+        find_torch()

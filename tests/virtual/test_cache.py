@@ -16,11 +16,11 @@ from made_up import TARGET
 
 from nanocheck.cli import doctor_checks
 from nanocheck.core.errors import MachineError
-from nanocheck.measure import command_environment
+from nanocheck.measuring import command_environment
 from nanocheck.virtual import build as building
 from nanocheck.virtual import cache, preload, prepare
+from nanocheck.virtual.installed_torch import find_torch
 from nanocheck.virtual.trust import doubt, doubt_of
-from nanocheck.virtual.wheels import find_wheels
 
 _OWN = {1000, 0}
 #: Runs in a process with the virtual GPU: which libraries of the cache it has, by the kernel's own list.
@@ -43,7 +43,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole() -> Path:
     """The real library, of the cache that the tests were started with: before ``fresh`` puts another home."""
-    return building.build_library(find_wheels())
+    return building.build_library(find_torch())
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_library_that_the_loader_does_not_take_is_told(
     compiled: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
-    folder = building.build_library(find_wheels())
+    folder = building.build_library(find_torch())
     (folder / building.LIBRARY).write_bytes(b"no library")
     with pytest.raises(MachineError, match="expected the virtual GPU in a process that preloads it"):
         prepare()
@@ -164,17 +164,17 @@ def test_a_library_that_others_could_have_changed_is_compiled_anew(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
-    first = building.build_library(find_wheels())
-    assert building.build_library(find_wheels()) == first
+    first = building.build_library(find_torch())
+    assert building.build_library(find_torch()) == first
     (first / building.NVML).chmod(0o666)
-    own = building.build_library(find_wheels())
+    own = building.build_library(find_torch())
     assert (own.name, compiled) == (f"{first.name}-own", [first, own])
     assert str(first / building.NVML) in capsys.readouterr().err
-    assert building.build_library(find_wheels()) == own  # and kept
+    assert building.build_library(find_torch()) == own  # and kept
     assert len(compiled) == 2
     (own / building.LIBRARY).chmod(0o666)
     with pytest.raises(MachineError, match="only you can change"):
-        building.build_library(find_wheels())
+        building.build_library(find_torch())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -194,17 +194,17 @@ def test_what_is_built_is_trusted_whatever_the_umask(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("NANOCHECK_CACHE", str(tmp_path / "cache"))
 
     def compile_nothing(_: object, __: object, ___: object, work: Path) -> None:
-        for name in (building.LIBRARY, building.NVML):
+        for name in (building.LIBRARY, building.NVML, building.CLOCK):
             (work / name).write_bytes(b"")
 
     monkeypatch.setattr(building, "_compile", compile_nothing)
     before = os.umask(0)
     try:
-        folder = building.build_library(find_wheels())
+        folder = building.build_library(find_torch())
     finally:
         os.umask(before)
     assert doubt(folder / building.LIBRARY) is None
-    assert building.build_library(find_wheels()) == folder
+    assert building.build_library(find_torch()) == folder
 
 
 def test_doctor_says_which_cache_is_used_and_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

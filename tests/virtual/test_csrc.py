@@ -13,7 +13,7 @@ import pytest
 from paths import CSRC
 
 from nanocheck.virtual import build as building
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 #: Everything in C: what is shipped, and the programs of the tests.
 C_FILES = sorted([*building._SOURCES.rglob("*.[ch]"), *(CSRC).rglob("*.[ch]")])
@@ -35,8 +35,8 @@ def test_no_compiler_warns(compiler: str, tmp_path: Path) -> None:
     """Every source, and the stubs that build.py writes, as the user's compiler sees them."""
     stubs = tmp_path / "stubs.c"
     stubs.write_text(building.stub_source(["cusparseSpGEMM_compute", "cudaMalloc"]))
-    sources = [*building.c_sources(), *building.nvml_sources(), stubs]
-    strict = [required(compiler), *building.compiler_flags(find_wheels()), "-Werror", '-DNC_VERSION="test"']
+    sources = [*building.c_sources(), *building.nvml_sources(), *building.clock_sources(), stubs]
+    strict = [required(compiler), *building.compiler_flags(find_torch()), "-Werror", '-DNC_VERSION="test"']
     output = ["-shared", "-o", str(tmp_path / "all.so")]  # some warnings come only with the machine code
     done = subprocess.run([*strict, *output, *map(str, sources)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def includes() -> dict[str, set[str]]:
 def calls(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Which piece calls functions of which, as the linker sees it."""
     folder = tmp_path_factory.mktemp("objects")
-    flags = [*building.find_compiler(), *building.compiler_flags(find_wheels()), '-DNC_VERSION="test"', "-c"]
+    flags = [*building.find_compiler(), *building.compiler_flags(find_torch()), '-DNC_VERSION="test"', "-c"]
     defined: dict[str, str] = {}
     wanted: dict[str, set[str]] = defaultdict(set)
     for path in building.c_sources():
@@ -101,10 +101,11 @@ def upwards(graph: dict[str, set[str]]) -> list[str]:
 def test_every_file_lies_in_a_layer() -> None:
     assert {path.parent.name for path in building.c_sources()} == set(LAYERS)
     assert {path.parent.name for path in building.nvml_sources()} == {"nvml"}
+    assert {path.parent.name for path in building.clock_sources()} == {"clock"}
 
 
 def test_includes_and_calls_form_layers_without_a_circle(calls: dict[str, set[str]]) -> None:
-    included = {user: used for user, used in includes().items() if not user.startswith("nvml/")}
+    included = {user: used for user, used in includes().items() if not user.startswith(("nvml/", "clock/"))}
     assert upwards(included) == []
     assert upwards(calls) == []
     both = {each: included.get(each, set()) | calls.get(each, set()) for each in {*included, *calls}}
@@ -129,7 +130,7 @@ def test_no_file_is_long() -> None:
 
 
 def test_what_the_files_share_stays_inside(tmp_path: Path) -> None:
-    library = building.build_library(find_wheels()) / building.LIBRARY
+    library = building.build_library(find_torch()) / building.LIBRARY
     table = subprocess.run(
         ["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True
     )
@@ -143,4 +144,4 @@ def test_the_readers_map_names_every_file() -> None:
     sources = [*building.c_sources(), *building.nvml_sources()]
     missing = [path.stem for path in sources if f"`{path.stem}`" not in text and path.parent.name != "nvml"]
     assert missing == []
-    assert all(f"`{layer}/`" in text for layer in (*LAYERS, "nvml"))
+    assert all(f"`{layer}/`" in text for layer in (*LAYERS, "nvml", "clock"))

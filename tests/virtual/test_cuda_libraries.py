@@ -29,7 +29,7 @@ def test_the_cs336_benchmark_against_a_real_card() -> None:
 
 
 def workspaces_grew() -> bool:
-    from nanocheck.virtual.wheels import find_wheels
+    from nanocheck.virtual.installed_torch import find_torch
 
-    major, minor = find_wheels().version.split(".")[:2]
+    major, minor = find_torch().version.split(".")[:2]
     return (int(major), int(minor)) >= (2, 12)

@@ -13,8 +13,8 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
-from nanocheck.measure.configurations import PRELOAD, PRELOAD_COMPILED, TASK
-from nanocheck.measure.task import Task
+from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, TASK
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare

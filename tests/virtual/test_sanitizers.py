@@ -60,7 +60,13 @@ MISTAKES = [
     ("work/capture.c", "    free(found);\n", "", ADDRESS, "LeakSanitizer"),
     ("answers/driver.c", "if (!name || length < 1) return CUDA_ERROR_INVALID_VALUE;", "", ADDRESS, "GetName"),
     ("nvml/nvml.c", "PROCESS_V1 = offsetof(process, gpu)", "PROCESS_V1 = sizeof(process)", ADDRESS, "77"),
-    ("answers/events.c", "if (!e) return invalid();", "", ADDRESS, "null pointer"),
+    (
+        "answers/events.c",
+        "if (!e) return invalid();\n    return nc_mark",
+        "return nc_mark",
+        ADDRESS,
+        "null pointer",
+    ),
     (
         "work/collectives.c",
         "    nc_lock(NC_LOCK_COLLECTIVES);\n    clear(mark);\n    if",

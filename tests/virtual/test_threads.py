@@ -12,7 +12,7 @@ from paths import CSRC
 from virtual_calls import CARD
 
 from nanocheck.virtual import build as building
-from nanocheck.virtual.wheels import find_wheels
+from nanocheck.virtual.installed_torch import find_torch
 
 PROGRAMS = CSRC
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,12 +28,12 @@ def run(tmp_path: Path) -> Run:
     def run(
         source: str, *arguments: str, parts: Sequence[str] = (), flags: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        folder = building.build_library(find_wheels())
+        folder = building.build_library(find_torch())
         linked = [str(folder / name) for name in (building.LIBRARY, building.NVML)]
         if parts:
             linked = [str(path) for path in building.c_sources() if path.stem in parts]
         program = tmp_path / "program"
-        compiler = [*building.find_compiler(), *building.compiler_flags(find_wheels()), "-Werror"]
+        compiler = [*building.find_compiler(), *building.compiler_flags(find_torch()), "-Werror"]
         output = ["-o", str(program), str(PROGRAMS / source), *linked, f"-Wl,-rpath,{folder}", "-lpthread"]
         subprocess.run([*compiler, *flags, '-DNC_VERSION="test"', *output], check=True)
         return subprocess.run(
@@ -59,5 +59,10 @@ def test_what_one_thread_loses_does_not_come_back_with_what_another_writes(run: 
 
 
 def test_collectives_are_counted_once_while_others_are_given_up(run: Run) -> None:
-    done = run("collectives_given_up.c", "200", parts=("locks", "report"), flags=("-DNC_WAITS_MS=1",))
+    done = run(
+        "collectives_given_up.c",
+        "200",
+        parts=("clock", "counters", "locks", "report"),
+        flags=("-DNC_WAITS_MS=1",),
+    )
     assert done.stdout == "0 left, lowest 0\n"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanocheck.observe.later.arithmetic import Arithmetic, dotted
 from nanocheck.observe.later.bookkeeping import costly, is_bookkeeping, phases
-from nanocheck.observe.later.loops import Function, Names
+from nanocheck.observe.later.loops import Names
 from nanocheck.observe.later.operations import (
     NEXT,
     ON,
@@ -31,10 +31,15 @@ from nanocheck.observe.later.operations import (
     sets,
 )
 
+if TYPE_CHECKING:
+    from nanocheck.observe.later.loops import Function
+
 _CHANGING = (
     *("append", "appendleft", "extend", "insert", "pop", "popleft", "remove", "clear", "update", "add"),
     *("setdefault", "sort", "reverse"),
 )
+#: Looked into by nobody, except for the names that they set; ``match`` came with Python 3.10.
+_SET_ASIDE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, getattr(ast, "Match", ast.ClassDef))
 _LIMIT = 400  # statements and expressions that are kept
 
 
@@ -133,7 +138,7 @@ class Compiler:
             self._add(body, ends(NEXT))
         elif isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
             self._assign(node, body)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Match)):
+        elif isinstance(node, _SET_ASIDE):
             self._forget(assigned([node]), body)
         else:
             self._sites([node], body)
@@ -220,7 +225,7 @@ class Compiler:
             del parameters[0]
         if name != function.name or any(isinstance(each, ast.Starred) for each in call.args):
             return
-        given = dict(zip(parameters, call.args, strict=False))
+        given = dict(zip(parameters, call.args))
         given |= {each.arg: each.value for each in call.keywords if each.arg}
         given = {each: value for each, value in given.items() if self._arithmetic.moves(value)}
         counters = set(given)  # the call reported their sizes already

@@ -10,19 +10,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanocheck.observe.later.arithmetic import UNKNOWN, Arithmetic, dotted
 from nanocheck.observe.later.compiler import Compiler, Running, assigned
-from nanocheck.observe.later.loops import Counter, Loop, Names, counter_of, function_of, running_loops
+from nanocheck.observe.later.loops import Counter, Names, counter_of, function_of, running_loops
 from nanocheck.observe.later.operations import OVER, Branch, Sink, Size
 from nanocheck.observe.library_frames import is_installed
+
+if TYPE_CHECKING:
+    from nanocheck.observe.later.loops import Loop
 
 #: Iterations that are looked ahead, and operations altogether: about a second.
 FURTHEST, _OPERATIONS = 100_000, 1_500_000
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Finding:
     """See ``core.coverage.LaterStep``; ``at`` and ``most_at`` are iterations, from 0.
 

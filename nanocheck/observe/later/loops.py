@@ -8,13 +8,17 @@ import linecache
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanocheck.observe.frame_variables import variables
 from nanocheck.observe.later.arithmetic import OBJECT, UNKNOWN, Arithmetic, dotted, plain
 
-Loop = ast.For | ast.While
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+if TYPE_CHECKING:
+    Loop = ast.For | ast.While
+    Function = ast.FunctionDef | ast.AsyncFunctionDef
+#: The same for ``isinstance``, in a Python before 3.10, too.
+LOOPS = (ast.For, ast.While)
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LINES = 20_000  # of a file that is read
 
 
@@ -105,11 +109,11 @@ def _path(node: ast.AST, line: int) -> Iterator[ast.AST]:
 def function_of(code: CodeType) -> Function | None:
     """The definition of a function of the script."""
     for each in reversed(path_to(code.co_filename, code.co_firstlineno)):
-        if isinstance(each, Function) and each.name == code.co_name:
+        if isinstance(each, FUNCTIONS) and each.name == code.co_name:
             return each
     # A decorator's line is the code's first, the definition's comes later.
     tree = _tree(code.co_filename)
-    found = [] if tree is None else [each for each in ast.walk(tree) if isinstance(each, Function)]
+    found = [] if tree is None else [each for each in ast.walk(tree) if isinstance(each, FUNCTIONS)]
     for each in found:
         first = min([each.lineno, *(one.lineno for one in each.decorator_list)])
         if each.name == code.co_name and first == code.co_firstlineno:
@@ -124,13 +128,13 @@ def running_loops(frame: FrameType) -> tuple[list[Loop], list[ast.stmt]]:
     path = path_to(frame.f_code.co_filename, frame.f_lineno)
     own = 0
     for at, each in enumerate(path):
-        if isinstance(each, (*Function.__args__, ast.ClassDef)):
+        if isinstance(each, (*FUNCTIONS, ast.ClassDef)):
             own = at + 1
     scope: Any = path[own - 1] if own else _tree(frame.f_code.co_filename)
     body = [] if scope is None else scope.body
     if own and getattr(path[own - 1], "name", "") != frame.f_code.co_name:
         return [], []
-    loops = [each for each in path[own:] if isinstance(each, Loop)]
+    loops = [each for each in path[own:] if isinstance(each, LOOPS)]
     return [each for each in loops if each.body[0].lineno <= frame.f_lineno], body
 
 
@@ -157,7 +161,7 @@ def _counter(target: ast.expr, over: ast.expr, names: Names) -> Counter | None:
         begins = _number(over.args[0], names) if over.args else 0
         return None if begins is None else Counter(target.id, begins, 1, None)
     if function == "zip":
-        pairs = zip(targets, over.args, strict=False)
+        pairs = zip(targets, over.args)
         return next((one for each in pairs if (one := _counter(*each, names)) is not None), None)
     if function in ("reversed", "sorted") or not over.args:
         return None

@@ -139,7 +139,7 @@ def decides(
             if branch is not None:
                 sink.entered(branch)
             return blocks[at].run(state, sink, sure)
-        for branch, block in zip(branches, blocks, strict=True):
+        for branch, block in zip(branches, blocks):
             if branch is not None:
                 sink.entered(branch)
             block.run(state, sink, False)

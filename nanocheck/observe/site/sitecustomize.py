@@ -18,11 +18,30 @@ def _next_one() -> None:
         spec.loader.exec_module(module)
 
 
-_next_one()
+def _observer() -> None:
+    """Make ``nanocheck.observe`` importable, whatever is installed here: it is the one that watches."""
+    import importlib.util
+
+    package = os.path.dirname(os.path.dirname(_HERE))  # noqa: PTH120
+    init = os.path.join(package, "__init__.py")  # noqa: PTH118
+    spec = importlib.util.spec_from_file_location("nanocheck", init, submodule_search_locations=[package])
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no nanocheck in {package}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["nanocheck"] = module
+    spec.loader.exec_module(module)
+
+
 if os.environ.get("NANOCHECK_RUN"):
     try:
-        from nanocheck.observe import bootstrap
+        _observer()
+        from nanocheck.observe import bootstrap, relaunch
     except ImportError as error:
         print(f"nanocheck: this process is not observed: {error} ({sys.executable})", file=sys.stderr)
+        _next_one()
     else:
+        relaunch.where_another_torch_is()
+        _next_one()
         bootstrap.activate()
+else:
+    _next_one()

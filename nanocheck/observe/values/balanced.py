@@ -43,7 +43,7 @@ def pick(operator: Any, kernel: Kernel) -> Kernel:
     def run(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
         result = kernel(tensor, *args, **kwargs)
         names = [each.name for each in operator._schema.arguments]
-        given = {**dict(zip(names[1:], args, strict=False)), **kwargs}
+        given = {**dict(zip(names[1:], args)), **kwargs}
         dim = given.get("dim", -1)
         among = tensor.numel() if dim is None else tensor.shape[dim] if tensor.dim() else 1
         for each in known_operators.tensors_of([result]):

@@ -150,7 +150,7 @@ def write(result: Any, operator: Any, args: Sequence[Any], kwargs: dict[str, Any
 def write_values(result: Any, said: Any) -> None:
     """Put what was computed into the new tensors of a result, each of which has its storage for itself."""
     if isinstance(result, (list, tuple)) and isinstance(said, (list, tuple)):
-        for made, value in zip(result, said, strict=False):  # what nobody asked for may be no tensor at all
+        for made, value in zip(result, said):  # what nobody asked for may be no tensor at all
             write_values(made, value)
     elif isinstance(result, torch.Tensor) and isinstance(said, torch.Tensor) and result.dtype in WHOLE:
         _Target(result).now(said)

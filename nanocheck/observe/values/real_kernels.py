@@ -52,13 +52,22 @@ def real_kernel(overload: Any, device: str) -> Kernel:
 
 def put(library: Any, overload: Any, function: Any) -> None:
     """Let an operator call a function on CUDA, as long as the library (of ``torch.library``) lives."""
-    # Dynamo would follow it, and all that it calls, wherever a compiled function's graph breaks.
-    skip = torch._C._dynamo.eval_frame._FrameAction.SKIP
-    strategy = torch._C._dynamo.eval_frame._FrameExecStrategy(skip, skip)
-    torch._C._dynamo.eval_frame.set_code_exec_strategy(function.__code__, strategy)
+    _leave_to_python(function)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a kernel is overridden: it is meant to be
         library.impl(full_name(overload), function, "CUDA")
+
+
+def _leave_to_python(function: Any) -> None:
+    """Dynamo would follow it, and all that it calls, wherever a compiled function's graph breaks."""
+    frames: Any = torch._C._dynamo.eval_frame
+    if hasattr(frames, "skip_code"):  # torch before 2.7
+        frames.skip_code(function.__code__)
+        return
+    from torch._C._dynamo.eval_frame import _FrameAction, _FrameExecStrategy, set_code_exec_strategy
+
+    strategy = _FrameExecStrategy(_FrameAction.SKIP, _FrameAction.SKIP)
+    set_code_exec_strategy(function.__code__, strategy)
 
 
 def _with_numbers(call: Callable[[], Any]) -> Any:

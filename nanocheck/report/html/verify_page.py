@@ -100,6 +100,8 @@ def lines(row: Row, file: VerifyFile) -> list[Line]:
         found.append(_line(figure, _word(one, field), _word(other, field)))
     seconds = [UNSEEN if side is None else f"{side.seconds:.1f} s" for side in (one, other)]
     found.append(Line(figure="wall time (never compared)", real=seconds[0], virtual=seconds[1], equal=None))
+    timed = verify_words.step_time(row)
+    found.append(Line(figure="a step (never compared)", real=timed or UNSEEN, virtual=UNSEEN, equal=None))
     return [each for each in found if {each.real, each.virtual} != {UNSEEN}]
 
 

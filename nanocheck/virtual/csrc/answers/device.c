@@ -1,5 +1,6 @@
 /* Devices: one card, its properties, and the small talk around it. */
 #include "answers/answers.h"
+#include "base/clock.h"
 #include "memory/arena.h"
 #include "memory/mappings.h"
 #include "work/capture.h"
@@ -28,6 +29,7 @@ cudaError_t cudaSetDevice(int device) {
 cudaError_t cudaDeviceSynchronize(void) {
     if (nc_capture_forbids()) return nc_fail(cudaErrorStreamCaptureUnsupported);
     nc_host_waits();
+    nc_clock_waited(0);
     return cudaSuccess;
 }
 /* Whatever the process holds of the card is freed, and its streams and events are none any more. */

@@ -5,6 +5,7 @@
  */
 #include "answers/dnn_plan.h"
 #include "values/known.h"
+#include <cudnn_version.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,12 +47,17 @@ static status unset(const descriptor *d, cudnnBackendAttributeName_t name, cudnn
     case CUDNN_ATTR_ENGINEHEUR_RESULTS: *count = offer(d, elements, room); break;
     case CUDNN_ATTR_ENGINECFG_ENGINE: break; /* the caller brings the descriptor; it is good as it is */
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:
-    case CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE: {
+#if CUDNN_VERSION >= 90200
+    case CUDNN_ATTR_ENGINECFG_WORKSPACE_SIZE:
+#endif
+    {
         int64_t workspace = (int64_t)d->plan.workspace;
         if (bytes) memcpy(elements, &workspace, bytes < sizeof workspace ? bytes : sizeof workspace);
         break;
     }
+#if CUDNN_VERSION >= 90200
     case CUDNN_ATTR_ENGINECFG_SHARED_MEMORY_USED:
+#endif
     case CUDNN_ATTR_ENGINE_GLOBAL_INDEX:
     case CUDNN_ATTR_ENGINE_SM_COUNT_TARGET:
         if (bytes) memset(elements, 0, bytes);

@@ -1,17 +1,19 @@
 /* Events.
  *
  * All work is done the moment it is issued: every query answers "finished", except for collectives
- * (work/collectives.c). Events carry no time; the interval between any two is one millisecond, so that code
- * which picks the fastest of several candidates always picks the first and never depends on how busy
- * this machine is.
+ * (work/collectives.c). Unless the card's clock runs (base/clock.c) events carry no time: the interval between any
+ * two is one millisecond, so that code which picks the fastest of several candidates always picks the first and
+ * never depends on how busy this machine is.
  */
 #include "answers/answers.h"
+#include "base/clock.h"
 #include "work/capture.h"
 #include "work/collectives.h"
 
 typedef struct {
     nc_capture capture; /* in which it was recorded last */
     bool recorded;      /* ever */
+    long long at;       /* on the card's clock; 0: it stood still */
     nc_mark mark;
 } event;
 _Static_assert(sizeof(event) <= NC_OBJECT_BYTES, "fits");
@@ -36,6 +38,7 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t handle, cudaStream_t on, unsign
     event *e = event_of(handle);
     if (!e || !nc_stream_valid(on)) return invalid();
     __atomic_store_n(&e->capture, nc_capture_of(on), __ATOMIC_RELAXED);
+    __atomic_store_n(&e->at, nc_clock_done(), __ATOMIC_RELAXED);
     __atomic_store_n(&e->recorded, true, __ATOMIC_RELAXED);
     nc_mark_recorded(&e->mark, on);
     return cudaSuccess;
@@ -49,8 +52,11 @@ cudaError_t cudaEventQuery(cudaEvent_t handle) {
     return nc_mark_finished(&e->mark) ? cudaSuccess : nc_fail(cudaErrorNotReady);
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
-    if (!event_of(handle)) return invalid();
+    const event *e = event_of(handle);
+    if (!e) return invalid();
     nc_host_waits();
+    long long at = __atomic_load_n(&e->at, __ATOMIC_RELAXED);
+    if (at) nc_clock_waited(at);
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
@@ -60,7 +66,9 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to) {
     bool recorded = __atomic_load_n(&first->recorded, __ATOMIC_RELAXED)
                     && __atomic_load_n(&last->recorded, __ATOMIC_RELAXED);
     if (!recorded) return invalid();
-    *ms = 1.0f;
+    long long from_ns = __atomic_load_n(&first->at, __ATOMIC_RELAXED);
+    long long to_ns = __atomic_load_n(&last->at, __ATOMIC_RELAXED);
+    *ms = from_ns && to_ns ? (float)((double)(to_ns - from_ns) / 1e6) : 1.0f;
     return cudaSuccess;
 }
 cudaError_t cudaIpcGetEventHandle(cudaIpcEventHandle_t *h, cudaEvent_t e) {

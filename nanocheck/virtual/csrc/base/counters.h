@@ -13,6 +13,7 @@ typedef enum {
     NC_FILLS,
     NC_COPIES_SKIPPED,
     NC_CONVOLUTIONS,
+    NC_WAITS,
     NC_SIZES_MADE_UP,
     NC_COUNTERS
 } nc_counter;

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define TABLE_BYTES (NC_ARENA_SPAN / UNIT * sizeof(uint16_t))
 enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
@@ -146,8 +147,24 @@ void nc_known_copy(const void *to, const void *from, size_t bytes) {
     else nc_known_lose_range(to, bytes);
 }
 
+static void clear(uint16_t *unit, const uint16_t *end) {
+    while (unit < end) __atomic_store_n(unit++, 0, __ATOMIC_RELAXED);
+}
+
+/* Whole pages go back. A granule's units are 8 KiB, less than a page where pages have 64 KiB (some ARM machines):
+ * what lies beside whole pages is written. */
 void nc_known_drop(const void *at, size_t bytes) {
     uint16_t *unit = unit_of(at);
-    if (unit)
-        madvise(unit, bytes / UNIT * sizeof *unit, MADV_DONTNEED); /* whole pages: 2 MiB are 8 KiB here */
+    if (!unit) return;
+    uint16_t *end = unit + bytes / UNIT;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uint16_t *first = (uint16_t *)(((uintptr_t)unit + page - 1) / page * page);
+    uint16_t *last = (uint16_t *)((uintptr_t)end / page * page);
+    if (first >= last) {
+        clear(unit, end);
+        return;
+    }
+    clear(unit, first);
+    madvise(first, (size_t)((char *)last - (char *)first), MADV_DONTNEED);
+    clear(last, end);
 }

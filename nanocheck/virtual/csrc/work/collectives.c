@@ -8,10 +8,11 @@
  * waits for the card, and whoever waits does so until the watchdog has asked for each of them.
  */
 #include "work/collectives.h"
+#include "base/clock.h"
+#include "base/counters.h"
 #include "base/locks.h"
 #include "base/report.h"
 #include <pthread.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef NC_WAITS_MS /* tests wait less */
@@ -30,11 +31,7 @@ static __thread cudaStream_t after;
 #define GET(variable) __atomic_load_n(&(variable), __ATOMIC_ACQUIRE)
 #define SET(variable, value) __atomic_store_n(&(variable), value, __ATOMIC_RELEASE)
 
-static long long seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec;
-}
+static long long seconds(void) { return nc_clock_machine() / 1000000000LL; }
 
 void nc_collective_issued(cudaStream_t stream, bool captured) {
     works = true;
@@ -87,6 +84,7 @@ static void give_up(void) {
 }
 
 void nc_host_waits(void) {
+    nc_count(NC_WAITS);
     if (GET(unseen) <= 0) return;
     works = true;
     nc_lock(NC_LOCK_COLLECTIVES);

@@ -1,0 +1,93 @@
+"""What copies, norms and softmax reach, and what a launch takes."""
+
+from __future__ import annotations
+
+from fitting import ROWS, put
+from rows import cards, kernels
+
+from nanocheck.timing.constants import Constant
+
+WIDE = 32768
+
+
+def memory(found: dict[str, Constant]) -> None:
+    known = cards()
+    for memory in ("hbm", "gddr", "gddr-ecc"):
+        rows = [
+            row
+            for row in kernels("calibrate")
+            if row["kind"] == "copy" and known[row["card"]].memory == memory
+        ]
+        put(
+            found,
+            f"copy {memory}",
+            (float(row["figure"]) / known[row["card"]].bandwidth_gb_s for row in rows),
+            "of the bandwidth",
+            {
+                "hbm": "what a large copy reaches on stacked memory",
+                "gddr": "the same on GeForce cards",
+                "gddr-ecc": "the same where check bits share the memory (workstation, data-centre)",
+            }[memory],
+            f"median of device copies, {ROWS}",
+        )
+    for name, kind, way, bytes_each in (
+        ("norm_forward", "norm", "forward", 8),
+        ("norm_backward", "norm", "backward", 12),
+        ("softmax", "softmax", "forward", 8),
+    ):
+        values = []
+        for row in kernels("calibrate"):
+            card = known[row["card"]]
+            if row["kind"] != kind or row["direction"] != way:
+                continue
+            count, width = map(int, row["shape"].split())
+            moved = bytes_each * count * width
+            if moved < 2 * card.l2_bytes or (way == "forward" and width > 4096):
+                continue
+            values.append(
+                moved
+                / float(row["figure"])
+                * 1e-6
+                / (card.bandwidth_gb_s * found[f"copy {card.memory}"].value)
+            )
+        put(
+            found,
+            name,
+            values,
+            "of a copy's speed",
+            f"{kind} kernels of PyTorch's own, {way}",
+            f"median over rows that do not fit L2, {ROWS}",
+        )
+    wide = []
+    for row in kernels("calibrate"):
+        if row["kind"] == "cross entropy" and row["direction"] == "forward":
+            count, width = map(int, row["shape"].split())
+            if width >= WIDE:
+                card = known[row["card"]]
+                copy = card.bandwidth_gb_s * found[f"copy {card.memory}"].value
+                wide.append(8 * count * width / float(row["figure"]) * 1e-6 / copy)
+    put(
+        found,
+        "log_softmax",
+        wide,
+        "of a copy's speed",
+        "log-softmax over a vocabulary: rows too long to be kept are read again",
+        f"median of cross entropy over 32,768 words and more, {ROWS}",
+    )
+    tiny = []
+    for row in kernels("calibrate"):
+        if row["kind"] == "launch":
+            count, width = map(int, row["shape"].split())
+            card = known[row["card"]]
+            moved = 2 * (4 if row["dtype"] == "fp32" else 2) * count * width
+            tiny.append(
+                float(row["figure"]) * 1e3 - moved / (card.bandwidth * found["copy gddr"].value) * 1e6
+            )
+    put(
+        found,
+        "launch_gap",
+        tiny,
+        "microseconds",
+        "a kernel that has nothing to do: its start, its end and the gap to the next",
+        f"median of the smallest softmax kernels less their bytes, {ROWS}",
+    )

@@ -1,0 +1,351 @@
+"""A project's own tests on the virtual GPU: the marker ``fits`` and the fixture ``gpu_memory``.
+
+``@pytest.mark.fits("rtx4070", "rtx4090", margin="1GiB", reserve="2GiB")`` on a test that trains the project's
+own model: its body runs in a child process on that card, the virtual one or, where it is here, the real one,
+and the test fails unless the verdict is *safe*. With several cards it is a test for each. The fixture
+``gpu_memory`` alone runs the test on the card of ``--gpu``, whatever the verdict.
+
+Fixtures are set up in the child only: this process has no GPU, and must not be asked for one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from nanocheck.core.errors import RequestError
+from nanocheck.core.units import mib, parse_size_of
+from nanocheck.pytest_plugin.context import Context
+from nanocheck.pytest_plugin.gpu_test_child import CHILD, FIXTURE, Said, read_said
+
+if TYPE_CHECKING:
+    from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.result import Holding, RunResult
+    from nanocheck.core.verdict import JudgedRun
+
+MARKER = "fits"
+#: The parameter that several cards make.
+_CARD = "nanocheck_card"
+_RESULTS = "gpu tests"
+_LARGEST = 5
+_WORDS = {"margin", "reserve", "platform", "time_limit"}
+_TIME_LIMIT = "10min"
+_DEFINITION = (
+    f"{MARKER}(*cards, margin='512MiB', reserve='0', platform='linux', time_limit='10min'): the test runs on "
+    "each of these cards, virtual where they are not here, and fails unless it is safe there (nanocheck)"
+)
+
+
+class GpuTests:
+    """One pytest process; joins the run through its context."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        context.config.addinivalue_line("markers", _DEFINITION)
+        self._results: dict[str, RunResult] = {}
+        context.receive(_RESULTS, _result_type, self._keep)
+
+    def _keep(self, result: RunResult) -> None:
+        self._results[result.id] = result
+
+    # -- which tests --------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        marker = metafunc.definition.get_closest_marker(MARKER)
+        if marker is not None and len(marker.args) > 1:
+            metafunc.fixturenames.append(_CARD)
+            metafunc.parametrize(_CARD, marker.args)
+
+    @pytest.hookimpl(trylast=True)  # markers that a conftest adds are there by then
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        if os.environ.get(CHILD):
+            return
+        for item in items:
+            if isinstance(item, pytest.Function) and _is_ours(item):
+                self._send_to_a_child(item)
+
+    def _send_to_a_child(self, item: pytest.Function) -> None:
+        """Nothing of the test but its result is in this process."""
+        overridden: Any = item
+        overridden.setup = overridden.teardown = lambda: None
+        overridden.runtest = lambda: self._run(item)
+
+    # -- one test -----------------------------------------------------------------------------------------
+
+    def _run(self, item: pytest.Function) -> None:
+        function = inspect.unwrap(item.function)
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            pytest.fail(
+                f"{item.nodeid}: expected a plain function, found an async one, which no child runs\n"
+                "  hint: call asyncio.run in a plain test",
+                pytrace=False,
+            )
+        question, time_limit_s = self.context.answer(lambda: self._question(item))
+        run, said = self.context.answer(lambda: self._observe(item, question, time_limit_s))
+        for name, value in _properties(run).items():
+            item.user_properties.append((name, value))
+        problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
+        if problem is None and said.outcome == "skipped":
+            pytest.skip(said.text or "skipped in the child")
+        if said.unchanged:
+            self.context.attach(item, _RESULTS, run.result)
+        if problem is None and said.unchanged and not self.context.settings.update:
+            problem = self._changed(item, run)
+        if problem is not None:
+            pytest.fail(problem, pytrace=False)
+
+    def _question(self, item: pytest.Function) -> tuple[CardQuestion, float | None]:
+        """
+        Raises:
+            RequestError: the marker's arguments make no sense.
+        """
+        from dataclasses import replace
+
+        from nanocheck.measuring.request import parse_duration
+
+        asked = self.context.settings.card
+        marker = item.get_closest_marker(MARKER)
+        words = {} if marker is None else dict(marker.kwargs)
+        unknown = sorted(set(words) - _WORDS)
+        if unknown:
+            raise RequestError(
+                f"{item.nodeid}: expected of `{MARKER}` the words {', '.join(sorted(_WORDS))}, found "
+                f"{', '.join(unknown)}"
+            )
+        cards = () if marker is None else marker.args
+        if sum(each.name == MARKER for each in item.own_markers) > 1:
+            raise RequestError(
+                f"{item.nodeid}: expected one `{MARKER}`, found several, of which only one would count",
+                hint=f'name all cards in one: @pytest.mark.{MARKER}("rtx4070", "rtx4090")',
+            )
+        callspec = getattr(item, "callspec", None)
+        card = callspec.params.get(_CARD) if callspec is not None and len(cards) > 1 else None
+        if len(cards) > 1 and card is None:
+            raise RequestError(
+                f"{item.nodeid}: expected one card of `{MARKER}` here, found {', '.join(map(str, cards))}",
+                hint="several make tests of a plain function alone: not of unittest's, not in pytest.param",
+            )
+        limit = parse_duration(str(words.pop("time_limit", _TIME_LIMIT)))
+        changes: dict[str, Any] = {"gpu": str(card or (cards[0] if cards else asked.gpu))}
+        for name in ("margin", "reserve"):
+            if name in words:
+                changes[f"{name}_bytes"] = parse_size_of(f"{MARKER}({name}=)", str(words[name]))
+        if "platform" in words:
+            changes["platform"] = str(words["platform"])
+        return replace(asked, **changes), limit
+
+    def _observe(
+        self, item: pytest.Function, question: CardQuestion, time_limit_s: float | None
+    ) -> tuple[JudgedRun, Said]:
+        """
+        Raises:
+            NanocheckError: an unknown card, or nothing can run here.
+        """
+        from nanocheck.core.verdict import JudgedRun
+        from nanocheck.measuring.foreground_run import run_command
+        from nanocheck.measuring.request import Request
+
+        name = str(item.path) + item.nodeid[item.nodeid.index("::") :]
+        command = [sys.executable, "-m", "pytest", *_arguments(item.config), name]
+        request = Request(command=command, card=question, steps=0, time_limit_s=time_limit_s)
+        with tempfile.TemporaryDirectory(prefix="nanocheck-test-") as folder:
+            said = Path(folder) / "said.jsonl"
+            with _environment(CHILD, str(said)):
+                result = run_command(request, question.select())
+            result = msgspec.structs.replace(_relative(result, item.config.rootpath), test=item.nodeid)
+            return JudgedRun.of(result, question.margin_bytes), read_said(said)
+
+    def _changed(self, item: pytest.Item, run: JudgedRun) -> str | None:
+        baselines = self._baselines()
+        command = f"pytest {run.result.test!r} --gpu {run.result.device.gpu} --update-baselines"
+        comparison = self.context.answer(lambda: baselines.compare(run.result, hint=command))
+        said = f"{comparison.sentence}\n  hint: {comparison.hint}"
+        if comparison.kind in ("drifted", "stale") and self.context.settings.stale != "fail":
+            item.warn(pytest.PytestWarning(f"no bytes were compared: {said}"))
+            return None
+        return None if comparison.kind == "equal" else said
+
+    def _baselines(self) -> Any:
+        from nanocheck.pytest_plugin.baselines import Baselines
+
+        settings = self.context.settings
+        return Baselines(settings.baselines / "tests", settings.command_options, settings.card.margin_bytes)
+
+    # -- the end ------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Stores what tests say must not change, where that was asked for."""
+        if self._results and self.context.settings.update:
+            self.context.guarded(self._update)
+
+    def _update(self) -> None:
+        done = self._baselines().update(self._results.values())
+        self.context.messages.append(
+            f"baselines of tests: {done.created} created, {done.changed} changed, {done.unchanged} unchanged"
+        )
+
+
+def _result_type() -> type[RunResult]:
+    from nanocheck.core.result import RunResult
+
+    return RunResult
+
+
+def _is_ours(item: pytest.Function) -> bool:
+    return item.get_closest_marker(MARKER) is not None or FIXTURE in item.fixturenames
+
+
+def _problem(run: JudgedRun, said: Said, *, must_fit: bool) -> str | None:
+    """Why the test fails, or None."""
+    from nanocheck.core.verdict import Kind, describe_oom
+
+    kind, name = run.verdict.kind, run.result.device.name
+    if said.outcome == "skipped" and run.result.main.ooms == 0:
+        return None
+    if run.result.oom is not None and said.outcome != "passed":
+        # For what observes it, pytest has caught it.
+        return f"expected it to fit {name}, found oom: {describe_oom(run.result.oom)}\n{_holders(run)}"
+    if kind is Kind.OOM or (must_fit and said.outcome == "passed" and kind is not Kind.SAFE):
+        return f"expected it to fit {name} safely, found {kind}: {run.verdict.sentence}\n{_holders(run)}"
+    if said.outcome != "passed":
+        return (
+            said.text
+            or f"expected it to say how it went on {name}, found that it ended before: {run.verdict}"
+        )
+    if not run.verdict.is_answer:
+        return f"expected it to be observed on {name}, found {run.verdict}"
+    return None
+
+
+def _holders(run: JudgedRun) -> str:
+    """The largest allocations at the peak, or when it ran out of memory."""
+    main = run.result.main
+    held = main.oom.alive if main.oom is not None and main.oom.alive else main.largest
+    rows = [f"{'MiB':>12}  largest then"]
+    for each in held[:_LARGEST]:
+        many = f" x {each.count}" if each.count > 1 else ""
+        line = f"  {each.line.strip()}" if each.line else ""
+        rows.append(f"{mib(each.bytes):>12}  {each.group}{many}  {each.where or '?'}{line}")
+    return "\n".join(rows)
+
+
+def _properties(run: JudgedRun) -> dict[str, object]:
+    main = run.result.main
+    return {
+        "gpu": run.result.device.gpu,
+        "provenance": run.result.provenance.value,
+        "verdict": run.verdict.kind.value,
+        "peak_allocated_bytes": main.allocated_bytes,
+        "peak_reserved_bytes": main.reserved_bytes,
+    }
+
+
+#: Options of the parent that are its own: with a value, and without.
+_WITH_VALUE = (
+    "-k",
+    "-m",
+    "-n",
+    "--dist",
+    "--junitxml",
+    "--junit-xml",
+    "--durations",
+    "--maxfail",
+    "--deselect",
+    "--tb",
+)
+_ALONE = frozenset(
+    [
+        "-x",
+        "--exitfirst",
+        "--lf",
+        "--last-failed",
+        "--ff",
+        "--failed-first",
+        "--nf",
+        "--sw",
+        "--stepwise",
+        "--pdb",
+        "--collect-only",
+        "--co",
+        "--update-baselines",
+        "--cache-clear",
+    ]
+)
+#: The same with the value in the word, and how much is said.
+_SHORT = ("-k", "-m", "-n", "-v", "-q", "-s", "-r")
+_IMPORTED_BEFORE = "pytest.PytestAssertRewriteWarning"
+
+
+def further_arguments(given: Sequence[str], places: Sequence[str]) -> list[str]:
+    """Of a command line what the child must know as well, such as options of the project's own.
+
+    Args:
+        given: as typed. places: the files and tests among it.
+    """
+    found: list[str] = []
+    rest = iter(given)
+    for each in rest:
+        name = each.partition("=")[0]
+        if name in _WITH_VALUE:
+            if "=" not in each:
+                next(rest, None)
+        elif each in _ALONE or each in places or each.startswith(_SHORT):
+            continue
+        else:
+            found.append(each)
+    return found
+
+
+def _arguments(config: pytest.Config) -> list[str]:
+    """So that the child finds the same test in the same way, alone."""
+    found = [*further_arguments(config.invocation_params.args, config.args)]
+    found += ["--rootdir", str(config.rootpath), "-p", "no:cacheprovider", "-q", "--import-mode"]
+    found.append(str(config.getoption("importmode")))
+    if config.inipath is not None:
+        found += ["-c", str(config.inipath)]
+    # What was deselected, expected to fail or reported is the parent's business. nanocheck itself is imported
+    # there before pytest, which warns of it.
+    found += ["-m", "", "-k", "", "--runxfail", "-W", f"ignore::{_IMPORTED_BEFORE}"]
+    for plugin in config.getoption("plugins") or ():
+        found += ["-p", plugin]
+    if config.pluginmanager.hasplugin("xdist"):
+        found += ["-p", "xdist", "-n", "0"]
+    return found
+
+
+def _relative(result: RunResult, root: Path) -> RunResult:
+    """Places as the project writes them: no path of this machine goes into a baseline."""
+
+    def shortened(each: Holding) -> Holding:
+        where = each.where
+        return msgspec.structs.replace(each, where=where and where.replace(f"{root}{os.sep}", ""))
+
+    processes = tuple(
+        msgspec.structs.replace(each, largest=tuple(map(shortened, each.largest)))
+        for each in result.processes
+    )
+    return msgspec.structs.replace(result, processes=processes)
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable that holds for what is started meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

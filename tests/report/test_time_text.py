@@ -1,0 +1,68 @@
+"""How long a step would take, as people read it: modelled, with its floor and this host's own time."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from made_up import result
+
+from nanocheck.core.gpus import find_gpu
+from nanocheck.core.host_time import HostTime
+from nanocheck.core.kernels import Kernel, KernelKind, KernelList, Part, Product
+from nanocheck.core.result import Provenance, RunResult
+from nanocheck.report.console import as_text
+from nanocheck.report.time_text import time_blocks
+from nanocheck.timing.of_run import step_time
+
+GPU = find_gpu("rtx4070")
+
+
+def timed(host_s: float | None, *, provenance: str = "virtual", kernels: bool = True) -> RunResult:
+    """A run that recorded one product of two thousandths of a second at the data sheet's peak."""
+    operations = 0.002 * GPU.bf16_tflops * 1e12
+    kernel = Kernel(
+        kind=KernelKind.PRODUCT,
+        name="mm",
+        phase="forward",
+        dtype="bfloat16",
+        operations=operations,
+        product=Product(m=8192, n=8192, k=round(operations / 2 / 8192**2)),
+    )
+    recorded = KernelList(parts=(Part(name="first", kernels=(kernel,)),), torch="2.14.1", capability=(8, 9))
+    run = result(provenance=provenance)
+    process = msgspec.structs.replace(
+        run.main,
+        kernels=recorded if kernels else None,
+        host_time=None if host_s is None else HostTime(seconds=(host_s,) * 3, waits=(1, 1, 1)),
+    )
+    return msgspec.structs.replace(run, processes=(process,))
+
+
+def test_the_estimate_is_between_its_floor_and_what_the_host_needs() -> None:
+    run = timed(None)
+    found = step_time(run, GPU)
+    assert found is not None
+    assert found.provenance is Provenance.MODELLED
+    assert found.floor == pytest.approx(0.002, rel=1e-3)
+    assert found.floor <= found.seconds < 0.004
+    slow = step_time(timed(0.5), GPU)
+    assert slow is not None
+    assert (slow.decided_by, slow.seconds >= 0.5) == ("host", True)
+
+
+def test_the_text_has_the_figures_of_the_estimate() -> None:
+    run = timed(0.0005)
+    found = step_time(run, GPU)
+    assert found is not None
+    text = " ".join(as_text(time_blocks(run, found)).split())
+    assert text.startswith(f"MODELLED: {found.seconds * 1e3:,.1f} ms a step on {run.device.name}")
+    for each in (found.floor * 1e3, found.card_seconds * 1e3, 0.5):
+        assert f"{each:,.1f}" in text
+    assert "matrix product" in text
+
+
+def test_what_a_real_card_ran_and_what_was_not_recorded_gets_no_estimate() -> None:
+    assert step_time(timed(0.1, provenance="measured"), GPU) is None
+    run = timed(None, kernels=False)
+    assert step_time(run, GPU) is None
+    assert "no time" in as_text(time_blocks(run, None))
