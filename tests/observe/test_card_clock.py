@@ -54,9 +54,9 @@ def test_its_own_figures_are_the_models(words: tuple[str, ...], tmp_path: Path) 
     assert answer.step_time is not None
     modelled = answer.step_time.card_seconds
     assert modelled > 0.1
-    for clock, events in steps[-3:]:
-        assert clock == pytest.approx(modelled, rel=0.1)
-        assert events == pytest.approx(modelled, rel=0.1)
+    for figures in zip(*steps[-3:], strict=True):  # by the clock, by events
+        # A step in which the machine did something else is longer; none is shorter.
+        assert min(figures) == pytest.approx(modelled, rel=0.05)
     # Before it begins, an interval says nothing, as ever.
     assert steps[1][1] == pytest.approx(1e-3)
 
