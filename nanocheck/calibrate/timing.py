@@ -1,6 +1,6 @@
 """One workload timed: warmed until its speed has settled, then read many times. Knows no torch.
 
-A stopwatch says how time is told, so that tests can bring a card whose clock falls as it gets warm.
+A stopwatch says how time is measured, so that tests can bring a card whose clock falls as it gets warm.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_SAMPLES = 60
 
 
 class Stopwatch(Protocol):
-    """How time is told."""
+    """How time is measured."""
 
     def readings(self, call: Callable[[], Any], calls: int, count: int) -> Sequence[float]:
         """``count`` readings one after the other, each of ``calls`` calls, in seconds a call."""

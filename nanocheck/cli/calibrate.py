@@ -12,6 +12,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.cli import options
 from nanocheck.cli.signals import leave_in_order
 from nanocheck.core.errors import INTERRUPTED
 
@@ -26,20 +27,8 @@ _LEAST_S, _MOST_S = 30.0, 240.0
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    options.add_own_card(parser)
     add = parser.add_argument
-    add(
-        "--gpu",
-        metavar="ID",
-        help="the card that must be here, an id of the catalog (default: the one that is)",
-    )
-    add(
-        "--gpus",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="a TOML file with further cards",
-    )
     add(
         "--out",
         type=Path,

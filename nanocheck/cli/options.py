@@ -47,6 +47,23 @@ def add_card(parser: argparse.ArgumentParser) -> None:
         )
 
 
+def add_own_card(parser: argparse.ArgumentParser) -> None:
+    """The card in this machine, for verbs that measure it."""
+    parser.add_argument(
+        "--gpu",
+        metavar="ID",
+        help="the card that must be here, an id of the catalog (default: the one that is)",
+    )
+    parser.add_argument(
+        "--gpus",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a TOML file with further cards",
+    )
+
+
 def card(arguments: argparse.Namespace) -> CardQuestion:
     """
     Raises:

@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.cli import options
 from nanocheck.cli.signals import leave_in_order
 from nanocheck.core.errors import INTERRUPTED
 
@@ -29,20 +30,8 @@ DIFFERS, AS_FAR_AS_RUN, NO_ANSWER = 1, 5, 6
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    options.add_own_card(parser)
     add = parser.add_argument
-    add(
-        "--gpu",
-        metavar="ID",
-        help="the card that must be here, an id of the catalog (default: the one that is)",
-    )
-    add(
-        "--gpus",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="a TOML file with further cards",
-    )
     add("--out", type=Path, default=Path("verify"), metavar="FOLDER", help="where to write (default verify)")
     add("--only", default="", metavar="WORDS", help="cases whose name contains one of these, by commas")
     add(

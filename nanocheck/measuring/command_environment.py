@@ -54,7 +54,7 @@ def child_environment(
         sizes: see ``Request.sizes``.
         snapshot: where to write PyTorch's own snapshot format.
         time: once memory is known, time a few steps and record one.
-        clock: so many steps after that go on by the card's clock.
+        clock: so many steps after that go on by the card's clock; needs ``time``.
         base: ``os.environ`` by default.
 
     Raises:
@@ -77,7 +77,7 @@ def child_environment(
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
-    environment["NANOCHECK_RUN_TIME"] = "1" if time or clock else ""
+    environment["NANOCHECK_RUN_TIME"] = "1" if time else ""
     if clock:
         environment[card_clock.STEPS] = str(clock)
         environment[card_clock.CARD] = json.dumps(asdict(Card.of(target.gpu)))

@@ -9,18 +9,13 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import subprocess
 import sys
-from typing import Any
 
 from nanocheck.observe import introspect, relaunch, uncompiled_kernels
+from nanocheck.observe.asking import ask
 
 #: How many steps go on by the clock, and the card for the model.
-STEPS, CARD = "NANOCHECK_RUN_CLOCK", "NANOCHECK_RUN_CLOCK_CARD"
-_ASK = (
-    "import sys; sys.path.insert(0, {root!r}); "
-    "from nanocheck.measuring import card_seconds; card_seconds.main()"
-)
+STEPS, CARD = relaunch.CLOCK, "NANOCHECK_RUN_CLOCK_CARD"
 _SECONDS = 120
 
 
@@ -69,27 +64,9 @@ def start(folder: str, launches: int) -> tuple[CardClock | None, str]:
     steps = int(os.environ.get(STEPS) or 0)
     if not steps or introspect.version() is None:
         return None, ""
-    found = _ask({"folder": folder, "pid": os.getpid(), "card": json.loads(os.environ[CARD])})
+    question = {"folder": folder, "pid": os.getpid(), "card": json.loads(os.environ[CARD])}
+    tool = os.environ.get(relaunch.TOOL, sys.executable)
+    found = ask(tool, "nanocheck.measuring.card_seconds", question, seconds=_SECONDS)
     if "seconds" not in found:
         return None, str(found.get("error"))
     return CardClock(float(found["seconds"]), launches, steps), ""
-
-
-def _ask(question: dict[str, Any]) -> dict[str, Any]:
-    """Of the nanocheck that was started; the model is not in this process."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
-    ours = ("PYTHON", "LD_", "NANOCHECK_RUN", "NANOCHECK_CARD")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    try:
-        asked = subprocess.run(
-            [os.environ.get(relaunch.TOOL, sys.executable), "-c", _ASK.format(root=root)],
-            input=json.dumps(question),
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        return dict(json.loads(asked.stdout))
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        return {"error": f"its nanocheck gave no answer: {error}"}

@@ -27,9 +27,9 @@ NO_CARD = "the-virtual-one"
 #: ``LD_PRELOAD`` as the command was given it.
 PRELOAD = "NANOCHECK_RUN_PRELOAD"
 
-_ASK = (
-    "import sys; sys.path.insert(0, {root!r}); from nanocheck.virtual import for_process; for_process.main()"
-)
+#: How many steps go on by the card's clock; see ``card_clock.py``.
+CLOCK = "NANOCHECK_RUN_CLOCK"
+
 _SECONDS = 300  # compiling takes ten; on a busy machine longer
 
 
@@ -94,6 +94,8 @@ def _prepared(folder: str) -> dict[str, Any]:
     import hashlib  # a Python that has no torch, or the right one, comes without these
     import json
 
+    from nanocheck.observe.asking import ask
+
     question = {
         "torch": folder,
         "search_path": [each for each in sys.path if each],
@@ -103,7 +105,7 @@ def _prepared(folder: str) -> dict[str, Any]:
             if name in os.environ
         },
         "card": os.environ["NANOCHECK_CARD"],
-        "clock": os.environ.get("NANOCHECK_RUN_CLOCK", ""),
+        "clock": os.environ.get(CLOCK, ""),
     }
     name = hashlib.sha256(json.dumps(question).encode()).hexdigest()[:16]
     answer = os.path.join(os.environ[FOLDER], f"prepared-{name}")  # noqa: PTH118
@@ -112,7 +114,7 @@ def _prepared(folder: str) -> dict[str, Any]:
             return dict(json.load(file))
     except (OSError, ValueError):
         pass
-    found = _ask(question)
+    found = ask(os.environ[TOOL], "nanocheck.virtual.for_process", question, seconds=_SECONDS)
     temporary = f"{answer}.{os.getpid()}"
     try:
         with open(temporary, "w", encoding="utf-8") as file:  # noqa: PTH123
@@ -121,25 +123,3 @@ def _prepared(folder: str) -> dict[str, Any]:
     except OSError:
         pass  # then the next process asks again
     return found
-
-
-def _ask(question: dict[str, Any]) -> dict[str, Any]:
-    import json
-    import subprocess
-
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
-    ours = ("PYTHON", "LD_", "NANOCHECK_RUN", "NANOCHECK_CARD")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    try:
-        asked = subprocess.run(
-            [os.environ[TOOL], "-c", _ASK.format(root=root)],
-            input=json.dumps(question),
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        return dict(json.loads(asked.stdout))
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        return {"error": f"its nanocheck gave no answer: {error}"}

@@ -17,7 +17,7 @@ FIXTURE = "gpu_memory"
 
 
 class Said(msgspec.Struct, kw_only=True):
-    """What a child told of its one test.
+    """What a child reported of its one test.
 
     Attributes:
         outcome: passed, failed, skipped; empty where it did not come so far.

@@ -130,7 +130,7 @@ def _value(value: Any, shape: Any, kind: str, stride: Any) -> Any:
         )
     if kind.startswith("GenericList[") and "Tensor(" in kind and isinstance(value, list):
         kinds = [each.group(0) for each in _TENSOR.finditer(kind)]
-        # Only the first shapes of a long list are told; of the others the elements are known.
+        # Only the first shapes of a long list are recorded; of the others the elements are known.
         return tuple(
             _value(one, _at(shape, i) or [one[3]], kinds[i], _at(stride, i))
             for i, one in enumerate(value)

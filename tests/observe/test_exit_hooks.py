@@ -20,7 +20,7 @@ def thawed() -> object:
 
 def test_objects_are_left_alone() -> None:
     if type(libtriton.ir.location).__module__ == "nanobind":
-        pytest.skip("this Triton prints what was not collected")
+        pytest.skip("this Triton prints what was not collected: runs with torch before 2.15")
     exit_hooks.leave_objects_alone()
     assert gc.get_freeze_count() > 1000
 
