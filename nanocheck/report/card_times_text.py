@@ -17,8 +17,9 @@ def card_times_blocks(found: EveryCard) -> list[Block]:
         {"card": row.gpu, "verdict": verdict(row.verdict.kind), **figures(time)}
         for row, time in by_speed(found)
     ]
+    head = "MODELLED: an optimizer step, the fastest card first" if rows else "no time on any card"
     return [
-        prose("MODELLED: an optimizer step, the fastest card first"),
+        prose(head),
         table(rows, whole=["card", "verdict", "decided by"]),
         stack(*(prose(f"note: {each}") for each in notes(found))),
     ]
@@ -44,17 +45,15 @@ def figures(time: StepTime) -> dict[str, str]:
 
 def notes(found: EveryCard) -> list[str]:
     """Why cards have no row or no interval, and what was recorded where."""
-    why = [
-        f"{row.gpu}: no time: {row.time.why_not}"
-        for row in found.cards
-        if row.time and row.verdict.fits and not row.time.estimate
-    ]
+    said: dict[str, list[str]] = {}
+    for row in found.cards:
+        if row.time and row.verdict.fits and not row.time.estimate:
+            said.setdefault(f"no time: {row.time.why_not}", []).append(row.gpu)
     known = by_speed(found)
-    unbounded: dict[str, list[str]] = {}
     for row, time in known:
         if time.no_interval:
-            unbounded.setdefault(time.no_interval, []).append(row.gpu)
-    why += [f"no interval on {', '.join(cards)}: {reason}" for reason, cards in unbounded.items()]
+            said.setdefault(f"no interval: {time.no_interval}", []).append(row.gpu)
+    why = [f"{', '.join(cards)}: {reason}" for reason, cards in said.items()]
     if known:
         cards = dict.fromkeys(row.time.recorded_on for row, _ in known if row.time)
         why.append(

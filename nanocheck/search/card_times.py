@@ -80,8 +80,14 @@ def _time(gpu: Gpu, run: JudgedRun, source: str, recorded: JudgedRun) -> CardTim
     why_not = _why_not(run, source, recorded)
     estimate = None if why_not else step_time(recorded.result, gpu)
     if estimate is None and not why_not:
-        why_not = f"no step was recorded on {source}"
+        why_not = _unrecorded(recorded.result.main.host_time, source)
     return CardTime(estimate=estimate, recorded_on=source, why_not=why_not)
+
+
+def _unrecorded(host: HostTime | None, source: str) -> str:
+    if host is None:
+        return f"on {source} the script ended before a further step, or memory was not known while it ran"
+    return f"on {source} something compiled in each step that was tried, or the script ended"
 
 
 def _why_not(run: JudgedRun, source: str, recorded: JudgedRun) -> str:
