@@ -29,12 +29,44 @@ _SIZES = {
 }
 
 
-def add_card(parser: argparse.ArgumentParser, *, without: Sequence[Option] = ()) -> None:
-    """Which card, and what must stay free on it; ``without``: options that mean nothing to the verb."""
-    from nanocheck.core.options import CARD_OPTIONS, GPUS
+class _Together(argparse.Action):
+    """Given twice, an option has both values, with a comma between them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = getattr(namespace, "_given", {})
+        given.setdefault(self.dest, []).append(values)
+        namespace._given = given
+        setattr(namespace, self.dest, ",".join(given[self.dest]))
+
+
+def add_card(
+    parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
+) -> None:
+    """Which card, and what must stay free on it.
+
+    Args:
+        several: ``--gpu`` can be given more than once.
+        without: options that mean nothing to the verb.
+    """
+    from nanocheck.core.options import CARD_OPTIONS, GPU, GPUS
 
     for option in CARD_OPTIONS:
         if option in without:
+            continue
+        if option is GPU and several:
+            parser.add_argument(
+                option.flag,
+                action=_Together,
+                default=option.default,
+                metavar=option.metavar,
+                help=f"{option.text}; several times or with commas: each of them; all: every card",
+            )
             continue
         if option is GPUS:
             parser.add_argument(

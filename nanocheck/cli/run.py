@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.usage = "nanocheck run [options] -- python train.py ..."
-    options.add_card(parser)
+    options.add_card(parser, several=True)
     add = parser.add_argument
     add(
         "--steps",
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.foreground_run import run_command
-    from nanocheck.measuring.request import EVERY_CARD, Request
+    from nanocheck.measuring.request import Request
     from nanocheck.report import terminal
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     leave_in_order()
     request = Request.of(arguments, options.card(arguments))
-    if request.card.gpu == EVERY_CARD:
+    if request.asks_several:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     target = request.card.select()
@@ -154,18 +154,20 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import Kind
     from nanocheck.measuring.foreground_run import check_command
+    from nanocheck.report.card_times_text import card_times_blocks
     from nanocheck.report.console import say
     from nanocheck.report.further_runs_text import every_card_blocks
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
-    for option in ("html", "snapshot", "suggest", "time", "clock"):
+    asked = f"--gpu {request.card.gpu}"
+    for option in ("snapshot", "suggest", "clock"):
         if getattr(arguments, option):
             raise RequestError(
-                f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"
+                f"{asked}: expected one card for --{option}, found several", hint="name a card: --gpu rtx4070"
             )
     if arguments.device == "real":
-        raise RequestError("--gpu all: expected virtual cards, found --device real", hint="leave it away")
+        raise RequestError(f"{asked}: expected virtual cards, found --device real", hint="leave it away")
     check_command(request)
     progress = Progress()
     try:
@@ -175,9 +177,14 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    say(every_card_blocks(found))
+    say([*every_card_blocks(found), *card_times_blocks(found)])
     if arguments.json is not None:
         options.write_json(arguments.json, found)
+    if arguments.html is not None:
+        from nanocheck.core.files import write_atomically
+        from nanocheck.report.html import cards_page
+
+        write_atomically(arguments.html, cards_page.render(found))
     if not found.complete:
         return INTERRUPTED
     return 1 if found.no_answer or (arguments.check and found.of_kind(Kind.OOM)) else 0
