@@ -42,9 +42,8 @@ def plan_command(
     def on(gpu: Gpu) -> Generator[Sequence[Variation], Sequence[JudgedRun], None]:
         run = (yield [Variation(name=gpu.id, gpu=gpu.id)])[0]
         found[gpu.id] = rows(
-            run, gpu, run.result.main.kernels,
-            goal=goal, prices=prices, tokens_per_step=tokens_per_step, limits_w=limits_w,
-        )  # fmt: skip
+            run, gpu, goal=goal, prices=prices, tokens_per_step=tokens_per_step, limits_w=limits_w
+        )
 
     complete = False
     with (

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import Gpu
 from nanocheck.core.plan import Goal, Plan, PlanRow, Prices
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun
-from nanocheck.measuring.configurations import Measurement, trace_folder
+from nanocheck.measuring.configurations import Measurement
 from nanocheck.planning.rows import rows
 from nanocheck.process.jobs import Deadlines
 from nanocheck.process.pool import Observer
-from nanocheck.tracing.kernel_list import kernel_lists
 
 #: For each stage; large models take minutes to compile on a busy machine.
 _PATIENCE_S = 1200.0
@@ -52,7 +49,7 @@ def plan_model(
             target = Target(kind="virtual", gpu=gpu, platform=platform, reserve_bytes=reserve_bytes)
             chosen = choose(target)
             if isinstance(chosen, JudgedRun):
-                found += rows(chosen, gpu, None, goal=goal, prices=prices, limits_w=limits_w)
+                found += rows(chosen, gpu, goal=goal, prices=prices, limits_w=limits_w)
                 continue
             found += _recorded(
                 chosen, target, margin_bytes, goal=goal, prices=prices, limits_w=limits_w, show=show
@@ -71,20 +68,8 @@ def _recorded(
     limits_w: Sequence[float],
     show: Observer | None,
 ) -> list[PlanRow]:
-    tokens = config.batch * config.accumulation * config.block_size
-    with tempfile.TemporaryDirectory(prefix="nanocheck-plan-") as folder:
-        patience = Deadlines(default=_PATIENCE_S)
-        with Measurement(
-            target, workers=1, trace=Path(folder), progress=show, deadlines=patience
-        ) as measurement:
-            result = measurement.submit(config).result()
-        lists = kernel_lists(trace_folder(Path(folder), config), tokens)
-    return rows(
-        JudgedRun.of(result, margin_bytes),
-        target.gpu,
-        lists[0] if lists else None,
-        goal=goal,
-        prices=prices,
-        tokens_per_step=tokens,
-        limits_w=limits_w,
-    )
+    patience = Deadlines(default=_PATIENCE_S)
+    with Measurement(target, workers=1, progress=show, deadlines=patience) as measurement:
+        result = measurement.submit(config, record=True).result()
+    run = JudgedRun.of(result, margin_bytes)
+    return rows(run, target.gpu, goal=goal, prices=prices, limits_w=limits_w)

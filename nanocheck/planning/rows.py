@@ -15,12 +15,12 @@ from nanocheck.planning.horizon import horizon
 from nanocheck.timing.card import Card
 from nanocheck.timing.energy import board_watts, under_limit
 from nanocheck.timing.estimate import estimate
+from nanocheck.timing.of_run import host_seconds
 
 
 def rows(
     run: JudgedRun,
     gpu: Gpu,
-    kernels: KernelList | None,
     *,
     goal: Goal,
     prices: Prices,
@@ -29,10 +29,11 @@ def rows(
 ) -> list[PlanRow]:
     """
     Args:
-        kernels: the recorded step; None where there is none.
+        run: with its recorded step, if there is one.
         tokens_per_step: where the list does not know it, or somebody knows it better.
         limits_w: of the board; without any, the catalog's.
     """
+    kernels = run.result.main.kernels
     tokens = tokens_per_step or (kernels.tokens if kernels is not None else None)
     if kernels is not None:
         kernels = changed(kernels, tokens=tokens)
@@ -66,8 +67,7 @@ def _row(
     steps = goal.optimizer_steps(tokens)
     if why or kernels is None:
         return changed(found, why_not=why)
-    host = result.main.host_time
-    rated = estimate(kernels, Card.of(gpu), host_seconds=None if host is None else host.median_s)
+    rated = estimate(kernels, Card.of(gpu), host_seconds=host_seconds(kernels, result.main.host_time))
     step = under_limit(rated, gpu.tgp_w, limit)
     found = changed(found, step_time=step, board_watts=board_watts(step, limit))
     if steps is None:
