@@ -13,20 +13,22 @@ from __future__ import annotations
 import argparse
 import gzip
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.plan import Goal, PlanRow, Prices, Span
-from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind
 from nanocheck.measuring.configurations import Measurement
 from nanocheck.planning.rows import rows
 from nanocheck.process.jobs import Deadlines
-from nanocheck.search.frontier import Chart, search
+from nanocheck.search.training_variants import method
 
 HERE = Path(__file__).parent
 LISTS = HERE / "nanochat_note"
@@ -34,6 +36,7 @@ PAGE = HERE.parent / "docs" / "plan.md"
 GPU = "rtx4070"
 STEP_TOKENS = 524_288
 
+BATCHES = (16, 8, 4, 2, 1)
 DEPTHS = (12, 20, 26, 32)
 #: What each adds to the one before. The last is eager: a compiled backward hands over all gradients at once.
 METHODS = {
@@ -80,25 +83,46 @@ def tokens_of(config: StepConfig) -> int:
 
 
 def find(name: str, model: StepConfig, target: Target) -> tuple[str, StepConfig]:
-    """The first method that is safe, with the largest batch that divides a step.
+    """The first method that is safe, with the largest batch that is a power of two.
+
+    Eager runs take seconds and compiled ones a minute: the compiled batch is looked for beside the eager one.
 
     Raises:
         LookupError: none is.
     """
-    for method, words in METHODS.items():
-        columns = tuple(dict.fromkeys((words.replace("compile", "eager"), words)))
-        chart = Chart(target=target, models=(replace(model, accumulation=2),), methods=columns, most=32)
-        with Measurement(target, deadlines=_PATIENCE) as measurement:
-            charted = search(chart, measurement)
-        cell = charted.cells[-1]
-        largest = cell.found.largest if cell.found is not None else None
-        print(f"{name}: {method}: largest safe batch {largest or cell.refusal or 0}", flush=True)
-        if largest:
-            batch = 1 << (largest.bit_length() - 1)
-            config = replace(chart.config(model, words), batch=batch)
+    for title, words in METHODS.items():
+        config = _with(model, words)
+        if memory_formulas.static_bytes(config) > target.device.surely_available_bytes:
+            print(f"{name}: {title}: weights, gradients and state alone are too many", flush=True)
+            continue
+        with Measurement(target, workers=1, deadlines=_PATIENCE) as measurement:
+            eager = _largest(replace(config, compile="off"), BATCHES, measurement)
+            near = (
+                BATCHES
+                if config.compile == "off"
+                else [each for each in BATCHES if each <= 2 * max(eager, 1)]
+            )
+            batch = eager if config.compile == "off" else _largest(config, near, measurement)
+        print(f"{name}: {title}: largest safe batch {batch}, eager {eager}", flush=True)
+        if batch:
             accumulation = 1 if config.update == "backward" else STEP_TOKENS // (batch * config.block_size)
-            return method, replace(config, accumulation=accumulation)
+            return title, replace(config, batch=batch, accumulation=accumulation)
     raise LookupError(f"{name}: expected a method that fits, found none")
+
+
+def _with(model: StepConfig, words: str) -> StepConfig:
+    """Batch 1; two micro-batches where there can be, since the second needs more."""
+    changes = method(words)
+    return replace(model, accumulation=1 if changes.get("update") == "backward" else 2, **changes)
+
+
+def _largest(config: StepConfig, batches: Sequence[int], measurement: Measurement) -> int:
+    """Of these, largest first, that is safe; 0: none."""
+    for batch in batches:
+        run = JudgedRun.of(measurement.submit(replace(config, batch=batch)).result(), DEFAULT_MARGIN_BYTES)
+        if run.verdict.kind is Kind.SAFE:
+            return batch
+    return 0
 
 
 def record(name: str, model: StepConfig) -> None:
@@ -111,6 +135,11 @@ def record(name: str, model: StepConfig) -> None:
     path = LISTS / f"{name}.json.gz"
     path.write_bytes(gzip.compress(msgspec.json.encode(Recorded(method=method, run=run)), mtime=0))
     print(f"{name}: {config.id}: {run.verdict.kind}, {path.stat().st_size:,} bytes", flush=True)
+
+
+def is_recorded(name: str) -> bool:
+    """Whether it fits somehow, and was recorded."""
+    return (LISTS / f"{name}.json.gz").is_file()
 
 
 def load(name: str) -> Recorded:
@@ -133,6 +162,14 @@ def table() -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, model in models().items():
+        if not is_recorded(name):
+            shown = (
+                f"{model.model} d{model.n_layer}",
+                f"{model.parameters:,}",
+                f"{tokens_of(model) / 1e9:.1f} B",
+            )
+            lines.append("| " + " | ".join((*shown, "nothing that was tried", *["-"] * 8)) + " |")
+            continue
         found, row = planned(name, model)
         step, whole = row.step_time, row.horizon
         assert step is not None
