@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.result import Outcome, RunResult
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind, Verdict
 from nanocheck.search.step_cost import Cost
 from nanocheck.search.tokens_per_step import Split
@@ -41,10 +42,22 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A run to make; ``record``: with the kernels of a step, from which its time is modelled."""
+
+    config: StepConfig
+    record: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One run of the search. ``need_bytes`` is what it reserved, where it completed."""
+    """One run of the search. ``need_bytes`` is what it reserved, where it completed.
+
+    ``time``: of a step of it, *modelled*; None where none was recorded.
+    """
 
     run: JudgedRun
+    time: StepTime | None = None
 
     @property
     def result(self) -> RunResult:
@@ -74,6 +87,7 @@ class Recommendation:
     """A configuration that fits, as it was run.
 
     Attributes:
+        cost: counted before anything ran; it decided what was tried.
         beyond: the next larger batch that would be one, run and refused; ``None`` where there is none
             or it was not run.
         note: why no larger batch is it, or what else to know.
@@ -85,6 +99,20 @@ class Recommendation:
     trial: Trial
     beyond: Trial | None
     note: str
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether its time is known from its own kernels, and not only counted."""
+        return self.trial.time is not None
+
+    @property
+    def seconds(self) -> float:
+        """Of an optimizer step: modelled, where it was recorded, else counted (``cost``)."""
+        return self.cost.seconds if self.trial.time is None else self.trial.time.seconds
+
+    @property
+    def seconds_per_token(self) -> float:
+        return self.seconds / self.cost.tokens
 
 
 @dataclass(kw_only=True)
