@@ -102,8 +102,9 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration that fits, as it was run.
 
-    ``deviation``: fraction by which ``tokens`` misses what was asked. ``time``: of a step, *modelled* from
-    its own kernels; None where none was recorded. ``predicted``: the count that decided what was tried.
+    ``deviation``: fraction by which ``tokens`` misses what was asked. ``time``: of a step on the card
+    alone, *modelled* from its own kernels; None where none was recorded. ``host_s``: what this host took to
+    issue that step beside other runs, measured. ``predicted``: the count that decided what was tried.
     ``beyond``: the next larger batch that was refused.
     """
 
@@ -113,6 +114,7 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     deviation: float
     time: StepTime | None
+    host_s: float | None
     predicted: Predicted
     run: Run
     beyond: Run | None
@@ -131,6 +133,11 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
         return self.tokens / self.seconds
 
     @property
+    def host_may_decide(self) -> bool:
+        """Whether this host, as busy as it was, needs longer than the card."""
+        return self.time is not None and self.host_s is not None and self.host_s > self.time.seconds
+
+    @property
     def time_provenance(self) -> Provenance:
         """Of ``seconds``."""
         return Provenance.COMPUTED if self.time is None else self.time.provenance
@@ -144,6 +151,7 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
             tokens=found.split.tokens,
             deviation=found.split.deviation,
             time=found.trial.time,
+            host_s=found.trial.host_s,
             predicted=Predicted.of(found.cost),
             run=Run.of(found.trial),
             beyond=None if found.beyond is None else Run.of(found.beyond),

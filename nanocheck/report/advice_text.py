@@ -82,13 +82,16 @@ def _answer(place: int, found: Recommended, advice: AdviceFile) -> Block:
 
 
 def seconds(found: Recommended) -> str:
-    """``9.34 s a step (modelled; 80 % within 8.90 to 15.20; the card decides), 56,100 tokens/s``."""
-    more = [found.time_provenance.value]
+    """``9.34 s a step (modelled, the card alone; 80% within 8.90 to 15.20), 56,100 tokens/s``."""
+    more = found.time_provenance.value
     if found.time is not None:
-        if (span := found.time.interval) is not None:
-            more.append(f"{span.level:.0%} within {span.low:.2f} to {span.high:.2f}")
-        more.append(f"the {found.time.decided_by} decides")
-    return f"{found.seconds:.2f} s a step ({'; '.join(more)}), {found.tokens_per_second:,.0f} tokens/s"
+        span = found.time.interval
+        more += ", the card alone"
+        if found.host_may_decide:
+            more += f"; this host took {found.host_s:.2f} s to issue it, beside other runs, and may decide"
+        elif span is not None:
+            more += f"; {span.level:.0%} within {span.low:.2f} to {span.high:.2f}"
+    return f"{found.seconds:.2f} s a step ({more}), {found.tokens_per_second:,.0f} tokens/s"
 
 
 def _settings(settings: Settings) -> Block:

@@ -11,6 +11,7 @@ from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind, Verdict
 from nanocheck.search.step_cost import Cost
 from nanocheck.search.tokens_per_step import Split
+from nanocheck.timing.of_run import host_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class Asked:
 class Trial:
     """One run of the search. ``need_bytes`` is what it reserved, where it completed.
 
-    ``time``: of a step of it, *modelled*; None where none was recorded.
+    ``time``: of a step of it on the card alone, *modelled*; None where none was recorded.
     """
 
     run: JudgedRun
@@ -76,6 +77,13 @@ class Trial:
     @property
     def fits(self) -> bool:
         return self.verdict.kind is Kind.SAFE
+
+    @property
+    def host_s(self) -> float | None:
+        """What this host took to issue a step, beside other runs: measured. More than ``time``, and the host
+        may decide, not the card."""
+        kernels = self.result.main.kernels
+        return None if kernels is None else host_seconds(kernels, self.result.main.host_time)
 
     @property
     def need_bytes(self) -> int | None:

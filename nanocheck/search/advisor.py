@@ -301,7 +301,8 @@ class _Search:
         trials = [
             Trial(
                 run=JudgedRun.of(each, self.question.margin_bytes),
-                time=step_time(each, target.gpu) if record else None,
+                # Other runs of the search go beside: what they leave of this host would decide the order.
+                time=step_time(each, target.gpu, host=False) if record else None,
             )
             for each in results
         ]

@@ -12,6 +12,7 @@ from timing_kernels import product_kernel
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.host_time import HostTime
 from nanocheck.core.kernels import KernelList, Part
 from nanocheck.core.result import OutOfMemory, RunResult
 from nanocheck.core.units import MIB
@@ -61,6 +62,7 @@ class Fake:
     ) -> None:
         self.target, self.need, self.left, self.speed = target, need, interrupt_after, speed
         self.ran: list[StepConfig] = []
+        self.host_s: Speed | None = None
         self.recorded: list[StepConfig] = []
         self.at_once = 0
         self._pending: dict[tuple[str, bool], Pending] = {}
@@ -82,7 +84,9 @@ class Fake:
         if waiting[0].recorded:
             self.recorded.append(waiting[0].config)
             if self.speed is not None:
-                main = replace(found.main, kernels=_list_of(self.speed(waiting[0].config), waiting[0].config))
+                config = waiting[0].config
+                host = None if self.host_s is None else HostTime(seconds=(self.host_s(config),))
+                main = replace(found.main, kernels=_list_of(self.speed(config), config), host_time=host)
                 found = replace(found, processes=(main,))
         waiting[0].found = found
 

@@ -67,8 +67,22 @@ def test_what_ran_is_ranked_by_its_own_kernels_against_the_count() -> None:
     assert [each.time for each in data.recommendations] == [each.trial.time for each in found.recommendations]
     assert {each.time_provenance for each in data.recommendations} == {"modelled"}
     shown = " ".join(as_text(advice_text.render(data)).split())
-    assert f"fastest, {first.seconds:.2f} s a step (modelled; 80 % within" in shown.replace("80%", "80 %")
+    assert f"fastest, {first.seconds:.2f} s a step (modelled, the card alone; 80% within" in shown
     assert f"{data.recommendations[0].tokens_per_second:,.0f} tokens/s" in shown
+
+
+def test_a_busy_host_does_not_change_the_order_and_is_told() -> None:
+    found, _ = by_model(lambda config: 5.0 if config.compile == "off" else 15.0)
+    slow = advise_fakes.Fake(found.question.target, line, speed=lambda c: 5.0 if c.compile == "off" else 15.0)
+    slow.host_s = lambda config: 60.0 if config.compile == "off" else 0.1
+    busy = advisor.advise(found.question, slow)
+    assert [each.config for each in busy.recommendations] == [each.config for each in found.recommendations]
+    data = AdviceFile.of(busy)
+    assert [each.host_may_decide for each in data.recommendations] == [
+        each.config.compile == "off" for each in busy.recommendations
+    ]
+    assert "may decide" in as_text(advice_text.render(data))
+    assert "may decide" not in as_text(advice_text.render(AdviceFile.of(found)))
 
 
 def test_what_could_not_be_recorded_comes_after_what_was_modelled() -> None:
