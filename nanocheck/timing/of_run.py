@@ -14,10 +14,11 @@ from nanocheck.timing.estimate import estimate
 from nanocheck.timing.queue import issues
 
 
-def step_time(result: RunResult, gpu: Gpu) -> StepTime | None:
+def step_time(result: RunResult, gpu: Gpu, *, host: bool = True) -> StepTime | None:
     """
     Args:
         gpu: the card of the run: attention's kernels were chosen for it.
+        host: False leaves this host's time out: the card alone.
 
     Returns:
         None where no step was recorded, or a real card ran it: its host's time is not that of launches alone.
@@ -25,7 +26,8 @@ def step_time(result: RunResult, gpu: Gpu) -> StepTime | None:
     main = result.main
     if main.kernels is None or result.provenance is not Provenance.VIRTUAL:
         return None
-    return estimate(main.kernels, Card.of(gpu), host_seconds=host_seconds(main.kernels, main.host_time))
+    issuing = host_seconds(main.kernels, main.host_time) if host else None
+    return estimate(main.kernels, Card.of(gpu), host_seconds=issuing)
 
 
 def host_seconds(kernels: KernelList, host: HostTime | None) -> float | None:
