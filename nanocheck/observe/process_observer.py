@@ -60,6 +60,7 @@ class Watch:
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
+        self._workspaces_due = False  # the answer was closed without asking which blocks they are
         self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
         self._clock: card_clock.CardClock | None = None
         self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
@@ -161,6 +162,7 @@ class Watch:
                 timed.close()
             self.journal.write("host_time", **timed.entry())
             if not os.environ.get(card_clock.STEPS):
+                self._tell_workspaces()
                 announce(self._folder, os.getpid())
 
     def _start_clock(self, timed: TimedSteps) -> None:
@@ -178,6 +180,7 @@ class Watch:
         if what == "backward+" and self._stepped:
             self._stepped = False
             if clock.step_ended():
+                self._tell_workspaces()
                 announce(self._folder, os.getpid())
                 raise AnswerKnown
         self._stepped |= what == "optimizer-"
@@ -228,6 +231,7 @@ class Watch:
             self.journal.write("step", done=self._covered.done, **now)
             self.journal.write("coverage", **self._covered.entry())
             if known:
+                self._workspaces_due = self._loader is not None
                 self._end("answered")
                 self._answered = True
                 if self._loader is None:
@@ -244,7 +248,16 @@ class Watch:
     def _leave(self) -> None:
         if self._answered:
             self._leave_timing()
+            self._tell_workspaces()
             exit_hooks.leave_objects_alone()
+
+    def _tell_workspaces(self) -> None:
+        """Once no further step is of interest: asking lets go of them, and the next step would make others
+        elsewhere, which can raise the script's own peak."""
+        if self._workspaces_due:
+            self._workspaces_due = False
+            with contextlib.suppress(Exception):
+                self.journal.write("workspaces", addresses=list(cublas_workspaces()))
 
     def _tell_owners(self, *, brief: bool = False) -> None:
         kinds = self._owners.addresses()
@@ -313,7 +326,7 @@ class Watch:
             limit=exit_hooks.own_limit(),
             blocks=blocks,
             settings=settings,
-            workspaces=list(cublas_workspaces()),
+            workspaces=[] if self._workspaces_due else list(cublas_workspaces()),
             virtual=exit_hooks.virtual_facts(),
             **statistics(),
         )
