@@ -14,11 +14,14 @@ def time_blocks(result: RunResult, found: StepTime | None) -> list[Block]:
     host = result.main.host_time
     if found is None:
         return [prose(f"no time: {_why_not(host)}")]
-    said = f"MODELLED: {_ms(found.seconds)} ms a step on {result.device.name}{_span(found)}"
+    speed = "" if found.tokens_per_second is None else f", {found.tokens_per_second:,.0f} tokens/s,"
+    said = f"MODELLED: {_ms(found.seconds)} ms a step{speed} on {result.device.name}{_span(found)}"
+    why = None if result.main.kernels is None else result.main.kernels.no_tokens
     return [
         prose(f"{said}. {found.bottleneck}"),
         _figures(found, host),
         _kinds(found),
+        *([prose(f"note: no tokens/s: {why}")] if why else []),
         *([prose(f"note: no interval: {found.no_interval}")] if found.no_interval else []),
         prose("note: no such card was timed; docs/time.md says how far the model was off where somebody did"),
     ]

@@ -17,7 +17,14 @@ from nanocheck.timing.of_run import step_time
 GPU = find_gpu("rtx4070")
 
 
-def timed(host_s: float | None, *, provenance: str = "virtual", kernels: bool = True) -> RunResult:
+def timed(
+    host_s: float | None,
+    *,
+    provenance: str = "virtual",
+    kernels: bool = True,
+    tokens: int | None = None,
+    no_tokens: str | None = None,
+) -> RunResult:
     """A run that recorded one product of two thousandths of a second at the data sheet's peak."""
     operations = 0.002 * GPU.bf16_tflops * 1e12
     kernel = Kernel(
@@ -28,7 +35,13 @@ def timed(host_s: float | None, *, provenance: str = "virtual", kernels: bool = 
         operations=operations,
         product=Product(m=8192, n=8192, k=round(operations / 2 / 8192**2)),
     )
-    recorded = KernelList(parts=(Part(name="first", kernels=(kernel,)),), torch="2.14.1", capability=(8, 9))
+    recorded = KernelList(
+        parts=(Part(name="first", kernels=(kernel,)),),
+        torch="2.14.1",
+        capability=(8, 9),
+        tokens=tokens,
+        no_tokens=no_tokens,
+    )
     run = result(provenance=provenance)
     process = msgspec.structs.replace(
         run.main,
@@ -59,6 +72,16 @@ def test_the_text_has_the_figures_of_the_estimate() -> None:
     for each in (found.floor * 1e3, found.card_seconds * 1e3, 0.5):
         assert f"{each:,.1f}" in text
     assert "matrix product" in text
+
+
+def test_tokens_a_second_are_those_of_the_step_or_there_is_a_word_why() -> None:
+    counted, without = timed(None, tokens=4096), timed(None, no_tokens="it reads no text")
+    found, nothing = step_time(counted, GPU), step_time(without, GPU)
+    assert found is not None
+    assert f" {4096 / found.seconds:,.0f} tokens/s" in as_text(time_blocks(counted, found))
+    assert nothing is not None
+    assert nothing.tokens_per_second is None
+    assert "no tokens/s: it reads no text" in as_text(time_blocks(without, nothing))
 
 
 def test_what_a_real_card_ran_and_what_was_not_recorded_gets_no_estimate() -> None:
