@@ -63,6 +63,7 @@ class Watch:
         self._workspaces_due = False  # the answer was closed without asking which blocks they are
         self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
         self._clock: card_clock.CardClock | None = None
+        self._warm = card_clock.Warm()
         self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
 
     def start(self) -> None:
@@ -119,6 +120,9 @@ class Watch:
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
+        if self._timed is not None:
+            with contextlib.suppress(Exception):
+                self._timed.forked()
         self._timed = None  # a DataLoader's worker must not end what its parent times
         self._clock = None
 
@@ -131,6 +135,7 @@ class Watch:
             return
         if what == "backward+" and self._stepped and self.active:
             self._stepped = False
+            self._warm.step_ended()
             if self._step_ended():
                 raise AnswerKnown
         self._covered.mark(what)
@@ -142,6 +147,7 @@ class Watch:
         try:
             if what == "backward+" and self._stepped:
                 self._stepped = False
+                self._warm.step_ended()
                 done = timed.step_ended()
             self._stepped |= what == "optimizer-"
             timed.mark(what)
@@ -170,7 +176,7 @@ class Watch:
         if not timed.recorded:
             return
         try:
-            self._clock, why = card_clock.start(self._folder, timed.launches)
+            self._clock, why = card_clock.start(self._folder, timed.launches, self._warm)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         if why:
