@@ -21,6 +21,7 @@ from nanocheck.attribution.journal_entries import (
     Request,
     Start,
     VirtualFacts,
+    Workspaces,
 )
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.host_time import HostTime
@@ -70,6 +71,7 @@ class Observation:
     broken: Broken | None = None
     end: End | None = None
     host_time: HostTime | None = None
+    workspaces: Workspaces | None = None  # where they were told after the end
     coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)
@@ -86,6 +88,13 @@ class Observation:
     def virtual_facts(self) -> VirtualFacts:
         """What only the virtual GPU knows; nothing on a real one, or where the process died."""
         return VirtualFacts() if self.end is None else self.end.virtual
+
+    @property
+    def workspace_addresses(self) -> tuple[int, ...]:
+        """Of cuBLAS's workspaces; () where the process died."""
+        if self.workspaces is not None:
+            return self.workspaces.addresses
+        return () if self.end is None else self.end.workspaces
 
     @property
     def settings(self) -> AllocatorSettings:

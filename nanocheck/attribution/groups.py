@@ -151,7 +151,7 @@ def claims(seen: Observation, allocations: Sequence[Allocation]) -> dict[int, Cl
                 meant = _latest_before(by_address.get(address, ()), moment)
                 if meant is not None:
                     claimed.setdefault(meant.number, (names.get(kind, kind), shape))
-    for address in () if seen.end is None else seen.end.workspaces:
+    for address in seen.workspace_addresses:
         at = by_address.get(address)
         if at:
             claimed.setdefault(at[-1].number, ("workspaces", []))

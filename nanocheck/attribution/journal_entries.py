@@ -124,6 +124,12 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     virtual: VirtualFacts = VirtualFacts()
 
 
+class Workspaces(msgspec.Struct, frozen=True, kw_only=True):
+    """Addresses of cuBLAS's workspaces, of a process that went on after ``End`` was written."""
+
+    addresses: tuple[int, ...] = ()
+
+
 class Way(msgspec.Struct, frozen=True, kw_only=True):
     """From a head, or several that read the same, to a loss.
 
@@ -169,4 +175,5 @@ ENTRIES: dict[str, type[msgspec.Struct]] = {
     "coverage": Coverage,
     "end": End,
     "host_time": HostTime,
+    "workspaces": Workspaces,
 }

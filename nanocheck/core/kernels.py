@@ -100,7 +100,8 @@ class KernelList(msgspec.Struct, frozen=True, kw_only=True):
     """One optimizer step.
 
     Attributes:
-        tokens: that the step trains on, where it is known.
+        tokens: that the step trains on in this process, padding among them, where it is known.
+        no_tokens: where it is not, why.
         parameters: elements of the model's parameters, where it is known.
         compiled: whether any of it is generated code.
         capability: of the card on which attention's kernels were chosen.
@@ -111,6 +112,7 @@ class KernelList(msgspec.Struct, frozen=True, kw_only=True):
     capability: tuple[int, int]
     compiled: bool = False
     tokens: int | None = None
+    no_tokens: str | None = None
     parameters: int | None = None
 
     def __iter__(self) -> Iterator[tuple[Kernel, int]]:

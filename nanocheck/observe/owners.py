@@ -34,11 +34,15 @@ class Owners:
             ]
 
     def parameters(self) -> int:
-        """Elements that the optimizers change."""
+        """Elements that the optimizers change, each once; 0 where models on the GPU have others beside them,
+        frozen ones or a second model's: a formula for training by parameters does not know these."""
         groups = [group for optimizer in list(self._optimizers) for group in optimizer.param_groups]
-        return sum(
-            each.numel() for each in {id(one): one for group in groups for one in group["params"]}.values()
-        )
+        trained = {id(one): one for group in groups for one in group["params"]}
+        models = [each for each in (reference() for reference in self._modules) if each is not None]
+        held = [one for each in models for one in each.__dict__.get("_parameters", {}).values()]
+        if any(isinstance(one, torch.Tensor) and one.is_cuda and id(one) not in trained for one in held):
+            return 0
+        return sum(each.numel() for each in trained.values())
 
     def addresses(self) -> dict[str, list[list[Any]]]:
         """``[address, bytes, name, shape]`` of every tensor on a GPU, by the first kind that claims it."""

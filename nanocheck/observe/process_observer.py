@@ -60,8 +60,10 @@ class Watch:
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
+        self._workspaces_due = False  # the answer was closed without asking which blocks they are
         self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
         self._clock: card_clock.CardClock | None = None
+        self._warm = card_clock.Warm()
         self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
 
     def start(self) -> None:
@@ -118,6 +120,9 @@ class Watch:
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
+        if self._timed is not None:
+            with contextlib.suppress(Exception):
+                self._timed.forked()
         self._timed = None  # a DataLoader's worker must not end what its parent times
         self._clock = None
 
@@ -130,6 +135,7 @@ class Watch:
             return
         if what == "backward+" and self._stepped and self.active:
             self._stepped = False
+            self._warm.step_ended()
             if self._step_ended():
                 raise AnswerKnown
         self._covered.mark(what)
@@ -141,6 +147,7 @@ class Watch:
         try:
             if what == "backward+" and self._stepped:
                 self._stepped = False
+                self._warm.step_ended()
                 done = timed.step_ended()
             self._stepped |= what == "optimizer-"
             timed.mark(what)
@@ -161,6 +168,7 @@ class Watch:
                 timed.close()
             self.journal.write("host_time", **timed.entry())
             if not os.environ.get(card_clock.STEPS):
+                self._tell_workspaces()
                 announce(self._folder, os.getpid())
 
     def _start_clock(self, timed: TimedSteps) -> None:
@@ -168,7 +176,7 @@ class Watch:
         if not timed.recorded:
             return
         try:
-            self._clock, why = card_clock.start(self._folder, timed.launches)
+            self._clock, why = card_clock.start(self._folder, timed.launches, self._warm)
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         if why:
@@ -178,6 +186,7 @@ class Watch:
         if what == "backward+" and self._stepped:
             self._stepped = False
             if clock.step_ended():
+                self._tell_workspaces()
                 announce(self._folder, os.getpid())
                 raise AnswerKnown
         self._stepped |= what == "optimizer-"
@@ -228,6 +237,7 @@ class Watch:
             self.journal.write("step", done=self._covered.done, **now)
             self.journal.write("coverage", **self._covered.entry())
             if known:
+                self._workspaces_due = self._loader is not None
                 self._end("answered")
                 self._answered = True
                 if self._loader is None:
@@ -244,7 +254,16 @@ class Watch:
     def _leave(self) -> None:
         if self._answered:
             self._leave_timing()
+            self._tell_workspaces()
             exit_hooks.leave_objects_alone()
+
+    def _tell_workspaces(self) -> None:
+        """Once no further step is of interest: asking lets go of them, and the next step would make others
+        elsewhere, which can raise the script's own peak."""
+        if self._workspaces_due:
+            self._workspaces_due = False
+            with contextlib.suppress(Exception):
+                self.journal.write("workspaces", addresses=list(cublas_workspaces()))
 
     def _tell_owners(self, *, brief: bool = False) -> None:
         kinds = self._owners.addresses()
@@ -313,7 +332,7 @@ class Watch:
             limit=exit_hooks.own_limit(),
             blocks=blocks,
             settings=settings,
-            workspaces=list(cublas_workspaces()),
+            workspaces=[] if self._workspaces_due else list(cublas_workspaces()),
             virtual=exit_hooks.virtual_facts(),
             **statistics(),
         )

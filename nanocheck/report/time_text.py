@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nanocheck.core.host_time import HostTime
+from nanocheck.core.kernels import KernelList
 from nanocheck.core.result import RunResult
 from nanocheck.core.step_time import StepTime
 from nanocheck.report.blocks import Block, prose
@@ -22,7 +23,7 @@ def time_blocks(result: RunResult, found: StepTime | None) -> list[Block]:
         prose(f"MODELLED: {headline(found, result.device.name)}"),
         table(shown, whole=["what"], left=["more"], header=False),
         _kinds(found),
-        *(prose(f"note: {each}") for each in notes(found)),
+        *(prose(f"note: {each}") for each in notes(found, result.main.kernels)),
     ]
 
 
@@ -33,12 +34,15 @@ def ms(seconds: float) -> str:
 
 def headline(found: StepTime, card: str) -> str:
     """The estimate in a sentence, and what decides in another."""
-    return f"{ms(found.seconds)} ms a step on {card}{_span(found)}. {found.bottleneck}"
+    speed = "" if found.tokens_per_second is None else f", {found.tokens_per_second:,.0f} tokens/s,"
+    return f"{ms(found.seconds)} ms a step{speed} on {card}{_span(found)}. {found.bottleneck}"
 
 
-def notes(found: StepTime) -> list[str]:
+def notes(found: StepTime, kernels: KernelList | None) -> list[str]:
     """What must stand under the estimate."""
-    why = [f"no interval: {found.no_interval}"] if found.no_interval else []
+    uncounted = kernels.no_tokens if kernels is not None else None
+    why = [f"no tokens/s: {uncounted}"] if uncounted else []
+    why += [f"no interval: {found.no_interval}"] if found.no_interval else []
     return [*why, NOBODY_TIMED]
 
 

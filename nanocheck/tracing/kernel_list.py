@@ -16,6 +16,7 @@ from nanocheck.tracing.moved_bytes import touched_by
 from nanocheck.tracing.operators import Operator, Tensor, read_operators, tensors
 from nanocheck.tracing.phases import stretches
 from nanocheck.tracing.record import StepRecord, recorded
+from nanocheck.tracing.tokens import tokens_of
 
 
 def kernel_lists(folder: Path, tokens: int | None = None) -> list[KernelList]:
@@ -38,7 +39,7 @@ def kernels_of_process(folder: Path, pid: int | None) -> KernelList | None:
 def kernel_list(record: StepRecord, trace: Path, tokens: int | None = None) -> KernelList:
     """
     Args:
-        tokens: that the step trains on, where it is known.
+        tokens: that the step trains on; ``None``: what its forwards look up.
 
     Raises:
         StoredDataError: the trace is damaged.
@@ -53,12 +54,16 @@ def kernel_list(record: StepRecord, trace: Path, tokens: int | None = None) -> K
             for kernel in _kernels(each, phase, record, pointers.get(each.id, []))
         ]
         parts.append(Part(name=stretch.name, kernels=tuple(kernels), times=stretch.times))
+    no_tokens = None
+    if tokens is None:
+        tokens, no_tokens = tokens_of(operators, record, pointers, parts)
     return KernelList(
         parts=tuple(parts),
         torch=record.torch,
         capability=record.capability,
         compiled=bool(record.generated),
         tokens=tokens,
+        no_tokens=no_tokens,
         parameters=record.parameters or None,
     )
 

@@ -17,7 +17,14 @@ from nanocheck.timing.of_run import step_time
 GPU = find_gpu("rtx4070")
 
 
-def timed(host_s: float | None, *, provenance: str = "virtual", kernels: bool = True) -> RunResult:
+def timed(
+    host_s: float | None,
+    *,
+    provenance: str = "virtual",
+    kernels: bool = True,
+    tokens: int | None = None,
+    no_tokens: str | None = None,
+) -> RunResult:
     """A run that recorded one product of two thousandths of a second at the data sheet's peak."""
     operations = 0.002 * GPU.bf16_tflops * 1e12
     kernel = Kernel(
@@ -28,7 +35,13 @@ def timed(host_s: float | None, *, provenance: str = "virtual", kernels: bool = 
         operations=operations,
         product=Product(m=8192, n=8192, k=round(operations / 2 / 8192**2)),
     )
-    recorded = KernelList(parts=(Part(name="first", kernels=(kernel,)),), torch="2.14.1", capability=(8, 9))
+    recorded = KernelList(
+        parts=(Part(name="first", kernels=(kernel,)),),
+        torch="2.14.1",
+        capability=(8, 9),
+        tokens=tokens,
+        no_tokens=no_tokens,
+    )
     run = result(provenance=provenance)
     process = msgspec.structs.replace(
         run.main,

@@ -36,6 +36,16 @@ def test_the_text_has_the_figures_of_the_estimate() -> None:
     assert "matrix product" in text
 
 
+def test_tokens_a_second_are_those_of_the_step_or_there_is_a_word_why() -> None:
+    counted, without = timed(None, tokens=4096), timed(None, no_tokens="it reads no text")
+    found, nothing = step_time(counted, GPU), step_time(without, GPU)
+    assert found is not None
+    assert f" {4096 / found.seconds:,.0f} tokens/s" in as_text(time_blocks(counted, found))
+    assert nothing is not None
+    assert nothing.tokens_per_second is None
+    assert "no tokens/s: it reads no text" in as_text(time_blocks(without, nothing))
+
+
 def test_what_a_real_card_ran_and_what_was_not_recorded_gets_no_estimate() -> None:
     assert step_time(timed(0.1, provenance="measured"), GPU) is None
     run = timed(None, kernels=False)

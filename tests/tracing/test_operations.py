@@ -36,7 +36,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 COMPILED = {"gpt2": {**_GPT2, "compile": "default"}}
 
 
-def _run(configs: list[dict[str, Any]], folder: Path) -> list[dict[str, int]]:
+def _run(configs: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
     ran = subprocess.run(
         [sys.executable, str(HELPER), str(folder)],
         input=json.dumps(configs),
@@ -47,27 +47,28 @@ def _run(configs: list[dict[str, Any]], folder: Path) -> list[dict[str, int]]:
         check=False,
     )
     assert ran.returncode == 0, ran.stderr[-4000:]
-    counted: list[dict[str, int]] = json.loads(ran.stdout.splitlines()[-1])
+    counted: list[dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
     return counted
 
 
 @pytest.fixture(scope="module")
 def runs(
     tmp_path_factory: pytest.TempPathFactory,
-) -> dict[str, tuple[KernelList, StepRecord, dict[str, int]]]:
+) -> dict[str, tuple[KernelList, StepRecord, dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("recorded")
     counted = _run(list(CONFIGS.values()), folder)
     found = {}
-    for number, (name, flops) in enumerate(zip(CONFIGS, counted, strict=True)):
+    for number, (name, seen) in enumerate(zip(CONFIGS, counted, strict=True)):
         (kernels,) = kernel_lists(folder / str(number))
         ((record, _),) = recorded(folder / str(number))
-        found[name] = kernels, record, flops
+        found[name] = kernels, record, seen
     return found
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_operations_equal_those_of_pytorchs_counter(name: str, runs: Any) -> None:
-    kernels, _, flops = runs[name]
+    kernels, _, seen = runs[name]
+    flops = seen["operations"]
     products = sum(kernel.operations for kernel, _ in kernels if kernel.kind is KernelKind.PRODUCT)
     # The counter leaves no half of causal attention out.
     looked = sum(
@@ -109,9 +110,11 @@ def _agree(kernels: KernelList, record: StepRecord) -> None:
         if kernel.kind not in (KernelKind.TRITON, KernelKind.TRANSFER)
     )
     assert launches == pytest.approx(record.counters["launches"], rel=0.05)
-    products = sum(kernel.launches for kernel, _ in kernels if kernel.kind is KernelKind.PRODUCT)
-    # PyTorch has kernels of its own for the smallest ones.
-    assert record.counters["matmul"] <= products <= 1.15 * record.counters["matmul"]
+    products = [kernel for kernel, _ in kernels if kernel.kind is KernelKind.PRODUCT]
+    # A batch of outer products (k = 1) is a multiplication to PyTorch (bmm_out_cuda_impl in its Blas.cpp):
+    # 10 of the 105 products of nanochat-2026, Muon's for the one gate of a single head.
+    asked = [each for each in products if not (each.name == "bmm" and each.product and each.product.k == 1)]
+    assert len(asked) == record.counters["matmul"]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -121,6 +124,30 @@ def test_every_phase_has_its_kernels(name: str, runs: Any) -> None:
     for kernel, times in kernels:
         operations[kernel.phase] += kernel.operations * times
     assert operations["backward"] >= 2 * operations["forward"] > 0
+
+
+@pytest.mark.parametrize(("name", "dtype", "size"), [("gpt2", "bfloat16", 2), ("gpt2 in fp32", "float32", 4)])
+def test_a_loss_moves_what_autocast_leaves_it(name: str, dtype: str, size: int, runs: Any) -> None:
+    """``cross_entropy`` asks for its input's type by name, which autocast respects: bf16 there, and only what
+    is picked from it in fp32. The table of logits is read and written once; backward two are read."""
+    kernels, _, _ = runs[name]
+    table = _GPT2["batch"] * _GPT2["block_size"] * _GPT2["vocab_size"] * size
+    found = {each.name: (each.dtype, each.read, each.written) for each, _ in kernels}
+    assert found["_log_softmax"] == (dtype, table, table)
+    assert found["_log_softmax_backward_data"] == (dtype, 2 * table, table)
+    assert found["nll_loss_forward"][0] == "float32"
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_types_are_those_that_the_operators_were_given(name: str, runs: Any) -> None:
+    """By a dispatch mode around a later step."""
+    kernels, _, seen = runs[name]
+    found: dict[str, set[str]] = {}
+    for each, _ in kernels:
+        if each.kind in (KernelKind.SOFTMAX, KernelKind.NORM):
+            found.setdefault(each.name, set()).add(each.dtype)
+    assert found
+    assert found == {operator: set(seen["types"][operator]) for operator in found}
 
 
 @pytest.mark.slow

@@ -55,6 +55,7 @@ class StepTrace:
         self._counted: dict[str, int] = {}
         self._paused = False
         self._observer.register_callback(self._stem + OPERATORS)
+        self._written = Path(self._stem + OPERATORS).resolve()
         self._on()
 
     def _on(self) -> None:
@@ -69,6 +70,16 @@ class StepTrace:
             self._observer.stop()
         for name, value in introspect.counters().items():
             self._counted[name] = self._counted.get(name, 0) + value - self._before[name]
+
+    def forked(self) -> None:
+        """In a child of this process, a DataLoader's worker: it would go on to record, into the same file."""
+        uncompiled_kernels.recording = None
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        for each in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # the one that lists them is gone
+                if each.readlink() == self._written:
+                    os.dup2(nothing, int(each.name))
+        os.close(nothing)
 
     def mark(self, what: str) -> None:
         """A phase or a part begins or ends here."""

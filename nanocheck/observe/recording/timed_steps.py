@@ -78,6 +78,11 @@ class TimedSteps:
             self._trace.drop()
             self._trace = None
 
+    def forked(self) -> None:
+        """In a child of this process."""
+        if self._trace is not None:
+            self._trace.forked()
+
     def mark(self, what: str) -> None:
         """``backward+``, ``backward-``, ``optimizer+``, ... as ``phase_hooks`` tells them."""
         if what == "backward+" and not self._apart:

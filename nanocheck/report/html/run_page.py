@@ -73,7 +73,7 @@ def _time(found: StepTime | None, result: RunResult) -> dict[str, object] | None
         "headline": time_text.headline(found, result.device.name),
         "figures": time_text.figures(found, result.main.host_time),
         "kinds": [each for each in found.kinds if each.seconds],
-        "notes": [caveats.sentence(found.provenance), *time_text.notes(found)],
+        "notes": [caveats.sentence(found.provenance), *time_text.notes(found, result.main.kernels)],
     }
 
 
