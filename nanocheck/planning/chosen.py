@@ -6,14 +6,12 @@ from dataclasses import replace
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
-from nanocheck.core.result import RunResult
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.search import advisor
 from nanocheck.search.advice import Question, smallest
-from nanocheck.search.scheduler import Runner
 
 
-def fastest(question: Question, runner: Runner[StepConfig, RunResult]) -> StepConfig | JudgedRun:
+def fastest(question: Question, runner: advisor.Measures) -> StepConfig | JudgedRun:
     """The advisor's first answer; the run that came nearest where it has none.
 
     Raises:
