@@ -168,7 +168,7 @@ def table() -> str:
                 f"{model.parameters:,}",
                 f"{tokens_of(model) / 1e9:.1f} B",
             )
-            lines.append("| " + " | ".join((*shown, "nothing that was tried", *["-"] * 8)) + " |")
+            lines.append("| " + " | ".join((*shown, "nothing: the smallest runs out", *["-"] * 8)) + " |")
             continue
         found, row = planned(name, model)
         step, whole = row.step_time, row.horizon
