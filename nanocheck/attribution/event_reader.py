@@ -24,6 +24,7 @@ from nanocheck.attribution.journal_entries import (
 )
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.host_time import HostTime
+from nanocheck.core.measured_step import StepReadings
 from nanocheck.core.strict_text import parse_json
 
 #: What the allocator did, as ``observe.allocator_history`` abbreviates it.
@@ -70,6 +71,7 @@ class Observation:
     broken: Broken | None = None
     end: End | None = None
     host_time: HostTime | None = None
+    card_steps: StepReadings | None = None
     coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)

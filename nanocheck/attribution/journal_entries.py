@@ -9,6 +9,7 @@ import msgspec
 
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.host_time import HostTime
+from nanocheck.core.measured_step import StepReadings
 
 #: File, line and function.
 Frame = tuple[str, int, str]
@@ -169,4 +170,5 @@ ENTRIES: dict[str, type[msgspec.Struct]] = {
     "coverage": Coverage,
     "end": End,
     "host_time": HostTime,
+    "card_steps": StepReadings,
 }
