@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nanocheck.core.step_time import StepTime
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.request import Request
+    from nanocheck.report.blocks import Block
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import BatchArgument
     from nanocheck.search.candidates import Suggestions
@@ -83,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.foreground_run import run_command
     from nanocheck.measuring.request import Request
-    from nanocheck.report import terminal
+    from nanocheck.report import measured_step_text, terminal
+    from nanocheck.report.blocks import prose
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
     from nanocheck.report.time_text import time_blocks
@@ -98,7 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
     result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
     time = _step_time(result, target.target) if request.time else None
-    say([*terminal.render(judged), *(time_blocks(result, time) if request.time else [])])
+    times: list[Block] = []
+    if request.time and target.target.kind == "real":
+        times = [prose(measured_step_text.sentence(result.main.measured_step, result.device.name))]
+    elif request.time:
+        times = time_blocks(result, time)
+    say([*terminal.render(judged), *times])
     _write(RunFile.with_suggestions(judged, step_time=time), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
