@@ -69,6 +69,7 @@ def kernels_of(row: dict[str, str]) -> KernelList:
                 ff=int(row["ff"]),
                 dtype=dtype,
                 segment=row["segment"].replace("forward+backward", "both"),
+                variant=cs336.VARIANTS[row["source"].split("/")[0]],
             )
         )
     return gpt2.kernel_list(
