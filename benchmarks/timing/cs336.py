@@ -23,12 +23,14 @@ class Variant:
         indexed: rotary tables looked up by position (course of early 2025), or sliced (later).
         loss: "written" out as in the course's nn_utils, "fused" (F.cross_entropy), or the "sum" of logits.
         loss_in_forward: whether the segment called forward holds the loss.
+        update_in_backward: whether the segment called forward+backward holds the optimizer's step.
         optimizer: "foreach" (torch.optim), or "written": the course's loop over parameters.
     """
 
     indexed: bool = True
     loss: str = "written"
     loss_in_forward: bool = False
+    update_in_backward: bool = False
     optimizer: str = "foreach"
 
 
@@ -43,7 +45,7 @@ VARIANTS = {
     "LINYUNLinYun": Variant(indexed=False, loss="fused"),
     "duoan": Variant(indexed=False, loss_in_forward=True),
     "subha-v": Variant(indexed=False, loss="sum"),
-    "luke396": Variant(optimizer="written"),
+    "luke396": Variant(update_in_backward=True, optimizer="written"),
     "CTKnight": Variant(),
 }
 
@@ -86,7 +88,7 @@ def kernel_list(model: Cs336) -> KernelList:
         parts.append(Part(name="loss", kernels=loss))
     if model.segment != "forward":
         parts.append(Part(name="backward", kernels=backward))
-    if model.segment == "step":
+    if model.segment == "step" or (model.segment == "both" and model.variant.update_in_backward):
         update = (
             written_adamw(model.tensors)
             if model.variant.optimizer == "written"
