@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from nanocheck.tracing import attention
+from nanocheck.tracing import attention, products
 from nanocheck.tracing.generated import RANGE
 from nanocheck.tracing.operators import Operator, tensors
 
@@ -97,12 +97,18 @@ def launching(
     above = {each.id: each.parent for each in operators}
     #: Operators below which something launches.
     parents: set[int] = set()
+    #: Operators below which something multiplies: their own product is that one.
+    multiplied: set[int] = set()
     chosen: set[int] = set()
     for each in reversed(operators):  # what is called comes after who called it
-        if _launches(each, of_the_card) and (each.id not in parents or _is_both(each)):
+        # A product may copy an operand first, such as the gradient of a sum, which has no strides.
+        product = products.product_of(each) is not None and each.id not in multiplied
+        if _launches(each, of_the_card) and (each.id not in parents or product or _is_both(each)):
             chosen.add(each.id)
         if each.id in chosen or each.id in parents:
             parents.add(above[each.id])
+        if each.id in multiplied or (product and each.id in chosen):
+            multiplied.add(above[each.id])
     outer = {each.id for each in operators if not attention.is_inner(each) and attention.attention_of(each)}
     for each in operators:
         if each.id in chosen and not (attention.is_inner(each) and each.parent in outer):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from client_runs import environment_of
 
+import nanocheck
 from nanocheck.core.architectures import given
 from nanocheck.core.kernels import KernelKind, KernelList
 from nanocheck.tracing.kernel_list import kernel_lists
@@ -161,3 +162,22 @@ def test_compiled_steps_compute_the_same(tmp_path: Path, runs: Any) -> None:
         assert sum(each.operations for each, _ in kernels) == sum(each.operations for each, _ in eager)
         assert sum(each.kind is KernelKind.TRITON for each, _ in kernels) == len(record.generated) > 0
         _agree(kernels, record)
+
+
+def test_a_product_that_copies_an_operand_first_is_there(tmp_path: Path) -> None:
+    """The gradient of a sum has no strides, and no library multiplies that."""
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torch\n"
+        "model = torch.nn.Linear(256, 512, bias=False).cuda()\n"
+        "optimizer = torch.optim.SGD(model.parameters(), 1e-3)\n"
+        "for _ in range(40):\n"
+        "    model(torch.randn(64, 256, device='cuda')).sum().backward()\n"
+        "    optimizer.step()\n"
+        "    optimizer.zero_grad()\n"
+    )
+    kernels = nanocheck.run([sys.executable, str(script)], gpu="rtx4070", time=True).main.kernels
+    assert kernels is not None
+    found = [kernel for kernel, _ in kernels if kernel.kind is KernelKind.PRODUCT]
+    assert [kernel.operations for kernel in found] == [2 * 64 * 256 * 512] * 2
+    assert sorted(kernel.phase for kernel in found) == ["backward", "forward"]
