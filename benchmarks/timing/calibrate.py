@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from fit_memory import memory
+from fit_memory import memory, multiprocessors
 from fit_products import issue_rates, power
 from fitting import ROWS, TORCH, bare, put, rounded, rows_of, tflops
 from rows import cards, kernels, steps
@@ -34,6 +34,7 @@ def fit() -> Constants:
     power(found)
     memory(found)
     _waves(found)
+    multiprocessors(found)
     _attention(found)
     _odd(found)
     return Constants(dict(sorted(found.items())))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from fitting import ROWS, put
 from rows import cards, kernels
 
-from nanocheck.timing.constants import Constant
+from nanocheck.core.kernels import Product
+from nanocheck.timing.constants import Constant, Constants
+from nanocheck.timing.product import product_seconds
 
 WIDE = 32768
 
@@ -90,4 +92,38 @@ def memory(found: dict[str, Constant]) -> None:
         "microseconds",
         "a kernel that has nothing to do: its start, its end and the gap to the next",
         f"median of the smallest softmax kernels less their bytes, {ROWS}",
+    )
+
+
+#: Bytes of an element of the scores that elementwise kernels and reductions move, and their launches with
+#: those of the two products: div 8, max 4, sub 8, exp 8, sum 4, div 8.
+_SCORES, _LAUNCHES = 40, 8
+
+
+def multiprocessors(found: dict[str, Constant]) -> None:
+    """From attention written out, without a mask: what is left when products and launches are taken off."""
+    probe = Constants(found)
+    values = []
+    for row in kernels("calibrate"):
+        if row["kind"] == "written attention":
+            card = cards()[row["card"]]
+            batch, heads, length, head = map(int, row["shape"].split())
+            scores = batch * heads * length**2
+            stored = 4 * scores / (card.bandwidth * found[f"copy {card.memory}"].value)
+            products = sum(
+                max(product_seconds(card, one, "float32", probe), stored)
+                for one in (
+                    Product(m=length, n=length, k=head, batch=batch * heads),
+                    Product(m=length, n=head, k=length, batch=batch * heads),
+                )
+            )
+            left = float(row["figure"]) * 1e-3 - products - _LAUNCHES * found["launch_gap"].value * 1e-6
+            values.append(_SCORES * scores / left / (card.sms * card.boost_mhz * 1e6))
+    put(
+        found,
+        "sm_bytes_a_clock",
+        values,
+        "bytes",
+        "what a multiprocessor moves in a clock in elementwise kernels and reductions",
+        f"written-out attention in fp32 on a B200, whose memory could move more, {ROWS}",
     )

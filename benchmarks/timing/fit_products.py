@@ -50,15 +50,16 @@ def issue_rates(found: dict[str, Constant]) -> None:
         f"median of bursts and large products, {ROWS}",
     )
     fp32 = "of the peak that a large fp32 product issues where a multiprocessor has "
-    for units, caps in (("64", {(8, 0)}), ("128", {(8, 6), (8, 9), (9, 0), (12, 0)})):
+    own = [(f"issue_fp32 {each}", "128", each) for each in ("8.6", "8.9", "9.0", "10.0", "12.0")]
+    for name, units, generation in (("issue_fp32_64", "64", "8.0"), *own):
         rows = rows_of(
             ("burst",),
             ("fp32",),
-            lambda card, caps=caps: card.capability in caps and (card.half_rate or card.memory == "hbm"),
+            lambda card, of=generation: card.generation == of and (card.half_rate or card.memory == "hbm"),
         )
         put(
             found,
-            f"issue_fp32_{units}",
+            name,
             (tflops(row) / card.peak("float32") * 1e12 for card, row in rows),
             "of the peak",
             fp32 + units + " units",

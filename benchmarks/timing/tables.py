@@ -92,7 +92,12 @@ def validation(rows: Sequence[Row]) -> str:
         line("the card decides, all", bound),
         line("plain roofline on these rows", bound, lambda row: row.roofline),
         line(
-            "the host decides (its time is not known, and left out)", [row for row in rows if row.host_bound]
+            "the host decides, its time for a launch from another row of the table",
+            [row for row in rows if row.host_bound and row.host_known],
+        ),
+        line(
+            "the host decides, its time is not known, and left out",
+            [row for row in rows if row.host_bound and not row.host_known],
         ),
         line("all rows", list(rows)),
         line(

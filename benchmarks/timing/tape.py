@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 from nanocheck.core.kernels import Attention, Kernel, KernelKind, Product, Touched
 
@@ -78,6 +79,10 @@ class Tape:
         out = Tensor(like.elements if elements is None else elements, size or like.size)
         return self.run(KernelKind.ELEMENTWISE, name, reads, [out])
 
+    def add_to(self, total: Tensor, more: Tensor) -> Tensor:
+        """In place."""
+        return self.run(KernelKind.ELEMENTWISE, "add_", [total, more], [total])
+
     def reduce(self, name: str, reads: list[Tensor], elements: float, size: int = 4) -> Tensor:
         return self.run(KernelKind.REDUCTION, name, reads, [Tensor(elements, size)])
 
@@ -107,4 +112,25 @@ def adamw(parameters: int, *, fused: bool, clip: bool) -> tuple[Kernel, ...]:
         ]
     for name, reads, writes in chain:
         tape.run(KernelKind.OPTIMIZER, name, reads, writes, launches=launches)
+    return tuple(tape.kernels)
+
+
+def written_adamw(tensors: Sequence[int]) -> tuple[Kernel, ...]:
+    """The loop over parameters of CS336's `cs336_basics/optimizer.py`: each result a tensor of its own."""
+    tape = Tape("float32", "optimizer")
+    for elements in tensors:
+        weight, grad, one, two = (Tensor(elements) for _ in range(4))
+        for _ in range(2):  # `state.get("m", torch.zeros_like(grad))` makes its zeros in every step
+            tape.run(KernelKind.ELEMENTWISE, "fill_", [], [Tensor(elements)])
+        first = tape.each("add", [tape.each("mul", [one]), tape.each("mul", [grad])])
+        square = tape.each("mul", [tape.each("pow", [grad])])
+        second = tape.each("add", [tape.each("mul", [two]), square])
+        root = tape.each("add", [tape.each("sqrt", [second])])
+        tape.run(
+            KernelKind.ELEMENTWISE,
+            "sub_",
+            [weight, tape.each("div", [tape.each("mul", [first]), root])],
+            [weight],
+        )
+        tape.run(KernelKind.ELEMENTWISE, "sub_", [weight, tape.each("mul", [weight])], [weight])
     return tuple(tape.kernels)

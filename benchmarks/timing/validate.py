@@ -21,17 +21,19 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import cs336
 import gpt2
+from hosts import Run, hosts
 from rows import calibrated_cards, cards, steps
 
 from nanocheck.core.kernels import KernelList
+from nanocheck.core.step_time import StepTime
 from nanocheck.timing.card import Card
 from nanocheck.timing.estimate import estimate
 from nanocheck.timing.intervals import kind_of, quantiles
 from nanocheck.timing.queue import issues
 
 TORCH = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "tf32": "tf32"}
-#: What a host needs for one launch, to tell rows that it decides from others; nobody published these hosts'
-#: speed. Never part of an estimate. Launch-bound eager rows show 16 to 63 us; generated code is faster.
+#: What a host needs for one launch, to tell rows that it decides from others where its own rows do not say it
+#: (hosts.py). Never part of an estimate. Launch-bound eager rows show 16 to 63 us; generated code is faster.
 HOST_MICROSECONDS = {False: 20.0, True: 6.0}
 
 
@@ -47,6 +49,7 @@ class Row:
     kind: str
     segment: str
     host_bound: bool
+    host_known: bool
     real: float
     modelled: float
     roofline: float
@@ -69,6 +72,7 @@ def kernels_of(row: dict[str, str]) -> KernelList:
                 ff=int(row["ff"]),
                 dtype=dtype,
                 segment=row["segment"].replace("forward+backward", "both"),
+                variant=cs336.VARIANTS[row["source"].split("/")[0]],
             )
         )
     return gpt2.kernel_list(
@@ -112,31 +116,55 @@ def old_count(row: dict[str, str], card: str) -> float | None:
 
 
 def compare() -> list[Row]:
-    """All rows that validate."""
-    seen = calibrated_cards()
-    found = []
-    for row in steps("validate"):
-        card, kernels = cards()[row["card"]], kernels_of(row)
-        answer = estimate(kernels, card)
-        host = issues(kernels) * HOST_MICROSECONDS[kernels.compiled] * 1e-6
-        found.append(
-            Row(
-                source=row["source"].split("@")[0].split(" (")[0],
-                card=row["card"],
-                unseen=row["card"] not in seen,
-                dtype=row["dtype"],
-                mode=row["mode"],
-                kind=kind_of(kernels),
-                segment=row["segment"],
-                host_bound=host > answer.seconds,
-                real=float(row["milliseconds"]) * 1e-3,
-                modelled=answer.seconds,
-                roofline=roofline(kernels, card),
-                old=old_count(row, row["card"]),
-                what=f"{row['model']} {row['layers']}/{row['width']} T={row['context']} B={row['batch']}",
-            )
+    """All rows that validate; those that measured their machine's host do not."""
+    rows = steps("validate")
+    lists = [kernels_of(row) for row in rows]
+    alone = [estimate(found, cards()[row["card"]]) for row, found in zip(rows, lists, strict=True)]
+    runs = [
+        Run(
+            table=(_owner(row), *(row[key] for key in ("card", "dtype", "mode", "segment", "optimizer"))),
+            launches=issues(found),
+            real=float(row["milliseconds"]) * 1e-3,
+            card=answer.seconds,
         )
-    return found
+        for row, found, answer in zip(rows, lists, alone, strict=True)
+    ]
+    known, used = hosts(runs)
+    return [
+        _row(row, lists[at], alone[at], runs[at], known.get(runs[at].table))
+        for at, row in enumerate(rows)
+        if at not in used
+    ]
+
+
+def _owner(row: dict[str, str]) -> str:
+    return row["source"].split("@")[0].split(" (")[0]
+
+
+def _row(row: dict[str, str], kernels: KernelList, alone: StepTime, run: Run, each: float | None) -> Row:
+    card = cards()[row["card"]]
+    if each is None:
+        answer = alone
+        host_bound = run.launches * HOST_MICROSECONDS[kernels.compiled] * 1e-6 > alone.seconds
+    else:
+        answer = estimate(kernels, card, host_seconds=each * run.launches)
+        host_bound = answer.decided_by == "host"
+    return Row(
+        source=_owner(row),
+        card=row["card"],
+        unseen=row["card"] not in calibrated_cards(),
+        dtype=row["dtype"],
+        mode=row["mode"],
+        kind=kind_of(kernels),
+        segment=row["segment"],
+        host_bound=host_bound,
+        host_known=each is not None,
+        real=run.real,
+        modelled=answer.seconds,
+        roofline=roofline(kernels, card),
+        old=old_count(row, row["card"]),
+        what=f"{row['model']} {row['layers']}/{row['width']} T={row['context']} B={row['batch']}",
+    )
 
 
 def scores(rows: Sequence[Row]) -> list[tuple[str, str, str, float]]:

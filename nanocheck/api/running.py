@@ -19,6 +19,7 @@ from nanocheck.measuring.command_environment import DEFAULT_STEPS
 from nanocheck.measuring.foreground_run import run_command
 from nanocheck.measuring.request import DEFAULT_TIME_LIMIT, Request, parse_duration
 from nanocheck.observe.values.policies import POLICIES
+from nanocheck.timing.of_run import step_time
 
 
 def run(
@@ -47,6 +48,7 @@ def run(
         command: as in ``subprocess.run``, such as ``["python", "train.py", "--batch_size=8"]``.
         gpu, gpus, device, platform, reserve, margin, steps, full, cover, longest, sizes, time, time_limit: as
             the options of ``nanocheck run``; sizes and durations as text, such as ``"2GiB"`` and ``"10min"``.
+            With ``time`` the answer has a ``step_time``, modelled.
 
     Raises:
         RequestError: an unknown card or program, or an invalid value.
@@ -75,7 +77,10 @@ def run(
         sizes=sizes,
         time=time,
     )
-    return Answer.of(run_command(request, request.card.select()), request.card.margin_bytes)
+    chosen = request.card.select()
+    result = run_command(request, chosen)
+    found = step_time(result, chosen.target.gpu) if request.time else None
+    return Answer.of(result, request.card.margin_bytes, found)
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import sys
 from collections.abc import Collection, Sequence
@@ -17,6 +18,7 @@ from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
 from nanocheck.core.device import Device
+from nanocheck.core.measured_step import MeasuredStep
 from nanocheck.core.result import (
     Ending,
     Environment,
@@ -77,6 +79,12 @@ def command_result(
 
 def _timed(process: ProcessMemory, seen: Observation, folder: Path) -> ProcessMemory:
     """With what was asked about time."""
+    if seen.card_steps is not None:
+        virtual = seen.start is None or seen.start.virtual is not None
+        with contextlib.suppress(ValueError):  # a journal can be written by anybody
+            return msgspec.structs.replace(
+                process, measured_step=MeasuredStep.of(seen.card_steps, virtual=virtual)
+            )
     if seen.host_time is None:
         return process
     kernels = kernels_of_process(folder, seen.pid) if seen.host_time.recorded else None

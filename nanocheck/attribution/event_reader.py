@@ -25,6 +25,7 @@ from nanocheck.attribution.journal_entries import (
 )
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.host_time import HostTime
+from nanocheck.core.measured_step import StepReadings
 from nanocheck.core.strict_text import parse_json
 
 #: What the allocator did, as ``observe.allocator_history`` abbreviates it.
@@ -72,6 +73,7 @@ class Observation:
     end: End | None = None
     host_time: HostTime | None = None
     workspaces: Workspaces | None = None  # where they were told after the end
+    card_steps: StepReadings | None = None
     coverage: Coverage = field(default_factory=Coverage)
     last: dict[str, int] = field(default_factory=dict)  # PyTorch's own figures, the last ones written
     losses: list[Loss] = field(default_factory=list)

@@ -9,6 +9,7 @@ import msgspec
 
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.host_time import HostTime
+from nanocheck.core.measured_step import StepReadings
 
 #: File, line and function.
 Frame = tuple[str, int, str]
@@ -176,4 +177,5 @@ ENTRIES: dict[str, type[msgspec.Struct]] = {
     "end": End,
     "host_time": HostTime,
     "workspaces": Workspaces,
+    "card_steps": StepReadings,
 }

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Callable, Collection
 from typing import NoReturn
 
-from nanocheck.claims.finding import COMPUTED, PUBLISHED
+from nanocheck.claims.finding import COMPUTED, MODELLED, PUBLISHED
 from nanocheck.claims.run_figures import OF_CARD, OF_CONFIG, OF_RUN, REFUSAL, REFUSED, Value, of_run
 from nanocheck.claims.truth import Formula, Text, Truth
 from nanocheck.core.errors import RequestError
@@ -56,8 +56,15 @@ class RunFigures:
             value, how = _refused(name, figure, request.why)
             self._add(name, value, COMPUTED, how)
         elif figure in OF_RUN:
-            value = of_run(name, OF_RUN[figure], self._result)
-            provenance = "virtual" if self._result is None else self._result.provenance.value
+            known = OF_RUN[figure]
+            if known.timed and not request.time:
+                raise RequestError(
+                    f"{name}: expected a run that is timed, found one that is not",
+                    hint=f'write "time": True into the run {self._name}',
+                )
+            value = of_run(name, known, self._result)
+            ran_on = "virtual" if self._result is None else self._result.provenance.value
+            provenance = MODELLED if known.timed else ran_on
             self._add(name, value, provenance, self._what_ran(figure, request))
         else:
             value, meaning = _of_config(name, figure, request)

@@ -10,8 +10,9 @@ CONFIRMED, REFUTED, CANNOT_TELL = "confirmed", "refuted", "cannot tell"
 VERDICTS = (CONFIRMED, REFUTED, CANNOT_TELL)
 #: Where a figure may come from, beside a run's own ``measured`` and ``virtual``.
 COMPUTED, PUBLISHED, ASSUMED, SAID = "computed", "published", "assumed", "said"
+MODELLED = "modelled"
 #: The strongest first; that a claim says something is no evidence.
-_EVIDENCE = ("measured", "virtual", COMPUTED, PUBLISHED, ASSUMED)
+_EVIDENCE = ("measured", "virtual", MODELLED, COMPUTED, PUBLISHED, ASSUMED)
 
 
 class FigureRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

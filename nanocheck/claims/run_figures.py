@@ -12,10 +12,12 @@ from typing import Generic, TypeVar
 from nanocheck.claims.interval import Interval
 from nanocheck.claims.truth import Formula, Text, Truth
 from nanocheck.core.config import StepConfig
-from nanocheck.core.gpus import Gpu
+from nanocheck.core.gpus import Gpu, find_gpu
 from nanocheck.core.result import RunResult
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import classify
+from nanocheck.timing.of_run import step_time
 
 Source = TypeVar("Source")
 #: What a figure may be worth.
@@ -33,15 +35,17 @@ class Figure(Generic[Source]):
         unit: that ``of`` counts in. shown: that a page shows it in, if another.
         only_completed: means nothing where the run ran out of memory.
         catalog_name: whose source in the catalog of cards it has.
+        timed: of a run that says ``"time": True``; modelled.
     """
 
     meaning: str
-    of: Callable[[Source], float | str | bool | None]
+    of: Callable[[Source], float | tuple[float, float] | str | bool | None]
     kind: type[Value] = Interval
     unit: str = ""
     shown: str = ""
     only_completed: bool = False
     catalog_name: str = ""
+    timed: bool = False
 
     def value(self, name: str, source: Source) -> Value:
         """The figure under a name, ``fix.allocated``."""
@@ -52,7 +56,8 @@ class Figure(Generic[Source]):
             return Truth(found, "", Formula(name))
         if isinstance(found, str):
             return Text(found, "", Formula(name))
-        return Interval(found, unit=self.unit).named(name, self.shown or self.unit)
+        low, high = found if isinstance(found, tuple) else (found, None)
+        return Interval(low, high, unit=self.unit).named(name, self.shown or self.unit)
 
     def unknown(self, name: str, why: str) -> Value:
         """The figure where nobody knows it; of the same kind and unit, so that a claim can be checked."""
@@ -113,6 +118,26 @@ def _ending(result: RunResult) -> str:
     return f"runs out of memory in its {result.oom.phase}, asking for {asked:,.0f} MiB"
 
 
+def _step(result: RunResult) -> StepTime | None:
+    return step_time(result, find_gpu(result.device.gpu))
+
+
+def _step_span(result: RunResult) -> tuple[float, float] | None:
+    found = _step(result)
+    around = None if found is None else found.interval
+    return None if around is None else (around.low, around.high)
+
+
+def _step_estimate(result: RunResult) -> float | None:
+    found = _step(result)
+    return None if found is None else found.seconds
+
+
+def _step_rate(result: RunResult) -> float | None:
+    found = _step(result)
+    return None if found is None else found.operations / found.seconds / 1e12
+
+
 #: Known once the configuration ran.
 OF_RUN: dict[str, Figure[RunResult]] = {
     "fits": Figure("completed run", lambda r: r.outcome == "completed", Truth),
@@ -142,6 +167,19 @@ OF_RUN: dict[str, Figure[RunResult]] = {
         "peak of the last step", lambda r: _step_peaks(r)[max(_step_peaks(r))], only_completed=True
     ),
     "card": Figure("card", lambda r: str(r.device.name), Text),
+    "step_time": Figure(
+        "time of a step, the span of 80 % of real ones", _step_span, unit="s", only_completed=True, timed=True
+    ),
+    "step_estimate": Figure(
+        "time of a step, the estimate alone", _step_estimate, unit="s", only_completed=True, timed=True
+    ),
+    "tflops": Figure(
+        "exact operations a second, by the estimate",
+        _step_rate,
+        unit="TFLOPS",
+        only_completed=True,
+        timed=True,
+    ),
 }
 
 OF_CARD: dict[str, Figure[Gpu]] = {

@@ -18,6 +18,7 @@ from nanocheck.cli import (
     doctor,
     frontier,
     gpus,
+    plan,
     record,
     report,
     run,
@@ -27,7 +28,7 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

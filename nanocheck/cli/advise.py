@@ -1,6 +1,7 @@
 """Search for the fastest configurations of a model that fit a card, and print them as lines to paste.
 
-Every answer was run. How fast it is was only computed, from the operations of a step.
+Every answer was run, on the virtual card with a step recorded, and is ranked by its modelled time. What was
+not run was left out by a count of operations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Compare two recordings of `nanocheck record`, or two memory reports, and name what moved.
+"""Compare two recordings of `nanocheck record`, two memory reports, or two timed runs, and name what moved.
 
 Recordings: the first step and parameter that differ, and whether that is rounding. Reports (reports/*.json of
-`pytest suites/`): the peaks and verdicts that changed. Exit 0 if nothing moved, 1 if something did.
+`pytest suites/`): the peaks and verdicts that changed. Runs (`nanocheck run --time --json`): which kernels
+are new, gone or changed, and by how many modelled milliseconds. Exit 0 if nothing moved, 1 if something did.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("before", type=Path, metavar="BEFORE", help="a recording, or a memory report")
+    add("before", type=Path, metavar="BEFORE", help="a recording, a memory report, or a run")
     add("after", type=Path, metavar="AFTER", help="another of the same kind")
     add("--md", type=Path, metavar="FILE", help="write a page of Markdown")
     add("--json", type=Path, metavar="FILE", help="write everything as JSON")
@@ -42,8 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     names = (str(arguments.before), str(arguments.after))
     # Reading twice is cheap, and keeps the two kinds apart.
-    answer = _recordings if kinds[0] == "recording" else _reports
-    rendered = answer(arguments.before, arguments.after, names)
+    rendered = {"recording": _recordings, "memory report": _reports, "run": _runs}[kinds[0]](
+        arguments.before, arguments.after, names
+    )
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps(rendered.plain, indent=1, allow_nan=False) + "\n")
     if arguments.md is not None:
@@ -57,13 +59,17 @@ def _kind(path: Path) -> str:
     from nanocheck.core.files import read_json
     from nanocheck.numerics.recording import KIND
 
-    hint = "compare what `nanocheck record` or `pytest suites/` wrote"
+    hint = "compare what `nanocheck record`, `pytest suites/` or `nanocheck run --time --json` wrote"
     data, _ = read_json(path, hint=hint)
     if isinstance(data, dict) and data.get("kind") == KIND:
         return "recording"
     if isinstance(data, dict) and "rows" in data and "margin_bytes" in data:
         return "memory report"
-    raise StoredDataError(f"{path}: expected a recording or a memory report, found something else", hint=hint)
+    if isinstance(data, dict) and "result" in data and "verdict" in data:
+        return "run"
+    raise StoredDataError(
+        f"{path}: expected a recording, a memory report or a run, found something else", hint=hint
+    )
 
 
 def _recordings(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
@@ -79,3 +85,10 @@ def _reports(before: Path, after: Path, names: tuple[str, str]) -> RenderedCompa
     from nanocheck.report.report_file import load
 
     return diff_text.render(diff.compare(load(before), load(after)), names)
+
+
+def _runs(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
+    from nanocheck.report import step_change_text
+    from nanocheck.report.run_file import load
+
+    return step_change_text.render(step_change_text.compare(load(before), load(after)), names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.options import Option
     from nanocheck.measuring.configurations import Measurement
 
 #: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
@@ -28,11 +29,45 @@ _SIZES = {
 }
 
 
-def add_card(parser: argparse.ArgumentParser) -> None:
-    """Which card, and what must stay free on it."""
-    from nanocheck.core.options import CARD_OPTIONS, GPUS
+class _Together(argparse.Action):
+    """Given twice, an option has both values, with a comma between them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        given = getattr(namespace, "_given", {})
+        given.setdefault(self.dest, []).append(values)
+        namespace._given = given
+        setattr(namespace, self.dest, ",".join(given[self.dest]))
+
+
+def add_card(
+    parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
+) -> None:
+    """Which card, and what must stay free on it.
+
+    Args:
+        several: ``--gpu`` can be given more than once.
+        without: options that mean nothing to the verb.
+    """
+    from nanocheck.core.options import CARD_OPTIONS, GPU, GPUS
 
     for option in CARD_OPTIONS:
+        if option in without:
+            continue
+        if option is GPU and several:
+            parser.add_argument(
+                option.flag,
+                action=_Together,
+                default=option.default,
+                metavar=option.metavar,
+                help=f"{option.text}; several times or with commas: each of them; all: every card",
+            )
+            continue
         if option is GPUS:
             parser.add_argument(
                 option.flag, action="append", default=[], type=Path, metavar=option.metavar, help=option.text
@@ -72,7 +107,8 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     from nanocheck.core.device_selection import CardQuestion
     from nanocheck.core.options import CARD_OPTIONS, GPUS
 
-    values = {each: getattr(arguments, each.flag[2:]) for each in CARD_OPTIONS if each is not GPUS}
+    names = {each: each.flag[2:] for each in CARD_OPTIONS if each is not GPUS}
+    values = {each: getattr(arguments, name) for each, name in names.items() if hasattr(arguments, name)}
     return CardQuestion.of(values, arguments.gpus)
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nanocheck.core.step_time import StepTime
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.request import Request
+    from nanocheck.report.blocks import Block
     from nanocheck.report.run_file import RunFile
     from nanocheck.search.batch_argument import BatchArgument
     from nanocheck.search.candidates import Suggestions
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.usage = "nanocheck run [options] -- python train.py ..."
-    options.add_card(parser)
+    options.add_card(parser, several=True)
     add = parser.add_argument
     add(
         "--steps",
@@ -82,8 +83,9 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.foreground_run import run_command
-    from nanocheck.measuring.request import EVERY_CARD, Request
-    from nanocheck.report import terminal
+    from nanocheck.measuring.request import Request
+    from nanocheck.report import measured_step_text, terminal
+    from nanocheck.report.blocks import prose
     from nanocheck.report.console import say
     from nanocheck.report.run_file import RunFile
     from nanocheck.report.time_text import time_blocks
@@ -91,14 +93,19 @@ def run(arguments: argparse.Namespace) -> int:
 
     leave_in_order()
     request = Request.of(arguments, options.card(arguments))
-    if request.card.gpu == EVERY_CARD:
+    if request.asks_several:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     target = request.card.select()
     result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
     time = _step_time(result, target.target) if request.time else None
-    say([*terminal.render(judged), *(time_blocks(result, time) if request.time else [])])
+    times: list[Block] = []
+    if request.time and target.target.kind == "real":
+        times = [prose(measured_step_text.sentence(result.main.measured_step, result.device.name))]
+    elif request.time:
+        times = time_blocks(result, time)
+    say([*terminal.render(judged), *times])
     _write(RunFile.with_suggestions(judged, step_time=time), arguments)
     assert result.ending is not None  # a command has one
     if arguments.suggest and result.ending.how != "interrupted":
@@ -154,18 +161,20 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import Kind
     from nanocheck.measuring.foreground_run import check_command
+    from nanocheck.report.card_times_text import card_times_blocks
     from nanocheck.report.console import say
     from nanocheck.report.further_runs_text import every_card_blocks
     from nanocheck.report.progress import Progress
     from nanocheck.search import every_card
 
-    for option in ("html", "snapshot", "suggest", "time", "clock"):
+    asked = f"--gpu {request.card.gpu}"
+    for option in ("snapshot", "suggest", "clock"):
         if getattr(arguments, option):
             raise RequestError(
-                f"--gpu all: expected one card for --{option}, found all", hint="name a card: --gpu rtx4070"
+                f"{asked}: expected one card for --{option}, found several", hint="name a card: --gpu rtx4070"
             )
     if arguments.device == "real":
-        raise RequestError("--gpu all: expected virtual cards, found --device real", hint="leave it away")
+        raise RequestError(f"{asked}: expected virtual cards, found --device real", hint="leave it away")
     check_command(request)
     progress = Progress()
     try:
@@ -175,9 +184,14 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
         )
     finally:
         progress.clear()
-    say(every_card_blocks(found))
+    say([*every_card_blocks(found), *card_times_blocks(found)])
     if arguments.json is not None:
         options.write_json(arguments.json, found)
+    if arguments.html is not None:
+        from nanocheck.core.files import write_atomically
+        from nanocheck.report.html import cards_page
+
+        write_atomically(arguments.html, cards_page.render(found))
     if not found.complete:
         return INTERRUPTED
     return 1 if found.no_answer or (arguments.check and found.of_kind(Kind.OOM)) else 0

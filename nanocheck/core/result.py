@@ -22,6 +22,7 @@ from nanocheck.core.coverage import Coverage
 from nanocheck.core.device import Device
 from nanocheck.core.host_time import HostTime
 from nanocheck.core.kernels import KernelList
+from nanocheck.core.measured_step import MeasuredStep
 
 SCHEMA = 2
 
@@ -248,6 +249,7 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
         largest: the largest allocations then.
         host_time: how long this host needed for a warm step, where that was asked for.
         kernels: of one step, where that was asked for and a step was recorded.
+        measured_step: how long a step took on a real card, where that was asked for.
         unexplained_events: allocator events that no free block explains; 0 unless the history has a hole.
     """
 
@@ -279,6 +281,7 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     fragmentation: Fragmentation | None = None
     host_time: HostTime | None = None
     kernels: KernelList | None = None
+    measured_step: MeasuredStep | None = None
     unexplained_events: int = 0
     timeline: Timeline | None = None
 

@@ -13,7 +13,7 @@ from nanocheck.core.units import parse_size_of
 
 #: Fewer than three steps never show a steady state; more than these are a slip of the pen.
 STEPS = range(3, 1001)
-WHERE = ("gpu", "platform", "reserve", "steps")
+WHERE = ("gpu", "platform", "reserve", "steps", "time")
 MAY_BE_REFUSED = "may_be_refused"
 _CONFIG = tuple(field.name for field in fields(StepConfig))
 
@@ -25,6 +25,7 @@ class RunRequest:
     Attributes:
         gpu: id of a card. platform: ``linux`` or ``windows``. reserve_bytes: used by other processes.
         steps: exactly so many optimizer steps; ``None``: until the peak has settled.
+        time: whether a step is recorded, too, so that it is known how long one takes.
     """
 
     config: StepConfig
@@ -32,6 +33,7 @@ class RunRequest:
     platform: str | None = None
     reserve_bytes: int | None = None
     steps: int | None = None
+    time: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RefusedConfig:
 
 def read_request(data: Mapping[str, object], *, where: bool = True) -> RunRequest | RefusedConfig:
     """The request of plain data: fields of ``StepConfig``, and ``gpu``, ``platform``, ``reserve``
-    (``"2450 MiB"``), ``steps``, ``may_be_refused``.
+    (``"2450 MiB"``), ``steps``, ``time``, ``may_be_refused``.
 
     Args:
         where: whether it will run, so that it may say where.
@@ -60,9 +62,7 @@ def read_request(data: Mapping[str, object], *, where: bool = True) -> RunReques
                 f"expected fields of a configuration, found {name!r}",
                 hint=f"write {close[0]}" if close else f"use these fields: {', '.join(known)}",
             )
-    may_be_refused = data.get(MAY_BE_REFUSED, False)
-    if type(may_be_refused) is not bool:
-        raise RequestError(f"{MAY_BE_REFUSED}: expected True or False, found {may_be_refused!r}")
+    may_be_refused, time = (_flag(data, name) for name in (MAY_BE_REFUSED, "time"))
     gpu, platform, reserve = (_text(data, name) for name in ("gpu", "platform", "reserve"))
     if platform is not None and platform not in PLATFORMS:
         raise RequestError(f"platform: expected one of {', '.join(PLATFORMS)}, found {platform!r}")
@@ -78,7 +78,15 @@ def read_request(data: Mapping[str, object], *, where: bool = True) -> RunReques
         platform=platform,
         reserve_bytes=None if reserve is None else parse_size_of("reserve", reserve),
         steps=_steps(data),
+        time=time,
     )
+
+
+def _flag(data: Mapping[str, object], name: str) -> bool:
+    value = data.get(name, False)
+    if type(value) is not bool:
+        raise RequestError(f"{name}: expected True or False, found {value!r}")
+    return value
 
 
 def _text(data: Mapping[str, object], name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ MOST_BYTES = 1 << 53
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|K|M|G|KB|MB|GB)?\s*", re.IGNORECASE)
 _FACTOR = {"": 1, "b": 1, "kib": KIB, "k": KIB, "mib": MIB, "m": MIB, "gib": GIB, "g": GIB}
+_COUNTS = {"K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 _DECIMAL = {"kb": 10**3, "mb": 10**6, "gb": 10**9}
 
 
@@ -50,6 +52,26 @@ def parse_size_of(option: str, text: str) -> int:
         return parse_size(text)
     except RequestError as error:
         raise RequestError(f"{option}: {error.problem}", hint=error.hint) from error
+
+
+def parse_count(option: str, text: str) -> float:
+    """A number above 0 meant by ``38e9``, ``38B``, ``1.5T`` or ``37_580_963_840``.
+
+    Raises:
+        RequestError: it is none; ``option`` is named in it.
+    """
+    digits = text.strip()
+    factor = _COUNTS.get(digits[-1:].upper(), 1.0)
+    try:
+        found = float(digits[:-1] if factor != 1.0 else digits) * factor
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found > 0):
+        raise RequestError(
+            f"{option}: expected a number above 0 such as 38e9 or 38B, found {text!r:.80}",
+            hint="write digits, and K, M, B or T behind them for thousands to trillions",
+        )
+    return found
 
 
 def mib(size_bytes: int) -> str:

@@ -73,7 +73,8 @@ class BackgroundRun:
             return None
         if self._json.is_file():
             data, _ = read_json(self._json, hint="run it again")
-            data.pop("suggestions", None)
+            for answered in ("suggestions", "step_time"):  # of a ``RunFile``, beside the judged run
+                data.pop(answered, None)
             return to_typed(data, JudgedRun, what="a run", where="a further run", hint=None)
         said = self._said.read_text(errors="replace")[-_TAIL:].strip()
         error = RequestError if code == RequestError.exit_code else MachineError

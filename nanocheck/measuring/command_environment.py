@@ -77,7 +77,8 @@ def child_environment(
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
-    environment["NANOCHECK_RUN_TIME"] = "1" if time else ""
+    on_card = relaunch.ON_CARD if target.kind == "real" else "1"
+    environment["NANOCHECK_RUN_TIME"] = on_card if time else ""
     if clock:
         environment[card_clock.STEPS] = str(clock)
         environment[card_clock.CARD] = json.dumps(asdict(Card.of(target.gpu)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import re
+import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +24,8 @@ from nanocheck.measuring.task import Seen, Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.journal import Journal
 from nanocheck.process.pool import Handle, Observer, Pool
+from nanocheck.process.scratch import Scratch
+from nanocheck.tracing.kernel_list import kernel_lists
 
 TASK = "nanocheck.measuring.step_worker:run"
 #: Importing these takes seconds, a fork of a process that has them milliseconds. Optimizers need
@@ -35,15 +38,18 @@ PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 #: torch 2.9 renamed the variable; older ones read only the second, newer ones prefer the first.
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
+#: Behind the name of a run whose step is recorded.
+_RECORDED = " (recorded)"
 #: What nanocheck/virtual/csrc/base/report.c says before it stops the process.
 _UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 
 
 class Pending:
-    """A submitted configuration."""
+    """A submitted configuration; ``recorded``: with the kernels of a step."""
 
-    def __init__(self, measurement: Measurement, config: StepConfig) -> None:
+    def __init__(self, measurement: Measurement, config: StepConfig, *, recorded: bool = False) -> None:
         self.config = config
+        self.recorded = recorded
         self.found: RunResult | None = None
         self._measurement = measurement
 
@@ -73,7 +79,7 @@ class Measurement:
         task, preload: of the child; others only in tests.
         steps: exactly so many optimizer steps; ``None``: until the peak has settled.
         trace: folder in which each configuration's step is recorded, in one of its own (``trace_folder``),
-            and timed; answers of a journal bring none.
+            and timed; answers of a journal bring none. See ``submit`` for recording some.
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class Measurement:
         trace: Path | None = None,
     ) -> None:
         self._trace = trace
+        self._records: Scratch | None = None
         self._target = target
         self._device = target.device
         self._journal = journal
@@ -115,16 +122,22 @@ class Measurement:
     ) -> None:
         self.close()
 
-    def submit(self, config: StepConfig) -> Pending:
+    def submit(self, config: StepConfig, *, record: bool = False) -> Pending:
         """Ask for a configuration; asking twice gives the same ``Pending``.
+
+        Args:
+            record: go on for some steps once memory is known, time them, and record the kernels of one: its
+                result has ``main.kernels`` and ``main.host_time``, in the journal, too.
 
         Raises:
             StoredDataError: the journal holds a malformed record for it.
         """
-        key = self.key(config)
+        key = self.key(config) + (_RECORDED if record else "")
+        if not record and key not in self._pending and key + _RECORDED in self._pending:
+            key += _RECORDED  # its peaks are the same
         if key in self._pending:
             return self._pending[key]
-        pending = self._pending[key] = Pending(self, config)
+        pending = self._pending[key] = Pending(self, config, recorded=record)
         if self._journal is not None and key in self._journal:
             pending.found = _of_journal(self._journal, key)
             self._from_journal += 1
@@ -147,6 +160,8 @@ class Measurement:
         """Kill what runs. Idempotent; records already there stay."""
         if self._pool is not None:
             self._pool.close()
+        if self._records is not None:
+            self._records.remove()
 
     def wait(self) -> None:
         """Until something changes: a configuration ended, or went on to its next stage."""
@@ -156,7 +171,7 @@ class Measurement:
 
     def _wait(self, pending: Pending) -> None:
         self._send()
-        self._handles[pending.config.id].result()
+        self._handles[_job_id(pending)].result()
 
     def _send(self) -> None:
         if not self._unsent:
@@ -165,12 +180,13 @@ class Measurement:
         for pending in self._unsent:
             config = pending.config
             task = Task(config=config, device=self._device, steps=self._steps)
-            if self._trace is not None:
-                folder = trace_folder(self._trace, config)
+            trace = self._folder_of_records() if pending.recorded else self._trace
+            if trace is not None:
+                folder = trace_folder(trace, config)
                 folder.mkdir(parents=True, exist_ok=True)
                 task = msgspec.structs.replace(task, trace=str(folder.absolute()))
             job = Job(
-                id=config.id,
+                id=_job_id(pending),
                 task=self._task,
                 payload=msgspec.to_builtins(task),
                 environment=job_environment(config, self._target),
@@ -179,8 +195,12 @@ class Measurement:
             def done(result: JobResult, pending: Pending = pending) -> None:
                 self._finish(pending, result)
 
-            self._handles[config.id] = pool.submit(job, done)
+            self._handles[job.id] = pool.submit(job, done)
         self._unsent.clear()
+
+    def _folder_of_records(self) -> Path:
+        self._records = self._records or Scratch("records")
+        return self._records.path
 
     def _open(self) -> Pool:
         launch = launch_environment(self._target)
@@ -202,9 +222,14 @@ class Measurement:
 
     def _finish(self, pending: Pending, result: JobResult) -> None:
         found = to_result(pending.config, self._device, result)
+        if pending.recorded:
+            folder = trace_folder(self._folder_of_records(), pending.config)
+            found = with_kernels(found, folder)
+            shutil.rmtree(folder, ignore_errors=True)  # some megabytes each
         # Other outcomes may be the machine's bad day, so a resumed run tries them again.
         if self._journal is not None and found.outcome.is_answer:
-            self._journal.append(self.key(pending.config), msgspec.to_builtins(found))
+            key = self.key(pending.config) + (_RECORDED if pending.recorded else "")
+            self._journal.append(key, msgspec.to_builtins(found))
         pending.found = found
 
 
@@ -238,6 +263,24 @@ def measure(
 def trace_folder(trace: Path, config: StepConfig) -> Path:
     """Where a configuration's step is recorded, for ``tracing.kernel_list.kernel_lists``."""
     return trace / config.id
+
+
+def with_kernels(result: RunResult, folder: Path) -> RunResult:
+    """A configuration's result with the step that was recorded in the folder, if one was."""
+    config = result.config
+    if config is None or not result.processes or result.outcome is not Outcome.COMPLETED:
+        return result
+    tokens = config.batch * config.accumulation * config.block_size
+    try:
+        kernels = next(iter(kernel_lists(folder, tokens)), None)
+    except StoredDataError:  # a damaged trace costs the time, not the answer about memory
+        kernels = None
+    first = msgspec.structs.replace(result.processes[0], kernels=kernels)
+    return msgspec.structs.replace(result, processes=(first, *result.processes[1:]))
+
+
+def _job_id(pending: Pending) -> str:
+    return pending.config.id + (_RECORDED if pending.recorded else "")
 
 
 def launch_environment(target: Target) -> dict[str, str]:

@@ -15,6 +15,8 @@ from nanocheck.observe.values.policies import POLICIES
 DEFAULT_TIME_LIMIT = "10min"
 #: ``--gpu``: one run for every card of the catalog.
 EVERY_CARD = "all"
+#: Between the ids of several cards.
+BETWEEN_CARDS = ","
 
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
 #: As good as no limit, and more than a clock should be asked for.
@@ -63,6 +65,16 @@ class Request:
     sizes: str = POLICIES[0]
     time: bool = False
     clock: int = 0
+
+    @property
+    def gpus(self) -> list[str]:
+        """What was named with ``--gpu``: an id, several, or ``EVERY_CARD``."""
+        return [each.strip() for each in self.card.gpu.split(BETWEEN_CARDS) if each.strip()]
+
+    @property
+    def asks_several(self) -> bool:
+        """Whether it is about more than one card."""
+        return self.card.gpu == EVERY_CARD or len(self.gpus) > 1
 
     @classmethod
     def of(cls, arguments: argparse.Namespace, card: CardQuestion) -> Request:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
@@ -29,7 +29,7 @@ class PendingResult(Protocol):
 class Submits(Protocol):
     """What runs configurations on one device, such as ``Measurement``."""
 
-    def submit(self, config: StepConfig) -> PendingResult: ...
+    def submit(self, config: StepConfig, *, record: bool = False) -> PendingResult: ...
 
 
 class _Group(NamedTuple):
@@ -64,7 +64,8 @@ class ClaimRunner:
             RequestError: a card or platform is unknown, or more is reserved than the card has.
             MachineError: nothing can run here.
         """
-        requests = list(dict.fromkeys(requests))
+        # Those that are recorded first: their peaks answer for the same run without a recording, too.
+        requests = sorted(dict.fromkeys(requests), key=lambda each: not each.time)
         groups: list[_Group] = []
         for each in requests:
             if each not in self.results:
@@ -74,7 +75,7 @@ class ClaimRunner:
         # The session's own first, since what it compiles need not be compiled again by the others.
         for group in own:
             submits = self._own()
-            pending = [(each, submits.submit(each.config)) for each in group.requests]
+            pending = [(each, _submit(submits, each)) for each in group.requests]
             self.results.update({each: one.result() for each, one in pending})
         # Virtual cards are run side by side, a process each; a real one is never shared.
         self._run_together([group for group in others if group.target.kind != "real"])
@@ -89,7 +90,7 @@ class ClaimRunner:
             for group in groups:
                 measurement = stack.enter_context(Measurement(group.target, workers=1, steps=group.steps))
                 measurements.append(measurement)
-                waiting += [(each, measurement.submit(each.config)) for each in group.requests]
+                waiting += [(each, _submit(measurement, each)) for each in group.requests]
             while any(one.found is None for _, one in waiting):
                 for measurement in measurements:
                     measurement.poll()
@@ -97,16 +98,22 @@ class ClaimRunner:
             self.results.update({each: one.result() for each, one in waiting})
 
     def _target(self, request: RunRequest) -> Target:
-        """The session's own where a request asks for nothing else."""
+        """The session's own where a request asks for nothing else; times are modelled, on virtual cards."""
         own = self.target
         gpu = own.gpu if request.gpu is None else find_gpu(request.gpu, self._gpus)
         # What is said of the session's card, its platform and reserve, is not said of another one.
         platform = request.platform or (own.platform if request.gpu is None else PLATFORMS[0])
         held = own.reserve_bytes if request.gpu is None else 0
         reserve = held if request.reserve_bytes is None else request.reserve_bytes
-        if (gpu.id, platform, reserve) == (own.gpu.id, own.platform, own.reserve_bytes):
+        same = (gpu.id, platform, reserve) == (own.gpu.id, own.platform, own.reserve_bytes)
+        if same and (own.kind == "virtual" or not request.time):
             return own
-        return choose_device(gpu, self._choice, platform=platform, reserve_bytes=reserve).target
+        choice = "virtual" if request.time else self._choice
+        return choose_device(gpu, choice, platform=platform, reserve_bytes=reserve).target
+
+
+def _submit(submits: Any, request: RunRequest) -> Any:
+    return submits.submit(request.config, record=True) if request.time else submits.submit(request.config)
 
 
 def _add(groups: list[_Group], target: Target, request: RunRequest) -> None:

@@ -7,7 +7,10 @@ allocations; that count, taken at a mark, is the mark's exact place among the ev
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -112,10 +115,40 @@ class History:
 def memory_snapshot() -> dict[str, Any]:
     """Of the caching allocator: segments, blocks and the recorded events."""
     taken: Any = torch._C._cuda_memorySnapshot
+    with _compiler_left_out():
+        try:
+            return dict(taken(None))
+        except TypeError:  # torch before 2.8
+            return dict(taken())
+
+
+#: Threads that take a snapshot; and how torch finds what is not imported yet.
+_ASKING: set[int] = set()
+_LOOK_UP: Any = torch.__dict__.get("__getattr__")
+
+
+@contextlib.contextmanager
+def _compiler_left_out() -> Iterator[None]:
+    """PyTorch asks ``torch._inductor`` for the stacks of compiled code, and so imports the whole compiler:
+    a second, in a script that compiles nothing. What is imported already is found all the same.
+    """
+    if _LOOK_UP is None or "_inductor" in torch.__dict__:
+        yield
+        return
+    _ASKING.add(threading.get_ident())
+    torch.__dict__["__getattr__"] = _look_up_all_but_the_compiler
     try:
-        return dict(taken(None))
-    except TypeError:  # torch before 2.8
-        return dict(taken())
+        yield
+    finally:
+        _ASKING.discard(threading.get_ident())
+        if not _ASKING:  # should another thread begin just now, the compiler is imported: no harm but time
+            torch.__dict__["__getattr__"] = _LOOK_UP
+
+
+def _look_up_all_but_the_compiler(name: str) -> Any:
+    if name == "_inductor" and threading.get_ident() in _ASKING:
+        raise AttributeError(name)
+    return _LOOK_UP(name)
 
 
 def raw_statistics() -> dict[str, Any]:

@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from nanocheck.observe import introspect
-from nanocheck.observe.values import card_memory
+from nanocheck.observe.values import card_memory, drawn_again
 from nanocheck.observe.values.overriding import override_operators
 from nanocheck.observe.values.real_kernels import put, real_kernel
 from nanocheck.observe.values.script_place import script_place
@@ -94,7 +94,10 @@ def _override_scalar(library: Any) -> None:
         value = real(tensor)
         if waited and not card_memory.read_waits():
             return value  # a size that somebody told (values.unknown_sizes)
-        return value if _stands(tensor, scalar=True) else _one(tensor.dtype)
+        if not _stands(tensor, scalar=True):
+            value = _one(tensor.dtype)
+        drawn = drawn_again.outside() if tensor.dtype == torch.bool else None
+        return value if drawn is None else drawn
 
     put(library, torch.ops.aten._local_scalar_dense.default, _local_scalar_dense)
 

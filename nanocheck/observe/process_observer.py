@@ -15,7 +15,15 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe import card_clock, exit_hooks, graph_lines, introspect, phase_hooks
+from nanocheck.observe import (
+    card_clock,
+    card_steps,
+    exit_hooks,
+    graph_lines,
+    introspect,
+    phase_hooks,
+    relaunch,
+)
 from nanocheck.observe.allocator_history import History, statistics
 from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
@@ -64,7 +72,8 @@ class Watch:
         self._loader = LoaderTime() if os.environ.get("NANOCHECK_RUN_TIME") else None
         self._clock: card_clock.CardClock | None = None
         self._warm = card_clock.Warm()
-        self._timed: TimedSteps | None = None  # once the answer is known, where its time is asked for
+        #: Once the answer is known, where its time is asked for.
+        self._timed: TimedSteps | card_steps.CardSteps | None = None
 
     def start(self) -> None:
         """Hooks into the torch that was just imported; CUDA is not initialised by it."""
@@ -120,7 +129,7 @@ class Watch:
 
     def _forked(self) -> None:
         self.active = False  # CUDA cannot be used in a fork of a process that has used it
-        if self._timed is not None:
+        if isinstance(self._timed, TimedSteps):
             with contextlib.suppress(Exception):
                 self._timed.forked()
         self._timed = None  # a DataLoader's worker must not end what its parent times
@@ -141,7 +150,7 @@ class Watch:
         self._covered.mark(what)
         self._write_mark(what)
 
-    def _mark_timed(self, timed: TimedSteps, what: str) -> None:
+    def _mark_timed(self, timed: TimedSteps | card_steps.CardSteps, what: str) -> None:
         """Memory is known: whatever fails from here on ends the observation, never the script."""
         done = False
         try:
@@ -166,12 +175,13 @@ class Watch:
         if timed is not None:
             with contextlib.suppress(Exception):
                 timed.close()
-            self.journal.write("host_time", **timed.entry())
+            kind = "card_steps" if isinstance(timed, card_steps.CardSteps) else "host_time"
+            self.journal.write(kind, **timed.entry())
             if not os.environ.get(card_clock.STEPS):
                 self._tell_workspaces()
                 announce(self._folder, os.getpid())
 
-    def _start_clock(self, timed: TimedSteps) -> None:
+    def _start_clock(self, timed: TimedSteps | card_steps.CardSteps) -> None:
         """Where that was asked for, and a step was recorded."""
         if not timed.recorded:
             return
@@ -245,6 +255,9 @@ class Watch:
                 else:
                     known = False
                     self._history.stop()
+                    if os.environ.get("NANOCHECK_RUN_TIME") == relaunch.ON_CARD:
+                        self._timed = card_steps.CardSteps()
+                        return
                     facts = {"parameters": self._owners.parameters()}
                     self._timed = TimedSteps(self._folder, loader=self._loader, facts=facts)
 

@@ -29,6 +29,8 @@ PRELOAD = "NANOCHECK_RUN_PRELOAD"
 
 #: How many steps go on by the card's clock; see ``card_clock.py``.
 CLOCK = "NANOCHECK_RUN_CLOCK"
+#: What ``NANOCHECK_RUN_TIME`` says where the card was chosen as a real one; see ``card_steps.py``.
+ON_CARD = "card"
 
 _SECONDS = 300  # compiling takes ten; on a busy machine longer
 

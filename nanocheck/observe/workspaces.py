@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from nanocheck.observe.allocator_history import memory_snapshot
+
 
 def cublas_workspaces() -> dict[int, int]:
     """Requested bytes by address. Lets go of them, so call it after the measuring."""
@@ -17,7 +19,7 @@ def _active_blocks() -> dict[int, int]:
     """Requested bytes by address."""
     return {
         block["address"]: block["requested_size"]
-        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        for segment in memory_snapshot()["segments"]
         for block in segment["blocks"]
         if block["state"].startswith("active")
     }

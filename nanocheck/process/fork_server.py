@@ -86,6 +86,8 @@ class Server:
 
     def _preload(self, modules: list[str]) -> bool:
         began = time.monotonic()
+        # Little of what is imported is garbage, and to look for it takes a fifth of the time torch needs.
+        gc.disable()
         for name in modules:
             try:
                 importlib.import_module(name)
@@ -101,6 +103,7 @@ class Server:
         # Python warns about every fork beside a native thread; BLAS pools are such, and fork-safe.
         warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
         # Keep the collector away from what is shared, or every child copies those pages.
+        gc.enable()
         gc.collect()
         gc.freeze()
         self._send(

@@ -23,7 +23,13 @@ class PendingResult(Protocol):
 class Measuring(Protocol):
     """Something that turns configurations into results, such as ``measure.configurations.Measurement``."""
 
-    def submit(self, config: StepConfig) -> PendingResult: ...
+    def submit(self, config: StepConfig, *, record: bool = False) -> PendingResult:
+        """
+        Args:
+            record: that the result have the kernels of a step; only given, as True, where a claim asks for
+                times on the virtual card.
+        """
+        ...
 
     def close(self) -> None: ...
 

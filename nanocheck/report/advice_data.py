@@ -2,7 +2,8 @@
 
 Schema history (``SCHEMA``):
 1. first version.
-2. typed; *answers* are *recommendations*, device and environment as in a ``RunResult``.
+2. typed; *answers* are *recommendations*, device and environment as in a ``RunResult``. Since then
+   recommendations have the ``time`` of a step, modelled, and rows say where their seconds are from.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from nanocheck.core import methods
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Device
 from nanocheck.core.result import Environment, Provenance
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import Verdict
 from nanocheck.report import script_settings
 from nanocheck.report.script_settings import Settings
@@ -79,7 +81,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Predicted(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``search.step_cost`` counts; times in seconds."""
+    """What ``search.step_cost`` counts before anything runs; times in seconds."""
 
     provenance: Provenance = Provenance.COMPUTED
     operations: float
@@ -100,8 +102,10 @@ class Predicted(msgspec.Struct, frozen=True, kw_only=True):
 class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     """A configuration that fits, as it was run.
 
-    ``deviation``: fraction by which ``tokens`` misses what was asked. ``beyond``: the next larger batch that
-    was refused.
+    ``deviation``: fraction by which ``tokens`` misses what was asked. ``time``: of a step on the card
+    alone, *modelled* from its own kernels; None where none was recorded. ``host_s``: what this host took to
+    issue that step beside other runs, measured. ``predicted``: the count that decided what was tried.
+    ``beyond``: the next larger batch that was refused.
     """
 
     name: str
@@ -109,6 +113,8 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     accumulation: int
     tokens: int
     deviation: float
+    time: StepTime | None
+    host_s: float | None
     predicted: Predicted
     run: Run
     beyond: Run | None
@@ -116,6 +122,25 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     settings: Settings
     script_must_change: bool
+
+    @property
+    def seconds(self) -> float:
+        """Of a step: modelled where it could be, else computed (``time_provenance``)."""
+        return self.predicted.seconds if self.time is None else self.time.seconds
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.seconds
+
+    @property
+    def host_may_decide(self) -> bool:
+        """Whether this host, as busy as it was, needs longer than the card."""
+        return self.time is not None and self.host_s is not None and self.host_s > self.time.seconds
+
+    @property
+    def time_provenance(self) -> Provenance:
+        """Of ``seconds``."""
+        return Provenance.COMPUTED if self.time is None else self.time.provenance
 
     @classmethod
     def of(cls, found: Recommendation) -> Recommended:
@@ -125,6 +150,8 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
             accumulation=found.split.accumulation,
             tokens=found.split.tokens,
             deviation=found.split.deviation,
+            time=found.trial.time,
+            host_s=found.trial.host_s,
             predicted=Predicted.of(found.cost),
             run=Run.of(found.trial),
             beyond=None if found.beyond is None else Run.of(found.beyond),
@@ -136,13 +163,17 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Searched(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one variant: its batch, or why there is none in ``note``."""
+    """What became of one variant: its batch, or why there is none in ``note``.
+
+    ``seconds``: of a step, as ``time_provenance`` says.
+    """
 
     name: str
     runs: int
     batch: int | None
     accumulation: int | None
     seconds: float | None
+    time_provenance: Provenance | None
     note: str
 
     @classmethod
@@ -153,9 +184,14 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
             runs=row.runs,
             batch=None if found is None else found.split.batch,
             accumulation=None if found is None else found.split.accumulation,
-            seconds=None if found is None else found.cost.seconds,
+            seconds=None if found is None else found.seconds,
+            time_provenance=None if found is None else _provenance(found),
             note=row.note,
         )
+
+
+def _provenance(found: Recommendation) -> Provenance:
+    return Provenance.MODELLED if found.is_modelled else Provenance.COMPUTED
 
 
 class AdviceFile(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,8 +17,10 @@ PROVENANCE = {
 }
 #: Under every list of predicted step times.
 PREDICTED = (
-    "Step times are computed, not measured: operations / peak of the card + memory traffic / bandwidth "
-    "(nanocheck/search/step_cost.py). They rank; there is no model of time yet."
+    "Step times are modelled from the kernels of each run, for the card alone; nobody timed such a card "
+    "(docs/time.md says how far the model is off). What was not run was left out by a "
+    "count: operations / peak of the card + memory traffic / bandwidth (nanocheck/search/step_cost.py); it "
+    "also stands, as computed, where no step could be recorded."
 )
 
 _PEAKS = (

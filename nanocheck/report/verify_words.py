@@ -5,6 +5,7 @@ from __future__ import annotations
 from nanocheck.core.units import mib, mib_span
 from nanocheck.verify.comparison import Difference
 from nanocheck.verify.record import Row, State, VerifyFile
+from nanocheck.verify.step_time import StepTime
 
 #: Figures that are no bytes.
 _COUNTS = ("retries", "multiprocessors", "threads per multiprocessor")
@@ -80,20 +81,30 @@ def context(file: VerifyFile) -> str:
 
 
 def step_time(row: Row) -> str:
-    """How long a step takes on the real card, with its spread; empty where nobody asked."""
+    """How long a step takes on the real card, with its spread, and by the model; empty where nobody asked."""
     found = row.time
     if found is None:
         return ""
     if found.seconds is None:
-        return f"a step was not timed: {found.refused}"
+        return f"a step was not timed: {found.refused}{_modelled(found)}"
     seconds = found.seconds
     power = "" if found.load is None or found.load.power_w is None else f", {found.load.power_w:.0f} W"
-    modelled = "" if found.modelled_s is None else f"; modelled {1e3 * found.modelled_s:.2f} ms"
     refused = f"; does not count: {found.refused}" if found.refused else ""
     return (
         f"a step takes {1e3 * seconds.median_s:.2f} ms, measured ({1e3 * seconds.lower_s:.2f} to "
-        f"{1e3 * seconds.upper_s:.2f} of {seconds.samples} steps{power}){modelled}{refused}"
+        f"{1e3 * seconds.upper_s:.2f} of {seconds.samples} steps{power}){refused}{_modelled(found)}"
     )
+
+
+def _modelled(found: StepTime) -> str:
+    modelled = found.modelled
+    if modelled is None:
+        return ""
+    off = "" if found.off is None else f" ({found.off:+.1%})"
+    span = ""
+    if modelled.low_s is not None and modelled.high_s is not None:
+        span = f", 80 % within {1e3 * modelled.low_s:.2f} to {1e3 * modelled.high_s:.2f}"
+    return f"; modelled {1e3 * modelled.seconds:.2f} ms{off}{span}, the {modelled.decided_by} decides"
 
 
 def remark(row: Row, file: VerifyFile) -> list[str]:

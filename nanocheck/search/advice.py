@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.result import Outcome, RunResult
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind, Verdict
 from nanocheck.search.step_cost import Cost
 from nanocheck.search.tokens_per_step import Split
+from nanocheck.timing.of_run import host_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +43,22 @@ class Question:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A run to make; ``record``: with the kernels of a step, from which its time is modelled."""
+
+    config: StepConfig
+    record: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One run of the search. ``need_bytes`` is what it reserved, where it completed."""
+    """One run of the search. ``need_bytes`` is what it reserved, where it completed.
+
+    ``time``: of a step of it on the card alone, *modelled*; None where none was recorded.
+    """
 
     run: JudgedRun
+    time: StepTime | None = None
 
     @property
     def result(self) -> RunResult:
@@ -65,6 +79,13 @@ class Trial:
         return self.verdict.kind is Kind.SAFE
 
     @property
+    def host_s(self) -> float | None:
+        """What this host took to issue a step, beside other runs: measured. More than ``time``, and the host
+        may decide, not the card."""
+        kernels = self.result.main.kernels
+        return None if kernels is None else host_seconds(kernels, self.result.main.host_time)
+
+    @property
     def need_bytes(self) -> int | None:
         return self.result.main.reserved_bytes if self.result.outcome is Outcome.COMPLETED else None
 
@@ -74,6 +95,7 @@ class Recommendation:
     """A configuration that fits, as it was run.
 
     Attributes:
+        cost: counted before anything ran; it decided what was tried.
         beyond: the next larger batch that would be one, run and refused; ``None`` where there is none
             or it was not run.
         note: why no larger batch is it, or what else to know.
@@ -85,6 +107,20 @@ class Recommendation:
     trial: Trial
     beyond: Trial | None
     note: str
+
+    @property
+    def is_modelled(self) -> bool:
+        """Whether its time is known from its own kernels, and not only counted."""
+        return self.trial.time is not None
+
+    @property
+    def seconds(self) -> float:
+        """Of an optimizer step: modelled, where it was recorded, else counted (``cost``)."""
+        return self.cost.seconds if self.trial.time is None else self.trial.time.seconds
+
+    @property
+    def seconds_per_token(self) -> float:
+        return self.seconds / self.cost.tokens
 
 
 @dataclass(kw_only=True)

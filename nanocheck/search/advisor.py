@@ -1,9 +1,10 @@
 """The fastest configurations that fit, each proven by a run.
 
-The search knows two things without running: how long a step would take (``cost``), and that fewer batches
-need asking for than there are (``tokens.worthwhile``). Everything else is run: eager steps take a second
-each and are bisected; compiled ones take half a minute, so they start where the eager ones ended. A way that
-could not be noticeably faster than what was found is left out, and the result says so.
+The search knows two things without running: about how long a step would take, by a count (``step_cost``),
+and that fewer batches need asking for than there are (``tokens.worthwhile``). Everything else is run: eager
+steps take a second each and are bisected; compiled ones take half a minute, so they start where the eager
+ones ended. A way that could not be noticeably faster than what was found, by that count, is left out, and
+the result says so. What was proven is ranked by the model of time, from the kernels of its own step.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
@@ -19,9 +21,10 @@ from nanocheck.core.result import RunResult
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.search import bisection, step_cost, tokens_per_step, training_variants
-from nanocheck.search.advice import Advice, Question, Recommendation, Row, Trial
-from nanocheck.search.scheduler import Runner, drive
+from nanocheck.search.advice import Advice, Asked, Question, Recommendation, Row, Trial
+from nanocheck.search.scheduler import Pending, Runner, drive
 from nanocheck.search.tokens_per_step import Split
+from nanocheck.timing.of_run import step_time
 
 #: What could be faster by no more than this is not worth half a minute of search; the count of operations
 #: is not that good either.
@@ -32,26 +35,48 @@ _SURE = 1.1
 _SIDE_BY_SIDE = 2
 
 
-def advise(question: Question, runner: Runner[StepConfig, RunResult]) -> Advice:
+class Measures(Protocol):
+    """What runs configurations and can record them: ``measuring.configurations.Measurement``."""
+
+    def submit(self, config: StepConfig, /, *, record: bool = False) -> Pending[RunResult]: ...
+
+    def wait(self) -> None:
+        """Until something changes."""
+        ...
+
+
+class _Runner:
+    """``Measures`` as the scheduler has it."""
+
+    def __init__(self, measures: Measures) -> None:
+        self._measures = measures
+        self.wait = measures.wait
+
+    def submit(self, asked: Asked, /) -> Pending[RunResult]:
+        """One run."""
+        return self._measures.submit(asked.config, record=asked.record)
+
+
+def advise(question: Question, runner: Measures) -> Advice:
     """Search, until it is known or Ctrl-C; what was found until then is kept.
 
     Raises:
         RequestError: see ``axes.ways`` and ``tokens.splits``.
         MachineError: nothing can run here.
     """
-    search = _Search(question, runner)
+    search = _Search(question, _Runner(runner))
     with contextlib.suppress(KeyboardInterrupt):
         search.run()
         search.advice.complete = True
     return search.finish()
 
 
-#: Yields configurations to run and is sent their results.
-_Asking = Generator[Sequence[StepConfig], Sequence[RunResult], None]
+#: Yields what to run and is sent the results.
+_Asking = Generator[Sequence[Asked], Sequence[RunResult], None]
 
 
 class _Search:
-    def __init__(self, question: Question, runner: Runner[StepConfig, RunResult]) -> None:
+    def __init__(self, question: Question, runner: Runner[Asked, RunResult]) -> None:
         self.question = question
         self.runner = runner
         self.advice = Advice(question=question)
@@ -87,8 +112,11 @@ class _Search:
         advice.tight = not answers
         if not answers:
             answers = [self._recommend(trial, None, "") for trial in advice.trials if self._is_tight(trial)]
-        # The sort is stable, and simpler variants stand before others.
-        answers.sort(key=lambda each: (round(each.cost.seconds_per_token, 12), -each.config.batch))
+        # What was counted alone is not held against what was modelled: it comes after it. The sort is stable,
+        # and simpler variants stand before others.
+        answers.sort(
+            key=lambda each: (not each.is_modelled, round(each.seconds_per_token, 12), -each.config.batch)
+        )
         kept: dict[str, Recommendation] = {}
         for each in answers:
             kept.setdefault(
@@ -156,7 +184,7 @@ class _Search:
         if best.cost.seconds_per_token <= ideal * ENOUGH:
             gain = best.cost.seconds_per_token / ideal - 1
             name = training_variants.name(best.config)
-            return f"at most {max(gain, 0):.1%} faster than {name}, were memory free"
+            return f"at most {max(gain, 0):.1%} faster than {name}, were memory free (computed)"
         return ""
 
     def _ideal(self, variant: StepConfig) -> float:
@@ -194,7 +222,8 @@ class _Search:
         beyond = self._last_trial(self._config(variant, worth, found.refused), "train")
         while sizes:
             # The proof is a run of all that the script does; the search has left out evaluation.
-            trial = (yield from self._run([self._of(variant, sizes[-1], self.question.cycle)], row))[0]
+            config = self._of(variant, sizes[-1], self.question.cycle)
+            trial = (yield from self._run([config], row, record=True))[0]
             if trial.fits:
                 row.recommendation = self._recommend(trial, beyond, self._exceptions(found))
                 return
@@ -217,7 +246,8 @@ class _Search:
         asked = next(asking)
         while True:
             configs = [self._config(variant, worth, size, self.question.cycle) for size in asked]
-            trials = yield from self._run([each for each in configs if each is not None], row)
+            # A compiled run takes half a minute; some steps more to record it take a second.
+            trials = yield from self._run([each for each in configs if each is not None], row, record=True)
             seen.update(zip(asked, trials, strict=True))
             try:
                 asked = asking.send(dict(zip(asked, trials, strict=True)))
@@ -249,7 +279,7 @@ class _Search:
 
     def _bisect(
         self, variant: StepConfig, worth: Sequence[Split], row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[RunResult], bisection.Found]:
+    ) -> Generator[Sequence[Asked], Sequence[RunResult], bisection.Found]:
         asking = bisection.largest_that_fits([each.batch for each in worth], self.question.limit_bytes)
         (size,) = next(asking)
         while True:
@@ -263,15 +293,27 @@ class _Search:
                 return found
 
     def _run(
-        self, configs: Sequence[StepConfig], row: Row
-    ) -> Generator[Sequence[StepConfig], Sequence[RunResult], list[Trial]]:
-        results = yield configs
-        trials = [Trial(run=JudgedRun.of(each, self.question.margin_bytes)) for each in results]
+        self, configs: Sequence[StepConfig], row: Row, *, record: bool = False
+    ) -> Generator[Sequence[Asked], Sequence[RunResult], list[Trial]]:
+        target = self.question.target
+        record = record and target.kind == "virtual"  # no list of a real card is turned into time
+        results = yield [Asked(config=each, record=record) for each in configs]
+        trials = [
+            Trial(
+                run=JudgedRun.of(each, self.question.margin_bytes),
+                # Other runs of the search go beside: what they leave of this host would decide the order.
+                time=step_time(each, target.gpu, host=False) if record else None,
+            )
+            for each in results
+        ]
         row.runs += len(trials)
         for trial in trials:
             if trial.result.id not in self._counted:
                 self._counted.add(trial.result.id)
                 self.advice.trials.append(trial)
+            elif trial.time is not None:  # the same run once more, now recorded
+                known = [each.result.id for each in self.advice.trials].index(trial.result.id)
+                self.advice.trials[known] = trial
             if not trial.verdict.is_answer:
                 row.note = str(trial.verdict)
         return trials

@@ -1,19 +1,26 @@
-"""``--gpu all``: the same command on every card of the catalog, one run each."""
+"""``--gpu all``, or several cards: the same command on each of them, one run each.
+
+With ``--time`` a step's kernels are recorded once for each compute capability, which is what the choice of
+attention's kernels hangs on, and the model answers for all cards of it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from nanocheck import __version__
 from nanocheck.core.errors import NanocheckError
-from nanocheck.core.gpus import Gpu, load_catalog
+from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
 from nanocheck.core.result import Provenance
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measuring.background_run import BackgroundRuns, Variation
-from nanocheck.measuring.request import Request
+from nanocheck.measuring.request import EVERY_CARD, Request
+from nanocheck.search.card_times import CardTime, RecordedStep, recorders, times
 from nanocheck.search.scheduler import drive
 
 SCHEMA = 2
@@ -23,7 +30,7 @@ _HOPELESS = 3
 
 
 class CardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out on one card; sizes in bytes."""
+    """What came out on one card; sizes in bytes. ``time``: of a step, where it was asked for."""
 
     gpu: str
     name: str
@@ -32,6 +39,7 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True):
     allocated_bytes: int
     reserved_bytes: int
     provenance: Provenance
+    time: CardTime | None = None
 
 
 class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +48,7 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         complete: not interrupted.
         not_run: ids of the cards that were not: interrupted, not on this platform, or nothing free.
+        recorded: of ``--time``, the steps that the rows' times were modelled from.
     """
 
     schema: int = SCHEMA
@@ -50,6 +59,7 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     cards: tuple[CardRow, ...]
     not_run: tuple[str, ...]
+    recorded: tuple[RecordedStep, ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[str, ...]:
         """Ids of the cards with this verdict."""
@@ -62,19 +72,20 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def on_every_card(request: Request, show: Callable[[int, int, list[str]], None]) -> EveryCard:
-    """One run for each card that exists on the asked platform.
+    """One run for each card that was asked about and exists on the asked platform.
 
     Args:
         show: called with finished runs, all runs, and the names of what runs.
 
     Raises:
+        RequestError: an unknown card.
         NanocheckError: the command gives no answer on any of the first cards.
     """
-    catalog = load_catalog(request.card.gpus).values()
+    asked = _asked(request)
     cards = sorted(
         (
             gpu
-            for gpu in catalog
+            for gpu in asked
             if request.card.platform in gpu.usable_bytes and _is_large_enough(gpu, request)
         ),
         key=lambda gpu: (-gpu.usable_bytes[request.card.platform], gpu.id),
@@ -89,21 +100,39 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
                 hint=f"look at it on one card: nanocheck run --gpu {gpu.id} -- ...",
             )
 
+    # What is timed of this host, nothing of ours may run beside: those runs go one at a time.
+    recording = recorders(cards) if request.time else []
+    others = [gpu for gpu in cards if gpu not in recording]
     complete = False
-    with (
-        contextlib.suppress(KeyboardInterrupt),  # what was found until then is shown
-        BackgroundRuns(request, AT_ONCE, lambda done, names: show(done, len(cards), names)) as runs,
-    ):
-        drive(runs, [on_card(gpu) for gpu in cards])
+    with contextlib.suppress(KeyboardInterrupt):  # what was found until then is shown
+        for group, at_once, time in ((recording, 1, True), (others, AT_ONCE, False)):
+            shown = partial(_show, show, len(found), len(cards))
+            with BackgroundRuns(replace(request, time=time), at_once, shown) as runs:
+                drive(runs, [on_card(gpu) for gpu in group])
         complete = True
+    modelled = times(cards, found, [gpu.id for gpu in recording])
     return EveryCard(
         command=tuple(request.command),
         platform=request.card.platform,
         reserve_bytes=request.card.reserve_bytes,
         complete=complete,
-        cards=tuple(_row(found[gpu.id]) for gpu in cards if gpu.id in found),
-        not_run=tuple(sorted(gpu.id for gpu in catalog if gpu.id not in found)),
+        cards=tuple(_row(found[gpu.id], modelled.get(gpu.id)) for gpu in cards if gpu.id in found),
+        not_run=tuple(sorted(gpu.id for gpu in asked if gpu.id not in found)),
+        recorded=tuple(RecordedStep.of(gpu.id, found[gpu.id].result) for gpu in recording if gpu.id in found),
     )
+
+
+def _show(
+    show: Callable[[int, int, list[str]], None], before: int, total: int, done: int, names: list[str]
+) -> None:
+    show(before + done, total, names)
+
+
+def _asked(request: Request) -> list[Gpu]:
+    if request.card.gpu == EVERY_CARD:
+        return list(load_catalog(request.card.gpus).values())
+    named = [find_gpu(each, request.card.gpus) for each in request.gpus]
+    return list({gpu.id: gpu for gpu in named}.values())
 
 
 def _is_large_enough(gpu: Gpu, request: Request) -> bool:
@@ -111,7 +140,7 @@ def _is_large_enough(gpu: Gpu, request: Request) -> bool:
     return request.card.reserve_bytes < gpu.usable_bytes[request.card.platform] - gpu.context_bytes
 
 
-def _row(run: JudgedRun) -> CardRow:
+def _row(run: JudgedRun, time: CardTime | None) -> CardRow:
     device, main = run.result.device, run.result.main
     return CardRow(
         gpu=device.gpu,
@@ -121,4 +150,5 @@ def _row(run: JudgedRun) -> CardRow:
         allocated_bytes=main.allocated_bytes,
         reserved_bytes=main.reserved_bytes,
         provenance=run.result.provenance,
+        time=time,
     )

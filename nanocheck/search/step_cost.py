@@ -1,8 +1,9 @@
-"""How long an optimizer step would take at least, by counting operations. Provenance *computed*; it ranks.
+"""How long an optimizer step would take at least, by counting operations. Provenance *computed*.
 
-There is no model of time in nanocheck yet. This one knows two things about a card: how fast its matrix units
-and its memory are, by the catalog. It knows nothing of clocks under load, of launches, of the host's part or
-of kernels that reach less than the peak. No constant was fitted. Published steps, all compiled:
+For what has not run: it decides what the advisor tries, and in which order; what ran is ranked by the model
+of time (``nanocheck/timing``), from its own kernels. This count knows two things about a card: how fast its
+matrix units and its memory are, by the catalog. It knows nothing of clocks under load, of launches, of the
+host's part or of kernels that reach less than the peak. No constant was fitted. Published steps, compiled:
 
 - RTX 4070, nanoGPT, GPT-2 124M, batch 8 x 64 (lzwjava/zz): 9.34 s; here 9.45 s.
 - RTX 4070, nanochat of mid-2026, d12, batch 8 x 4 (lzwjava/zz): 1.18 s; here 1.20 s.

@@ -65,7 +65,7 @@ def estimate(
         ),
         kinds=kinds,
         decided_by=decided,
-        bottleneck=_sentence(decided, kinds, seconds, busy),
+        bottleneck=bottleneck(decided, kinds, seconds, busy),
         interval=found_interval,
         no_interval=no_interval,
     )
@@ -105,7 +105,8 @@ def _palm(kernels: KernelList, card: Card, seconds: float) -> float | None:
     return counted / (max(peaks) * seconds) if peaks else None
 
 
-def _sentence(decided: str, kinds: tuple[KindTime, ...], seconds: float, busy: float) -> str:
+def bottleneck(decided: str, kinds: tuple[KindTime, ...], seconds: float, busy: float) -> str:
+    """What decides, in one sentence; ``busy``: the card's seconds."""
     if decided == "host":
         return f"The host decides: the card computes {busy / seconds:.0%} of the time and waits for launches."
     if not kinds:

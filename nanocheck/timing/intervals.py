@@ -45,11 +45,12 @@ def interval(seconds: float, kernels: KernelList, decided: str) -> tuple[Interva
     """The interval, or why there is none."""
     if decided == "host":
         return None, "the host decides, and other people's hosts say nothing of this one"
-    scores = [score for kind, _, _, score in load() if kind == kind_of(kernels)]
+    pooled = kind_of(kernels)
+    scores = [score for kind, _, _, score in load() if kind == pooled]
     found = quantiles(scores)
     if found is None:
         return None, (
-            f"{len(scores)} published (source, card) pairs of {kind_of(kernels)} precision: an 80 % interval "
+            f"{len(scores)} published (source, card) pairs of {pooled} precision: an 80 % interval "
             f"needs {FEWEST}"
         )
     low, high = (seconds * math.exp(each) for each in found)

@@ -1,5 +1,8 @@
 """Seconds that a kernel's bytes take: the bandwidth that copies reach, and what L2 still holds.
 
+A multiprocessor has only so many bytes under way at once (Little's law), so kernels of one operation each do
+not reach the bandwidth of cards with much of it for each multiprocessor.
+
 L2 keeps what was touched last. A part of a storage is read from there if no more than a share of the cache
 went through since (its reuse distance), else from memory.
 """
@@ -40,6 +43,8 @@ def bandwidth(card: Card, kernel: Kernel, constants: Constants) -> float:
         return copy * constants["norm_backward" if "backward" in kernel.name else "norm_forward"]
     if kernel.kind is KernelKind.SOFTMAX:  # PyTorch's losses call the log-softmax, attention the other
         return copy * constants["log_softmax" if "log_softmax" in kernel.name else "softmax"]
+    if kernel.kind in {KernelKind.ELEMENTWISE, KernelKind.REDUCTION}:
+        return min(copy, constants["sm_bytes_a_clock"] * card.sms * card.boost_mhz * 1e6)
     return copy
 
 

@@ -36,11 +36,14 @@ _ALIGNED = 8
 def issue(card: Card, dtype: str, constants: Constants) -> float:
     """Operations a second that the units can issue, whatever the power."""
     if card.peak(dtype) == card.peak("float32"):  # no tensor unit for it
-        small = "64" if card.capability in {(7, 5), (8, 0)} else "128"
+        small = card.capability in {(7, 5), (8, 0)}
+        reached = constants["issue_fp32_64"] if small else constants.of("issue_fp32", card.generation)
         emulated = constants["emulated_bf16"] if dtype == "bfloat16" else 1.0
-        return constants[f"issue_fp32_{small}"] * emulated * card.peak("float32")
+        return reached * emulated * card.peak("float32")
     if card.half_rate:
-        return constants["issue_tensor_half_rate"] * card.peak(dtype)
+        # What exceeds 1 is GeForce's clock above the rated boost; other boards' rated boost is their highest.
+        most = math.inf if card.memory == "gddr" else 1.0
+        return min(most, constants["issue_tensor_half_rate"]) * card.peak(dtype)
     return constants.of("issue_tensor", card.generation) * card.peak(dtype)
 
 

@@ -21,6 +21,7 @@ from nanocheck.core.result import Environment
 from nanocheck.verify.cases import Case
 from nanocheck.verify.observed import Observed
 from nanocheck.verify.record import CardFacts
+from nanocheck.verify.step_time import Modelled
 
 SCHEMA = 1
 FILE = "predictions.json"
@@ -28,12 +29,17 @@ _HINT = "predict again into another folder: nanocheck verify --pre-register --ou
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The virtual side of a case; ``case_sha256`` is that of what ran. ``not_run``: why there is none."""
+    """The virtual side of a case; ``case_sha256`` is that of what ran. ``not_run``: why there is none.
+
+    ``modelled``: how long a step takes, of cases whose steps are timed; absent where nothing was recorded, so
+    that the hash of older files stays what it was.
+    """
 
     id: str
     case_sha256: str
     virtual: Observed | None = None
     not_run: str = ""
+    modelled: Modelled | msgspec.UnsetType = msgspec.UNSET
 
 
 class Predictions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ were real. Each case has a process of its own.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -30,16 +31,18 @@ from nanocheck.measuring.configurations import (
     job_environment,
     launch_environment,
     to_result,
+    with_kernels,
 )
 from nanocheck.measuring.request import Request
 from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.pool import Pool
 from nanocheck.process.scratch import Scratch
+from nanocheck.timing.of_run import step_time
 from nanocheck.verify.cases import SCRIPTS, Case
 from nanocheck.verify.observed import Memory, Observed, read_memory
 from nanocheck.verify.record import CardFacts
-from nanocheck.verify.step_time import LIMIT_S, StepTime
+from nanocheck.verify.step_time import LIMIT_S, Modelled, StepTime
 
 _TICK = 0.05  # seconds between two looks
 #: For a case on one side. The slowest takes half a minute on two cores.
@@ -160,6 +163,22 @@ class Side:
             return found if found.refused else msgspec.structs.replace(found, refused="no step was timed")
         why = why_refused(found.seconds, settled=found.settled, load=found.load)
         return msgspec.structs.replace(found, refused=why)
+
+    def model(self, case: Case, limit_s: float) -> Modelled | None:
+        """What the model of time says of a configuration's step, from a run that records it; None where
+        nothing was recorded. Only a virtual card records."""
+        assert case.config is not None
+        folder = self._scratch.path / "step"
+        folder.mkdir(exist_ok=True)
+        device = self.target.device
+        task = Task(config=case.config, device=device, trace=str(folder))
+        job = self._job("run", msgspec.to_builtins(task), job_environment(case.config, self.target))
+        ended = self._run(job, min(limit_s, CASE_LIMIT_S))
+        if ended.outcome == "ok":
+            ended = replace(ended, value=ended.value["result"])
+        found = step_time(with_kernels(to_result(case.config, device, ended), folder), self.target.gpu)
+        shutil.rmtree(folder, ignore_errors=True)
+        return None if found is None else Modelled.of(found)
 
     def _configuration(self, case: Case, limit_s: float) -> Observed:
         assert case.config is not None

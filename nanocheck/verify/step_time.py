@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
+from nanocheck.core import step_time as core
 from nanocheck.core.result import Provenance
 from nanocheck.core.steadiness import LEAST_SAMPLES, Load, Seconds, is_settled, why_refused
 from nanocheck.verify.observed import Value
@@ -17,6 +19,39 @@ _LEAST_WARM_S, _STEPS = 1.0, 20
 COMPUTES_NOTHING = "the virtual card computes nothing"
 
 
+class Modelled(Value, frozen=True, kw_only=True):
+    """A step by the model of time, from kernels that the virtual card recorded.
+
+    Attributes:
+        seconds: with this host, whose time for the launches was measured (``host_s``).
+        low_s, high_s: between them lie 80 % of real steps; None where the model gives no interval.
+        decided_by: card, host or floor.
+    """
+
+    seconds: float
+    low_s: float | None = None
+    high_s: float | None = None
+    host_s: float | None = None
+    decided_by: str
+
+    @classmethod
+    def of(cls, found: core.StepTime) -> Modelled:
+        """What is kept of an estimate."""
+        span = found.interval
+        return cls(
+            seconds=found.seconds,
+            low_s=None if span is None else span.low,
+            high_s=None if span is None else span.high,
+            host_s=found.host_seconds,
+            decided_by=found.decided_by,
+        )
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether it can be."""
+        return self.seconds > 0 and (self.low_s or 0.0) <= (self.high_s or math.inf)
+
+
 class StepTime(Value, frozen=True, kw_only=True):
     """An optimizer step of a case.
 
@@ -26,7 +61,7 @@ class StepTime(Value, frozen=True, kw_only=True):
         settled: the speed had stopped moving before them.
         load: the card's state from the first step to the last.
         refused: why the seconds do not count; empty where they do.
-        modelled_s: what a model of time says of the same step; None: nobody asked one.
+        modelled: what the model of time says of the same step; None: not asked, or nothing recorded.
     """
 
     provenance: Provenance
@@ -34,11 +69,21 @@ class StepTime(Value, frozen=True, kw_only=True):
     settled: bool = False
     load: Load | None = None
     refused: str = ""
-    modelled_s: float | None = None
+    modelled: Modelled | None = None
+
+    @property
+    def off(self) -> float | None:
+        """By which part of what was measured the model is off, negative where it is too fast; None where
+        there is nothing that counts to hold it against."""
+        if self.seconds is None or self.refused or self.modelled is None:
+            return None
+        return self.modelled.seconds / self.seconds.median_s - 1
 
     @property
     def contradiction(self) -> str:
         """What cannot be of it; empty where nothing is."""
+        if self.modelled is not None and not self.modelled.is_ordered:
+            return "a modelled step without length, or an interval that ends before it begins"
         if self.seconds is None:
             return "" if self.refused else "no seconds, and no word why"
         if self.provenance is not Provenance.MEASURED:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from nanocheck.core.result import Outcome, Provenance
@@ -14,7 +15,7 @@ from nanocheck.verify.observed import Observed
 from nanocheck.verify.predictions import Prediction, Predictions
 from nanocheck.verify.record import Row, VerifyFile
 from nanocheck.verify.sides import CASE_LIMIT_S
-from nanocheck.verify.step_time import StepTime
+from nanocheck.verify.step_time import Modelled, StepTime
 
 #: Called with the number of cases that are done, how many there are, and what runs now.
 Show = Callable[[int, int, Sequence[tuple[str, str]]], None]
@@ -33,6 +34,10 @@ class Card(Protocol):
 
     def time(self, case: Case, limit_s: float) -> StepTime:
         """How long a step of a configuration takes, or why that is not known."""
+        ...
+
+    def model(self, case: Case, limit_s: float) -> Modelled | None:
+        """What the model of time says of it; asked of the virtual card alone."""
         ...
 
 
@@ -117,8 +122,28 @@ def verify(
             )
         keep(so_far())
         if stopped:
-            break
+            return so_far()
+    for number, case in enumerate(cases):  # what only a card can say has been asked
+        time_of = rows[number].time
+        if time_of is None:
+            continue
+        show(len(rows), len(cases), [(case.id, "modelled")])
+        try:
+            before = predicted.get(case.id)
+            modelled = _model(case, virtual, clock) if before is None else before.modelled
+        except KeyboardInterrupt:
+            return replace(so_far(), complete=False)
+        if isinstance(modelled, Modelled):
+            rows[number] = replace(rows[number], time=replace(time_of, modelled=modelled))
+            keep(so_far())
     return so_far()
+
+
+def _model(case: Case, virtual: Card | Predictions, clock: Clock) -> Modelled | msgspec.UnsetType:
+    limit = clock.limit_s()
+    if limit is None or isinstance(virtual, Predictions):
+        return msgspec.UNSET
+    return virtual.model(case, limit) or msgspec.UNSET
 
 
 def _completed(seen: Observed | None) -> bool:
@@ -133,6 +158,10 @@ def predict(cases: Sequence[Case], virtual: Card, *, clock: Clock, show: Show) -
             show(len(found), len(cases), [(case.id, "virtual")])
             seen, why = _run(case, virtual, clock)
             found.append(Prediction(id=case.id, case_sha256=case.identity, virtual=seen, not_run=why))
+        for number, case in enumerate(cases):
+            if case.timed and _completed(found[number].virtual):
+                show(len(found), len(cases), [(case.id, "modelled")])
+                found[number] = replace(found[number], modelled=_model(case, virtual, clock))
     except KeyboardInterrupt:
         found += [
             Prediction(id=case.id, case_sha256=case.identity, not_run=INTERRUPTED)

@@ -102,3 +102,30 @@ def test_the_package_is_light_until_it_is_asked() -> None:
     assert json.loads(done.stdout) == []
     with pytest.raises(AttributeError):
         _ = nanocheck.walk  # type: ignore[attr-defined]
+
+
+STEPS = """
+import torch
+model = torch.nn.Linear(1024, 1024).cuda()
+optimizer = torch.optim.AdamW(model.parameters())
+for step in range(60):
+    model(torch.randn(8, 1024, device="cuda")).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+
+
+def test_the_time_of_a_step_comes_beside_its_kernels(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(STEPS)
+    answer = nanocheck.run([sys.executable, str(script)], gpu="rtx3060", device="virtual", time=True)
+    found, kernels = answer.step_time, answer.main.kernels
+    assert found is not None
+    assert kernels is not None
+    assert (found.provenance, found.gpu) == ("modelled", "rtx3060")
+    assert found.seconds >= found.floor > 0
+    # The output and the weights' gradient; the input needs none.
+    assert found.operations == 2 * (2 * 8 * 1024 * 1024)
+    path = tmp_path / "run.json"
+    path.write_bytes(answer.to_json())
+    assert load(path).step_time == found

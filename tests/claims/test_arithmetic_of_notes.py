@@ -10,17 +10,26 @@ from fractions import Fraction
 
 import pytest
 import torch
+from made_up import result as made_up
+from msgspec.structs import replace
 from notes import CLAIMS, NOTES
 from paths import ROOT
+from timing_kernels import product_kernel
 from torch import nn
 
+from nanocheck.claims.check import Results
 from nanocheck.claims.claim import Check, Claim
 from nanocheck.claims.interval import Interval
 from nanocheck.claims.run_figures import Value
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.kernels import KernelList, Part, Product
 from nanocheck.core.matrix import load_matrix
+from nanocheck.core.result import RunResult
+from nanocheck.core.run_request import RunRequest
+from nanocheck.timing.card import Card
+from nanocheck.timing.estimate import estimate
 
 HOME = Target(kind="virtual", gpu=find_gpu("rtx4070"))
 
@@ -32,24 +41,55 @@ find = functools.cache(find_gpu)
 class Seen(Check):
     """Keeps the values, of which the ledger has only the words."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, results: Results) -> None:
         self.values: dict[str, Value] = {}
-        super().__init__(claim, {}, find)
+        super().__init__(claim, results, find)
 
     def _add(self, name: str, value: Value, provenance: str, how: str) -> None:
         super()._add(name, value, provenance, how)
         self.values[name] = value
 
 
-def amount(claim: str, name: str, one: float = 1) -> tuple[float, float]:
-    """A figure's ends, in a unit of so many base units."""
-    seen = Seen(CLAIMS[claim])
+def amount(claim: str, name: str, one: float = 1, *, timed: bool = False) -> tuple[float, float]:
+    """A figure's ends, in a unit of so many base units; ``timed``: each run's step is ``STEP``."""
+    seen = Seen(CLAIMS[claim], results(claim, STEP) if timed else {})
     CLAIMS[claim].function(seen)
     value = seen.values[name]
     assert isinstance(value, Interval)
     return float(value.low / Fraction(one)), float(value.high / Fraction(one))
 
 
+def results(claim: str, step: KernelList) -> dict[RunRequest, RunResult]:
+    """Runs of a claim that ended well, and recorded this step."""
+    found = {}
+    for request in CLAIMS[claim].requests:
+        device = Target(kind="virtual", gpu=find(request.gpu or "rtx4070")).device
+        plain = made_up(request.config, device=device)
+        process = replace(plain.processes[0], kernels=step)
+        found[request] = replace(plain, processes=(process,))
+    return found
+
+
+def verdict(claim: str, step: KernelList, times: float) -> str:
+    """Where a step has so many times the work."""
+    (part,) = step.parts
+    (kernel,) = part.kernels
+    larger = replace(kernel, operations=kernel.operations * times, product=scaled(kernel.product, times))
+    more = replace(step, parts=(replace(part, kernels=(larger,)),))
+    return CLAIMS[claim].evaluate(results(claim, more), find, HOME).verdict
+
+
+def scaled(product: Product | None, times: float) -> Product:
+    assert product is not None
+    return replace(product, m=max(1, round(product.m * times)))
+
+
+#: About a second of an RTX 4070.
+STEP = KernelList(
+    parts=(Part(name="step", kernels=(product_kernel(1 << 20, 4096, 4096),)),),
+    torch="2.14.1",
+    capability=(8, 9),
+)
 DAY, KWH, TERA, GIB = 86_400, 3_600_000, 1e12, 1 << 30
 
 
@@ -67,8 +107,8 @@ def test_what_is_arithmetic_alone_is_as_expected(name: str) -> None:
     assert CLAIMS[name].evaluate({}, find, HOME).as_expected
 
 
-def test_most_of_the_nanochat_note_needs_no_run() -> None:
-    assert set(COMPUTED) == {"A1", "A7", "A8", "B1", "B3", "B4", "B5", "B6", "B7", "B8", "B9"}
+def test_arithmetic_alone_decides_what_is_no_question_of_memory_or_time() -> None:
+    assert set(COMPUTED) == {"A1", "A7", "A8", "B1"}
 
 
 def test_a1_by_counting_a_tensor() -> None:
@@ -142,11 +182,7 @@ def test_b2_by_listing_the_matrices() -> None:
         ("B5", "nanogpt", 56_127 * 854.77e6, 56_127 * 854.77e6),
         ("B5", "nanochat", 55_600 * 8.871e8, 55_735 * 8.871e8),
         ("B6", "own_energy", 200 * 35 * DAY, 250 * 45 * DAY),
-        ("B6", "energy", 1_070 * KWH, 1_751 * KWH),
-        ("B6", "cost", 107, 350.3),
         ("B7", "october_parameters", 631_375_584, 631_375_584),
-        ("B7", "duration", 98.6 * DAY, 140.6 * DAY),
-        ("B8", "at_said_rate", 88.97 * DAY, 155.3 * DAY),
         ("B8", "at_peak", 33.6 * DAY, 47.96 * DAY),
         ("B9", "laptop_peak", 22.67 * TERA, 40.09 * TERA),
         ("B9", "longer", 58.3 / 40.09 - 1, 58.3 / 22.67 - 1),
@@ -154,6 +190,33 @@ def test_b2_by_listing_the_matrices() -> None:
 )
 def test_arithmetic_of_the_nanochat_note(claim: str, name: str, low: float, high: float) -> None:
     assert amount(claim, name) == pytest.approx((low, high), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("claim", "name", "low", "high"),
+    [
+        # steps of 2,048 tokens
+        ("B3", "days", 20 * 1_879_048_192 / 2048, 20 * 1_879_048_192 / 2048),
+        ("B4", "days", 20 * 1_879_048_192 / 2048, 20 * 1_879_048_192 / 2048),
+        ("B6", "energy", 0.78 * 200 * 18_350_080, 200 * 18_350_080),  # watts of 200 that the card may draw
+        ("B6", "cost", 0.1 * 0.78 * 200 * 18_350_080 / KWH, 0.2 * 200 * 18_350_080 / KWH),
+        ("B7", "duration", 20 * 1.25e9 / 2048, 20 * 1.35e9 / 2048),
+        ("B8", "days", 15e9 / 2048, 20e9 / 2048),
+    ],
+)
+def test_what_is_modelled_is_so_many_steps(claim: str, name: str, low: float, high: float) -> None:
+    """``low`` and ``high``: of one second at the low and at the high end of a step's interval."""
+    around = estimate(STEP, Card.of(find("rtx4070"))).interval
+    assert around is not None
+    assert amount(claim, name, timed=True) == pytest.approx((low * around.low, high * around.high), rel=1e-9)
+
+
+def test_the_verdicts_by_time_are_the_models() -> None:
+    """A step of a minute refutes what a step of a millisecond confirms or leaves open."""
+    for name in ("B3", "B6", "B8"):
+        fast, slow = (verdict(name, STEP, factor) for factor in (0.05, 60.0))
+        assert slow == "refuted"
+        assert fast != slow or name == "B8"  # B8 is refuted by the peak alone
 
 
 def test_b5_is_nanogpts_own_count() -> None:
@@ -181,12 +244,15 @@ def test_runs_on_the_card_itself_are_those_of_the_memory_suite() -> None:
         if request.gpu is None and not request.reserve_bytes and request.steps is None
         if request.config not in matrix
     }
-    d32 = "nanochat-2025-d32-b1-a1-bf16-eager"
+    d32, d28 = (f"nanochat-2025-d{depth}-b1-a1-bf16-eager" for depth in (32, 28))
     ways = "checkpoint-block-weights-bf16-loss-chunked-update-in-backward"
     assert others == {
         "gpt2-576-b16-a32-bf16-compile-resume",
         f"{d32}-fused-{ways}",
         f"{d32}-8bit-{ways}",
+        f"{d28}-8bit-{ways}",
+        "gpt2-768-b8-a64-bf16-eager",
+        "nanochat-2025-d12-b1-a256-bf16-eager",
     }
 
 

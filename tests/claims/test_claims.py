@@ -187,7 +187,7 @@ def test_every_figure_is_there_before_and_after_the_run_and_in_the_documentation
                 assert str(getattr(c.card("rtx4070"), figure)) != "unknown"
             return c.decide(confirmed=True)
 
-        made = claim(look, runs={"it": {"batch": 16}})
+        made = claim(look, runs={"it": {"batch": 16, "time": True}})
         judged(made, {} if outcome is None else {config: outcome})
 
 

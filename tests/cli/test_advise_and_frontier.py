@@ -56,6 +56,10 @@ def test_the_answer_is_printed_and_written(advice: dict[str, Any]) -> None:
     first = advice["recommendations"][0]
     assert first["run"]["provenance"] == "virtual"
     assert first["predicted"]["provenance"] == "computed"
+    time = first["time"]
+    assert (time["provenance"], time["gpu"]) == ("modelled", "rtx4070")
+    assert time["seconds"] >= max(time["floor_operations"], time["floor_memory"]) > 0
+    assert time["tokens_per_second"] == pytest.approx(16_384 / time["seconds"])
     assert first["batch"] * first["accumulation"] * 256 == 16_384
     assert f"    batch_size = {first['batch']}\n" in advice["stdout"]
     assert first["beyond"] is not None

@@ -91,8 +91,8 @@ def test_what_moved_gives_one_and_pages(capsys: pytest.CaptureFixture[str]) -> N
     [
         ('{"kind": "nanocheck recording"', "not JSON: "),
         ('{"kind": "nanocheck recording", "schema": 7}', "expected a recording of schema 1, found 7"),
-        ('{"ledgers": []}', "expected a recording or a memory report, found something else"),
-        ("[1, 2]", "expected a recording or a memory report, found something else"),
+        ('{"ledgers": []}', "expected a recording, a memory report or a run, found something else"),
+        ("[1, 2]", "expected a recording, a memory report or a run, found something else"),
         (
             '{"kind": "nanocheck recording", "schema": 1, "date": "", "environment": {}}',
             "malformed recording",

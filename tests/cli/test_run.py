@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from made_up import result
 from terminals import surroundings
@@ -29,6 +30,7 @@ from nanocheck.measuring.request import Request, parse_duration
 from nanocheck.process import stack_dump
 from nanocheck.report.console import as_text
 from nanocheck.report.further_runs_text import every_card_blocks
+from nanocheck.search.every_card import EveryCard
 
 #: 64 MiB of weights, as much again for gradients, twice as much for AdamW, and activations by the batch.
 TRAIN = """
@@ -145,7 +147,7 @@ def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
         )
         patch.chdir(train)
         command = [sys.executable, "train.py", "--batch_size=300000"]
-        found = every_card.on_every_card(request(command=command), lambda *_: None)
+        found = every_card.on_every_card(request("--gpu", "all", command=command), lambda *_: None)
     assert (found.of_kind(Kind.SAFE), found.of_kind(Kind.OOM), found.no_answer) == (
         ("rtx4090",),
         ("rtx4070",),
@@ -154,6 +156,28 @@ def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
     assert [row.provenance for row in found.cards] == ["virtual", "virtual"]
     shown = as_text(every_card_blocks(found))
     assert "fits on: rtx4090\nout of memory on: rtx4070\n" in shown
+
+
+def test_several_cards_with_the_time_of_a_step_and_a_page(train: Path) -> None:
+    options = ("--gpu", "rtx4090", "--gpu", "rtx4070,t4", "--time", "--json", "a.json", "--html", "a.html")
+    ran = nanocheck(*options, "--", sys.executable, "train.py", "--batch_size=64", cwd=train)
+    assert ran.returncode == 0, ran.stderr
+    found = msgspec.json.decode((train / "a.json").read_bytes(), type=EveryCard)
+    rows = {row.gpu: row for row in found.cards}
+    assert list(rows) == ["rtx4090", "t4", "rtx4070"]
+    assert {name: row.time.recorded_on for name, row in rows.items() if row.time} == {
+        "rtx4090": "rtx4090",
+        "rtx4070": "rtx4090",
+        "t4": "t4",
+    }
+    assert [each.gpu for each in found.recorded] == ["rtx4090", "t4"]
+    for row in rows.values():
+        assert row.time is not None
+        assert row.time.estimate is not None
+        assert (row.time.estimate.gpu, row.time.estimate.provenance) == (row.gpu, "modelled")
+    assert "rtx4070" in (train / "a.html").read_text()
+    one = nanocheck("--gpu", "all", "--suggest", "--", "x", cwd=train)
+    assert (one.returncode, "expected one card for --suggest" in one.stderr) == (2, True)
 
 
 def test_a_crash_on_the_first_cards_is_not_repeated_on_all(tmp_path: Path) -> None:
@@ -245,6 +269,14 @@ def test_the_options_ask_the_same_again() -> None:
         found = request(*given)
         assert request(*found.options()) == found
     assert request("--gpu", "all").options("t4")[:2] == ["--gpu", "t4"]
+
+
+def test_cards_are_named_one_by_one_or_with_commas() -> None:
+    for given in (["--gpu", "t4", "--gpu", "h100"], ["--gpu", "t4, h100"]):
+        assert (request(*given).gpus, request(*given).asks_several) == (["t4", "h100"], True)
+    assert (request("--gpu", "t4").gpus, request("--gpu", "t4").asks_several) == (["t4"], False)
+    assert request().gpus == ["rtx4070"]
+    assert request("--gpu", "all").asks_several
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 from paths import ROOT
@@ -74,6 +75,8 @@ def test_predictions_are_written_with_the_hash_that_is_printed(folder: Path, pre
     assert {each.virtual.provenance for each in found.predictions if each.virtual} == {"virtual"}
     outcomes = [each.virtual.outcome for each in found.predictions if each.virtual]
     assert outcomes == ["completed", "oom", "completed"]
+    modelled = [each.id for each in found.predictions if each.modelled is not msgspec.UNSET]
+    assert modelled == ["plain"], "the only one of these whose step is timed on a card"
 
 
 def test_both_sides_are_equal_to_the_byte_and_labelled_as_a_stand_in(folder: Path, compared: str) -> None:
@@ -88,6 +91,9 @@ def test_both_sides_are_equal_to_the_byte_and_labelled_as_a_stand_in(folder: Pat
         assert file.context_least_bytes <= row.real.context_bytes <= file.context_most_bytes
     (timed,) = [row.time for row in file.rows if row.time is not None]
     assert (timed.provenance, timed.refused, timed.seconds) == ("virtual", COMPUTES_NOTHING, None)
+    assert timed.modelled is not None
+    assert timed.off is None, "nothing was measured that a model could be off by"
+    assert f"modelled {1e3 * timed.modelled.seconds:.2f} ms" in " ".join(compared.split())
     (script,) = [row.real for row in file.rows if row.id == "graph-by-hand"]
     assert script is not None
     assert script.own_allocated_bytes == script.allocated_bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_verification import CARD, measured, observed
+from made_up_verification import CARD, MODELLED, measured, observed
 from msgspec.structs import replace
 
 from nanocheck.cli import main
@@ -20,7 +20,7 @@ from nanocheck.verify.cases import Case
 from nanocheck.verify.observed import Observed
 from nanocheck.verify.record import load
 from nanocheck.verify.sides import Machine
-from nanocheck.verify.step_time import StepTime
+from nanocheck.verify.step_time import Modelled, StepTime
 
 ONLY = ["--only", "plain,fp16"]
 
@@ -43,6 +43,9 @@ class Fake:
 
     def time(self, case: Case, limit_s: float) -> StepTime:
         return StepTime(provenance=Provenance.MEASURED, refused="nothing is timed here")
+
+    def model(self, case: Case, limit_s: float) -> Modelled | None:
+        return MODELLED
 
     def describe(self) -> Machine:
         real = self.target.kind == "real"

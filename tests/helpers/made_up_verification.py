@@ -12,7 +12,7 @@ from nanocheck.core.steadiness import Load, Seconds
 from nanocheck.verify.cases import Case, load_cases
 from nanocheck.verify.observed import Observed, PhasePeak
 from nanocheck.verify.record import CardFacts, VerifyFile
-from nanocheck.verify.step_time import StepTime
+from nanocheck.verify.step_time import Modelled, StepTime
 from nanocheck.verify.verification import Clock, verify
 
 CARD = CardFacts(
@@ -31,6 +31,7 @@ STEP = StepTime(
     settled=True,
     load=Load(power_w=431.0),
 )
+MODELLED = Modelled(seconds=0.011, low_s=0.0105, high_s=0.0143, host_s=0.004, decided_by="card")
 LEAST, MOST = 568 << 20, 678 << 20
 
 
@@ -95,6 +96,7 @@ class FakeSide:
         self._answer = answer
         self.ran: list[str] = []
         self.timed: list[str] = []
+        self.modelled: list[str] = []
 
     def run(self, case: Case, limit_s: float) -> Observed:
         self.ran.append(case.id)
@@ -103,6 +105,10 @@ class FakeSide:
     def time(self, case: Case, limit_s: float) -> StepTime:
         self.timed.append(case.id)
         return STEP
+
+    def model(self, case: Case, limit_s: float) -> Modelled | None:
+        self.modelled.append(case.id)
+        return MODELLED
 
 
 def verified(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import subprocess
@@ -33,6 +34,7 @@ def surroundings(payload: Any, emit: Emit) -> Any:
         "environment": dict(os.environ),
         "directory": str(Path.cwd()),
         "directory_entries": [each.name for each in Path().iterdir()],
+        "collects": gc.isenabled(),
         "pid": os.getpid(),
         "group": os.getpgid(0),
         "parent": os.getppid(),

@@ -233,3 +233,23 @@ def peak(payload: Any, emit: Emit) -> Any:
     del big
     torch.cuda.empty_cache()
     return [at_start, introspect.peak_used_bytes(), torch.cuda.mem_get_info()]
+
+
+def drawn_again(payload: dict[str, float], emit: Emit) -> Any:
+    """How often ``trunc_normal_`` asks whether anything fell outside, on the host and on the card."""
+    placeholder_values.install()
+    plain, asked = torch.Tensor.any, [0]
+
+    def any_(self: torch.Tensor, *args: Any) -> torch.Tensor:
+        asked[0] += 1
+        assert asked[0] < 1000, "it draws for ever"
+        return plain(self, *args)
+
+    torch.Tensor.any = any_  # type: ignore[assignment, method-assign]
+    found = {}
+    for where in ("cpu", "cuda", "mode"):
+        asked[0] = 0
+        with torch.device("cuda" if where == "mode" else where):
+            torch.nn.init.trunc_normal_(torch.empty(1024, 1024), **payload)
+        found[where] = asked[0]
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from nanocheck.core.units import GIB, MIB
 from nanocheck.observe import introspect
+from nanocheck.observe.allocator_history import memory_snapshot
 
 Emit = Callable[[str, Any], None]
 
@@ -151,6 +153,29 @@ def snapshot(payload: Any, emit: Emit) -> Any:
     taken = torch.cuda.memory._snapshot()
     lines = [frame["name"] for event in taken["device_traces"][0] for frame in event.get("frames", [])]
     return {"segments": len(taken["segments"]), "lines": lines, "kept": kept.numel()}
+
+
+def observers_snapshot(count: int, emit: Emit) -> Any:
+    """Taken by several threads at once; each then asks for the compiler by its attribute."""
+    torch.cuda.memory._record_memory_history(stacks="python")
+    kept = torch.empty(5 * MIB, dtype=torch.uint8, device="cuda")
+    together, found = threading.Barrier(count), []
+    before = torch.__getattr__
+
+    def take() -> None:
+        together.wait()
+        taken = [memory_snapshot() for _ in range(20)][-1]
+        lines = {each["name"] for event in taken["device_traces"][0] for each in event.get("frames", ())}
+        imported = "torch._inductor" in sys.modules
+        together.wait()
+        found.append(("observers_snapshot" in lines, imported, torch._inductor.__name__))
+
+    threads = [threading.Thread(target=take) for _ in range(count)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    return {"found": found, "kept": kept.numel(), "as before": torch.__getattr__ is before}
 
 
 def data_loader(workers: int, emit: Emit) -> Any:

@@ -140,3 +140,19 @@ def test_on_no_virtual_gpu_nothing_is_installed() -> None:
         placeholder_values.placeholder_sizes(),
         placeholder_values.first_place(),
     ) == (0, 0, None)
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"std": 0.02},  # a hundred deviations away: nothing is drawn again
+        {"std": 0.02, "a": -0.06, "b": 0.06},
+        {"std": 1.0, "a": 2.0, "b": 4.0},  # a tail, drawn evenly and accepted by chance
+    ],
+)
+def test_an_initialisation_that_draws_again_ends_as_chance_would(run: Run, bounds: dict[str, float]) -> None:
+    """From torch 2.14 on; older ones ask nothing, which is equal too."""
+    times = run("drawn_again", bounds)
+    assert times["cuda"] == times["mode"]
+    # Chance: on the host the last few numbers of the tail take some rounds more or fewer.
+    assert times["cuda"] == pytest.approx(times["cpu"], rel=0.4)

@@ -49,6 +49,7 @@ def test_a_child_is_alone() -> None:
     for seen in (one, two):
         assert seen["pid"] == seen["group"]
         assert seen["threads"] == 1
+        assert seen["collects"]
         assert seen["oom_score_adj"] == "1000"
         assert not seen["sigterm_blocked"]
         assert seen["directory_entries"] == []

@@ -52,7 +52,7 @@ def made() -> Ledger:
 
 
 def test_the_ledger_in_numbers(made: Ledger) -> None:
-    assert made.count_summary == "18 claims: 1 confirmed, 9 refuted, 8 cannot tell"
+    assert made.count_summary == "18 claims: 1 confirmed, 7 refuted, 10 cannot tell"
     assert [each.id for each in made.findings] == list(CLAIMS)
     assert [note.title.partition(":")[0] for note in made.notes] == ["The nanoGPT note", "The nanochat note"]
     assert made.where == "NVIDIA GeForce RTX 4070, Linux"
@@ -130,7 +130,7 @@ def test_every_verdict_sentence_and_source_stands_in_it(
     text = render(made)
     if render is ledger_markdown.render:
         assert (
-            "18 claims: 1 confirmed, 9 refuted, 8 cannot tell, checked against NVIDIA GeForce RTX 4070"
+            "18 claims: 1 confirmed, 7 refuted, 10 cannot tell, checked against NVIDIA GeForce RTX 4070"
             in text
         )
     # Once among all verdicts, once with its figures.

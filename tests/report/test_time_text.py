@@ -2,53 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
-from made_up import result
+from page_reading import FINISHED, Reader
+from timed_runs import GPU, timed, timed_file
 
-from nanocheck.core.gpus import find_gpu
-from nanocheck.core.host_time import HostTime
-from nanocheck.core.kernels import Kernel, KernelKind, KernelList, Part, Product
-from nanocheck.core.result import Provenance, RunResult
+from nanocheck.core.result import Provenance
 from nanocheck.report.console import as_text
-from nanocheck.report.time_text import time_blocks
+from nanocheck.report.html import render
+from nanocheck.report.time_text import NOBODY_TIMED, time_blocks
 from nanocheck.timing.of_run import step_time
-
-GPU = find_gpu("rtx4070")
-
-
-def timed(
-    host_s: float | None,
-    *,
-    provenance: str = "virtual",
-    kernels: bool = True,
-    tokens: int | None = None,
-    no_tokens: str | None = None,
-) -> RunResult:
-    """A run that recorded one product of two thousandths of a second at the data sheet's peak."""
-    operations = 0.002 * GPU.bf16_tflops * 1e12
-    kernel = Kernel(
-        kind=KernelKind.PRODUCT,
-        name="mm",
-        phase="forward",
-        dtype="bfloat16",
-        operations=operations,
-        product=Product(m=8192, n=8192, k=round(operations / 2 / 8192**2)),
-    )
-    recorded = KernelList(
-        parts=(Part(name="first", kernels=(kernel,)),),
-        torch="2.14.1",
-        capability=(8, 9),
-        tokens=tokens,
-        no_tokens=no_tokens,
-    )
-    run = result(provenance=provenance)
-    process = msgspec.structs.replace(
-        run.main,
-        kernels=recorded if kernels else None,
-        host_time=None if host_s is None else HostTime(seconds=(host_s,) * 3, waits=(1, 1, 1)),
-    )
-    return msgspec.structs.replace(run, processes=(process,))
 
 
 def test_the_estimate_is_between_its_floor_and_what_the_host_needs() -> None:
@@ -89,3 +51,13 @@ def test_what_a_real_card_ran_and_what_was_not_recorded_gets_no_estimate() -> No
     run = timed(None, kernels=False)
     assert step_time(run, GPU) is None
     assert "no time" in as_text(time_blocks(run, None))
+
+
+def test_the_page_has_the_figures_of_the_estimate() -> None:
+    file, found = timed_file(FINISHED)
+    words = [each.strip() for each in Reader(render(file)).words]
+    for each in (found.floor, found.card_seconds, found.kinds[0].seconds):
+        assert f"{each * 1e3:,.1f}" in words
+    assert any(each.startswith(f"Modelled: {found.seconds * 1e3:,.1f} ms a step on") for each in words)
+    assert NOBODY_TIMED in words
+    assert "Modelled: " not in " ".join(Reader(render(FINISHED)).words), "nobody asked"

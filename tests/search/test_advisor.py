@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import advise_fakes
 import pytest
-from advise_fakes import Fake, Need, card, line
+from advise_fakes import Fake, Need, Speed, card, line
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import result
@@ -44,6 +45,77 @@ def test_the_nanogpt_note_is_answered_with_two_compiled_runs() -> None:
     assert [each.batch for each in fake.ran if each.compile != "off"] == [16, 32]
     assert advice.complete
     assert not advice.tight
+
+
+def by_model(speed: Speed, **fields: Any) -> tuple[advice.Advice, Fake]:
+    asked = question(**fields)
+    fake = Fake(asked.target, line, speed=speed)
+    return advisor.advise(asked, fake), fake
+
+
+def test_what_ran_is_ranked_by_its_own_kernels_against_the_count() -> None:
+    """The count says that compiled steps are faster; these kernels say the contrary."""
+    counted, _ = ask()
+    assert counted.recommendations[0].config.compile == "default"
+    found, _ = by_model(lambda config: 5.0 if config.compile == "off" else 15.0)
+    first = found.recommendations[0]
+    assert first.config.compile == "off"
+    assert all(each.is_modelled for each in found.recommendations)
+    times = [each.seconds_per_token for each in found.recommendations]
+    assert times == sorted(times)
+    data = AdviceFile.of(found)
+    assert [each.time for each in data.recommendations] == [each.trial.time for each in found.recommendations]
+    assert {each.time_provenance for each in data.recommendations} == {"modelled"}
+    shown = " ".join(as_text(advice_text.render(data)).split())
+    assert f"fastest, {first.seconds:.2f} s a step (modelled, the card alone; 80% within" in shown
+    assert f"{data.recommendations[0].tokens_per_second:,.0f} tokens/s" in shown
+
+
+def test_a_busy_host_does_not_change_the_order_and_is_told() -> None:
+    found, _ = by_model(lambda config: 5.0 if config.compile == "off" else 15.0)
+    slow = advise_fakes.Fake(found.question.target, line, speed=lambda c: 5.0 if c.compile == "off" else 15.0)
+    slow.host_s = lambda config: 60.0 if config.compile == "off" else 0.1
+    busy = advisor.advise(found.question, slow)
+    assert [each.config for each in busy.recommendations] == [each.config for each in found.recommendations]
+    data = AdviceFile.of(busy)
+    assert [each.host_may_decide for each in data.recommendations] == [
+        each.config.compile == "off" for each in busy.recommendations
+    ]
+    assert "may decide" in as_text(advice_text.render(data))
+    assert "may decide" not in as_text(advice_text.render(AdviceFile.of(found)))
+
+
+def test_what_could_not_be_recorded_comes_after_what_was_modelled() -> None:
+    def ask_one(silent: str) -> list[bool]:
+        asked = question()
+        fake = Fake(asked.target, line, speed=lambda _: 9.0)
+        list_of = advise_fakes._list_of
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                advise_fakes, "_list_of", lambda s, c: None if c.compile == silent else list_of(s, c)
+            )
+            return [each.is_modelled for each in advisor.advise(asked, fake).recommendations]
+
+    for silent in ("off", "default"):
+        found = ask_one(silent)
+        assert sorted(found, reverse=True) == found
+        assert set(found) == {True, False}
+
+
+def test_only_proofs_and_compiled_runs_are_recorded() -> None:
+    _, fake = by_model(lambda _: 9.0)
+    eager = [each for each in fake.recorded if each.compile == "off"]
+    assert {each.cycle for each in eager} == {"full"}
+    assert len(eager) < len([each for each in fake.ran if each.compile == "off"])
+    assert [each for each in fake.ran if each.compile != "off"] == [
+        each for each in fake.recorded if each.compile != "off"
+    ]
+
+
+def test_the_steps_of_a_real_card_are_not_recorded() -> None:
+    _, fake = ask(target=replace(card(), kind="real"))
+    assert fake.ran
+    assert fake.recorded == []
 
 
 def test_every_answer_was_run_as_a_whole_and_is_safe() -> None:

@@ -103,3 +103,19 @@ def test_a_repeated_part_finds_l2_as_it_left_it() -> None:
 def test_norms_are_slower_than_copies(size: int, kind: KernelKind, one: Card) -> None:
     copied = moving_seconds(one, memory_kernel(KernelKind.ELEMENTWISE, size), 0, KNOWN)
     assert moving_seconds(one, memory_kernel(kind, size), 0, KNOWN) > copied
+
+
+@given(cards, st.sampled_from([KernelKind.ELEMENTWISE, KernelKind.REDUCTION]))
+def test_a_multiprocessor_has_only_so_many_bytes_under_way(one: Card, kind: KernelKind) -> None:
+    size = 2**32
+    rate = 2 * size / moving_seconds(one, memory_kernel(kind, size), 0, KNOWN)
+    most = KNOWN["sm_bytes_a_clock"] * one.sms * one.boost_mhz * 1e6
+    assert rate <= most * (1 + 1e-9)
+    wider = replace(one, bandwidth_gb_s=one.bandwidth_gb_s * 8)
+    bound = 2 * size / moving_seconds(wider, memory_kernel(kind, size), 0, KNOWN)
+    assert bound == pytest.approx(min(most, 8 * KNOWN[f"copy {one.memory}"] * one.bandwidth))
+
+
+@given(cards)
+def test_only_geforce_issues_above_its_rated_clock(one: Card) -> None:
+    assert issue(one, "bfloat16", KNOWN) <= one.peak("bfloat16") or one.memory == "gddr"

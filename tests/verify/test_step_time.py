@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_verification import CASES, STEP, FakeSide, measured, observed, of_rows, verified
+from made_up_verification import (
+    CARD,
+    CASES,
+    LEAST,
+    MODELLED,
+    MOST,
+    STEP,
+    FakeSide,
+    begun,
+    measured,
+    observed,
+    of_rows,
+    verified,
+)
 from msgspec.structs import replace
 
 from nanocheck.cli.verify import exit_code
@@ -15,10 +29,11 @@ from nanocheck.core.errors import StoredDataError
 from nanocheck.core.result import Provenance
 from nanocheck.core.steadiness import Seconds
 from nanocheck.report.verify_words import step_time
-from nanocheck.verify import record
+from nanocheck.verify import predictions, record
 from nanocheck.verify.observed import Observed
+from nanocheck.verify.predictions import Predictions
 from nanocheck.verify.step_time import StepReadings
-from nanocheck.verify.verification import INTERRUPTED, Clock
+from nanocheck.verify.verification import INTERRUPTED, Clock, predict
 
 TIMED = [case.id for case in CASES if case.timed]
 
@@ -56,9 +71,37 @@ def test_steps_are_timed_after_all_cases_and_only_where_asked() -> None:
     found, kept = verified(real, FakeSide(lambda _: observed()))
     assert TIMED
     assert real.timed == TIMED
-    assert [row.id for row in found.rows if row.time == STEP] == TIMED
+    assert [row.id for row in found.rows if row.time == replace(STEP, modelled=MODELLED)] == TIMED
     assert not any(row.time for row in kept[len(CASES) - 1].rows)
     assert exit_code(found) == 0
+
+
+def test_only_the_virtual_card_is_asked_for_a_model_and_only_of_what_was_timed() -> None:
+    real, virtual = FakeSide(lambda _: measured()), FakeSide(lambda _: observed())
+    verified(real, virtual)
+    assert (real.modelled, virtual.modelled) == ([], TIMED)
+
+
+def test_a_model_can_be_predicted_before_and_is_part_of_the_hash(tmp_path: Path) -> None:
+    virtual = FakeSide(lambda _: observed())
+    done = predict(CASES, virtual, clock=Clock(8), show=lambda *_: None)
+    assert [each.id for each in done if each.modelled == MODELLED] == TIMED == virtual.modelled
+    file = Predictions(
+        date="2026-11-26",
+        gpu="h100",
+        virtual_card=CARD,
+        context_least_bytes=LEAST,
+        context_most_bytes=MOST,
+        environment=begun().environment,
+        predictions=done,
+    )
+    other = replace(file, predictions=tuple(replace(each, modelled=msgspec.UNSET) for each in done))
+    assert file.sha256 != other.sha256
+    assert "modelled" not in msgspec.to_builtins(other)["predictions"][0], "older files keep their hash"
+    predictions.save(tmp_path, file)
+    assert predictions.load(tmp_path) == file
+    found, _ = verified(FakeSide(lambda _: measured()), file)
+    assert [row.id for row in found.rows if row.time and row.time.modelled == MODELLED] == TIMED
 
 
 def test_where_the_time_is_used_up_memory_has_it() -> None:
@@ -94,6 +137,8 @@ def test_seconds_that_cannot_be_are_refused_when_read(tmp_path: Path) -> None:
         "of the virtual card": replace(STEP, provenance=Provenance.VIRTUAL),
         "none, and no word": replace(STEP, seconds=None),
         "never settled": replace(STEP, settled=False),
+        "modelled as nothing": replace(STEP, modelled=replace(MODELLED, seconds=0.0)),
+        "an interval that ends first": replace(STEP, modelled=replace(MODELLED, low_s=0.02)),
     }
     path = tmp_path / "verify.json"
     file = of_rows((measured(), observed()))
@@ -113,5 +158,9 @@ def test_what_is_shown_says_that_it_was_measured_or_why_it_does_not_count() -> N
     assert "12.30 ms, measured" in said
     assert "431 W" in said
     assert "modelled" not in said
-    assert "modelled 11.00 ms" in step_time(replace(row, time=replace(STEP, modelled_s=0.011)))
+    said = step_time(replace(row, time=replace(STEP, modelled=MODELLED)))
+    assert "modelled 11.00 ms (-10.6%), 80 % within 10.50 to 14.30" in said
+    refused = replace(STEP, refused="noisy", modelled=MODELLED)
+    assert refused.off is None, "nothing that counts to hold it against"
+    assert "%)" not in step_time(replace(row, time=refused))
     assert "does not count: noisy" in step_time(replace(row, time=replace(STEP, refused="noisy")))

@@ -118,6 +118,18 @@ def test_memory_snapshots_name_the_line(on_virtual: OnVirtual) -> None:
     assert "snapshot" in taken["lines"]
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_what_we_ask_of_the_allocator_imports_no_compiler_and_hides_none(
+    on_virtual: OnVirtual, threads: int
+) -> None:
+    taken = on_virtual("observers_snapshot", threads).value
+    assert taken["as before"]
+    assert len(taken["found"]) == threads
+    for has_its_stacks, imported, compiler in taken["found"]:
+        assert (has_its_stacks, compiler) == (True, "torch._inductor")
+        assert threads > 1 or not imported  # several may come between each other
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_data_loader_workers(on_virtual: OnVirtual, workers: int) -> None:
     assert on_virtual("data_loader", workers).value == list(range(64))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanocheck.report import caveats, frontier_text
+from nanocheck.report import advice_text, caveats, frontier_text
 from nanocheck.report.advice_data import AdviceFile, FrontierFile
 from nanocheck.report.html import frontier_picture
 from nanocheck.report.html.assets import asset
@@ -19,7 +19,9 @@ def render(data: AdviceFile | FrontierFile) -> str:
 
 
 def _advice(data: AdviceFile) -> str:
-    return _page(data, "advice.html", "What to train with", predicted=caveats.PREDICTED)
+    return _page(
+        data, "advice.html", "What to train with", predicted=caveats.PREDICTED, seconds=advice_text.seconds
+    )
 
 
 def _frontier(data: FrontierFile) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from nanocheck.core.result import How, RunResult
+from nanocheck.core.step_time import StepTime
 from nanocheck.core.verdict import JudgedRun, Kind
-from nanocheck.report import caveats
+from nanocheck.report import caveats, time_text
 from nanocheck.report.html import palette as palettes
 from nanocheck.report.html.assets import asset
 from nanocheck.report.html.format import mib
@@ -60,8 +61,20 @@ def render(run: JudgedRun) -> str:
         limits=caveats.limits_of_command(result.provenance),
         environment=_environment(result),
         suggestions=run.suggestions if isinstance(run, RunFile) else None,
+        time=_time(run.step_time, result) if isinstance(run, RunFile) else None,
         ended=None if result.ending is None else _ENDINGS[result.ending.how],
     )
+
+
+def _time(found: StepTime | None, result: RunResult) -> dict[str, object] | None:
+    if found is None:
+        return None
+    return {
+        "headline": time_text.headline(found, result.device.name),
+        "figures": time_text.figures(found, result.main.host_time),
+        "kinds": [each for each in found.kinds if each.seconds],
+        "notes": [caveats.sentence(found.provenance), *time_text.notes(found, result.main.kernels)],
+    }
 
 
 def _environment(result: RunResult) -> list[tuple[str, str]]:

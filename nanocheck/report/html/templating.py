@@ -18,6 +18,7 @@ from nanocheck.core.scrub import scrub
 from nanocheck.core.units import gib
 from nanocheck.report.html import format as filters
 from nanocheck.report.html.assets import source_hash
+from nanocheck.report.time_text import ms
 
 TEMPLATES = Path(__file__).with_name("templates")
 #: What templates write numbers and names with: ``{{ peak.allocated_bytes | size }}``.
@@ -34,6 +35,7 @@ _FILTERS = {
     "shell": filters.shell,
     "part_of": filters.part_of,
     "percent": filters.percent,
+    "ms": ms,
 }
 
 
