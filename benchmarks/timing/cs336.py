@@ -104,7 +104,7 @@ def kernel_list(model: Cs336) -> KernelList:
     )
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=16)
 def _passes(model: Cs336) -> tuple[tuple[Kernel, ...], ...]:
     """Forward, loss and backward: rows of one table ask for the same, one after the other."""
     run = _Run(model)

@@ -27,9 +27,10 @@ from rows import calibrated_cards, cards, steps
 from nanocheck.core.kernels import KernelList
 from nanocheck.core.step_time import StepTime
 from nanocheck.timing.card import Card
+from nanocheck.timing.constants import load
 from nanocheck.timing.estimate import estimate
 from nanocheck.timing.intervals import kind_of, quantiles
-from nanocheck.timing.queue import issues
+from nanocheck.timing.queue import Timed, issues, timed
 
 TORCH = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32", "tf32": "tf32"}
 #: What a host needs for one launch, to tell rows that it decides from others where its own rows do not say it
@@ -119,7 +120,11 @@ def compare() -> list[Row]:
     """All rows that validate; those that measured their machine's host do not."""
     rows = steps("validate")
     lists = [kernels_of(row) for row in rows]
-    alone = [estimate(found, cards()[row["card"]]) for row, found in zip(rows, lists, strict=True)]
+    times = [timed(cards()[row["card"]], one, load()) for row, one in zip(rows, lists, strict=True)]
+    alone = [
+        estimate(one, cards()[row["card"]], times=found)
+        for row, one, found in zip(rows, lists, times, strict=True)
+    ]
     runs = [
         Run(
             table=(_owner(row), *(row[key] for key in ("card", "dtype", "mode", "segment", "optimizer"))),
@@ -131,7 +136,7 @@ def compare() -> list[Row]:
     ]
     known, used = hosts(runs)
     return [
-        _row(row, lists[at], alone[at], runs[at], known.get(runs[at].table))
+        _row(row, lists[at], times[at], alone[at], runs[at], known.get(runs[at].table))
         for at, row in enumerate(rows)
         if at not in used
     ]
@@ -141,13 +146,20 @@ def _owner(row: dict[str, str]) -> str:
     return row["source"].split("@")[0].split(" (")[0]
 
 
-def _row(row: dict[str, str], kernels: KernelList, alone: StepTime, run: Run, each: float | None) -> Row:
+def _row(
+    row: dict[str, str],
+    kernels: KernelList,
+    times: list[list[Timed]],
+    alone: StepTime,
+    run: Run,
+    each: float | None,
+) -> Row:
     card = cards()[row["card"]]
     if each is None:
         answer = alone
         host_bound = run.launches * HOST_MICROSECONDS[kernels.compiled] * 1e-6 > alone.seconds
     else:
-        answer = estimate(kernels, card, host_seconds=each * run.launches)
+        answer = estimate(kernels, card, host_seconds=each * run.launches, times=times)
         host_bound = answer.decided_by == "host"
     return Row(
         source=_owner(row),

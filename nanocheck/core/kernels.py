@@ -11,6 +11,9 @@ from enum import StrEnum
 
 import msgspec
 
+# ``gc=False``: a list has hundreds of thousands of these, none can be part of a cycle, and looking for one
+# took half the time of an estimate.
+
 
 class KernelKind(StrEnum):
     """By what decides how long a kernel takes."""
@@ -28,7 +31,7 @@ class KernelKind(StrEnum):
     WAIT = "wait"  # the host reads a value, or synchronises: it waits for all that was issued
 
 
-class Touched(msgspec.Struct, frozen=True, kw_only=True):
+class Touched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A part of a storage that a kernel reads, writes or both; ``size`` in bytes."""
 
     storage: int
@@ -37,7 +40,7 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
     written: bool = False
 
 
-class Product(msgspec.Struct, frozen=True, kw_only=True):
+class Product(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """``batch`` products (m, k) x (k, n), in elements."""
 
     m: int
@@ -46,7 +49,7 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
 
 
-class Attention(msgspec.Struct, frozen=True, kw_only=True):
+class Attention(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Sizes in elements; ``queries`` and ``keys`` are lengths of sequences, ``head`` the size of one."""
 
     backend: str  # flash, efficient or cudnn
@@ -61,7 +64,7 @@ class Attention(msgspec.Struct, frozen=True, kw_only=True):
     backward: bool
 
 
-class Kernel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Kernel(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One operator's work on the card.
 
     Attributes:

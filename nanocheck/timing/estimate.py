@@ -19,6 +19,7 @@ def estimate(
     *,
     host_seconds: float | None = None,
     constants: Constants | None = None,
+    times: list[list[Timed]] | None = None,
 ) -> StepTime:
     """One optimizer step; provenance *modelled*.
 
@@ -26,9 +27,10 @@ def estimate(
         kernels: as recorded. A recording belongs to the compute capability that chose attention's kernels.
         host_seconds: what the host needs to issue a whole step, measured on it; None leaves the host out.
         constants: those that ship, if none are given.
+        times: what ``queue.timed`` said of this list and card, where it was asked before.
     """
     known = constants or shipped.load()
-    parts = list(zip(kernels.parts, timed(card, kernels, known), strict=True))
+    parts = list(zip(kernels.parts, times or timed(card, kernels, known), strict=True))
     each = host_seconds / issues(kernels) if host_seconds and issues(kernels) else 0.0
     queued = sum(part_seconds(found, each, part.times) for part, found in parts)
     busy = sum(part_seconds(found, 0.0, part.times) for part, found in parts)
