@@ -47,6 +47,12 @@ PRIVATE_NAMES = (
         purpose="which blocks are cuBLAS's workspaces: those that go when they are cleared",
     ),
     PrivateName(
+        name="torch.nn.init._no_grad_trunc_normal_",
+        files=("observe/values/drawn_again.py",),
+        purpose="that it is its loop which asks whether anything fell outside",
+        parameters=("tensor", "mean", "std", "a", "b"),
+    ),
+    PrivateName(
         name="torch._C._len_torch_dispatch_stack",
         files=("observe/phase_hooks.py",),
         purpose="whether anybody traces: then nothing is marked",
