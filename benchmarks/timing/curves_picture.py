@@ -40,7 +40,7 @@ def draw(points: Sequence[Figures]) -> None:
         'font-size="13" fill="#222" role="img" aria-label="Tokens a second over batch and block size">',
         '<rect width="1060" height="430" fill="#fff"/>',
         '<text x="62" y="26" font-size="16">GPT-2 124M on the RTX 4070, bf16: tokens/s, modelled</text>',
-        *_legend(),
+        *_legend(host=any(each.decided == "host" for each in points)),
         *_panel(LEFT, "batch, blocks of 1,024 tokens", by_batch, lambda each: int(each.batch), top),
         *_panel(
             LEFT + WIDTH + GAP, "block size in tokens, batch 4", by_block, lambda each: int(each.block), top
@@ -50,15 +50,17 @@ def draw(points: Sequence[Figures]) -> None:
     PICTURE.write_text("\n".join(parts) + "\n")
 
 
-def _legend() -> list[str]:
+def _legend(*, host: bool) -> list[str]:
     found, x = [], LEFT
     for colour, dashes, name in LINES.values():
         found.append(_line(x, 48, x + 26, 48, colour, dashes, 2))
         found.append(f'<text x="{x + 32}" y="52">{name}</text>')
         x += 60 + 7 * len(name)
-    found.append(f'<circle cx="{x + 8}" cy="48" r="4.5" fill="#fff" stroke="#222" stroke-width="1.5"/>')
-    found.append(f'<text x="{x + 18}" y="52">the host decides</text>')
-    found.append(_cross(x + 142, 48, "#222") + f'<text x="{x + 152}" y="52">out of memory</text>')
+    found.append(_cross(x + 8, 48, "#222") + f'<text x="{x + 18}" y="52">out of memory</text>')
+    if host:
+        x += 130
+        found.append(f'<circle cx="{x + 8}" cy="48" r="4.5" fill="#fff" stroke="#222" stroke-width="1.5"/>')
+        found.append(f'<text x="{x + 18}" y="52">the host decides</text>')
     return found
 
 
