@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nanocheck.core.kernels import KernelKind
 from nanocheck.timing.card import Card
 from nanocheck.timing.estimate import estimate
 from nanocheck.tracing.kernel_list import kernels_of_process
@@ -24,8 +25,12 @@ def main() -> None:
 
 
 def answer(question: Mapping[str, Any]) -> dict[str, Any]:
-    """``seconds`` of a step on the card alone, since the host's own pass by themselves; or ``error``."""
+    """``seconds`` of a step on the card alone, since the host's own pass by themselves, and its ``launches``,
+    those of micro-batches that were not recorded among them; or ``error``."""
     kernels = kernels_of_process(Path(question["folder"]), question["pid"])
     if kernels is None:
         return {"error": "no step was recorded"}
-    return {"seconds": estimate(kernels, msgspec.convert(question["card"], Card)).card_seconds}
+    seconds = estimate(kernels, msgspec.convert(question["card"], Card)).card_seconds
+    # The virtual card counts no copies between it and the host.
+    counted = ((each.launches, times) for each, times in kernels if each.kind is not KernelKind.TRANSFER)
+    return {"seconds": seconds, "launches": sum(launches * times for launches, times in counted)}

@@ -85,7 +85,8 @@ def start(folder: str, launches: int, warm: Warm) -> tuple[CardClock | None, str
     """After a step was recorded in a run's folder; where there is no clock, why.
 
     Args:
-        launches: of the recorded step, those of generated kernels among them.
+        launches: that were recorded, those of generated kernels among them: fewer than a step's where some of
+            its micro-batches were left out.
         warm: the steps so far.
     """
     steps = int(os.environ.get(STEPS) or 0)
@@ -96,5 +97,5 @@ def start(folder: str, launches: int, warm: Warm) -> tuple[CardClock | None, str
     found = ask(tool, "nanocheck.measuring.card_seconds", question, seconds=_SECONDS)
     if "seconds" not in found:
         return None, str(found.get("error"))
-    seconds = float(found["seconds"])
+    seconds, launches = float(found["seconds"]), max(launches, int(found["launches"]))
     return CardClock(seconds, launches, steps, warm.owed(seconds)), ""

@@ -31,7 +31,8 @@ for step in range(200):
     torch.cuda.synchronize()
     before = time.time()
     begin.record()
-    model(x).square().mean().backward()
+    for _ in range(8 if "accumulate" in sys.argv else 1):
+        model(x).square().mean().backward()
     optimizer.step()
     optimizer.zero_grad()
     end.record()
@@ -58,7 +59,9 @@ def run(
     return load(folder / "a.json"), steps, list(map(float, averages))
 
 
-@pytest.mark.parametrize("words", [(), ("compile",)], ids=["eager", "compiled"])
+@pytest.mark.parametrize(
+    "words", [(), ("compile",), ("accumulate",)], ids=["eager", "compiled", "8 micro-batches"]
+)
 def test_its_own_figures_are_the_models(words: tuple[str, ...], tmp_path: Path) -> None:
     answer, steps, averages = run(tmp_path, "--clock", "4", words=words)
     assert answer.step_time is not None
