@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from nanocheck.core.options import Option
     from nanocheck.measuring.configurations import Measurement
 
-#: For each stage of a run. A large model takes minutes to compile on a busy machine, and a run that was given
-#: up sends the search the wrong way.
-_PATIENCE_S = 1200.0
 _SIZES = {
     "n_layer": "layers",
     "n_head": "attention heads",
@@ -156,8 +153,7 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
-    from nanocheck.measuring.configurations import PRELOAD, PRELOAD_COMPILED, Measurement
-    from nanocheck.process.jobs import Deadlines
+    from nanocheck.measuring.configurations import PATIENT, PRELOAD, PRELOAD_COMPILED, Measurement
     from nanocheck.process.journal import Journal
     from nanocheck.report.progress import Progress
 
@@ -176,7 +172,7 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
                 journal=journal,
                 progress=progress,
                 preload=(*PRELOAD, *PRELOAD_COMPILED),
-                deadlines=Deadlines(default=_PATIENCE_S),
+                deadlines=PATIENT,
             )
         )
 

@@ -111,10 +111,9 @@ def _of_model(
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.verdict import JudgedRun
-    from nanocheck.measuring.configurations import Measurement
+    from nanocheck.measuring.configurations import PATIENT, Measurement
     from nanocheck.planning.chosen import fastest
     from nanocheck.planning.models import plan_model
-    from nanocheck.process.jobs import Deadlines
     from nanocheck.report.progress import Progress
     from nanocheck.search.advice import Question
     from nanocheck.search.training_variants import method
@@ -136,7 +135,7 @@ def _of_model(
             margin_bytes=card.margin_bytes,
             change_script=arguments.change_script,
         )
-        with Measurement(target, progress=progress, deadlines=Deadlines(default=1200.0)) as measurement:
+        with Measurement(target, progress=progress, deadlines=PATIENT) as measurement:
             return fastest(question, measurement)
 
     try:

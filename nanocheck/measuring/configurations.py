@@ -33,6 +33,10 @@ TASK = "nanocheck.measuring.step_worker:run"
 PRELOAD = ("torch", "torch._dynamo", "nanocheck.measuring.step_worker")
 PRELOAD_COMPILED = ("torch._inductor.compile_fx", "torch._inductor.async_compile")
 
+#: For each stage of a run that somebody waits for: large models take minutes to compile on a busy machine,
+#: and a run that was given up sends a search the wrong way.
+PATIENT = Deadlines(default=1200.0)
+
 #: For the server: no pool of compile processes before the fork, and the same order of sets and dicts
 #: in every run, since the order in which tensors are made can move a peak.
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}

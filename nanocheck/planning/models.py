@@ -10,13 +10,9 @@ from nanocheck.core.device import Target
 from nanocheck.core.gpus import Gpu
 from nanocheck.core.plan import Goal, Plan, PlanRow, Prices
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun
-from nanocheck.measuring.configurations import Measurement
+from nanocheck.measuring.configurations import PATIENT, Measurement
 from nanocheck.planning.rows import rows
-from nanocheck.process.jobs import Deadlines
 from nanocheck.process.pool import Observer
-
-#: For each stage; large models take minutes to compile on a busy machine.
-_PATIENCE_S = 1200.0
 
 
 def plan_model(
@@ -68,8 +64,7 @@ def _recorded(
     limits_w: Sequence[float],
     show: Observer | None,
 ) -> list[PlanRow]:
-    patience = Deadlines(default=_PATIENCE_S)
-    with Measurement(target, workers=1, progress=show, deadlines=patience) as measurement:
+    with Measurement(target, workers=1, progress=show, deadlines=PATIENT) as measurement:
         result = measurement.submit(config, record=True).result()
     run = JudgedRun.of(result, margin_bytes)
     return rows(run, target.gpu, goal=goal, prices=prices, limits_w=limits_w)
