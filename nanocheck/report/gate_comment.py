@@ -1,0 +1,230 @@
+"""The comment on a pull request, which the job summary shows as well: Markdown from a ``Gate``.
+
+Every word that is not ours is in ``<code>`` or a fenced block, see ``foreign_markdown``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from urllib.parse import quote
+
+from nanocheck.core.gate import Gate, GateRow
+from nanocheck.core.run_diff import AllocationChange
+from nanocheck.core.units import count_summary, mib
+from nanocheck.report.foreign_markdown import block, code
+
+#: GitHub's limit of a comment's body, in characters ("body is too long (maximum is 65536 characters)").
+LIMIT = 65_536
+_ROWS, _CHANGES, _REASONS = 40, 12, 10
+#: Where a line of the head can be looked at: path and line -> address, or nothing.
+Link = Callable[[str, int], str]
+
+
+def marker(key: str) -> str:
+    """The hidden first line by which a comment is found again.
+
+    Args:
+        key: hexadecimal.
+    """
+    assert key.isalnum()
+    return f"<!-- nanocheck:{key} -->"
+
+
+def render(gate: Gate, *, link: Link | None = None, limit: int = LIMIT) -> str:
+    """The whole comment, at most ``limit`` characters as GitHub counts them.
+
+    What does not fit is left out by whole sections, the last ones first, and counted.
+    """
+    head = "\n\n".join([marker(gate.key), _headline(gate), *_reasons(gate), _table(gate), *_notes(gate)])
+    foot = _foot(gate)
+    sections = [*_growths(gate, link), *(_details(row) for row in gate.rows), *_reproduce(gate)]
+    kept: list[str] = []
+    for number, section in enumerate(sections):
+        left = len(sections) - number
+        more = f"({left} sections more did not fit: they are in the job's artifact)"
+        if units("\n\n".join([head, *kept, section, more, foot])) > limit:
+            kept.append(more)
+            break
+        kept.append(section)
+    return "\n\n".join([head, *kept, foot]) + "\n"
+
+
+def units(text: str) -> int:
+    """Its length as JavaScript and GitHub count it: a character beyond U+FFFF is two."""
+    return len(text.encode("utf-16-le", errors="replace")) // 2
+
+
+def headline(gate: Gate) -> str:
+    """One sentence without any foreign text."""
+    if not gate.rows:
+        return "no answer"
+    kinds: dict[str, int] = {}
+    for row in gate.rows:
+        kinds[str(row.verdict)] = kinds.get(str(row.verdict), 0) + 1
+    said = count_summary("answer", kinds)
+    grew = [row for row in gate.rows if row.diff is not None and row.diff.change_bytes > 0]
+    if grew:
+        said += f"; the peak grew on {len(grew)}, by up to {signed(gate.grown_bytes)} bytes"
+    elif any(row.diff is not None and row.diff.change_bytes < 0 for row in gate.rows):
+        said += "; no peak grew, some shrank"
+    elif any(row.diff is not None for row in gate.rows):
+        said += "; no peak moved"
+    return said
+
+
+def signed(number: int) -> str:
+    """``+1,234`` or ``-5``; 0 has no sign."""
+    return f"{number:+,}" if number else "0"
+
+
+def _headline(gate: Gate) -> str:
+    state = "fails" if gate.failed else "passes"
+    return f"### GPU memory: {state}\n\n{headline(gate)}."
+
+
+def _reasons(gate: Gate) -> list[str]:
+    if not gate.failed:
+        return []
+    lines = [f"- {code(each)}" for each in gate.failed[:_REASONS]]
+    if len(gate.failed) > _REASONS:
+        lines.append(f"- and {len(gate.failed) - _REASONS} more")
+    return ["It fails because:\n" + "\n".join(lines)]
+
+
+def _table(gate: Gate) -> str:
+    several = len({row.id for row in gate.rows}) > 1
+    head = ["card", "verdict", "peak allocated MiB", "peak reserved MiB", "change (bytes)", "headroom MiB"]
+    align = [":--", ":--", "--:", "--:", "--:", "--:"]
+    if several:
+        head, align = ["what", *head], [":--", *align]
+    lines = [" | ".join(head), " | ".join(align)]
+    for row in gate.rows[:_ROWS]:
+        was = row.diff.before.verdict if row.diff is not None else row.verdict
+        verdict = f"**{row.verdict}**" + (f", was {was}" if was != row.verdict else "")
+        change = signed(row.diff.change_bytes) if row.diff is not None else "no base"
+        room = mib(row.headroom_bytes) if row.headroom_bytes is not None else "-"
+        cells = [code(row.gpu), verdict, mib(row.allocated_bytes), mib(row.reserved_bytes), change, room]
+        lines.append(" | ".join([code(row.id, most=80), *cells] if several else cells))
+    for each in gate.missing[:_ROWS]:
+        cells = [code(each.gpu), f"no answer: {code(each.why)}", "-", "-", "-", "-"]
+        lines.append(" | ".join([code(each.id, most=80), *cells] if several else cells))
+    text = "\n".join(f"| {line} |" for line in lines)
+    left = max(0, len(gate.rows) - _ROWS) + max(0, len(gate.missing) - _ROWS)
+    return text + (f"\n\n{left} rows more are in the job's artifact." if left else "")
+
+
+def _notes(gate: Gate) -> list[str]:
+    return ["\n".join(f"- {code(each)}" for each in gate.notes)] if gate.notes else []
+
+
+def _growths(gate: Gate, link: Link | None) -> list[str]:
+    """What changed, line by line; said once for the cards on which it is the same."""
+    found: dict[tuple[object, ...], list[GateRow]] = {}
+    for row in gate.rows:
+        if row.diff is not None and (row.diff.changes or row.diff.change_bytes):
+            key = (row.id, row.diff.changes, row.diff.change_bytes, row.diff.unexplained_bytes)
+            found.setdefault(key, []).append(row)
+    return [_growth(rows, link) for rows in found.values()]
+
+
+def _growth(rows: Sequence[GateRow], link: Link | None) -> str:
+    diff = rows[0].diff
+    assert diff is not None
+    cards = ", ".join(code(row.gpu) for row in rows)
+    what = "grew" if diff.change_bytes > 0 else "changed"
+    of = f"{code(rows[0].id, most=120)} on {cards}"
+    peak = f"{signed(diff.change_bytes)} bytes at the peak, in {diff.after.phase or '?'}"
+    lines = [f"**What {what}**: {of}, {peak} of step {diff.after.step}"]
+    if diff.changes:
+        lines += ["", "| bytes | what | where | line |", "| --: | :-- | :-- | :-- |"]
+        lines += [_change(each, link) for each in diff.changes[:_CHANGES]]
+        if len(diff.changes) > _CHANGES:
+            rest = sum(each.change_bytes for each in diff.changes[_CHANGES:])
+            lines.append(f"| {signed(rest)} | {len(diff.changes) - _CHANGES} more | | |")
+    if diff.unexplained_bytes:
+        lines.append(f"\n{signed(diff.unexplained_bytes)} bytes of it no line explains.")
+    if not diff.known:
+        lines.append("\nOne side does not say what lived at its peak, so no line can be named.")
+    return "\n".join(lines)
+
+
+def _change(change: AllocationChange, link: Link | None) -> str:
+    count = change.after_count - change.before_count
+    shape = " x ".join(map(str, change.shape or ()))
+    about = ", ".join(filter(None, [change.dtype or "", shape, f"{count:+} tensors" if count else ""]))
+    what = change.group + (f" ({about})" if about else "")
+    where = code(change.where) if change.where else ""
+    path, _, number = (change.where or "").rpartition(":")
+    address = link(path, int(number)) if link is not None and number.isdigit() else ""
+    if address and where:
+        where = f'<a href="{address}">{where}</a>'
+    return f"| {signed(change.change_bytes)} | {code(what)} | {where} | {code(change.line or '')} |"
+
+
+def _details(row: GateRow) -> str:
+    title = f"{code(row.gpu)}: what holds the peak"
+    lines = [f"{row.card}: {row.verdict}: {row.sentence}", row.id, ""]
+    lines += [f"{mib(each.bytes):>12} MiB  {each.group}" for each in row.groups]
+    lines += ["", "largest then:"] if row.largest else []
+    for each in row.largest:
+        lines.append(
+            f"{mib(each.bytes):>12} MiB  {each.group} x {each.count}  {each.where or '?'}  "
+            f"{(each.line or '').strip()}"
+        )
+    if row.diff is None and row.no_base:
+        lines += ["", f"no base: {row.no_base}"]
+    elif row.diff is not None:
+        lines += ["", f"at the base: {row.diff.before.verdict}: {row.diff.before.sentence}"]
+        lines += [f"note: {each}" for each in row.diff.notes]
+    return _folded(title, block([each[:400] for each in lines]))
+
+
+def _reproduce(gate: Gate) -> list[str]:
+    commands = dict.fromkeys(shlex.join(row.reproduce) for row in gate.rows if row.reproduce)
+    if not commands:
+        return []
+    lines = [f"pip install pytest-nanocheck=={gate.nanocheck}", f"git checkout {gate.head}"]
+    lines = lines if gate.head else lines[:1]
+    lines += [f"cd {shlex.quote(gate.folder)}"] if gate.folder else []
+    return [_folded("The same on your machine, without a GPU", block([*lines, *commands], "console"))]
+
+
+def _folded(title: str, body: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"
+
+
+def _foot(gate: Gate) -> str:
+    how = " and ".join(sorted({row.provenance for row in gate.rows})) or "nothing ran"
+    torch = ", ".join(code(each) for each in sorted({row.torch or "" for row in gate.rows}) if each)
+    sides = f"head {code(gate.head[:12])}" if gate.head else "the head's commit is not known"
+    sides += f", base {code(gate.base[:12])}" if gate.base else ", no base"
+    note = f" ({code(gate.base_note)})" if gate.base_note else ""
+    with_torch = f", torch {torch}" if torch else ""
+    virtual = (
+        " Virtual: the real PyTorch ran on a GPU that keeps account of memory and computes nothing."
+        if "virtual" in how
+        else ""
+    )
+    return (
+        f"<sub>Figures are {how}; nanocheck {code(gate.nanocheck)}{with_torch}; {sides}{note}; "
+        f"{code(gate.date)}.{virtual}</sub>"
+    )
+
+
+def source_link(server: str, repository: str, commit: str, folder: str = "") -> Link:
+    """Addresses of lines on GitHub or GitLab (the latter redirects), for paths inside the checkout.
+
+    Args:
+        folder: of the checkout, from which paths begin.
+    """
+
+    prefix = f"{quote(folder)}/" if folder else ""
+
+    def address(path: str, line: int) -> str:
+        inside = path and not path.startswith(("/", "<", "~")) and ".." not in path.split("/")
+        if not (inside and server and repository and commit):
+            return ""
+        return f"{server}/{quote(repository)}/blob/{quote(commit)}/{prefix}{quote(path)}#L{line}"
+
+    return address
