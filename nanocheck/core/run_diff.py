@@ -20,6 +20,8 @@ from nanocheck.core.stack_matching import Match, Pair, pairs
 from nanocheck.core.verdict import JudgedRun, Kind
 
 SCHEMA = 1
+#: What a stack must hold more away from the peak to be told.
+NOTICED_BYTES = 1 << 20
 #: Blocks are larger than what was asked for; see ``ProcessMemory.groups``.
 ROUNDING = "rounding"
 
@@ -74,6 +76,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
         where: ``path/file.py:LINE``, line: its text; ``frames``: the calls of the script's own, the
             innermost first, which is ``where``. All of the newest side that has it.
         where_before, line_before: where they are other ones.
+        before_bytes, after_bytes: alive at the peak, as are the counts.
+        most_before_bytes, most_after_bytes: the most that the stack held at any moment of the run.
         match: how the two sides were found to be one; ``new`` and ``gone``: only one has it.
         shape, dtype: of each tensor, where known.
     """
@@ -87,6 +91,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
     match: Match
     before_bytes: int
     after_bytes: int
+    most_before_bytes: int
+    most_after_bytes: int
     before_count: int
     after_count: int
     shape: tuple[int, ...] | None = None
@@ -94,8 +100,18 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
 
     @property
     def change_bytes(self) -> int:
-        """How much more it is now."""
+        """How much more it is at the peak now."""
         return self.after_bytes - self.before_bytes
+
+    @property
+    def most_change_bytes(self) -> int:
+        """How much more it is at the most now."""
+        return self.most_after_bytes - self.most_before_bytes
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the line itself is another one, or new."""
+        return self.match in (Match.ONLY_AFTER, Match.FUNCTION)
 
     @classmethod
     def of(cls, pair: Pair) -> AllocationChange:
@@ -116,6 +132,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
             match=pair.by,
             before_bytes=pair.before.bytes if pair.before else 0,
             after_bytes=pair.after.bytes if pair.after else 0,
+            most_before_bytes=pair.before.most_bytes if pair.before else 0,
+            most_after_bytes=pair.after.most_bytes if pair.after else 0,
             before_count=pair.before.count if pair.before else 0,
             after_count=pair.after.count if pair.after else 0,
             shape=now.shape,
@@ -132,7 +150,9 @@ class RunDiff(_Value, frozen=True, kw_only=True):
 
     Attributes:
         id: the command, the test or the configuration. gpu, card: the card's id and name.
-        changes: the allocations of other sizes, the most that grew first.
+        changes: the stacks that hold more or less at the peak, what grew most first.
+        elsewhere: stacks that hold as much at the peak as before, and at least ``NOTICED_BYTES`` more at
+            another moment: what is new there can be why the peak is another one.
         explained_bytes: what ``changes`` add up to.
         unexplained_bytes: the rest of the difference of the allocated peaks; all of it where a side does not
             say what lived at its peak.
@@ -149,6 +169,7 @@ class RunDiff(_Value, frozen=True, kw_only=True):
     before: Side
     after: Side
     changes: tuple[AllocationChange, ...] = ()
+    elsewhere: tuple[AllocationChange, ...] = ()
     explained_bytes: int = 0
     unexplained_bytes: int = 0
     known: bool
@@ -161,6 +182,18 @@ class RunDiff(_Value, frozen=True, kw_only=True):
     def change_bytes(self) -> int:
         """How much more is allocated at the peak."""
         return self.after.allocated_bytes - self.before.allocated_bytes
+
+    @property
+    def suspect(self) -> AllocationChange | None:
+        """The line to look at first: of those that grew, the one that grew most among lines that are new or
+        edited, else among all. A guess: a line that was not touched can grow because of one that was.
+        """
+        grown = [each for each in (*self.changes, *self.elsewhere) if _growth(each) > 0 and each.where]
+        return max(grown, key=lambda each: (each.is_edited, _growth(each)), default=None)
+
+
+def _growth(change: AllocationChange) -> int:
+    return max(change.change_bytes, change.most_change_bytes)
 
 
 def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None) -> RunDiff:
@@ -179,6 +212,7 @@ def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None
     changes = sorted(
         (each for each in found if each.change_bytes), key=lambda each: (-each.change_bytes, each.where or "")
     )
+    elsewhere = [each for each in found if not each.change_bytes and each.most_change_bytes >= NOTICED_BYTES]
     explained = sum(each.change_bytes for each in changes)
     why = _why(old, new, allowance or tolerance)
     return RunDiff(
@@ -188,6 +222,7 @@ def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None
         before=old,
         after=new,
         changes=tuple(changes),
+        elsewhere=tuple(sorted(elsewhere, key=lambda each: -each.most_change_bytes)),
         explained_bytes=explained,
         unexplained_bytes=new.allocated_bytes - old.allocated_bytes - explained,
         known=known,
@@ -233,7 +268,7 @@ def _held(run: JudgedRun) -> Sequence[StackHolding]:
     main, oom = run.result.main, _ended_by(run)
     groups = main.groups if oom is None else oom.groups
     rounding = [
-        StackHolding(bytes=each.bytes, count=each.count, group=each.group)
+        StackHolding(bytes=each.bytes, most_bytes=each.bytes, count=each.count, group=each.group)
         for each in groups
         if each.group == ROUNDING
     ]
