@@ -165,13 +165,15 @@ class StackHolding(_Value, frozen=True, kw_only=True):
     """Allocations of one group that one stack of the script asked for, whatever their sizes.
 
     Attributes:
-        bytes: what all ``count`` tensors asked for, before blocks are rounded.
+        bytes: what the ``count`` tensors alive at the moment asked for, before blocks are rounded.
+        most_bytes: the most that the stack held at any moment of the run.
         frames: of the script and its models, innermost first; none where the allocation had no stack that is
             known, such as those of PyTorch's own threads.
         shape, dtype: where all have the same and the code or a live object says it.
     """
 
     bytes: int
+    most_bytes: int
     count: int
     group: str
     frames: tuple[CodeFrame, ...] = ()
@@ -276,7 +278,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
         allocator_settings: the effective ``PYTORCH_ALLOC_CONF``.
         at: when and where most was allocated. groups: who held it then; they sum to ``allocated_bytes``.
         largest: the largest allocations then.
-        stacks: all allocations then, by the stack that asked for them; the largest 200 stacks.
+        stacks: all allocations then, by the stack that asked for them, the largest first, and stacks that had
+            something at another moment only; what is beyond 200 stands together, by group.
         host_time: how long this host needed for a warm step, where that was asked for.
         kernels: of one step, where that was asked for and a step was recorded.
         measured_step: how long a step took on a real card, where that was asked for.

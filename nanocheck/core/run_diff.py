@@ -10,18 +10,19 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from nanocheck.core.baselines import MEASURED_TOLERANCE
-from nanocheck.core.result import CodeFrame, Outcome, OutOfMemory, Provenance, StackHolding
+from nanocheck.core.diff_side import Side, Subject, without_folders
+from nanocheck.core.result import CodeFrame, Provenance, StackHolding
 from nanocheck.core.stack_matching import Match, Pair, pairs
-from nanocheck.core.verdict import JudgedRun, Kind
+from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 
 SCHEMA = 1
-#: Blocks are larger than what was asked for; see ``ProcessMemory.groups``.
-ROUNDING = "rounding"
+#: What a stack must hold more away from the peak to be told.
+NOTICED_BYTES = 1 << 20
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,33 +40,6 @@ class Allowance(_Value, frozen=True, kw_only=True):
         return after - before > max(self.bytes, self.share * before)
 
 
-class Side(_Value, frozen=True, kw_only=True):
-    """One run.
-
-    Attributes:
-        provenance: where its numbers come from. torch: its version.
-        verdict, sentence: what it means on its card.
-        allocated_bytes, reserved_bytes: of the process that reserved most, at their peaks; where memory ran
-            out, ``allocated_bytes`` is what lived then and what was asked for.
-        process_bytes: of all processes together, as nvidia-smi would show it.
-        headroom_bytes: what stays free of the card; ``None`` unless the run completed.
-        exact: the run came to its end, so that these are its peaks; else they are what was reached.
-        phase, step: of the allocated peak, or of the out-of-memory.
-    """
-
-    provenance: Provenance
-    torch: str | None = None
-    verdict: Kind
-    sentence: str
-    allocated_bytes: int
-    reserved_bytes: int
-    process_bytes: int
-    headroom_bytes: int | None
-    exact: bool
-    phase: str
-    step: int
-
-
 class AllocationChange(_Value, frozen=True, kw_only=True):
     """What one stack of the program holds at the peak, on both sides.
 
@@ -74,6 +48,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
         where: ``path/file.py:LINE``, line: its text; ``frames``: the calls of the script's own, the
             innermost first, which is ``where``. All of the newest side that has it.
         where_before, line_before: where they are other ones.
+        before_bytes, after_bytes: alive at the peak, as are the counts.
+        most_before_bytes, most_after_bytes: the most that the stack held at any moment of the run.
         match: how the two sides were found to be one; ``new`` and ``gone``: only one has it.
         shape, dtype: of each tensor, where known.
     """
@@ -87,6 +63,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
     match: Match
     before_bytes: int
     after_bytes: int
+    most_before_bytes: int
+    most_after_bytes: int
     before_count: int
     after_count: int
     shape: tuple[int, ...] | None = None
@@ -94,28 +72,40 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
 
     @property
     def change_bytes(self) -> int:
-        """How much more it is now."""
+        """How much more it is at the peak now."""
         return self.after_bytes - self.before_bytes
+
+    @property
+    def most_change_bytes(self) -> int:
+        """How much more it is at the most now."""
+        return self.most_after_bytes - self.most_before_bytes
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the line itself is another one, or new."""
+        return self.match in (Match.ONLY_AFTER, Match.FUNCTION)
 
     @classmethod
     def of(cls, pair: Pair) -> AllocationChange:
         """What changed of one place."""
         now = pair.after or pair.before
         assert now is not None  # a pair has at least one side
-        here = _innermost(now)
-        then = here if pair.before is None or pair.after is None else _innermost(pair.before)
-        where, line = (None, None) if here is None else (here.where, here.line)
-        where_before, line_before = (None, None) if then is None else (then.where, then.line)
+        frames = _frames(now)
+        here, then = frames[:1], _frames(pair.before)[:1] if pair.before and pair.after else frames[:1]
+        same_place = [each.where for each in here] == [each.where for each in then]
+        same_line = [each.line for each in here] == [each.line for each in then]
         return cls(
             group=now.group,
-            where=where,
-            line=line,
-            frames=now.frames,
-            where_before=where_before if where_before != where else None,
-            line_before=line_before if line_before != line else None,
+            where=here[0].where if here else None,
+            line=here[0].line if here else None,
+            frames=frames,
+            where_before=then[0].where if then and not same_place else None,
+            line_before=then[0].line if then and not same_line else None,
             match=pair.by,
             before_bytes=pair.before.bytes if pair.before else 0,
             after_bytes=pair.after.bytes if pair.after else 0,
+            most_before_bytes=pair.before.most_bytes if pair.before else 0,
+            most_after_bytes=pair.after.most_bytes if pair.after else 0,
             before_count=pair.before.count if pair.before else 0,
             after_count=pair.after.count if pair.after else 0,
             shape=now.shape,
@@ -123,8 +113,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
         )
 
 
-def _innermost(one: StackHolding) -> CodeFrame | None:
-    return one.frames[0] if one.frames else None
+def _frames(one: StackHolding) -> tuple[CodeFrame, ...]:
+    return tuple(msgspec.structs.replace(each, where=without_folders(each.where)) for each in one.frames)
 
 
 class RunDiff(_Value, frozen=True, kw_only=True):
@@ -132,7 +122,9 @@ class RunDiff(_Value, frozen=True, kw_only=True):
 
     Attributes:
         id: the command, the test or the configuration. gpu, card: the card's id and name.
-        changes: the allocations of other sizes, the most that grew first.
+        changes: the stacks that hold more or less at the peak, what grew most first.
+        elsewhere: stacks that hold as much at the peak as before, and at least ``NOTICED_BYTES`` more at
+            another moment: what is new there can be why the peak is another one.
         explained_bytes: what ``changes`` add up to.
         unexplained_bytes: the rest of the difference of the allocated peaks; all of it where a side does not
             say what lived at its peak.
@@ -149,6 +141,7 @@ class RunDiff(_Value, frozen=True, kw_only=True):
     before: Side
     after: Side
     changes: tuple[AllocationChange, ...] = ()
+    elsewhere: tuple[AllocationChange, ...] = ()
     explained_bytes: int = 0
     unexplained_bytes: int = 0
     known: bool
@@ -162,39 +155,131 @@ class RunDiff(_Value, frozen=True, kw_only=True):
         """How much more is allocated at the peak."""
         return self.after.allocated_bytes - self.before.allocated_bytes
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether both sides say anything about memory."""
+        return self.before.verdict in ANSWERS and self.after.verdict in ANSWERS
+
+    @property
+    def suspect(self) -> AllocationChange | None:
+        """The line to look at first: of those that grew, the one that grew most among lines that are new or
+        edited, else among all. A guess: a line that was not touched can grow because of one that was.
+        """
+        grown = [each for each in (*self.changes, *self.elsewhere) if _growth(each) > 0 and each.where]
+        return max(grown, key=lambda each: (each.is_edited, _growth(each)), default=None)
+
+
+def _growth(change: AllocationChange) -> int:
+    return max(change.change_bytes, change.most_change_bytes)
+
+
+class RunDiffs(_Value, frozen=True, kw_only=True):
+    """Several runs, compared: of several cards, or of several configurations.
+
+    Attributes:
+        before, after: what the sides are called: files or revisions.
+        only_before, only_after: runs of one side only, with their cards.
+        worse: any is. moved: any has, or stands on one side only.
+        no_answer: those of which a side says nothing about memory, so that nobody can say what grew.
+    """
+
+    schema: int = SCHEMA
+    kind: str = "compared runs"
+    before: str
+    after: str
+    diffs: tuple[RunDiff, ...]
+    only_before: tuple[str, ...] = ()
+    only_after: tuple[str, ...] = ()
+    worse: bool
+    moved: bool
+    no_answer: tuple[str, ...] = ()
+
 
 def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None) -> RunDiff:
+    """What changed; see ``diff_subjects``."""
+    return diff_subjects(Subject.of(before), Subject.of(after), allowance)
+
+
+def diff_subjects(before: Subject, after: Subject, allowance: Allowance | None = None) -> RunDiff:
     """What changed.
 
     Args:
         allowance: growth that is let through; by default none where both are virtual, which is exact, and
             ``MEASURED_TOLERANCE`` else.
     """
-    exact = before.result.provenance is Provenance.VIRTUAL is after.result.provenance
+    old, new = before.side, after.side
+    exact = old.provenance is Provenance.VIRTUAL is new.provenance
     tolerance = Allowance() if exact else Allowance(share=MEASURED_TOLERANCE)
-    old, new = _side(before), _side(after)
-    held = _held(before), _held(after)
-    known = all(any(each.group != ROUNDING for each in some) for some in held)
-    found = [AllocationChange.of(each) for each in pairs(*held)] if known else []
+    known = bool(before.held and after.held)
+    found = [AllocationChange.of(each) for each in pairs(before.held, after.held)] if known else []
     changes = sorted(
         (each for each in found if each.change_bytes), key=lambda each: (-each.change_bytes, each.where or "")
     )
+    elsewhere = [each for each in found if not each.change_bytes and each.most_change_bytes >= NOTICED_BYTES]
     explained = sum(each.change_bytes for each in changes)
     why = _why(old, new, allowance or tolerance)
     return RunDiff(
-        id=after.result.id,
-        gpu=after.result.device.gpu,
-        card=after.result.device.name,
+        id=after.id,
+        gpu=after.gpu,
+        card=after.card,
         before=old,
         after=new,
         changes=tuple(changes),
+        elsewhere=tuple(sorted(elsewhere, key=lambda each: -each.most_change_bytes)),
         explained_bytes=explained,
         unexplained_bytes=new.allocated_bytes - old.allocated_bytes - explained,
         known=known,
         worse=bool(why),
         moved=bool(why or changes) or _moved(old, new, tolerance),
         why=why,
+        notes=_notes(before, after, known),
     )
+
+
+def diff_all(
+    before: Mapping[str, Subject],
+    after: Mapping[str, Subject],
+    names: tuple[str, str],
+    allowance: Allowance | None = None,
+) -> RunDiffs:
+    """What changed of everything that both sides have, by its name there.
+
+    Args:
+        names: of the two sides.
+    """
+    found = {name: diff_subjects(before[name], after[name], allowance) for name in before if name in after}
+    only_before = tuple(name for name in before if name not in after)
+    only_after = tuple(name for name in after if name not in before)
+    return RunDiffs(
+        before=without_folders(names[0]),
+        after=without_folders(names[1]),
+        diffs=tuple(found.values()),
+        only_before=only_before,
+        only_after=only_after,
+        worse=any(each.worse for each in found.values()),
+        moved=any(each.moved for each in found.values()) or bool(only_before or only_after),
+        no_answer=tuple(name for name, each in found.items() if not each.is_answer),
+    )
+
+
+def _notes(before: Subject, after: Subject, known: bool) -> tuple[str, ...]:
+    old, new = before.side, after.side
+    found = [
+        f"{what}: {was} before, {now} after"
+        for what, was, now in (
+            ("provenance", old.provenance, new.provenance),
+            ("torch", old.torch or "-", new.torch or "-"),
+            ("command", before.id, after.id),
+        )
+        if was != now
+    ]
+    for when, one in (("before", before), ("after", after)):
+        found += [f"{when}: {each}" for each in one.said]
+        if one.side.in_room:
+            found.append(f"{when}: it does not fit; its peaks are those on the same card with more memory")
+    if not known:
+        found.append("no line is named: a side does not say what lived at its peak")
+    return tuple(found)
 
 
 def _why(old: Side, new: Side, allowance: Allowance) -> tuple[str, ...]:
@@ -220,42 +305,3 @@ def _moved(old: Side, new: Side, tolerance: Allowance) -> bool:
 def _peaks(old: Side, new: Side) -> list[tuple[str, int, int]]:
     names = ("allocated", "reserved", "process")
     return [(each, getattr(old, f"{each}_bytes"), getattr(new, f"{each}_bytes")) for each in names]
-
-
-def _ended_by(run: JudgedRun) -> OutOfMemory | None:
-    """The out-of-memory that ended the run."""
-    oom = run.result.main.oom
-    return oom if run.result.outcome is Outcome.OOM and oom is not None and not oom.caught else None
-
-
-def _held(run: JudgedRun) -> Sequence[StackHolding]:
-    """What lived at the peak, or was wanted when memory ran out, and what its blocks have beyond it."""
-    main, oom = run.result.main, _ended_by(run)
-    groups = main.groups if oom is None else oom.groups
-    rounding = [
-        StackHolding(bytes=each.bytes, count=each.count, group=each.group)
-        for each in groups
-        if each.group == ROUNDING
-    ]
-    return [*(main.stacks if oom is None else oom.stacks), *rounding]
-
-
-def _side(run: JudgedRun) -> Side:
-    result, main, oom = run.result, run.result.main, _ended_by(run)
-    allocated, moment = main.allocated_bytes, main.at or oom
-    if oom is not None:
-        then = sum(each.bytes for each in oom.groups)
-        allocated, moment = then + oom.requested_bytes if then else allocated, oom
-    return Side(
-        provenance=result.provenance,
-        torch=result.environment.torch,
-        verdict=run.verdict.kind,
-        sentence=run.verdict.sentence,
-        allocated_bytes=allocated,
-        reserved_bytes=main.reserved_bytes,
-        process_bytes=run.verdict.process_bytes,
-        headroom_bytes=run.verdict.headroom_bytes,
-        exact=result.outcome is Outcome.COMPLETED,
-        phase=moment.phase if moment is not None else main.peak_phase,
-        step=moment.step if moment is not None else 0,
-    )

@@ -111,8 +111,8 @@ def _position(one: StackHolding) -> tuple[int, ...]:
     return tuple(line_number(frame) for frame in one.frames)
 
 
-def _held(one: StackHolding) -> tuple[int, int]:
-    return one.bytes, one.count
+def _held(one: StackHolding) -> tuple[int, int, int]:
+    return one.bytes, one.most_bytes, one.count
 
 
 def _likeness(old: StackHolding, new: StackHolding) -> float:
@@ -145,7 +145,7 @@ def _by_function(one: StackHolding) -> Hashable | None:
 
 
 def _by_size(one: StackHolding) -> Hashable | None:
-    return one.group, one.bytes, one.count
+    return one.group, *_held(one)
 
 
 _KEYS: tuple[tuple[Match, Callable[[StackHolding], Hashable | None]], ...] = (
