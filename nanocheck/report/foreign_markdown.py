@@ -10,11 +10,12 @@ import re
 from collections.abc import Sequence
 
 from nanocheck.core.scrub import scrub
-from nanocheck.report.markdown_cells import escape
 
 _LONGEST = 400
-#: What the Markdown itself would make a link of, in its own pass: ``http://``, ``www.`` and ``a@b.c``.
-_LINKING = {":": "&#58;", "@": "&#64;<!-- -->", "#": "&#35;", "!": "&#33;"}
+#: Markup, HTML, a table's borders; and by what the Markdown itself makes a link: ``http://``, ``a@b.c``.
+_ESCAPED = {ord(each): f"&#{ord(each)};" for each in "&<>|`*[]~\\$_:#!\"'"}
+_ESCAPED[ord("@")] = "&#64;<!-- -->"
+_ESCAPED |= {ord(each): " " for each in "\n\r\t"}
 _WWW = re.compile(r"www(?=\.)", re.IGNORECASE)
 _BACKTICKS = re.compile(r"`+")
 
@@ -28,10 +29,7 @@ def code(text: object, *, most: int = _LONGEST) -> str:
     shown = scrub(text)
     if len(shown) > most:
         shown = shown[: most - 3] + "..."
-    # One after the other would escape the escapes.
-    found = "".join(
-        _LINKING.get(each) or (escape(each) if not each.isspace() else " ") for each in shown.strip()
-    )
+    found = shown.strip().translate(_ESCAPED)
     return f"<code>{_WWW.sub(lambda match: match[0] + '<!-- -->', found)}</code>" if found else ""
 
 

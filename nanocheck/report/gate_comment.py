@@ -17,6 +17,8 @@ from nanocheck.report.foreign_markdown import block, code
 #: GitHub's limit of a comment's body, in characters ("body is too long (maximum is 65536 characters)").
 LIMIT = 65_536
 _ROWS, _CHANGES, _REASONS = 40, 12, 10
+#: For the words about what was left out.
+_SLACK = 200
 #: Where a line of the head can be looked at: path and line -> address, or nothing.
 Link = Callable[[str, int], str]
 
@@ -36,18 +38,23 @@ def render(gate: Gate, *, link: Link | None = None, limit: int = LIMIT) -> str:
 
     What does not fit is left out by whole sections, the last ones first, and counted.
     """
-    head = "\n\n".join([marker(gate.key), _headline(gate), *_reasons(gate), _table(gate), *_notes(gate)])
     foot = _foot(gate)
+    # Names can be so long that even the table does not fit.
+    for most in (_ROWS, 20, 10, 5, 2, 0):
+        head = "\n\n".join([marker(gate.key), *_head(gate, most)])
+        if units(head) + units(foot) < limit - _SLACK:
+            break
     sections = [*_growths(gate, link), *(_details(row) for row in gate.rows), *_reproduce(gate)]
+    whole = "\n\n".join([head, *sections, foot]) + "\n"
+    if units(whole) <= limit:
+        return whole
     kept: list[str] = []
     for number, section in enumerate(sections):
-        left = len(sections) - number
-        more = f"({left} sections more did not fit: they are in the job's artifact)"
-        if units("\n\n".join([head, *kept, section, more, foot])) > limit:
-            kept.append(more)
-            break
+        more = f"({len(sections) - number} sections more did not fit: they are in the job's artifact)"
+        if units("\n\n".join([head, *kept, section, more, foot])) >= limit:
+            return "\n\n".join([head, *kept, more, foot]) + "\n"
         kept.append(section)
-    return "\n\n".join([head, *kept, foot]) + "\n"
+    return whole
 
 
 def units(text: str) -> int:
@@ -78,44 +85,47 @@ def signed(number: int) -> str:
     return f"{number:+,}" if number else "0"
 
 
+def _head(gate: Gate, most: int) -> list[str]:
+    """What is not folded. ``most``: so many rows, reasons and notes."""
+    parts = [_headline(gate)]
+    if gate.failed and most:
+        parts.append("It fails because:\n" + _list(gate.failed, min(most, _REASONS)))
+    parts.append(_table(gate, most))
+    if gate.notes and most:
+        parts.append(_list(gate.notes, min(most, _REASONS)))
+    return parts
+
+
+def _list(texts: Sequence[str], most: int) -> str:
+    lines = [f"- {code(each) or '?'}" for each in texts[:most]]
+    return "\n".join([*lines, *([f"- and {len(texts) - most} more"] if len(texts) > most else [])])
+
+
 def _headline(gate: Gate) -> str:
     state = "fails" if gate.failed else "passes"
     return f"### GPU memory: {state}\n\n{headline(gate)}."
 
 
-def _reasons(gate: Gate) -> list[str]:
-    if not gate.failed:
-        return []
-    lines = [f"- {code(each)}" for each in gate.failed[:_REASONS]]
-    if len(gate.failed) > _REASONS:
-        lines.append(f"- and {len(gate.failed) - _REASONS} more")
-    return ["It fails because:\n" + "\n".join(lines)]
-
-
-def _table(gate: Gate) -> str:
+def _table(gate: Gate, most: int) -> str:
     several = len({row.id for row in gate.rows}) > 1
     head = ["card", "verdict", "peak allocated MiB", "peak reserved MiB", "change (bytes)", "headroom MiB"]
     align = [":--", ":--", "--:", "--:", "--:", "--:"]
     if several:
         head, align = ["what", *head], [":--", *align]
     lines = [" | ".join(head), " | ".join(align)]
-    for row in gate.rows[:_ROWS]:
+    for row in gate.rows[:most]:
         was = row.diff.before.verdict if row.diff is not None else row.verdict
         verdict = f"**{row.verdict}**" + (f", was {was}" if was != row.verdict else "")
         change = signed(row.diff.change_bytes) if row.diff is not None else "no base"
         room = mib(row.headroom_bytes) if row.headroom_bytes is not None else "-"
         cells = [code(row.gpu), verdict, mib(row.allocated_bytes), mib(row.reserved_bytes), change, room]
         lines.append(" | ".join([code(row.id, most=80), *cells] if several else cells))
-    for each in gate.missing[:_ROWS]:
+    for each in gate.missing[:most]:
         cells = [code(each.gpu), f"no answer: {code(each.why)}", "-", "-", "-", "-"]
         lines.append(" | ".join([code(each.id, most=80), *cells] if several else cells))
     text = "\n".join(f"| {line} |" for line in lines)
-    left = max(0, len(gate.rows) - _ROWS) + max(0, len(gate.missing) - _ROWS)
+    left = max(0, len(gate.rows) - most) + max(0, len(gate.missing) - most)
     return text + (f"\n\n{left} rows more are in the job's artifact." if left else "")
-
-
-def _notes(gate: Gate) -> list[str]:
-    return ["\n".join(f"- {code(each)}" for each in gate.notes)] if gate.notes else []
 
 
 def _growths(gate: Gate, link: Link | None) -> list[str]:
@@ -219,12 +229,15 @@ def source_link(server: str, repository: str, commit: str, folder: str = "") -> 
         folder: of the checkout, from which paths begin.
     """
 
-    prefix = f"{quote(folder)}/" if folder else ""
+    start = "/".join(_quoted(each) for each in (repository, "blob", commit, folder) if each)
 
     def address(path: str, line: int) -> str:
         inside = path and not path.startswith(("/", "<", "~")) and ".." not in path.split("/")
-        if not (inside and server and repository and commit):
-            return ""
-        return f"{server}/{quote(repository)}/blob/{quote(commit)}/{prefix}{quote(path)}#L{line}"
+        known = inside and server and repository and commit
+        return f"{server}/{start}/{_quoted(path)}#L{line}" if known else ""
 
     return address
+
+
+def _quoted(text: str) -> str:
+    return quote(text, errors="replace")
