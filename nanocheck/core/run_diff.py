@@ -182,9 +182,12 @@ class RunDiff(_Value, frozen=True, kw_only=True):
 
     @property
     def suspect(self) -> AllocationChange | None:
-        """The line to look at first: of those that grew, the one that grew most among lines that are new or
-        edited, else among all. A guess: a line that was not touched can grow because of one that was.
+        """The line to look at first where it got worse or more is allocated: of those that grew, the one that
+        grew most among lines that are new or edited, else among all. A guess: a line that was not touched can
+        grow because of one that was.
         """
+        if not (self.worse or self.change_bytes > 0):
+            return None
         grown = [each for each in (*self.changes, *self.elsewhere) if _growth(each) > 0 and each.where]
         return max(grown, key=lambda each: (each.is_edited, _growth(each)), default=None)
 
