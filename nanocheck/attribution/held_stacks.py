@@ -67,13 +67,18 @@ class HeldStacks:
             *folded,
         )
 
-    def request(self, event: int, size: int, shape: tuple[int, ...] | None) -> StackHolding:
+    def request(
+        self, event: int, size: int, shape: tuple[int, ...] | None, where: Frame | None
+    ) -> StackHolding:
         """What was asked for when memory ran out.
 
         Args:
-            size: in bytes.
+            size: in bytes. where: the script's line then, for a thread that has no stack.
         """
-        frames = self._figures.places.calls_of(self._figures.seen.events[event][3])
+        places = self._figures.places
+        frames = places.calls_of(self._figures.seen.events[event][3])
+        if not frames and where is not None:
+            frames = places.calls((where,))
         return StackHolding(bytes=size, most_bytes=size, count=1, group=REQUEST, frames=frames, shape=shape)
 
     def _frames(self, one: Allocation, band: Band | None) -> tuple[CodeFrame, ...]:

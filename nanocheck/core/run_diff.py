@@ -10,14 +10,17 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from nanocheck.core.baselines import MEASURED_TOLERANCE
 from nanocheck.core.diff_side import Side, Subject, without_folders
+from nanocheck.core.errors import RequestError
 from nanocheck.core.result import CodeFrame, Provenance, StackHolding
 from nanocheck.core.stack_matching import Match, Pair, pairs
+from nanocheck.core.units import parse_size_of
 from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 
 SCHEMA = 1
@@ -34,6 +37,23 @@ class Allowance(_Value, frozen=True, kw_only=True):
 
     bytes: int = 0
     share: float = 0.0
+
+    @classmethod
+    def of(cls, option: str, text: str) -> Allowance:
+        """What is meant by ``64MiB``, or by ``2%``, of what was there before.
+
+        Raises:
+            RequestError: it is neither; ``option`` is named in it.
+        """
+        share = text.strip().removesuffix("%")
+        if share == text.strip():
+            return cls(bytes=parse_size_of(option, text))
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", share) or float(share) > 1000:
+            raise RequestError(
+                f"{option}: expected a size or a share, found {text!r:.80}",
+                hint="write it as 64MiB or as 2%",
+            )
+        return cls(share=float(share) / 100)
 
     def grew(self, before: int, after: int) -> bool:
         """Whether it is more by more than is allowed."""
@@ -162,9 +182,12 @@ class RunDiff(_Value, frozen=True, kw_only=True):
 
     @property
     def suspect(self) -> AllocationChange | None:
-        """The line to look at first: of those that grew, the one that grew most among lines that are new or
-        edited, else among all. A guess: a line that was not touched can grow because of one that was.
+        """The line to look at first where it got worse or more is allocated: of those that grew, the one that
+        grew most among lines that are new or edited, else among all. A guess: a line that was not touched can
+        grow because of one that was.
         """
+        if not (self.worse or self.change_bytes > 0):
+            return None
         grown = [each for each in (*self.changes, *self.elsewhere) if _growth(each) > 0 and each.where]
         return max(grown, key=lambda each: (each.is_edited, _growth(each)), default=None)
 
