@@ -16,6 +16,7 @@ from nanocheck.cli import (
     calibrate,
     compare,
     doctor,
+    export,
     frontier,
     gpus,
     plan,
@@ -28,7 +29,7 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, record, compare, doctor, gpus, report, export, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 
