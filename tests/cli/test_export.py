@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from made_up import oom_result, result
-from made_up_exports import several_cards
+from made_up_exports import compared, several_cards, side
 
 from nanocheck.cli import main, options
 from nanocheck.core.config import StepConfig
 from nanocheck.core.result import RunResult
+from nanocheck.core.run_diff import RunDiffs
 from nanocheck.core.units import MOST_BYTES
 from nanocheck.core.verdict import JudgedRun, Kind, classify
 from nanocheck.report import report_file
@@ -39,12 +40,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".git").mkdir()
     options.write_json(tmp_path / "run.json", RunFile.with_suggestions(JudgedRun.of(command(result()))))
     options.write_json(tmp_path / "cards.json", several_cards(Kind.SAFE, Kind.OOM))
+    both = compared(side(4 << 30), side(5 << 30))
+    diffs = RunDiffs(before="a", after="b", diffs=(both,), worse=True, moved=True)
+    options.write_json(tmp_path / "diff.json", diffs)
     (tmp_path / "report.json").write_text(report([result(StepConfig(batch=batch)) for batch in (1, 2)]))
     return tmp_path
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("file", ["run.json", "cards.json", "report.json"])
+@pytest.mark.parametrize("file", ["run.json", "cards.json", "report.json", "diff.json"])
 def test_every_file_in_every_format_to_the_terminal_or_a_file(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str, file: str
 ) -> None:
@@ -52,9 +56,8 @@ def test_every_file_in_every_format_to_the_terminal_or_a_file(
     shown = capsys.readouterr().out
     assert main(["export", "--to", name, file, "-o", "out/made.txt"]) == 0
     written = (folder / "out" / "made.txt").read_text()
-    assert capsys.readouterr().out == f"out/made.txt: {1 if file == 'run.json' else 2} " + (
-        "run\n" if file == "run.json" else "runs\n"
-    )
+    many = "1 run" if file in ("run.json", "diff.json") else "2 runs"
+    assert capsys.readouterr().out == f"out/made.txt: {many}\n"
     assert shown == written
     assert "virtual" in written or name == "sarif"
 

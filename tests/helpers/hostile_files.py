@@ -23,7 +23,7 @@ from pathlib import Path
 
 import made_up
 import msgspec
-from made_up_exports import several_cards
+from made_up_exports import changed, compared, several_cards, side
 from made_up_journal import made_up_journal
 from made_up_recordings import recorded, recording, trace, with_loss
 from made_up_verification import CASES, FakeSide, begun, measured, observed, of_rows
@@ -42,6 +42,7 @@ from nanocheck.core.files import read_typed
 from nanocheck.core.gpus import load_catalog
 from nanocheck.core.matrix import load_matrix
 from nanocheck.core.result import Band, Ending, Group, Holding, How, Moment, Timeline
+from nanocheck.core.run_diff import RunDiffs
 from nanocheck.core.verdict import JudgedRun, Kind, classify
 from nanocheck.numerics import compare, golden
 from nanocheck.numerics import recording as recordings
@@ -295,6 +296,8 @@ def readers() -> dict[str, Reader]:
     matrix = (ROOT / "suites" / "memory" / "matrix.toml").read_bytes()
     kept = json.loads((ROOT / "reports" / "claims-rtx4070.json").read_text())
     verification = of_rows((measured(), observed()), (measured(), observed(reserved_bytes=7)), (None, None))
+    both = compared(side(1 << 30), side(2 << 30), changed("train.py:3", "x = y", 0, 1 << 30))
+    diffs = RunDiffs(before="a", after="b", diffs=(both,), worse=True, moved=True)
     cards = msgspec.json.encode(several_cards(Kind.SAFE, Kind.OOM))
     kept["notes"] = [{**note, "claims": note["claims"][:2]} for note in kept["notes"]]
     return {
@@ -306,6 +309,7 @@ def readers() -> dict[str, Reader]:
         "run": Reader("run.json", plain, _run),
         "exported report": Reader("report.json", report_file.dumps(_small_report()).encode(), _export),
         "exported run": Reader("run.json", plain, _export),
+        "exported comparison": Reader("diff.json", msgspec.json.encode(diffs), _export),
         "exported cards": Reader("cards.json", cards, _export),
         "further": Reader("further.json", plain, _answer),
         "ledger": Reader("ledger.json", json.dumps(kept).encode(), _ledger),

@@ -8,7 +8,10 @@ from made_up import DEVICE, oom_result, peaks, result
 
 from nanocheck.core.comparison import Comparison, ComparisonKind
 from nanocheck.core.config import StepConfig
+from nanocheck.core.diff_side import Side
 from nanocheck.core.result import Environment, Moment, OutOfMemory, Provenance, RunResult
+from nanocheck.core.run_diff import AllocationChange, RunDiff
+from nanocheck.core.stack_matching import Match
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict, classify
 from nanocheck.report.export.card_run import CardRun, of_row, of_run
@@ -103,6 +106,55 @@ def command_run(where: str | None, line: str | None = None, **changes: object) -
                 processes=(msgspec.structs.replace(main, oom=oom),),
             )
         )
+    )
+
+
+def side(allocated: int, kind: Kind = Kind.SAFE, **changes: object) -> Side:
+    """Of a comparison; its bytes besides are the allocated ones and some more."""
+    values = {
+        "provenance": Provenance.VIRTUAL,
+        "torch": "2.14.1",
+        "verdict": kind,
+        "sentence": "a sentence",
+        "allocated_bytes": allocated,
+        "reserved_bytes": allocated + 1,
+        "process_bytes": allocated + 2,
+        "headroom_bytes": None if kind is Kind.OOM else 1 << 30,
+        "exact": kind is not Kind.OOM,
+        "phase": "forward",
+        "step": 0,
+    }
+    return Side(**values | changes)  # type: ignore[arg-type]
+
+
+def changed(where: str | None, line: str | None, before: int, after: int) -> AllocationChange:
+    """What a line held at the peak."""
+    return AllocationChange(
+        group="logits and loss",
+        where=where,
+        line=line,
+        match=Match.FUNCTION,
+        before_bytes=before,
+        after_bytes=after,
+        most_before_bytes=before,
+        most_after_bytes=after,
+        before_count=1,
+        after_count=1,
+    )
+
+
+def compared(before: Side, after: Side, *changes: AllocationChange, worse: bool = True) -> RunDiff:
+    return RunDiff(
+        id="python train.py",
+        gpu="rtx4070",
+        card=DEVICE.name,
+        before=before,
+        after=after,
+        changes=changes,
+        known=True,
+        worse=worse,
+        moved=True,
+        why=("peak allocated grew by 7 bytes",) if worse else (),
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import DEVICE, oom_result, result
-from made_up_exports import NAMES, SIZES, of_result, runs, several_cards
+from made_up_exports import NAMES, SIZES, compared, of_result, runs, several_cards, side
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from nanocheck.core import anonymous
@@ -23,7 +23,7 @@ from nanocheck.core.errors import NanocheckError, RequestError
 from nanocheck.core.step_time import Interval, StepTime
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.report.export import bencher, github_benchmark, openmetrics, stored
-from nanocheck.report.export.card_run import CardRun, of_card, of_run
+from nanocheck.report.export.card_run import CardRun, of_card, of_diff, of_run
 
 #: As bencher.dev/docs/reference/bencher-metric-format documents it, and nothing beside.
 METRIC = {
@@ -241,3 +241,13 @@ def test_runs_that_differ_in_the_machine_have_other_names_and_equal_ones_are_ref
     assert all(a.title != b.title for a, b in pairwise(sorted(found, key=lambda run: run.title)))
     with pytest.raises(RequestError, match="found two"):
         stored.unique([*found, found[0]])
+
+
+def test_of_a_comparison_the_newer_side_counts_and_only_true_peaks() -> None:
+    grown = of_diff(compared(side(5 << 30), side(6 << 30)))
+    died = of_diff(compared(side(5 << 30), side(9 << 30, Kind.OOM)))
+    in_room = of_diff(compared(side(5 << 30), side(9 << 30, Kind.OOM, exact=True, in_room=True)))
+    peaks = [
+        json.loads(bencher.render([run]))[run.title].get("peak-allocated") for run in (grown, died, in_room)
+    ]
+    assert peaks == [{"value": 6 << 30}, None, {"value": 9 << 30}]

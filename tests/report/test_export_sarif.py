@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up import DEVICE, oom_result, result
-from made_up_exports import NAMES, TEXTS, command_run, of_result, runs, several_cards
+from made_up_exports import NAMES, TEXTS, changed, command_run, compared, of_result, runs, several_cards, side
 
 from nanocheck.core import anonymous
 from nanocheck.core.comparison import Comparison, ComparisonKind
@@ -27,7 +27,7 @@ from nanocheck.core.result import Moment, OutOfMemory, Recovery
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import Kind, Verdict
 from nanocheck.report.export import sarif
-from nanocheck.report.export.card_run import CardRun, of_card
+from nanocheck.report.export.card_run import CardRun, of_card, of_diff
 from nanocheck.report.export.sarif_rules import RULES
 
 #: OASIS's own, byte for byte; the package carries it.
@@ -221,6 +221,15 @@ def test_any_file_name_comes_back_from_its_uri(repository: Path, name: str) -> N
     (folder / name).unlink()
 
 
+@pytest.mark.parametrize("where", ["step.py:1", "sub/step.py:1"])
+def test_places_are_named_from_the_folder_of_the_run_or_from_the_root(repository: Path, where: str) -> None:
+    """The second as a comparison of two revisions names them."""
+    (repository / "sub").mkdir()
+    (repository / "sub" / "step.py").write_text("x\n")
+    (found,) = results([command_run(where, "x")], repository / "sub")
+    assert found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "sub/step.py"
+
+
 def test_lost_work_stands_at_what_was_lost_and_partial_at_what_comes_later(repository: Path) -> None:
     oom = OutOfMemory(
         phase="forward", step=3, requested_bytes=7 * MIB, exact=True, where="train.py:6", line=LINE,
@@ -270,3 +279,37 @@ def test_of_too_many_findings_the_worst_are_kept_and_the_rest_is_counted(
     assert [each["level"] for each in run["results"]] == ["error", "warning"]
     (note,) = run["invocations"][0]["toolExecutionNotifications"]
     assert note["message"]["text"] == "1 findings were left out"
+
+
+def test_what_grew_stands_on_the_line_to_look_at_first(repository: Path) -> None:
+    (repository / "model.py").write_text("a\nlogits = logits.float()\nb\n")
+    changes = [
+        changed("model.py:2", "logits = logits.float()", 0, 824_000_000),
+        changed("train.py:6", LINE, 100, 300),
+        changed(None, None, 0, 5),
+        changed("train.py:1", "import torch", 300, 0),
+    ]
+    run = of_diff(compared(side(1 << 30), side(2 << 30), *changes))
+    (found,) = results([run], repository)
+    assert (found["ruleId"], found["level"]) == ("memory-grew", "error")
+    place = found["locations"][0]["physicalLocation"]
+    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("model.py", 2)
+    assert "(824,000,000 bytes more)" in found["message"]["text"]
+    (other,) = found["relatedLocations"]
+    assert other["message"]["text"] == "logits and loss: +200 bytes"
+    assert other["physicalLocation"]["region"]["startLine"] == 6
+
+
+def test_what_a_comparison_found_before_is_accepted_and_what_is_new_is_not(repository: Path) -> None:
+    same = of_diff(compared(side(5, Kind.TIGHT), side(5, Kind.TIGHT), worse=False))
+    new = of_diff(compared(side(5), side(5, Kind.OOM)))
+    (accepted,) = results([same], repository)
+    assert (accepted["ruleId"], accepted["level"]) == ("tight", "note")
+    assert accepted["suppressions"][0]["justification"] == "it was so before"
+    found = results([new], repository)
+    assert {each["ruleId"] for each in found} == {"memory-grew", "out-of-memory"}
+    assert {each["level"] for each in found} == {"error"}
+    assert {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in found} == {
+        "train.py"
+    }
+    assert results([of_diff(compared(side(5), side(5), worse=False))], repository) == []

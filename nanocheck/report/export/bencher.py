@@ -2,7 +2,7 @@
 
 ``lower_value`` and ``upper_value`` are what is known of the number itself: memory with the least and the
 largest CUDA context, the 80 % interval of a step's time. Measures go by their slugs, which Bencher makes
-where they do not exist; ``docs/ci.md`` says which units to give them.
+where they do not exist; ``docs/formats.md`` says which units to give them.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from nanocheck.core.anonymous import portable
 from nanocheck.core.comparison import Comparison
 from nanocheck.core.device import Device
 from nanocheck.core.result import Environment, RunResult
+from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.step_time import StepTime
 from nanocheck.core.units import gib
 from nanocheck.core.verdict import JudgedRun, Verdict
@@ -53,6 +54,7 @@ class CardRun(msgspec.Struct, frozen=True, kw_only=True):
         headroom: what stays free; least with the largest context, and the least that a driver leaves.
         command: as it was given, with this machine's paths; empty for a configuration and for a test.
         result: everything else that is known of it; of a row of several cards nothing is.
+        growth: of a comparison, whose newer side this is.
     """
 
     name: str
@@ -71,11 +73,12 @@ class CardRun(msgspec.Struct, frozen=True, kw_only=True):
     comparison: Comparison | None = None
     command: tuple[str, ...] = ()
     result: RunResult | None = None
+    growth: RunDiff | None = None
 
     @property
     def place(self) -> str:
         """The card, and whatever else of the machine was asked for: ``rtx4070``, ``rtx4070-windows``."""
-        parts = [self.gpu]
+        parts = [self.gpu or "unknown"]
         if self.platform != "linux":
             parts.append(self.platform)
         if self.reserve_bytes:
@@ -122,6 +125,33 @@ def of_card(found: EveryCard, row: CardRow) -> CardRun:
         step=_modelled(row.time.estimate if row.time is not None else None),
         environment=Environment(nanocheck=found.nanocheck),
         command=found.command,
+    )
+
+
+def of_diff(found: RunDiff) -> CardRun:
+    """Of the newer side of a comparison. Where it does not fit, its peaks can be those of the same card with
+    more memory: they are peaks, too.
+    """
+    side = found.after
+    return CardRun(
+        name=_short(portable(found.id)),
+        gpu=portable(found.gpu),
+        card=portable(found.card),
+        platform="linux",
+        reserve_bytes=0,
+        provenance=side.provenance.value,
+        verdict=Verdict(
+            kind=side.verdict,
+            process_bytes=side.process_bytes,
+            headroom_bytes=side.headroom_bytes,
+            sentence=side.sentence,
+        ),
+        allocated_bytes=side.allocated_bytes if side.exact else None,
+        reserved_bytes=side.reserved_bytes if side.exact else None,
+        process=Span(side.process_bytes) if side.exact else None,
+        headroom=None if side.headroom_bytes is None else Span(side.headroom_bytes),
+        environment=Environment(torch=side.torch),
+        growth=found,
     )
 
 

@@ -101,17 +101,21 @@ def _result(group: Group) -> dict[str, Any]:
         "properties": {"runs": [_properties(each) for each in group.findings]},
     }
     if first.accepted:
-        why = "The stored baseline says the same."
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": why}]
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": first.accepted}]
     if first.place is not None:
         result["locations"] = [_location(first.place)]
+    if first.related:
+        result["relatedLocations"] = [
+            {"id": number, **_location(each.place), "message": {"text": _text(each.sentence)}}
+            for number, each in enumerate(first.related)
+        ]
     return result
 
 
 def _message(group: Group) -> str:
     first = group.first
     size = "" if first.bytes is None else f" ({first.bytes:,} bytes {first.of})"
-    known = "; as its baseline says" if first.accepted else ""
+    known = f"; {first.accepted}" if first.accepted else ""
     text = f"{first.run.title}: {first.sentence}{size}{known}"
     others = [each.run.name for each in group.findings[1:]]
     if others:

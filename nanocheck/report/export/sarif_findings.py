@@ -12,11 +12,14 @@ import msgspec
 from nanocheck.core.anonymous import portable
 from nanocheck.core.comparison import ComparisonKind
 from nanocheck.core.result import OutOfMemory, Recovery, RunResult
+from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.verdict import Kind
 from nanocheck.report.export.card_run import CardRun
 from nanocheck.report.export.sarif_rules import INDEX, RULES
 from nanocheck.report.export.source_places import SourcePlace, SourcePlaces
 
+#: Further lines of a finding; `nanocheck diff` shows all.
+MOST_RELATED = 10
 _OF_KIND = {
     Kind.OOM: "out-of-memory",
     Kind.LOST_WORK: "lost-work",
@@ -26,13 +29,21 @@ _OF_KIND = {
 }
 
 
+class Related(msgspec.Struct, frozen=True, kw_only=True):
+    """Another line that has to do with a finding."""
+
+    place: SourcePlace
+    sentence: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is wrong with one run.
 
     Attributes:
         rule: id of the rule. sentence: for a person; one line.
         bytes: what did not fit, or what stays free, as ``of`` says; ``None`` where no size belongs to it.
-        accepted: the baseline says the same, so that it is known and nobody needs to look.
+        accepted: why nobody needs to look, such as that the baseline says the same; empty else.
+        related: further lines that grew, with by how much.
     """
 
     rule: str
@@ -40,8 +51,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     bytes: int | None = None
     of: str = ""
-    accepted: bool = False
+    accepted: str = ""
     place: SourcePlace | None = None
+    related: tuple[Related, ...] = ()
 
     @property
     def level(self) -> str:
@@ -75,7 +87,7 @@ def findings(run: CardRun, places: SourcePlaces) -> Iterator[Finding]:
             sentence=portable(run.verdict.sentence),
             bytes=size,
             of=of,
-            accepted=compared is not None and compared.kind is ComparisonKind.EQUAL,
+            accepted=_known_before(run),
             place=_place(run, where, line, places),
         )
     if compared is not None and compared.kind is ComparisonKind.REGRESSED:
@@ -85,6 +97,41 @@ def findings(run: CardRun, places: SourcePlaces) -> Iterator[Finding]:
             sentence=portable(compared.sentence),
             place=_place(run, *_at(run.result), places),
         )
+    if run.growth is not None and run.growth.worse:
+        yield _growth(run, run.growth, places)
+
+
+def _known_before(run: CardRun) -> str:
+    if run.comparison is not None and run.comparison.kind is ComparisonKind.EQUAL:
+        return "its baseline says the same"
+    if run.growth is not None and run.growth.before.verdict is run.growth.after.verdict:
+        return "it was so before"
+    return ""
+
+
+def _growth(run: CardRun, growth: RunDiff, places: SourcePlaces) -> Finding:
+    """On the line to look at first; the others that hold more at the peak are related."""
+    suspect = growth.suspect
+    sentence, size, where, line = "; ".join(growth.why), growth.change_bytes, None, None
+    if suspect is not None:
+        where, line = suspect.where, suspect.line
+        size = max(suspect.change_bytes, suspect.most_change_bytes)
+        sentence += f"; look first at {where}" + (f" `{line}`" if line else "")
+    found = [(places.find(each.where, each.line), each) for each in growth.changes if each.change_bytes > 0]
+    related = [
+        Related(place=place, sentence=f"{each.group}: {each.change_bytes:+,} bytes")
+        for place, each in found
+        if place is not None and each is not suspect
+    ]
+    return Finding(
+        rule="memory-grew",
+        run=run,
+        sentence=portable(sentence),
+        bytes=size,
+        of="more",
+        place=_place(run, where, line, places),
+        related=tuple(related[:MOST_RELATED]),
+    )
 
 
 def grouped(found: Sequence[Finding]) -> list[Group]:
@@ -114,7 +161,7 @@ def _identity(each: Finding) -> str:
 
 
 def _place(run: CardRun, where: str | None, line: str | None, places: SourcePlaces) -> SourcePlace | None:
-    return places.find(where, line) or places.instead(run.result, run.command)
+    return places.find(where, line) or places.instead(run.result, run.command or tuple(run.name.split()))
 
 
 _Line: TypeAlias = tuple[str | None, str | None]

@@ -71,22 +71,25 @@ class SourcePlaces:
         return None
 
     def _file(self, name: str) -> Path | None:
-        """The file itself, not where a link leads: that may be outside."""
-        if "\0" in name:
-            return None
-        file = self._folder / name
-        try:
-            inside = file.resolve().is_relative_to(self._root) and file.is_file()
-        except (OSError, RuntimeError, UnicodeError):
-            return None
-        return file.resolve() if inside else None
+        """From the folder, as a run says it, or from the root, as a comparison of two revisions does; where a
+        link leads, that must be inside, too.
+        """
+        for folder in (self._folder, self._root):
+            try:
+                file = (folder / name).resolve()
+                if file.is_relative_to(self._root) and file.is_file():
+                    return file
+            except (OSError, RuntimeError, ValueError):  # too long, a circle of links, a null character
+                return None
+        return None
 
 
 def _files_of(result: RunResult | None, command: tuple[str, ...]) -> Iterator[str]:
     if result is not None and result.test is not None:
-        yield result.test.partition("::")[0]
+        yield result.test.partition("::")[0]  # whose path may have spaces
     # A shell's command is one word: bash -c "python train.py".
-    yield from (each for word in command for each in word.split() if each.endswith(".py"))
+    words = [each.partition("::")[0] for word in command for each in word.split()]
+    yield from (each for each in words if each.endswith(".py"))
     if result is not None and result.config is not None:
         yield _MATRIX
 

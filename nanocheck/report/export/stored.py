@@ -1,4 +1,4 @@
-"""The files of ours that other formats are made from: which kind one is shows in its fields."""
+"""The files of ours that other formats are made from."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nanocheck.core import run_diff
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import read_json, read_typed
+from nanocheck.core.run_diff import RunDiffs
 from nanocheck.core.units import MOST_BYTES
-from nanocheck.report import report_file, run_file
-from nanocheck.report.export.card_run import CardRun, Span, of_card, of_row, of_run
+from nanocheck.report import report_file, run_diff_file, run_file
+from nanocheck.report.export.card_run import CardRun, Span, of_card, of_diff, of_row, of_run
 from nanocheck.search import every_card
 
 _HINT = "nanocheck run --json FILE -- ..., or pytest suites/ for reports/*.json"
 
 
 def load(path: Path) -> list[CardRun]:
-    """The runs in a result of ``nanocheck run --json``, on one card or several, or in a report.
+    """The runs in a result of ``nanocheck run --json``, on one card or several, in a report, or, as its newer
+    side, in a comparison of ``nanocheck diff --json``.
 
     Raises:
         StoredDataError: the file is damaged, of another schema or kind, or says more bytes than a reader of
             JSON keeps exactly.
     """
     data, _ = read_json(path, hint=_HINT)
-    runs = _read(path, set(data) if isinstance(data, dict) else set())
+    runs = _read(path, data)
     for run in runs:
         for size in _sizes(run):
             if abs(size) > MOST_BYTES:
@@ -34,19 +37,24 @@ def load(path: Path) -> list[CardRun]:
     return runs
 
 
-def _read(path: Path, fields: set[Any]) -> list[CardRun]:
-    if {"result", "verdict"} <= fields:
+def _read(path: Path, data: Any) -> list[CardRun]:
+    kind = run_diff_file.kind_of(data)
+    if kind == run_diff_file.RUN:
         run = run_file.load(path)
         return [of_run(run, run.step_time)]
-    if {"rows", "margin_bytes"} <= fields:
+    if kind == run_diff_file.REPORT:
         return [of_row(row) for row in report_file.load(path).rows]
-    if {"cards", "command"} <= fields:
+    if kind == run_diff_file.CARDS:
         found = read_typed(
             path, every_card.EveryCard, what="runs on cards", schema=every_card.SCHEMA, hint=_HINT
         )
         return [of_card(found, row) for row in found.cards]
+    if isinstance(data, dict) and "diffs" in data:
+        compared = read_typed(path, RunDiffs, what="compared runs", schema=run_diff.SCHEMA, hint=_HINT)
+        return [of_diff(each) for each in compared.diffs]
     raise StoredDataError(
-        f"{path}: expected a run, a run on several cards or a memory report, found none of them", hint=_HINT
+        f"{path}: expected a run, runs of several cards, a memory report or a comparison, found none of them",
+        hint=_HINT,
     )
 
 
