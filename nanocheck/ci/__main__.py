@@ -1,7 +1,7 @@
 """``python -m nanocheck.ci STEP``: what action.yml, the reusable workflow and kit/gitlab.yml call.
 
 ``gate`` runs base and head and stores what came out; ``comment`` writes it on the pull request and never
-fails; ``verdict`` says it as an exit code; ``merge`` puts the results of several jobs into one folder.
+fails; ``verdict`` says it as an exit code; ``merge`` makes one table of the results of several jobs.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from nanocheck.ci import gate as gates
-from nanocheck.ci import outputs
+import msgspec
+
+from nanocheck.ci import merging, outputs
 from nanocheck.ci.comments import GitHub, GitLab, keep_one
 from nanocheck.ci.http import ApiError
 from nanocheck.ci.settings import GATE_FILE, PREFIX, Settings, results_folder
 from nanocheck.ci.surroundings import Surroundings
+from nanocheck.core.anonymous import portable
 from nanocheck.core.errors import INTERRUPTED, NanocheckError
 from nanocheck.core.files import read_typed, write_atomically
 from nanocheck.core.gate import SCHEMA, Gate
 from nanocheck.core.scrub import disarm, scrub
 from nanocheck.report import gate_comment
-from nanocheck.report.ci_summary import SUMMARY_LIMIT_BYTES
 from nanocheck.report.foreign_markdown import code
+from nanocheck.report.workflow_commands import SUMMARY_LIMIT_BYTES
 
 _HINT = "the step before it writes it: python -m nanocheck.ci gate"
 
@@ -34,10 +36,14 @@ def gate(environment: Mapping[str, str] = os.environ) -> int:
         RequestError: what is asked for makes no sense.
         MachineError: a file cannot be written.
     """
-    import msgspec
+    # Here, so that the other steps need no more than msgspec.
+    from nanocheck.ci import formats
+    from nanocheck.ci import gate as gates
 
     settings, around = Settings.of(environment), Surroundings.of(environment)
-    found = gates.check(settings, around)
+    found, head = gates.check(settings, around)
+    problems = formats.write(found, head, settings)
+    found = msgspec.structs.replace(found, notes=(*found.notes, *map(portable, problems)))
     text = msgspec.json.format(msgspec.json.encode(found), indent=1).decode()
     write_atomically(settings.results / GATE_FILE, text + "\n")
     page = _page(found, around, limit=SUMMARY_LIMIT_BYTES // 4)
@@ -112,7 +118,25 @@ def _say(what: object) -> None:
     print(disarm(f"nanocheck: {scrub(what)}"), file=sys.stderr, flush=True)
 
 
-STEPS: Mapping[str, Callable[[], int]] = {"gate": gate, "comment": comment, "verdict": verdict}
+def merge(environment: Mapping[str, str] = os.environ) -> int:
+    """
+    Raises:
+        RequestError: no results are there.
+        StoredDataError: one is damaged.
+    """
+    folder = results_folder(environment)
+    page = merging.write(merging.merge(merging.load([folder])), folder)
+    outputs.add_to_summary(f"### GPU memory, measured and virtual\n\n{page}", environment)
+    _say(f"{page.count(chr(10)) - 2} answers")
+    return 0
+
+
+STEPS: Mapping[str, Callable[[], int]] = {
+    "gate": gate,
+    "comment": comment,
+    "verdict": verdict,
+    "merge": merge,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -15,8 +15,10 @@ from nanocheck.core.run_diff import diff
 from nanocheck.core.verdict import JudgedRun
 
 
-def check(settings: Settings, around: Surroundings) -> Gate:
-    """Runs everything, the base first: what is prepared for the head is what is left behind.
+def check(settings: Settings, around: Surroundings) -> tuple[Gate, list[JudgedRun]]:
+    """What the change does, and the runs of the head.
+
+    Runs everything, the base first: what is prepared for the head is what is left behind.
 
     Raises:
         RequestError: the base that was asked for is not there.
@@ -30,7 +32,7 @@ def check(settings: Settings, around: Surroundings) -> Gate:
     )
     failed = reasons_to_fail(settings.fail_on, rows, after.missing, after.tests_exit_code)
     what = "\0".join((settings.name or runs.shown(settings), *(() if settings.name else settings.gpus)))
-    return Gate(
+    found = Gate(
         key=around.key(what),
         nanocheck=__version__,
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -45,6 +47,7 @@ def check(settings: Settings, around: Surroundings) -> Gate:
         missing=tuple(after.missing),
         notes=_notes(settings, before),
     )
+    return found, list(after.runs.values())
 
 
 def _base(settings: Settings, around: Surroundings) -> tuple[runs.Found | None, str, str]:

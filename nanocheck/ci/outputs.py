@@ -9,8 +9,7 @@ from pathlib import Path
 
 from nanocheck.core.gate import Gate
 from nanocheck.core.scrub import scrub
-from nanocheck.report.ci_summary import ANNOTATION_LIMIT, SUMMARY_LIMIT_BYTES
-from nanocheck.report.workflow_commands import annotation
+from nanocheck.report.workflow_commands import ANNOTATION_LIMIT, SUMMARY_LIMIT_BYTES, annotation
 
 
 def add_to_summary(text: str, environment: Mapping[str, str] = os.environ) -> bool:

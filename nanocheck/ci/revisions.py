@@ -17,6 +17,8 @@ from nanocheck.core.errors import RequestError
 
 _SECONDS = 300
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+#: A branch, a tag or a commit; ``a:b`` would make a branch here.
+_FETCHED = re.compile(r"\w[\w./-]*")
 
 
 class GitError(Exception):
@@ -101,6 +103,8 @@ def _resolve(root: Path, name: str) -> str:
     for candidate in (name, f"origin/{name}"):
         with contextlib.suppress(GitError):
             return git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", candidate + "^{commit}")
+    if not _FETCHED.fullmatch(name):
+        return ""
     with contextlib.suppress(GitError):
         git(root, "fetch", "--quiet", "--no-tags", "--depth=1", "origin", name)
         found = git(root, "rev-parse", "--verify", "FETCH_HEAD^{commit}")

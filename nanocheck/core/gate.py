@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from nanocheck.core.anonymous import portable
 from nanocheck.core.errors import RequestError
 from nanocheck.core.result import Group, Holding
 from nanocheck.core.run_diff import RunDiff
@@ -67,24 +68,27 @@ class GateRow(_Value, frozen=True, kw_only=True):
         result, main = run.result, run.result.main
         oom = result.oom if run.verdict.kind in (Kind.OOM, Kind.LOST_WORK) else None
         return cls(
-            id=result.id,
+            id=portable(result.id),
             gpu=result.device.gpu,
             card=result.device.name,
             provenance=str(result.provenance),
             torch=result.environment.torch,
             verdict=run.verdict.kind,
-            sentence=run.verdict.sentence,
+            sentence=portable(run.verdict.sentence),
             headroom_bytes=run.verdict.headroom_bytes,
             allocated_bytes=main.allocated_bytes,
             reserved_bytes=main.reserved_bytes,
             process_bytes=run.verdict.process_bytes,
             groups=oom.groups if oom is not None else main.groups,
-            largest=(oom.alive if oom is not None else main.largest)[:_LARGEST],
-            where=oom.where if oom is not None else None,
+            largest=tuple(
+                msgspec.structs.replace(each, where=each.where and portable(each.where))
+                for each in (oom.alive if oom is not None else main.largest)[:_LARGEST]
+            ),
+            where=portable(oom.where) if oom is not None and oom.where else None,
             line=oom.line if oom is not None else None,
             diff=diff,
             no_base="" if diff is not None else no_base,
-            reproduce=reproduce,
+            reproduce=tuple(map(portable, reproduce)),
         )
 
     @property

@@ -8,12 +8,7 @@ from collections.abc import Sequence
 from nanocheck.core.comparison import ComparisonKind
 from nanocheck.core.verdict import Kind
 from nanocheck.report.report_file import Report, Row
-from nanocheck.report.workflow_commands import annotation
-
-#: GitHub drops a whole job summary above 1,024 KiB (docs.github.com, "Adding a job summary").
-SUMMARY_LIMIT_BYTES = 1024 * 1024
-#: GitHub shows ten error annotations per step and drops the rest.
-ANNOTATION_LIMIT = 10
+from nanocheck.report.workflow_commands import ANNOTATION_LIMIT, SUMMARY_LIMIT_BYTES, annotation
 
 
 def sentence(report: Report) -> str:

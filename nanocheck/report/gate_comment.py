@@ -17,6 +17,8 @@ from nanocheck.report.foreign_markdown import block, code
 #: GitHub's limit of a comment's body, in characters ("body is too long (maximum is 65536 characters)").
 LIMIT = 65_536
 _ROWS, _CHANGES, _REASONS = 40, 12, 10
+#: What is a thousand times smaller than the largest change is counted only.
+_SMALL = 1000
 #: For the words about what was left out.
 _SLACK = 200
 #: Where a line of the head can be looked at: path and line -> address, or nothing.
@@ -148,10 +150,16 @@ def _growth(rows: Sequence[GateRow], link: Link | None) -> str:
     lines = [f"**What {what}**: {of}, {peak} of step {diff.after.step}"]
     if diff.changes:
         lines += ["", "| bytes | what | where | line |", "| --: | :-- | :-- | :-- |"]
-        lines += [_change(each, link) for each in diff.changes[:_CHANGES]]
-        if len(diff.changes) > _CHANGES:
-            rest = sum(each.change_bytes for each in diff.changes[_CHANGES:])
-            lines.append(f"| {signed(rest)} | {len(diff.changes) - _CHANGES} more | | |")
+        largest = max(abs(each.change_bytes) for each in diff.changes)
+        shown = [each for each in diff.changes if abs(each.change_bytes) * _SMALL >= largest][:_CHANGES]
+        lines += [_change(each, link) for each in shown]
+        if len(diff.changes) > len(shown):
+            rest = sum(each.change_bytes for each in diff.changes) - sum(each.change_bytes for each in shown)
+            lines.append(f"| {signed(rest)} | {len(diff.changes) - len(shown)} others, together | | |")
+    for each in diff.elsewhere[:_CHANGES]:
+        more = signed(each.most_change_bytes)
+        place = f"{code(each.where or '?')} {code(each.line or '')}".strip()
+        lines.append(f"\nNot at the peak, but new: {more} bytes of {code(each.group)} at {place}")
     if diff.unexplained_bytes:
         lines.append(f"\n{signed(diff.unexplained_bytes)} bytes of it no line explains.")
     if not diff.known:

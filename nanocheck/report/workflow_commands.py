@@ -1,8 +1,13 @@
-"""GitHub's workflow commands: lines of a log that its runner obeys, such as annotations of a source line."""
+"""GitHub's workflow commands: lines of a log that its runner obeys, such as annotations; and its limits."""
 
 from __future__ import annotations
 
 from nanocheck.core.scrub import scrub
+
+#: GitHub drops a whole job summary above 1,024 KiB (docs.github.com, "Adding a job summary").
+SUMMARY_LIMIT_BYTES = 1024 * 1024
+#: GitHub shows ten error annotations per step and drops the rest.
+ANNOTATION_LIMIT = 10
 
 
 def annotation(kind: str, text: str, *, title: str, file: str = "", line: int = 0) -> str:
