@@ -97,7 +97,8 @@ class GpuTests:
             item.user_properties.append((name, value))
         folder = self.context.settings.results
         if folder is not None:
-            self.context.answer(lambda: store(run, folder, item.config.rootpath))
+            ran_out = run.result.oom is not None and said.outcome != "passed"
+            self.context.answer(lambda: store(run, folder, item.config.rootpath, ran_out=ran_out))
         problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
         if problem is None and said.outcome == "skipped":
             pytest.skip(said.text or "skipped in the child")

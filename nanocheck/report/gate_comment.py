@@ -71,7 +71,7 @@ def headline(gate: Gate) -> str:
     kinds: dict[str, int] = {}
     for row in gate.rows:
         kinds[str(row.verdict)] = kinds.get(str(row.verdict), 0) + 1
-    said = count_summary("answer", kinds)
+    said = count_summary("run", kinds)
     grew = [row for row in gate.rows if row.diff is not None and row.diff.change_bytes > 0]
     if grew:
         said += f"; the peak grew on {len(grew)}, by up to {signed(gate.grown_bytes)} bytes"
@@ -170,7 +170,16 @@ def _growth(rows: Sequence[GateRow], link: Link | None) -> str:
 def _change(change: AllocationChange, link: Link | None) -> str:
     count = change.after_count - change.before_count
     shape = " x ".join(map(str, change.shape or ()))
-    about = ", ".join(filter(None, [change.dtype or "", shape, f"{count:+} tensors" if count else ""]))
+    about = ", ".join(
+        filter(
+            None,
+            [
+                change.dtype or "",
+                shape,
+                f"{count:+} {'tensor' if abs(count) == 1 else 'tensors'}" if count else "",
+            ],
+        )
+    )
     what = change.group + (f" ({about})" if about else "")
     where = code(change.where) if change.where else ""
     path, _, number = (change.where or "").rpartition(":")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import action_driver
@@ -171,3 +172,19 @@ def test_no_path_of_the_machine_and_no_token_is_written(whole: dict) -> None:
         assert "/tmp" not in text
         assert str(ROOT) not in text
         assert TOKEN not in text
+
+
+def test_the_page_shows_what_the_comment_says(whole: dict) -> None:
+    text = (ROOT / "docs" / "pull-requests.md").read_text()
+    (torch,) = re.findall(r"real output with torch ([\d.]+)", text)
+    here = version("torch").split("+")[0]
+    if here != torch:
+        pytest.skip(f"the page shows what torch {torch} says, this is {here}")
+    (shown,) = re.findall(r"^```markdown\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (body,) = whole["after_first"]
+
+    def plain(text: str) -> list[str]:
+        return [re.sub(r"[0-9a-f]{40}", "COMMIT", line) for line in text.splitlines() if line]
+
+    assert len(plain(shown)) >= 8
+    assert set(plain(shown)) <= set(plain(body)), "write the page anew"

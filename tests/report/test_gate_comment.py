@@ -164,7 +164,7 @@ def test_the_figures_are_those_of_the_comparison() -> None:
     found = gate(changes=3)
     text = gate_comment.render(found)
     for number in (1, 2, 3):
-        assert f"| +{number * MIB:,} | <code>logits and loss (+1 tensors)</code> |" in text
+        assert f"| +{number * MIB:,} | <code>logits and loss (+1 tensor)</code> |" in text
     assert "no base" not in text.split("h100")[0]
 
 
