@@ -25,7 +25,7 @@ from nanocheck.core.gate import SCHEMA, Gate
 from nanocheck.core.scrub import disarm, scrub
 from nanocheck.report import gate_comment
 from nanocheck.report.foreign_markdown import code
-from nanocheck.report.workflow_commands import SUMMARY_LIMIT_BYTES
+from nanocheck.report.workflow_commands import SUMMARY_LIMIT_BYTES, annotation
 
 _HINT = "the step before it writes it: python -m nanocheck.ci gate"
 
@@ -48,7 +48,8 @@ def gate(environment: Mapping[str, str] = os.environ) -> int:
     write_atomically(settings.results / GATE_FILE, text + "\n")
     page = _page(found, around, limit=SUMMARY_LIMIT_BYTES // 4)
     write_atomically(settings.results / "comment.md", _page(found, around))
-    outputs.add_to_summary(page, environment)
+    if not outputs.add_to_summary(page, environment) and environment.get("GITHUB_STEP_SUMMARY"):
+        _say("the job summary has no room left: comment.md has it all")
     outputs.set_outputs(
         {
             "passed": str(not found.failed).lower(),
@@ -150,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return STEPS[arguments.step]()
     except NanocheckError as error:
         _say(error)
+        if os.environ.get("GITHUB_ACTIONS"):
+            print(annotation("error", str(error), title="nanocheck"))
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

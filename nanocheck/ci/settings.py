@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gate import DEFAULT_FAIL_ON, parse_fail_on
-from nanocheck.core.gpus import DEFAULT_GPU
+from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
 from nanocheck.core.run_diff import Allowance
 from nanocheck.core.units import parse_size_of
 
@@ -62,7 +62,7 @@ class Settings:
     def of(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """
         Raises:
-            RequestError: neither a command nor tests, or both; an unreadable value.
+            RequestError: neither a command nor tests, or both; an unknown card; an unreadable value.
         """
 
         def text(name: str, default: str = "") -> str:
@@ -90,6 +90,8 @@ class Settings:
                     f"gpus: expected ids of cards with commas, found {text('GPUS')!r:.80}",
                     hint="nanocheck gpus lists them",
                 )
+            if not words("OPTIONS"):  # which may bring cards of the project's own
+                find_gpu(each)
         for name in ("MARGIN", "RESERVE"):
             parse_size_of(name.lower(), text(name, "0"))
         growth = text("ALLOW_GROWTH")

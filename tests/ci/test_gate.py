@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import action_driver
 import pytest
 import yaml
+from action_driver import pip_that_installs_nothing
 from github_stand_in import TOKEN, service
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -234,3 +237,44 @@ def test_jobs_results_become_one_table(tmp_path: Path) -> None:
 def test_a_spreadsheet_finds_no_formula(tmp_path: Path) -> None:
     merging.write(merging.merge([line(1, id="=HYPERLINK(1)")]), tmp_path)
     assert (tmp_path / "table.csv").read_text().splitlines()[1].startswith(" =")
+
+
+def test_the_reusable_workflows_jobs_one_after_the_other(pushed: Pushed, tmp_path: Path) -> None:
+    """A command that uses no GPU: no answer, which fails; the table has it all the same."""
+    workflow = ROOT / ".github" / "workflows" / "memory-check.yml"
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    with service() as stand_in:
+        how = {
+            "event": pushed.event(),
+            "variables": {
+                "PATH": f"{pip_that_installs_nothing(tmp_path / 'bin')}:{os.environ['PATH']}",
+                "PYTHONPATH": str(ROOT),
+                "GITHUB_EVENT_NAME": "pull_request",
+                "GITHUB_REPOSITORY": "o/r",
+                "GITHUB_API_URL": stand_in.address,
+                "GITHUB_WORKFLOW": "memory",
+                "THE_TOKEN": TOKEN,
+            },
+        }
+        job = action_driver.run_job(
+            workflow,
+            "virtual",
+            {"command": "true", "base": "none"},
+            workspace=pushed.checkout,
+            temporary=tmp_path / "temp",
+            **how,
+        )
+        assert job.steps["Base and head"].outcome == "success", job.steps["Base and head"].log
+        assert job.steps["Verdict"].outcome == "failure"
+        assert len(stand_in.bodies()) == 1
+        uploaded = job.steps["actions/upload-artifact@v4"].given
+        assert uploaded["name"].startswith("nanocheck-virtual-")
+        shutil.copytree(uploaded["path"], workspace / "results" / uploaded["name"])
+        table = action_driver.run_job(
+            workflow, "table", {}, workspace=workspace, temporary=tmp_path / "other", **how
+        )
+    assert table.steps["One table"].outcome == "success", table.steps["One table"].log
+    assert "no-gpu" in table.summary
+    for name in table.steps["actions/upload-artifact@v4"].given["path"].split():
+        assert (workspace / name).is_file()

@@ -39,6 +39,8 @@ def test_words_are_a_shells_and_no_shell_reads_them(tmp_path: Path) -> None:
         {"COMMAND": "python 'train.py"},
         {"GPUS": "rtx4070,,h100"},
         {"GPUS": "--device"},
+        {"GPUS": "rtx4070,rtx9999"},
+        {"GPUS": "all"},
         {"MARGIN": "much"},
         {"ALLOW_GROWTH": "-1"},
         {"FOLDER": ".."},

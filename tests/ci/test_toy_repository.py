@@ -10,6 +10,7 @@ from pathlib import Path
 
 import action_driver
 import pytest
+from action_driver import pip_that_installs_nothing
 from github_stand_in import TOKEN, Service, service
 from paths import ROOT
 from toy_repository import FORGOTTEN, FORGOTTEN_BYTES, RETURN, TRAIN, Pushed, Repository
@@ -21,22 +22,12 @@ BAD = TRAIN.replace(RETURN, FORGOTTEN + RETURN)
 _STOPPED = re.compile(r"^::stop-commands::(\w+)$(.*?)^::\1::$", re.MULTILINE | re.DOTALL)
 
 
-def shim(folder: Path) -> None:
-    """A ``python`` that installs nothing, and writes down what it was asked to."""
-    folder.mkdir()
-    (folder / "python").write_text(
-        f'#!/bin/bash\nif [ "$1 $2" = "-m pip" ]; then echo "$@" >> "{folder}/pip.log"; exit 0; fi\n'
-        f'exec "{sys.executable}" "$@"\n'
-    )
-    (folder / "python").chmod(0o755)
-
-
 class Runner:
     """GitHub, for one repository."""
 
     def __init__(self, folder: Path, stand_in: Service) -> None:
         self.folder, self.service, self.runs = folder, stand_in, 0
-        shim(folder / "bin")
+        pip_that_installs_nothing(folder / "bin")
 
     def run(
         self,
