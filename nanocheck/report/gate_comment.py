@@ -12,6 +12,7 @@ from urllib.parse import quote
 from nanocheck.core.gate import Gate, GateRow
 from nanocheck.core.run_diff import AllocationChange
 from nanocheck.core.units import count_summary, mib
+from nanocheck.core.verdict import Kind
 from nanocheck.report.foreign_markdown import block, code
 
 #: GitHub's limit of a comment's body, in characters ("body is too long (maximum is 65536 characters)").
@@ -46,7 +47,12 @@ def render(gate: Gate, *, link: Link | None = None, limit: int = LIMIT) -> str:
         head = "\n\n".join([marker(gate.key), *_head(gate, most)])
         if units(head) + units(foot) < limit - _SLACK:
             break
-    sections = [*_growths(gate, link), *(_details(row) for row in gate.rows), *_reproduce(gate)]
+    sections = [
+        *_misfits(gate),
+        *_growths(gate, link),
+        *(_details(row) for row in gate.rows),
+        *_reproduce(gate),
+    ]
     whole = "\n\n".join([head, *sections, foot]) + "\n"
     if units(whole) <= limit:
         return whole
@@ -128,6 +134,18 @@ def _table(gate: Gate, most: int) -> str:
     text = "\n".join(f"| {line} |" for line in lines)
     left = max(0, len(gate.rows) - most) + max(0, len(gate.missing) - most)
     return text + (f"\n\n{left} rows more are in the job's artifact." if left else "")
+
+
+def _misfits(gate: Gate) -> list[str]:
+    """Which request did not fit, and where."""
+    rows = [row for row in gate.rows if row.verdict in (Kind.OOM, Kind.LOST_WORK)]
+    if not rows:
+        return []
+    lines = [
+        f"- {code(row.id, most=120)} on {code(row.gpu)}: {code(row.sentence)}" for row in rows[:_REASONS]
+    ]
+    lines += [f"- and {len(rows) - _REASONS} more, folded below"] if len(rows) > _REASONS else []
+    return ["**What does not fit**:\n\n" + "\n".join(lines)]
 
 
 def _growths(gate: Gate, link: Link | None) -> list[str]:

@@ -59,10 +59,10 @@ def test_it_is_found_again_among_any_number(before: int, after: int, there: bool
 
 
 def test_two_checks_have_a_comment_each(github: Service) -> None:
-    for key in ("abc", "abcd", "abc"):
+    for key in ("abcd", "abc", "abcd"):
         marker = f"<!-- nanocheck:{key} -->"
         keep_one(GitHub(around(github), TOKEN, ""), marker, f"{marker} of {key}")
-    assert github.bodies() == ["<!-- nanocheck:abc --> of abc", "<!-- nanocheck:abcd --> of abcd"]
+    assert github.bodies() == ["<!-- nanocheck:abcd --> of abcd", "<!-- nanocheck:abc --> of abc"]
 
 
 def test_what_was_deleted_meanwhile_is_written_anew(github: Service) -> None:

@@ -28,7 +28,8 @@ HOSTILE = (
     "a@EVIL.example",
     "EVIL/r#12",
     "http://EVIL.example/",
-    "www.EVIL.example",
+    "EVIL www.EVIL.example EVIL",
+    "EVIL,title=EVIL,line=9",
     "[EVIL](javascript:alert(1))",
     "![EVIL](http://EVIL.example/x.png)",
     "| EVIL |\\| EVIL \\\\| EVIL",
@@ -129,7 +130,7 @@ def test_code_shows_what_it_was_given(text: str) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(texts, min_size=1, max_size=3))
+@given(st.lists(texts | st.sampled_from(["```", "````", "~~~"]), min_size=1, max_size=3))
 def test_nothing_closes_a_block(lines: list[str]) -> None:
     page = as_github_shows(f"{block(lines)}\n\nafter")
     assert page.bare.split() == ["after"]
@@ -137,12 +138,17 @@ def test_nothing_closes_a_block(lines: list[str]) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(texts, texts, texts)
+@given(texts, texts, texts.filter(bool))
 def test_an_annotation_is_one_command(text: str, title: str, file: str) -> None:
     line = annotation("error", text, title=title, file=file, line=3)
     assert line.splitlines() == [line]
     place, _, _ = line.removeprefix("::error ").partition("::")
-    assert {each.partition("=")[0] for each in place.split(",")} <= {"file", "line", "title"}
+    assert [each.partition("=")[0] for each in place.split(",")] == ["file", "line", "title"]
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_a_text_that_is_none_makes_no_heading_of_the_line_before_it(text: str) -> None:
+    assert as_github_shows(gate_comment.render(gate(lambda _: text))).tags <= _OURS
 
 
 @settings(max_examples=15, deadline=None)
@@ -166,6 +172,13 @@ def test_the_figures_are_those_of_the_comparison() -> None:
     for number in (1, 2, 3):
         assert f"| +{number * MIB:,} | <code>logits and loss (+1 tensor)</code> |" in text
     assert "no base" not in text.split("h100")[0]
+
+
+def test_what_does_not_fit_is_said_with_what_it_asked_for() -> None:
+    text = gate_comment.render(gate(oom=True))
+    assert "**What does not fit**" in text
+    assert "asked for 1,572.00 MiB" in text.split("<details>")[0]
+    assert "**oom**, was safe" in text
 
 
 def test_what_is_the_same_on_two_cards_is_said_once() -> None:
