@@ -118,7 +118,8 @@ def command(settings: Settings, gpu: str, results: Path | None) -> list[str]:
 
 def tests(settings: Settings, gpu: str, results: Path | None) -> list[str]:
     """``pytest ...``, without the Python before it."""
-    files = ["--nanocheck-results", str(results)] if results is not None else []
+    # In one word: of a folder by itself pytest would think that tests are there, and choose its root by it.
+    files = [f"--nanocheck-results={results}"] if results is not None else []
     return ["pytest", *settings.tests, *card_options(settings, gpu), *files, *settings.options]
 
 

@@ -278,3 +278,32 @@ def test_the_reusable_workflows_jobs_one_after_the_other(pushed: Pushed, tmp_pat
     assert "no-gpu" in table.summary
     for name in table.steps["actions/upload-artifact@v4"].given["path"].split():
         assert (workspace / name).is_file()
+
+
+def test_a_projects_own_tests_are_rows(tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "test_wide.py").write_text(
+        "import pytest, torch\n\n"
+        '@pytest.mark.fits("rtx4070")\n'
+        "def test_wide():\n"
+        '    torch.empty(13 << 30, dtype=torch.uint8, device="cuda")\n'
+    )
+    found, (run,) = gates.check(
+        Settings.of(
+            {
+                "NANOCHECK_TESTS": "test_wide.py -q -p no:cacheprovider",
+                "NANOCHECK_ROOT": str(root),
+                "NANOCHECK_RESULTS": str(tmp_path / "results"),
+            }
+        ),
+        Surroundings(),
+    )
+    (row,) = found.rows
+    assert (row.id, row.verdict) == ("test_wide.py::test_wide", "oom")
+    assert row.where == "test_wide.py:5"
+    assert found.failed == ("test_wide.py::test_wide on rtx4070: oom", "pytest ended with exit code 1")
+    assert found.base_note == "neither a pull request nor a push says one"
+    assert run.result.oom is not None
+    assert run.result.oom.requested_bytes == 13 << 30
+    assert row.reproduce[:2] == ("pytest", "test_wide.py")
