@@ -169,8 +169,10 @@ def _refuse_half_a_model(arguments: argparse.Namespace) -> None:
 
 
 def _cards(arguments: argparse.Namespace) -> list[Gpu]:
-    """The largest first."""
+    """As they were named; of all, the largest first."""
     found = options.cards(arguments)
+    if arguments.gpu != "all":
+        return found
     return sorted(found, key=lambda gpu: (-gpu.usable_bytes[arguments.platform], gpu.id))
 
 
