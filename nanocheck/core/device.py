@@ -25,6 +25,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             allocator: a virtual card takes as much, so that what does not fit there fits nowhere.
         context_most_bytes: the most, which *safe* leaves room for; see ``cuda_context``.
         capacity_least_bytes: the least, for which *safe* leaves room; ``None``: the same.
+        capacity_source: how the memory was predicted, at one end at least; ``None``: it was read.
         reserve_bytes: used by other processes, such as a desktop.
         capped_from: name of the real card that stands in for the asked one, its memory capped.
     """
@@ -41,6 +42,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reserve_bytes: int = 0
     capped_from: str | None = None
     capacity_least_bytes: int | None = None
+    capacity_source: str | None = None
 
     @property
     def sure_capacity_bytes(self) -> int:
@@ -103,7 +105,7 @@ class Target:
             kind=self.kind,
             gpu=gpu.id,
             name=gpu.name,
-            capability=f"{gpu.capability[0]}.{gpu.capability[1]}",
+            capability=gpu.capability_text,
             sms=gpu.sms,
             platform=self.platform,
             capacity_bytes=most,
@@ -112,6 +114,7 @@ class Target:
             context_most_bytes=gpu.context_most_bytes,
             reserve_bytes=self.reserve_bytes,
             capped_from=self.capped_from,
+            capacity_source=gpu.computed(self.platform),
         )
 
     @property
