@@ -1,11 +1,11 @@
 """The catalog of GPUs: what a card is, where each figure comes from, and how to find one.
 
-The figures live in ``gpus.toml`` and ``gpus-datacentre.toml`` beside this file. Adding a card is adding
-a table there, or in a TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of a
-known id overrides the figures it names and keeps the rest. Each figure needs its source in
+The figures live in the TOML files of ``cards/`` beside this file, one for each series. Adding a card is
+adding a table there, or in a TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of
+a known id overrides the figures it names and keeps the rest. Each figure needs its source in
 ``[gpu.<id>.sources]``; the word ``specification`` there stands for all the figures of a vendor's data
-sheet (``SPECIFICATION``). ``[capability."<major>.<minor>"]`` holds what follows from the compute
-capability alone.
+sheet (``SPECIFICATION``). Usable memory may be ``"computed"``: ``usable_memory`` predicts it then.
+``[capability."<major>.<minor>"]`` holds what follows from the compute capability alone.
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nanocheck.core import cuda_context
+from nanocheck.core import cuda_context, usable_memory
 from nanocheck.core.cuda_context import context_range
 from nanocheck.core.errors import RequestError
 from nanocheck.core.strict_text import parse_toml
 from nanocheck.core.units import KIB, MIB
 
-CATALOG = tuple(Path(__file__).with_name(name) for name in ("gpus.toml", "gpus-datacentre.toml"))
+CATALOG = tuple(
+    Path(__file__).with_name("cards") / f"{name}.toml"
+    for name in (
+        "capabilities",
+        *("geforce-20", "geforce-30", "geforce-30-laptop", "geforce-40", "geforce-40-laptop", "geforce-50"),
+        *("workstation-turing-ampere", "workstation-ada-blackwell"),
+        *("datacentre-volta-ampere", "datacentre-ada-on", "embedded"),
+    )
+)
 DEFAULT_GPU = "rtx4070"
 PLATFORMS = ("linux", "windows")
 
@@ -40,17 +48,22 @@ FIGURES = {
     "tgp_w": "count",
     "bf16_tflops": "number or none",
     "nominal_mib": "number",
-    "linux_usable_mib": "number",
-    "windows_usable_mib": "number",
-    "linux_usable_most_mib": "number",
-    "windows_usable_most_mib": "number",
+    "linux_usable_mib": "number or computed",
+    "windows_usable_mib": "number or computed",
+    "linux_usable_most_mib": "number or computed",
+    "windows_usable_most_mib": "number or computed",
     "context_mib": "number",
+    "host": "host",
 }
 #: The figures that one source, under the word ``specification``, may cover.
-SPECIFICATION = tuple(FIGURES)[:9]
+SPECIFICATION = (*tuple(FIGURES)[:9], "host")
+#: Stands for a figure that ``usable_memory`` predicts, and is marked as predicted wherever it is shown.
+COMPUTED = "computed"
+HOSTS = ("x86_64", "aarch64")
 #: A card may exist on one platform only, so one of these is enough.
 #: A reading of one's own may stand in for what ``cuda_context`` computes.
 _CONTEXT = "context_mib"
+_HOST = "host"
 _USABLE = tuple(f"{platform}_usable_mib" for platform in PLATFORMS)
 #: The most, where drivers were seen to leave different amounts; ``_USABLE`` is the least then.
 _USABLE_MOST = tuple(f"{platform}_usable_most_mib" for platform in PLATFORMS)
@@ -70,6 +83,8 @@ _EXPECTED = {
     "count": "a whole number of at least 1",
     "number": "a number above 0",
     "number or none": 'a number above 0, or "none" where the card has no such unit',
+    "number or computed": 'a number above 0, or "computed"',
+    "host": f"one of {', '.join(HOSTS)}",
 }
 
 
@@ -95,6 +110,8 @@ class Gpu:
             platform for which nobody published a figure is absent.
         context_bytes, context_most_bytes: the least and the most that the CUDA context and loaded modules
             take, outside the allocator, once a step has run; equal where one reading is stated.
+        host: architecture of the machines that have it; only their builds of PyTorch know the card.
+        note: what its user must know, of a card that somebody described (``own_card``).
         sources: where each figure comes from, under its name in ``gpus.toml``; a capability's under
             its own figure names.
     """
@@ -121,7 +138,26 @@ class Gpu:
     usable_most_bytes: Mapping[str, int]
     context_bytes: int
     context_most_bytes: int
+    host: str = HOSTS[0]
+    note: str = ""
     sources: Mapping[str, str]
+
+    @property
+    def capability_text(self) -> str:
+        """Such as ``8.9``."""
+        return f"{self.capability[0]}.{self.capability[1]}"
+
+    def computed(self, platform: str) -> str | None:
+        """How the usable memory on a platform was predicted; None where both its ends were read."""
+        names = (f"{platform}_usable_mib", f"{platform}_usable_most_mib")
+        return next(
+            (
+                self.sources[name]
+                for name in names
+                if usable_memory.SOURCE[platform] == self.sources.get(name)
+            ),
+            None,
+        )
 
 
 @dataclass
@@ -225,6 +261,9 @@ def _merge(card: _Card, where: str, table: dict[str, Any]) -> None:
     for key in table.keys() & FIGURES.keys():
         card.figures[key] = table[key]
         card.sources.pop(key, None)
+        if table[key] == COMPUTED and FIGURES[key] == "number or computed":
+            card.sources[key] = usable_memory.SOURCE[key.partition("_")[0]]
+            continue
         source = sources.get(key) or (key in SPECIFICATION and sources.get("specification"))
         if not source:
             raise RequestError(
@@ -242,7 +281,7 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
     """The finished card; here what only shows once all files are read is checked."""
     where, figures = f"[gpu.{card_id}]", card.figures
     for key, kind in FIGURES.items():
-        if key not in figures and key not in (*_USABLE, *_USABLE_MOST, _CONTEXT):
+        if key not in figures and key not in (*_USABLE, *_USABLE_MOST, _CONTEXT, _HOST):
             raise _wrong(card.file, where, key, _EXPECTED[kind], None)
     if not any(key in figures for key in _USABLE):
         raise _wrong(card.file, where, " or ".join(_USABLE), _EXPECTED["number"], None)
@@ -251,6 +290,7 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         raise _wrong(card.file, where, "capability", f"one of {known}", figures["capability"])
     limits = capabilities[figures["capability"]]
     nominal = figures["nominal_mib"]
+    figures = {**figures, **_predicted(figures)}
     usable = {
         platform: figures[key] for platform, key in zip(PLATFORMS, _USABLE, strict=True) if key in figures
     }
@@ -277,6 +317,9 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
     major, minor = figures["capability"].split(".")
     sources = {key: limits["source"] for key in CAPABILITY_FIGURES if key != "source"}
     sources |= {_CONTEXT: cuda_context.SOURCE} | card.sources
+    for platform, key in zip(PLATFORMS, _USABLE_MOST, strict=True):
+        if key in figures and key not in sources:
+            sources[key] = usable_memory.SOURCE[platform]
     return Gpu(
         id=card_id,
         name=figures["name"],
@@ -300,8 +343,28 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         usable_most_bytes={platform: round(value * MIB) for platform, value in usable_most.items()},
         context_bytes=least,
         context_most_bytes=most,
+        host=figures.get(_HOST, HOSTS[0]),
         sources=sources,
     )
+
+
+def _predicted(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Usable memory that is said to be computed, by its key; never beyond a reading at its other end."""
+    found: dict[str, float] = {}
+    for platform, key, most_key in zip(PLATFORMS, _USABLE, _USABLE_MOST, strict=True):
+        least, most = figures.get(key), figures.get(most_key)
+        if COMPUTED not in (least, most):
+            continue
+        bounds = usable_memory.usable_range_mib(
+            platform, figures["nominal_mib"], figures["capability"], figures["bus_width_bits"]
+        )
+        if least == COMPUTED:
+            found[key] = min(bounds[0], bounds[1] if most in (None, COMPUTED) else most)
+        if most == COMPUTED or (most is None and least == COMPUTED):
+            found[most_key] = max(
+                bounds[1], found.get(key, 0.0) if least == COMPUTED else float(least or 0.0)
+            )
+    return found
 
 
 def _tables(file: Path, kind: str, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -333,6 +396,8 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
         "count": number and isinstance(value, int),
         "number": number,
         "number or none": value == "none" or number,
+        "number or computed": value == COMPUTED or number,
+        "host": value in HOSTS,
     }
     if not right[kind]:
         raise _wrong(file, where, key, _EXPECTED[kind], value)
