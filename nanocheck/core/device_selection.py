@@ -49,6 +49,10 @@ print(json.dumps({"name": name.value.decode(errors="replace"), "total_bytes": si
 """
 
 
+#: What a driver shows of the memory that ``nvidia-smi`` does: less some hundred MiB, of small cards the most.
+_LEAST_SHOWN, _MOST_SHOWN = 0.9, 1.02
+
+
 @dataclass(frozen=True)
 class RealCard:
     """A card the driver offers: its name as the driver tells it, and its memory.
@@ -89,6 +93,11 @@ def find_real_card() -> RealCard | str:
         return f"the NVIDIA driver did not answer ({type(error).__name__})"
 
 
+def is_same_card(gpu: Gpu, found: RealCard) -> bool:
+    """Whether a real card is the catalog's: some names are sold with two sizes of memory."""
+    return found.name == gpu.name and _LEAST_SHOWN < found.total_bytes / gpu.nominal_bytes < _MOST_SHOWN
+
+
 def choose_device(
     gpu: Gpu,
     choice: str = "auto",
@@ -125,11 +134,14 @@ def choose_device(
                 hint="run it on a machine with a card, or leave --device away for a virtual run",
             )
         return SelectedDevice(target("virtual"), found)
-    if found.name == gpu.name:
+    if is_same_card(gpu, found):
         return SelectedDevice(target("real"), f"{found.name} is here", not found.virtual)
     if choice == "auto":
+        size = f" with {mib(found.total_bytes)} MiB" if found.name == gpu.name else ""
         return SelectedDevice(
-            target("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
+            target("virtual"),
+            f"{found.name}{size} is here, not {gpu.id if size else gpu.name}; --device real would cap it "
+            "instead",
         )
     asked = target("real", found.name)
     least = asked.device.sure_capacity_bytes

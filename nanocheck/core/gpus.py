@@ -111,6 +111,7 @@ class Gpu:
         context_bytes, context_most_bytes: the least and the most that the CUDA context and loaded modules
             take, outside the allocator, once a step has run; equal where one reading is stated.
         host: architecture of the machines that have it; only their builds of PyTorch know the card.
+        note: what its user must know, of a card that somebody described (``own_card``).
         sources: where each figure comes from, under its name in ``gpus.toml``; a capability's under
             its own figure names.
     """
@@ -138,6 +139,7 @@ class Gpu:
     context_bytes: int
     context_most_bytes: int
     host: str = HOSTS[0]
+    note: str = ""
     sources: Mapping[str, str]
 
     @property
