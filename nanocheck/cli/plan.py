@@ -171,13 +171,14 @@ def _refuse_half_a_model(arguments: argparse.Namespace) -> None:
 def _cards(arguments: argparse.Namespace) -> list[Gpu]:
     from nanocheck.core.gpus import find_gpu, load_catalog
 
-    if arguments.gpu == "all":
-        cards = load_catalog(arguments.gpus).values()
+    asked = options.card(arguments)
+    if asked.gpu == "all":
+        cards = load_catalog(asked.gpus).values()
         return sorted(
             (each for each in cards if arguments.platform in each.usable_bytes),
             key=lambda gpu: (-gpu.usable_bytes[arguments.platform], gpu.id),
         )
-    return [find_gpu(each.strip(), arguments.gpus) for each in arguments.gpu.split(",")]
+    return [find_gpu(each.strip(), asked.gpus) for each in asked.gpu.split(",")]
 
 
 def _count(text: str | None) -> float | None:
