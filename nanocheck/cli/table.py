@@ -74,6 +74,10 @@ def run(arguments: argparse.Namespace) -> int:
             margin_bytes=margin,
             time_too=arguments.time,
             share=not arguments.run_all,
+            own_cards=[
+                *(word for text in arguments.card for word in ("--card", text)),
+                *(word for path in arguments.gpus for word in ("--gpus", path.name)),
+            ],
         )
         if arguments.prove and found.complete:
             proof = prove(

@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError, RequestError
-from nanocheck.core.gpus import DEFAULT_GPU, Gpu, find_gpu
+from nanocheck.core.gpus import DEFAULT_GPU, CardSource, Gpu, find_gpu
 from nanocheck.core.options import CARD_OPTIONS, DEVICE, GPU, MARGIN, PLATFORM, RESERVE, Option
 from nanocheck.core.units import mib, parse_size_of
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
@@ -160,12 +159,12 @@ class CardQuestion:
     """Which card is asked about, and what must stay free on it.
 
     Attributes:
-        gpu: an id of the catalog. gpus: files with further cards.
+        gpu: an id of the catalog. gpus: files with further cards, and cards that were described.
         device, platform: see the options' help.
     """
 
     gpu: str = DEFAULT_GPU
-    gpus: tuple[Path, ...] = ()
+    gpus: tuple[CardSource, ...] = ()
     device: str = "auto"
     platform: str = "linux"
     reserve_bytes: int = 0
@@ -173,7 +172,7 @@ class CardQuestion:
 
     @classmethod
     def of(
-        cls, values: Mapping[Option, str], gpus: Sequence[Path], *, in_pytest: bool = False
+        cls, values: Mapping[Option, str], gpus: Sequence[CardSource], *, in_pytest: bool = False
     ) -> CardQuestion:
         """From what was given; an option that is missing has its default.
 

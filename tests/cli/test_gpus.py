@@ -9,7 +9,8 @@ import pytest
 
 from nanocheck.cli import main
 from nanocheck.cli.gpus import figures
-from nanocheck.core.gpus import CAPABILITY_FIGURES, FIGURES, PLATFORMS, load_catalog
+from nanocheck.core.card_tables import CAPABILITY_FIGURES, FIGURES, PLATFORMS
+from nanocheck.core.gpus import load_catalog
 
 CARD = """
 [gpu.rtx4070-modded]

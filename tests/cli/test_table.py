@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -65,7 +66,7 @@ def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
     main(["table", "--gpu", "rtx4070", "--matrix", str(tmp_path / "matrix.toml"), "--json", str(first)])
     cell = load(first).cells[0]
     assert cell.how.value == "derived"
-    assert main([*cell.command.split()[1:], "--json", str(again)]) == 0
+    assert main([*shlex.split(cell.command)[1:], "--json", str(again)]) == 0
     (own,) = load(again).cells
     assert own.how.value == "run"
     assert (own.verdict, own.allocated_bytes, own.reserved_bytes) == (
@@ -87,3 +88,14 @@ def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
 def test_mistakes_are_told(arguments: list[str], found: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", *arguments]) == RequestError.exit_code
     assert found in capsys.readouterr().err
+
+
+def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
+    (tmp_path / "matrix.toml").write_text(MATRIX.replace("[2, 3500]", "2"))
+    out, words = tmp_path / "table.json", "name=My card, memory=24GiB, like=rtx4090"
+    assert (
+        main(["table", "--card", words, "--matrix", str(tmp_path / "matrix.toml"), "--json", str(out)]) == 0
+    )
+    (cell,) = load(out).cells
+    assert cell.gpu == "my-card"
+    assert shlex.split(cell.command)[2:5] == ["--card", words, "--run-all"]

@@ -14,16 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanocheck.core.card_tables import CAPABILITY_FIGURES, FIGURES, SPECIFICATION
 from nanocheck.core.cuda_context import context_range
 from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import (
-    CAPABILITY_FIGURES,
-    FIGURES,
-    SPECIFICATION,
-    find_gpu,
-    load_catalog,
-)
+from nanocheck.core.gpus import find_gpu, load_catalog
 from nanocheck.core.units import GIB, KIB, MIB
 
 CATALOG = load_catalog()

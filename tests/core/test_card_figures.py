@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nanocheck.core.gpus import CAPABILITY_FIGURES, FIGURES, PLATFORMS, Gpu, load_catalog
+from nanocheck.core.card_tables import CAPABILITY_FIGURES, FIGURES, PLATFORMS
+from nanocheck.core.gpus import Gpu, load_catalog
 from nanocheck.core.units import KIB, MIB
 
 CATALOG = load_catalog()

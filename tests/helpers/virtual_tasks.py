@@ -237,7 +237,7 @@ def workspaces(payload: Any, emit: Emit) -> Any:
 
 
 def tiny_step(payload: Any, emit: Emit) -> dict[str, Any]:
-    """Two steps with products, attention, a norm, AdamW, and an embedding, whose backward is CUB's: it compares
+    """Two steps: products, attention, a norm, AdamW, and an embedding, whose backward is CUB's: it compares
     the kernel's architecture with those it was built for, and fails with error 98 if they disagree.
     """
     told = {"arches": torch.cuda.get_arch_list(), "cuda": torch.version.cuda, "steps": 0, "failed": ""}
