@@ -5,6 +5,7 @@ more memory, too, so that its peak is known.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanocheck.core.diff_side import Subject
+from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.gpus import PLATFORMS, find_gpu
 from nanocheck.core.result import Outcome, StackHolding
 from nanocheck.core.units import MIB
@@ -86,7 +87,9 @@ def run_states(
                 None if more is None else _from_the_root(more, root, repository.prefix),
             )
             elsewhere = () if root == repository.root else _code_from_here(run, repository)
-            sides.append(replace(subject, said=(*subject.said, *elsewhere)))
+            # The program may have been found elsewhere, see ``_command``.
+            name = without_folders(shlex.join(request.command))
+            sides.append(replace(subject, id=name, said=(*subject.said, *elsewhere)))
     return sides[0], sides[1]
 
 
