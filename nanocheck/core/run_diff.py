@@ -4,6 +4,8 @@ Pure. What lived at the peak on one side is matched by its stack with what lived
 ``stack_matching``), so the changes add up to the difference of the peaks, but for what is said to be
 unexplained.
 
+Its JSON Schema is ``docs/run-diff.schema.json``.
+
 Schema history (``SCHEMA``):
 1. first version.
 """
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
+from nanocheck.core import schemas
 from nanocheck.core.baselines import MEASURED_TOLERANCE
 from nanocheck.core.diff_side import Side, Subject, without_folders
 from nanocheck.core.errors import RequestError
@@ -216,6 +220,11 @@ class RunDiffs(_Value, frozen=True, kw_only=True):
     worse: bool
     moved: bool
     no_answer: tuple[str, ...] = ()
+
+
+def schema_of_diff() -> dict[str, Any]:
+    """The JSON Schema of what ``nanocheck diff --json`` writes."""
+    return schemas.json_schema(RunDiffs, f"nanocheck diff, schema {SCHEMA}")
 
 
 def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None) -> RunDiff:
