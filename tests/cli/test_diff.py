@@ -95,7 +95,7 @@ def test_a_forgotten_copy_of_the_logits_is_named_with_line_and_bytes(ran: Ran) -
     assert copy.frames[0].function == "forward"
     assert copy.frames[1].where == "app/train.py:10"
     assert ran.diff.suspect == copy
-    assert f"{where}  {diff_project.COPY}  (+393.00 MiB at the peak: new)" in ran.out
+    assert f"{where}  {diff_project.COPY}  (+393.00 MiB of logits and loss, at the peak: new)" in ran.out
 
 
 def test_what_is_named_adds_up_to_the_difference_of_the_peaks(ran: Ran) -> None:
