@@ -54,6 +54,7 @@ def cell(of: Setting, card: TableCard, **changes: Any) -> Cell:
     """A cell whose sizes follow from the configuration by a rough formula, and its verdict from those."""
     config = of.config
     tokens = config.batch * config.block_size
+    step_tokens = tokens * config.accumulation
     activations = tokens * config.n_embd * config.n_layer * _ACTIVATION
     if config.checkpointing == "block":
         activations //= config.n_layer
@@ -69,12 +70,12 @@ def cell(of: Setting, card: TableCard, **changes: Any) -> Cell:
         headroom_bytes=None if kind is Kind.OOM else headroom,
         sentence=f"{mib(reserved)} MiB reserved of {mib(card.usable_bytes - card.context_bytes)} available",
     )
-    seconds = of.parameters * tokens * 6 / (card.sms * 5e11)
+    seconds = of.parameters * step_tokens * 6 / (card.sms * 5e11)
     time = CellTime(
         seconds=seconds,
         low=seconds * 0.8,
         high=seconds * 1.3,
-        tokens_per_second=tokens / seconds,
+        tokens_per_second=step_tokens / seconds,
         mfu=0.37,
         decided_by="card",
         recorded_on=card.gpu,
@@ -133,7 +134,7 @@ def some_settings() -> list[Setting]:
         replace(small, dtype="fp32"),
         replace(small, checkpointing="block", optimizer="adamw-8bit"),
     ]
-    configs = [replace(way, batch=batch) for way in ways for batch in (1, 4, 8, 16, 32)]
+    configs = [replace(way, batch=batch) for way in ways for batch in (1, 4, 8, 11, 16, 32)]
     large = StepConfig(n_layer=24, n_head=16, n_embd=1024, block_size=512, loss="chunked")
     configs += [replace(large, batch=batch) for batch in (2, 8)]
     return [setting(each) for each in configs]
