@@ -118,7 +118,7 @@ def table(settings: Iterable[Setting], cards: Iterable[TableCard], **changes: An
         settings=settings,
         cards=cards,
         cells=tuple(cells),
-        runs=Runs(with_room=len(settings) * 2, border=sum(each.how is How.RUN for each in cells)),
+        runs=Runs(with_room=len(settings) * 2, on_card=sum(each.how is How.RUN for each in cells)),
         proof=Proof(sample=100, fit=64, seed=15),
         seconds=12.0,
     )

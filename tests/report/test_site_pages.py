@@ -351,7 +351,7 @@ def test_what_is_downloaded_is_the_table(files: dict[str, str]) -> None:
     assert len(rows) == len(TABLE.cells)
     for row, cell in zip(rows, TABLE.cells, strict=True):
         assert (row["setting"], row["gpu"], row["verdict"]) == (cell.setting, cell.gpu, cell.verdict.kind)
-        assert int(row["reserved_bytes"]) == cell.reserved_bytes
+        assert int(row["peak reserved bytes"]) == cell.reserved_bytes
         assert row["command"] == cell.command
 
 

@@ -40,7 +40,7 @@ def files(
         "site.css": theme.style(),
         "site.js": Path(__file__).with_name("site.js").read_text(encoding="utf-8"),
         "table.json": downloads.as_json(table),
-        "table.csv": downloads.as_csv(contents),
+        "table.csv": downloads.as_csv(table),
         # GitHub Pages runs Jekyll over what it serves, unless this is there.
         ".nojekyll": "",
     }
