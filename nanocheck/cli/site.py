@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.table import SCHEMA, Table
     from nanocheck.report import ledger
     from nanocheck.report.site import pages
-    from nanocheck.report.site.private import public
+    from nanocheck.report.site.private import public, public_ledger
 
     table = read_typed(
         arguments.table,
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
                 f"--claims: expected a claims ledger, found something else: {path}",
                 hint="pytest suites/claims makes one in reports/",
             )
-        ledgers.append(claims)
+        ledgers.append(public_ledger(claims))
     files = pages.files(public(table), catalog=load_catalog(arguments.gpus), ledgers=ledgers)
     for name, text in files.items():
         write_atomically(arguments.out / name, text)

@@ -27,7 +27,7 @@ from nanocheck.report import ledger
 from nanocheck.report.html import palette
 from nanocheck.report.site import pages, theme
 from nanocheck.report.site.links import slugs
-from nanocheck.report.site.private import public
+from nanocheck.report.site.private import public, public_ledger
 
 TABLE = made_up_tables.table(made_up_tables.some_settings(), made_up_tables.some_cards())
 CATALOG = load_catalog()
@@ -188,9 +188,7 @@ def test_a_proof_with_a_difference_shows_both_sides() -> None:
     assert "12 bytes" in page
     assert "&lt;b&gt;13&lt;/b&gt; bytes" in page
     assert "Every one says what was derived" not in page
-    assert (
-        "No derived cell of this table was checked" in pages.files(replace(TABLE, proof=None))["index.html"]
-    )
+    assert "No derived cell was checked" in pages.files(replace(TABLE, proof=None))["index.html"]
 
 
 @pytest.mark.parametrize("part", ["settings", "cards", "cells"])
@@ -293,6 +291,9 @@ def test_no_path_and_no_name_of_a_machine_is_published() -> None:
     assert "https://example.org/a/b and a/relative/path" in text
     assert "--gpu rtx4070" in found.cells[0].command
     assert public(TABLE, names=()) == TABLE
+    assert LEDGER is not None
+    ledger_of_jo = public_ledger(replace(LEDGER, command="pytest /home/jo/suites"), names=("jo",))
+    assert ledger_of_jo.command == "pytest <path>"
 
 
 # --- colours -----------------------------------------------------------------------------------------------

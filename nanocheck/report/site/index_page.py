@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanocheck.core.table import Proof, Table
+from nanocheck.core.table import How, Proof, Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import caveats
 from nanocheck.report.html.format import NONE, plural
@@ -46,6 +46,7 @@ def page(frame: Frame) -> str:
         limits=caveats.limits_of_search(provenances),
         has_times=any(cell.time is not None for cell in table.cells),
         no_answer=unreached(table),
+        derived=sum(cell.how is How.DERIVED for cell in table.cells),
     )
 
 
@@ -100,7 +101,7 @@ def _best(contents: Contents, model: Model, gpu: str) -> str:
 def proof(found: Proof | None) -> str:
     """What was done to find out whether derived cells are what runs on their own cards would have said."""
     if found is None:
-        return "No derived cell of this table was checked by a run on its own card."
+        return "No derived cell was checked by a run on its own card (nanocheck table --prove N does)."
     died = found.sample - found.fit
     where = "its own card" if found.sample == 1 else "their own cards"
     text = (
