@@ -172,6 +172,15 @@ def test_a_bar_ends_beyond_the_cards_line_where_the_setting_does_not_fit(files: 
     assert beyond["oom"] == {True}
 
 
+def test_what_does_not_fit_shows_what_it_asks_for_and_not_where_it_died() -> None:
+    card = made_up_tables.some_cards()[0]
+    found = next(each for each in TABLE.cells if each.verdict.kind is Kind.OOM and each.gpu == card.gpu)
+    died = replace(found, verdict=replace(found.verdict, process_bytes=123 << 20))
+    page = pages.files(replace(TABLE, cells=(died,)))["index.html"]
+    asked = f"{(found.reserved_bytes + card.context_bytes) / 2**30:,.2f}"
+    assert f"<td>{asked}<td>" in page
+
+
 def test_what_was_not_reached_is_said_and_is_no_verdict() -> None:
     part = replace(TABLE, cells=TABLE.cells[:-3], complete=False)
     made = pages.files(part)
@@ -216,7 +225,7 @@ def hostile() -> Table:
     def poison(value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
             return {name: poison(each, name) for name, each in value.items()}
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return [poison(each, key) for each in value]
         names = ("setting", "gpu", "id", "instead", "run_on", "name", "usable_source", "group", "why")
         texts = (

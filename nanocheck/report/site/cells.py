@@ -84,7 +84,7 @@ def row(contents: Contents, cell: Cell) -> Row:
             gib(cell.verdict.headroom_bytes),
             gib(cell.allocated_bytes),
             gib(cell.reserved_bytes),
-            gib(cell.verdict.process_bytes),
+            gib(process_bytes(contents, cell)),
             NONE if cell.time is None else ms(cell.time.seconds),
             known_by(cell),
         ),
@@ -111,6 +111,13 @@ def address(contents: Contents, setting: str, gpu: str) -> str:
 def verdict(kind: Kind) -> str:
     """The sign and the word."""
     return f"{words.sign(kind)} {kind.value}"
+
+
+def process_bytes(contents: Contents, cell: Cell) -> int:
+    """As ``nvidia-smi`` would show it; of a cell that does not fit, what it would take if there were room."""
+    if cell.verdict.fits:
+        return cell.verdict.process_bytes
+    return max(cell.verdict.process_bytes, cell.reserved_bytes + contents.cards[cell.gpu].context_bytes)
 
 
 def known_by(cell: Cell) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nanocheck.core.result import Provenance
 from nanocheck.core.table import How, Proof, Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import caveats
@@ -43,6 +44,7 @@ def page(frame: Frame) -> str:
         methods=words.lines(each.config for each in table.settings),
         proof=proof(table.proof),
         provenances=[caveats.sentence(each) for each in provenances],
+        virtual=provenances == [Provenance.VIRTUAL],
         limits=caveats.limits_of_search(provenances),
         has_times=any(cell.time is not None for cell in table.cells),
         no_answer=unreached(table),

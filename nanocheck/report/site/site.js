@@ -152,7 +152,7 @@ function answerOf(cell, cells) {
   if (instead.length) {
     const list = make("ul");
     for (const each of instead) {
-      const line = make("li", `safe there: ${each.model}, batch ${each.batch}, ${each.tokens} tokens, ${wayWords(each)} `);
+      const line = make("li", `safe instead: batch ${each.batch}, ${wayWords(each)} `);
       line.append(make("a", "its cell", { href: each.link }));
       list.append(line);
     }
@@ -161,10 +161,10 @@ function answerOf(cell, cells) {
   return item;
 }
 
-function notThere(asked, near, command) {
+function notThere(asked, words, near, command) {
   const item = make("li", "", { class: "answer" });
-  item.append(make("b", "? not in the table"), `: batch ${asked.batch.toLocaleString("en")}, ${wayWords(near[0])}. The table has `);
-  item.append(near.map((cell) => `${cell.batch} ${cell.verdict}`).join(", "), ". ");
+  item.append(make("b", "? not in the table"), `: batch ${asked.batch.toLocaleString("en")}, ${words}. On this card the table has `);
+  item.append(near.map((cell) => `${cell.batch} ${cell.verdict}`).join(", ") || "none of these", ". ");
   if (!command) return item;
   item.append("This runs it:", make("pre", command.replace("CARD", asked.gpu).replace("BATCH", asked.batch)));
   return item;
@@ -186,7 +186,7 @@ function question(table, cells) {
     if (!batch.value) batch.value = batches[0];
   };
   options(model, distinct(cells, "model"));
-  options(card, distinct(cells, "card"));
+  options(card, [...ids.keys()]);
   narrow();
   form.addEventListener("input", narrow);
   form.addEventListener("submit", (event) => {
@@ -194,16 +194,18 @@ function question(table, cells) {
     const asked = { batch: Number(batch.value), gpu: ids.get(card.value) };
     const ways = new Map();
     for (const cell of cells) {
-      if (cell.model !== model.value || cell.card !== card.value || cell.tokens !== tokens.value) continue;
+      if (cell.model !== model.value || cell.tokens !== tokens.value) continue;
       if (method.value && wayWords(cell) !== method.value) continue;
       const key = wayKey(cell);
-      ways.set(key, [...(ways.get(key) || []), cell].sort((one, other) => collator.compare(one.batch, other.batch)));
+      if (!ways.has(key)) ways.set(key, { words: wayWords(cell), near: [] });
+      if (cell.card === card.value) ways.get(key).near.push(cell);
     }
     const known = [], unknown = [];
-    for (const [key, near] of ways) {
+    for (const [key, { words, near }] of ways) {
+      near.sort((one, other) => collator.compare(one.batch, other.batch));
       const exact = near.find((cell) => cell.batch.replace(/,/g, "") === String(asked.batch));
       if (exact) known.push(exact);
-      else unknown.push(notThere(asked, near, commands.get(key) && text(commands.get(key))));
+      else unknown.push(notThere(asked, words, near, commands.get(key) && text(commands.get(key))));
     }
     known.sort((one, other) => sorter(order)(one.verdict, other.verdict, 1));
     const list = make("ul", "", { class: "answers" });
@@ -214,6 +216,7 @@ function question(table, cells) {
   form.hidden = false;
 }
 
+// For browsers that do not open what an address lies in themselves.
 function revealed() {
   const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
   const closed = target && target.closest("details");
