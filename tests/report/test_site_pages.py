@@ -186,6 +186,9 @@ def test_what_was_not_reached_is_said_and_is_no_verdict() -> None:
     made = pages.files(part)
     assert "3 not reached" in made["index.html"]
     assert broken(made) == []
+    assert "the table was stopped before it came here" not in made["index.html"]
+    bare = pages.files(replace(TABLE, cells=TABLE.cells[:1], complete=False))["index.html"]
+    assert bare.count("the table was stopped before it came here") == 4
     assert made["cards/h100.html"].count("not reached: the table was stopped") == 1
 
 

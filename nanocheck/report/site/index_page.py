@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nanocheck.core.result import Provenance
-from nanocheck.core.table import How, Proof, Table
+from nanocheck.core.table import Cell, How, Proof, Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import caveats
 from nanocheck.report.html.format import NONE, plural
@@ -22,6 +22,7 @@ class Asked:
     way: Way
     key: str
     command: str | None
+    reached: bool
 
 
 def page(frame: Frame) -> str:
@@ -66,6 +67,7 @@ def _ways(contents: Contents) -> list[Asked]:
                 )
             ),
             command=_command(contents, way),
+            reached=_any_cell(contents, way) is not None,
         )
         for model in contents.models
         for way in model.ways
@@ -73,12 +75,15 @@ def _ways(contents: Contents) -> list[Asked]:
 
 
 def _command(contents: Contents, way: Way) -> str | None:
-    for setting in way.settings:
-        for gpu in contents.cards:
-            cell = contents.cell(setting.id, gpu)
-            if cell is not None:
-                return commands.another_batch(cell, setting.config.batch)
-    return None
+    cell = _any_cell(contents, way)
+    if cell is None:
+        return None
+    return commands.another_batch(cell, contents.settings[cell.setting].config.batch)
+
+
+def _any_cell(contents: Contents, way: Way) -> Cell | None:
+    cells_of = (contents.cell(setting.id, gpu) for setting in way.settings for gpu in contents.cards)
+    return next((cell for cell in cells_of if cell is not None), None)
 
 
 def _best(contents: Contents, model: Model, gpu: str) -> str:
