@@ -224,8 +224,13 @@ def test_the_form_answers_with_the_verdicts_of_the_table_the_best_first(
     assert {address for _, _, address, _ in answers} == set(expected)
     order = [cells.verdict(each) for each in cells.ORDER]
     assert [order.index(each[0]) for each in answers] == sorted(order.index(each[0]) for each in answers)
-    for verdict, words, address, command in answers:
+    instead = index.evaluate(
+        "[...document.querySelectorAll('#answer .answer')]"
+        ".map(e => [...e.querySelectorAll(':scope ul a')].map(a => a.getAttribute('href')))"
+    )
+    for (verdict, words, address, command), ways_out in zip(answers, instead, strict=True):
         cell = expected[address]
+        assert ways_out == [cells.address(CONTENTS, each, "rtx4070") for each in cell.instead]
         assert verdict == cells.verdict(cell.verdict.kind)
         assert command is None
         assert words.count("safe instead") == len(cell.instead)
