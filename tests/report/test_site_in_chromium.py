@@ -215,12 +215,12 @@ def known(batch: int, gpu: str = "rtx4070", layers: int = 12) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("batch", [4, 11, 16])
+@pytest.mark.parametrize(("batch", "gpu"), [(4, "rtx4070"), (11, "rtx4070"), (16, "t4")])
 def test_the_form_answers_with_the_verdicts_of_the_table_the_best_first(
-    index: chromium.Chromium, batch: int
+    index: chromium.Chromium, batch: int, gpu: str
 ) -> None:
-    answers = ask(index, model="GPT-2 124M", card=CARD, batch=str(batch))
-    expected = known(batch)
+    answers = ask(index, model="GPT-2 124M", card=CONTENTS.card_names[gpu], batch=str(batch))
+    expected = known(batch, gpu)
     assert {address for _, _, address, _ in answers} == set(expected)
     order = [cells.verdict(each) for each in cells.ORDER]
     assert [order.index(each[0]) for each in answers] == sorted(order.index(each[0]) for each in answers)
@@ -230,7 +230,7 @@ def test_the_form_answers_with_the_verdicts_of_the_table_the_best_first(
     )
     for (verdict, words, address, command), ways_out in zip(answers, instead, strict=True):
         cell = expected[address]
-        assert ways_out == [cells.address(CONTENTS, each, "rtx4070") for each in cell.instead]
+        assert ways_out == [cells.address(CONTENTS, each, gpu) for each in cell.instead]
         assert verdict == cells.verdict(cell.verdict.kind)
         assert command is None
         assert words.count("safe instead") == len(cell.instead)
