@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.gpus import load_catalog
+from nanocheck.core.result import Provenance
 from nanocheck.core.table import Difference, How, Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import ledger
@@ -179,6 +180,30 @@ def test_what_does_not_fit_shows_what_it_asks_for_and_not_where_it_died() -> Non
     page = pages.files(replace(TABLE, cells=(died,)))["index.html"]
     asked = f"{(found.reserved_bytes + card.context_bytes) / 2**30:,.2f}"
     assert f"<td>{asked}<td>" in page
+
+
+def test_a_cell_without_an_answer_shows_no_bytes_and_a_computed_card_says_so() -> None:
+    none = replace(
+        TABLE.cells[0],
+        verdict=replace(TABLE.cells[0].verdict, kind=Kind.UNSUPPORTED, process_bytes=0, headroom_bytes=None),
+        allocated_bytes=0,
+        reserved_bytes=0,
+        provenance=Provenance.UNKNOWN,
+        time=None,
+        instead=(),
+    )
+    guess = replace(TABLE.cards[0], usable_source="computed: nominal less 3 %")
+    made = pages.files(replace(TABLE, cells=(none, *TABLE.cells[1:]), cards=(guess, *TABLE.cards[1:])))
+    row = next(each for each in made["index.html"].splitlines() if each.startswith("<tr data-s="))
+    assert "? unsupported" in row
+    assert "0.00" not in row
+    assert "on a virtual GPU that keeps account" in made["index.html"]
+    assert made["index.html"].count("<td>computed</td>") == 1
+    card = made[f"cards/{guess.gpu}.html"]
+    assert "computed, nobody published it" in card
+    assert none.verdict.sentence in card
+    assert "0 B" not in re.findall(r"<dd>(\d+ B)", card)
+    assert card.count('class="peak"') == len(TABLE.settings) - 1
 
 
 def test_what_was_not_reached_is_said_and_is_no_verdict() -> None:

@@ -86,7 +86,7 @@ def reach(contents: Contents, model: Model, way: Way, gpu: str) -> Reach:
 def _line(contents: Contents, card: TableCard, setting: Setting) -> Line:
     cell = contents.cell(setting.id, card.gpu)
     bar = None
-    if cell is not None:
+    if cell is not None and cell.verdict.is_answer:
         bar = bars.bar(card, allocated_bytes=cell.allocated_bytes, reserved_bytes=cell.reserved_bytes)
     instead = () if cell is None else cell.instead
     return Line(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nanocheck.core.table import Cell, CellTime, How, Setting
+from nanocheck.core.table import Cell, CellTime, How, Setting, TableCard
 from nanocheck.core.units import GIB
 from nanocheck.core.verdict import Kind
 from nanocheck.report.html.format import NONE
@@ -67,6 +67,7 @@ def row(contents: Contents, cell: Cell) -> Row:
     setting = contents.settings[cell.setting]
     config = setting.config
     known = [contents.numbers[each] for each in cell.instead if each in contents.numbers]
+    sizes = (cell.allocated_bytes, cell.reserved_bytes, process_bytes(contents, cell))
     return Row(
         card=contents.card_names[cell.gpu],
         address=address(contents, cell.setting, cell.gpu),
@@ -82,9 +83,7 @@ def row(contents: Contents, cell: Cell) -> Row:
             *way_columns(setting),
             cell.attention,
             gib(cell.verdict.headroom_bytes),
-            gib(cell.allocated_bytes),
-            gib(cell.reserved_bytes),
-            gib(process_bytes(contents, cell)),
+            *(gib(each if cell.verdict.is_answer else None) for each in sizes),
             NONE if cell.time is None else ms(cell.time.seconds),
             known_by(cell),
         ),
@@ -118,6 +117,11 @@ def process_bytes(contents: Contents, cell: Cell) -> int:
     if cell.verdict.fits:
         return cell.verdict.process_bytes
     return max(cell.verdict.process_bytes, cell.reserved_bytes + contents.cards[cell.gpu].context_bytes)
+
+
+def is_computed(card: TableCard) -> bool:
+    """Whether nobody published how much of the card's memory is usable."""
+    return card.usable_source.startswith("computed")
 
 
 def known_by(cell: Cell) -> str:
