@@ -11,7 +11,7 @@ from pathlib import Path
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("out", type=Path, metavar="OUT", help="the folder to write; other files in it stay")
+    add("out", type=Path, metavar="OUT", help="the folder to write; files in it that are not the site's stay")
     add(
         "--table",
         type=Path,
@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: a file of ``--claims`` holds something else, or a catalog file is wrong.
         StoredDataError: the table or a ledger is damaged or of another schema, or contradicts itself.
         MachineError: the folder cannot be written.
+        OSError: a page of an earlier table cannot be removed.
     """
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import read_typed, write_atomically
@@ -72,6 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
     files = pages.files(public(table), catalog=load_catalog(arguments.gpus), ledgers=ledgers)
     for name, text in files.items():
         write_atomically(arguments.out / name, text)
+    old = pages.stale(arguments.out, files)
+    for path in old:
+        path.unlink()
     size = sum(len(text.encode()) for text in files.values())
+    if old:
+        say(f"removed {len(old):,} pages of an earlier table, such as {old[0]}")
     say(f"{len(files):,} files, {size / 2**20:,.1f} MiB: open {arguments.out / 'index.html'}")
     return 0

@@ -36,6 +36,19 @@ def test_the_folder_has_the_sites_files_and_keeps_others(stored: Path, tmp_path:
     assert msgspec.json.decode((out / "table.json").read_bytes(), type=type(TABLE)) == TABLE
 
 
+def test_pages_of_an_earlier_table_go_and_nobody_elses(stored: Path, tmp_path: Path) -> None:
+    out = tmp_path / "public"
+    assert main(["site", str(out), "--table", str(stored), "--claims", str(LEDGER)]) == 0
+    (out / "cards" / "mine.html").write_text("<p>a page of somebody's own</p>")
+    kept, gone = TABLE.cards
+    smaller = made_up_tables.table(TABLE.settings, [kept])
+    stored.write_bytes(msgspec.json.encode(smaller))
+    assert main(["site", str(out), "--table", str(stored)]) == 0
+    assert {path.name for path in (out / "cards").iterdir()} == {f"{kept.gpu}.html", "mine.html"}
+    assert f"{gone.gpu}.html" not in {path.name for path in out.rglob("*")}
+    assert not (out / "claims.html").exists()
+
+
 def test_what_is_written_names_no_folder_of_this_machine(tmp_path: Path) -> None:
     cell = replace(TABLE.cells[0], command=f"nanocheck table --gpus {tmp_path}/mine.toml --gpu rtx4070")
     stored = tmp_path / "table.json"

@@ -14,6 +14,9 @@ POLICY = (
     "base-uri 'none'; form-action 'self'"
 )
 
+#: In every page; a page that says so is ours.
+GENERATOR = "nanocheck site"
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -41,6 +44,7 @@ def render(template: str, *, frame: Frame, title: str, depth: int = 0, **values:
             **values,
             title=title,
             policy=POLICY,
+            generator=GENERATOR,
             up="../" * depth,
             links=frame.links,
             contents=frame.contents,

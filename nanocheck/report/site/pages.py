@@ -10,7 +10,7 @@ from nanocheck.core.table import Table, TableCard
 from nanocheck.report.ledger import EVIDENCE, LEGEND, Ledger
 from nanocheck.report.site import card_page, downloads, index_page, model_page, theme
 from nanocheck.report.site.contents import Contents
-from nanocheck.report.site.layout import Frame, render
+from nanocheck.report.site.layout import GENERATOR, Frame, render
 
 
 def files(
@@ -58,6 +58,18 @@ def files(
             legend={**LEGEND, **EVIDENCE},
         )
     return found
+
+
+def stale(out: Path, files: Mapping[str, str]) -> list[Path]:
+    """Pages in the folder that an earlier table's site left there: what else lies beside them is not ours."""
+    mark = f'<meta name="generator" content="{GENERATOR}">'
+    return [
+        path
+        for pattern in ("cards/*.html", "models/*.html", "*.html")
+        for path in sorted(out.glob(pattern))
+        if path.relative_to(out).as_posix() not in files
+        and mark in path.read_text(encoding="utf-8", errors="replace")
+    ]
 
 
 def _known(card: TableCard, catalog: Mapping[str, Gpu]) -> Gpu | None:
