@@ -23,6 +23,7 @@ from nanocheck.cli import (
     record,
     report,
     run,
+    site,
     streams,
     table,
     verify,
@@ -30,7 +31,22 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, table, record, compare, diff, doctor, gpus, report, verify, calibrate)
+VERBS = (
+    run,
+    plan,
+    advise,
+    frontier,
+    table,
+    site,
+    record,
+    compare,
+    diff,
+    doctor,
+    gpus,
+    report,
+    verify,
+    calibrate,
+)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 
