@@ -1,8 +1,8 @@
 """Write what was found in a format that other programs read: SARIF, benchmarks, metrics.
 
 FILE is what ``nanocheck run --json`` wrote, on one card or on several, a memory report of the suites, such as
-``reports/rtx4070.json``, or a comparison of ``nanocheck diff --json``. Nothing is run.
-``docs/formats.md`` says which service reads which format.
+``reports/rtx4070.json``, a table of ``nanocheck table --json``, or a comparison of ``nanocheck diff --json``.
+Nothing is run. ``docs/formats.md`` says which service reads which format.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="; ".join(f"{name}: {reader}" for name, reader in FORMATS.items()),
     )
-    add("files", nargs="+", type=Path, metavar="FILE", help="JSON of a run, of a report or of a comparison")
+    add(
+        "files", nargs="+", type=Path, metavar="FILE", help="JSON of a run, a report, a table or a comparison"
+    )
     add("-o", "--output", type=Path, metavar="OUT", help="where to write it (default: the terminal)")
     add("--gpu", default="", metavar="ID,...", help="only runs on these cards (default: all)")
     add(

@@ -17,6 +17,7 @@ from nanocheck.core.device import Device
 from nanocheck.core.result import Environment, RunResult
 from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.step_time import StepTime
+from nanocheck.core.table import Cell, Table, TableCard
 from nanocheck.core.units import gib
 from nanocheck.core.verdict import JudgedRun, Verdict
 from nanocheck.report.report_file import Row
@@ -53,7 +54,8 @@ class CardRun(msgspec.Struct, frozen=True, kw_only=True):
             the least that was seen, its ``most`` is with the largest context that was.
         headroom: what stays free; least with the largest context, and the least that a driver leaves.
         command: as it was given, with this machine's paths; empty for a configuration and for a test.
-        result: everything else that is known of it; of a row of several cards nothing is.
+        configuration: it is one of a matrix.
+        result: everything else that is known of it, where it is.
         growth: of a comparison, whose newer side this is.
     """
 
@@ -72,6 +74,7 @@ class CardRun(msgspec.Struct, frozen=True, kw_only=True):
     environment: Environment = Environment()
     comparison: Comparison | None = None
     command: tuple[str, ...] = ()
+    configuration: bool = False
     result: RunResult | None = None
     growth: RunDiff | None = None
 
@@ -155,6 +158,41 @@ def of_diff(found: RunDiff) -> CardRun:
     )
 
 
+def of_cell(table: Table, card: TableCard, cell: Cell) -> CardRun:
+    """Of a cell of a table. Where it does not fit, its peaks are those of a card with room: they are peaks,
+    too.
+    """
+    context = card.context_most_bytes - card.context_bytes
+    drivers = card.usable_most_bytes - card.usable_bytes
+    headroom = cell.verdict.headroom_bytes
+    step = None
+    if cell.time is not None:
+        time = cell.time
+        step = StepSeconds(
+            seconds=time.seconds,
+            low=time.low,
+            high=time.high,
+            level=0.8 if time.low is not None else None,
+            provenance=time.provenance.value,
+        )
+    return CardRun(
+        name=_short(portable(cell.setting)),
+        gpu=portable(cell.gpu),
+        card=portable(card.name),
+        platform=portable(table.platform),
+        reserve_bytes=table.reserve_bytes,
+        provenance=cell.provenance.value,
+        verdict=cell.verdict,
+        allocated_bytes=cell.allocated_bytes,
+        reserved_bytes=cell.reserved_bytes,
+        process=None if headroom is None else _span(cell.verdict.process_bytes, context),
+        headroom=None if headroom is None else _span(headroom, context + drivers),
+        step=step,
+        environment=table.environment,
+        configuration=True,
+    )
+
+
 def name_of(command: tuple[str, ...]) -> str:
     """A command as its own name: one line without a place of this machine."""
     return _short(portable(shlex.join(portable(word) for word in command)))
@@ -196,6 +234,7 @@ def _of(
         environment=result.environment,
         comparison=comparison,
         command=result.command or (),
+        configuration=result.config is not None,
         result=result,
     )
 

@@ -38,7 +38,7 @@ def render(runs: Sequence[CardRun], folder: Path, place: str | None = None) -> s
         RequestError: more cards than GitHub takes in a file, or no such place.
     """
     places = SourcePlaces(folder, place)
-    if place is not None and places.instead(None, ()) is None:
+    if place is not None and places.instead(None) is None:
         raise RequestError(f"--place: expected a file of the repository, found {portable(place)}")
     cards: dict[str, list[CardRun]] = {}
     for run in runs:
