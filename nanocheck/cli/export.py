@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     runs = stored.on_cards(runs, gpus)
     if arguments.to == "sarif":
         text = sarif.render(runs, Path.cwd(), arguments.place)
+        _say_without_place(text)
     else:
         render = {
             "github-benchmark": github_benchmark.smaller,
@@ -80,3 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     write_atomically(arguments.output, text)
     print(disarm(f"{scrub(arguments.output)}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}"))
     return 0
+
+
+def _say_without_place(text: str) -> None:
+    """GitHub refuses a file with such a result."""
+    import json
+
+    results = [each for run in json.loads(text)["runs"] for each in run["results"]]
+    lost = sum("locations" not in each for each in results)
+    if lost:
+        many = "finding belongs" if lost == 1 else "findings belong"
+        print(
+            f"nanocheck export: {lost} {many} to no file here, and GitHub wants one for each: --place FILE",
+            file=sys.stderr,
+        )

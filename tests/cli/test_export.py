@@ -141,3 +141,15 @@ def test_nothing_on_the_terminal_is_a_command_to_a_ci_service(
         assert main(["export", "--to", name, "run.json"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
+
+
+def test_findings_without_a_place_are_counted_since_github_refuses_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "died.json").write_text(report([oom_result(), result(StepConfig(batch=2))]))
+    assert main(["export", "--to", "sarif", "died.json", "-o", "out.sarif"]) == 0
+    assert capsys.readouterr().err == (
+        "nanocheck export: 1 finding belongs to no file here, and GitHub wants one for each: --place FILE\n"
+    )
+    assert main(["export", "--to", "sarif", "died.json", "--place", "died.json", "-o", "out.sarif"]) == 0
+    assert capsys.readouterr().err == ""

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 from hostile_files import _judged, _small_report
-from made_up_exports import changed, compared, several_cards, side
+from made_up_exports import changed, compared, several_cards, side, small_table
 from markdown_it import MarkdownIt
 from paths import ROOT
 
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.run_diff import RunDiffs
+from nanocheck.core.table import Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import (
     ci_summary,
@@ -27,6 +28,7 @@ from nanocheck.report import (
     memory_report,
     run_diff_text,
     run_file,
+    table_markdown,
 )
 from nanocheck.report.html import cards_page, ledger_page
 from nanocheck.report.ledger import Ledger
@@ -132,6 +134,7 @@ def in_html(text: str) -> set[str]:
         pytest.param(
             _DIFFS, lambda found: run_diff_text.render(found).markdown, in_markdown, id="compared runs"
         ),
+        pytest.param(small_table(Kind.SAFE, Kind.OOM), table_markdown.render, in_markdown, id="table"),
         pytest.param(_LEDGER, ledger_markdown.render, in_markdown, id="ledger"),
         pytest.param(_LEDGER, ledger_page.render, in_html, id="ledger's page"),
         pytest.param(run_file.RunFile.with_suggestions(_judged()), html.render, in_html, id="run's page"),
@@ -139,7 +142,7 @@ def in_html(text: str) -> set[str]:
     ],
 )
 def test_no_text_is_more_than_text(
-    value: Report | RunDiffs | Ledger | EveryCard | run_file.RunFile,
+    value: Report | RunDiffs | Ledger | EveryCard | Table | run_file.RunFile,
     render: Callable[[Any], str],
     inside: Callable[[str], set[str]],
 ) -> None:
