@@ -15,7 +15,8 @@ from nanocheck.core.stack_matching import Match
 from nanocheck.core.table import Cell, CellTime, How, Runs, Setting, Table, TableCard
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict, classify
-from nanocheck.report.export.card_run import CardRun, of_row, of_run
+from nanocheck.report.export.card_run import CardRun
+from nanocheck.report.export.sources import of_row, of_run
 from nanocheck.report.report_file import Row
 from nanocheck.search.every_card import CardRow, EveryCard
 

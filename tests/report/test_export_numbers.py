@@ -23,7 +23,8 @@ from nanocheck.core.errors import NanocheckError, RequestError
 from nanocheck.core.step_time import Interval, StepTime
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.report.export import bencher, github_benchmark, openmetrics, stored
-from nanocheck.report.export.card_run import CardRun, of_card, of_cell, of_diff, of_run
+from nanocheck.report.export.card_run import CardRun
+from nanocheck.report.export.sources import of_card, of_cell, of_diff, of_run
 
 #: As bencher.dev/docs/reference/bencher-metric-format documents it, and nothing beside.
 METRIC = {

@@ -13,7 +13,8 @@ from nanocheck.core.run_diff import RunDiffs
 from nanocheck.core.table import Table
 from nanocheck.core.units import MOST_BYTES
 from nanocheck.report import report_file, run_diff_file, run_file
-from nanocheck.report.export.card_run import CardRun, Span, of_card, of_cell, of_diff, of_row, of_run
+from nanocheck.report.export.card_run import CardRun, Span
+from nanocheck.report.export.sources import of_card, of_cell, of_diff, of_row, of_run
 from nanocheck.search import every_card
 
 _HINT = "nanocheck run --json FILE -- ..., or pytest suites/ for reports/*.json"
