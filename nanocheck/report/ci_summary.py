@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from nanocheck.core.comparison import ComparisonKind
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.core.verdict import Kind
 from nanocheck.report.report_file import Report, Row
 
@@ -44,7 +45,9 @@ def job_summary(report: Report, page: str, *, room_bytes: int = SUMMARY_LIMIT_BY
         page: the rendered report.
         room_bytes: what earlier steps have left of the limit.
     """
-    text = f"{sentence(report)}.\n\n{page}"
+    from nanocheck.report.markdown_cells import escape  # which takes a second to import
+
+    text = f"{escape(sentence(report))}.\n\n{page}"
     if len(text.encode()) <= room_bytes:
         return text
     note = "\n\n(cut: the rest is in the report's file)\n"
@@ -71,7 +74,7 @@ def _why(row: Row) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return disarm(scrub(text)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:
