@@ -24,13 +24,31 @@ from nanocheck.cli import (
     record,
     report,
     run,
+    site,
     streams,
+    table,
     verify,
 )
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, diff, doctor, gpus, report, export, verify, calibrate)
+VERBS = (
+    run,
+    plan,
+    advise,
+    frontier,
+    table,
+    site,
+    record,
+    compare,
+    diff,
+    export,
+    doctor,
+    gpus,
+    report,
+    verify,
+    calibrate,
+)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -1,8 +1,8 @@
 """Write what was found in a format that other programs read: SARIF, benchmarks, metrics.
 
 FILE is what ``nanocheck run --json`` wrote, on one card or on several, a memory report of the suites, such as
-``reports/rtx4070.json``, or a comparison of ``nanocheck diff --json``. Nothing is run.
-``docs/formats.md`` says which service reads which format.
+``reports/rtx4070.json``, a table of ``nanocheck table --json``, or a comparison of ``nanocheck diff --json``.
+Nothing is run. ``docs/formats.md`` says which service reads which format.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         choices=FORMATS,
         help="; ".join(f"{name}: {reader}" for name, reader in FORMATS.items()),
     )
-    add("files", nargs="+", type=Path, metavar="FILE", help="JSON of a run, of a report or of a comparison")
+    add(
+        "files", nargs="+", type=Path, metavar="FILE", help="JSON of a run, a report, a table or a comparison"
+    )
     add("-o", "--output", type=Path, metavar="OUT", help="where to write it (default: the terminal)")
     add("--gpu", default="", metavar="ID,...", help="only runs on these cards (default: all)")
     add(
@@ -60,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     runs = stored.on_cards(runs, gpus)
     if arguments.to == "sarif":
         text = sarif.render(runs, Path.cwd(), arguments.place)
+        _say_without_place(text)
     else:
         render = {
             "github-benchmark": github_benchmark.smaller,
@@ -78,3 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
     write_atomically(arguments.output, text)
     print(disarm(f"{scrub(arguments.output)}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}"))
     return 0
+
+
+def _say_without_place(text: str) -> None:
+    """GitHub refuses a file with such a result."""
+    import json
+
+    results = [each for run in json.loads(text)["runs"] for each in run["results"]]
+    lost = sum("locations" not in each for each in results)
+    if lost:
+        many = "finding belongs" if lost == 1 else "findings belong"
+        print(
+            f"nanocheck export: {lost} {many} to no file here, and GitHub wants one for each: --place FILE",
+            file=sys.stderr,
+        )

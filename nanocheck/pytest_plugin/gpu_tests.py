@@ -23,6 +23,7 @@ import msgspec
 import pytest
 
 from nanocheck.core.errors import RequestError
+from nanocheck.core.scrub import disarm
 from nanocheck.core.units import mib, parse_size_of
 from nanocheck.pytest_plugin.context import Context
 from nanocheck.pytest_plugin.gpu_test_child import CHILD, FIXTURE, Said, read_said
@@ -107,7 +108,7 @@ class GpuTests:
         if problem is None and said.unchanged and not self.context.settings.update:
             problem = self._changed(item, run)
         if problem is not None:
-            pytest.fail(problem, pytrace=False)
+            pytest.fail(disarm(problem), pytrace=False)  # with the child's own colours
 
     def _question(self, item: pytest.Function) -> tuple[CardQuestion, float | None]:
         """

@@ -40,7 +40,9 @@ def job_summary(report: Report, page: str, *, room_bytes: int = SUMMARY_LIMIT_BY
         page: the rendered report.
         room_bytes: what earlier steps have left of the limit.
     """
-    text = f"{sentence(report)}.\n\n{page}"
+    from nanocheck.report.markdown_cells import escape  # which takes a second to import
+
+    text = f"{escape(sentence(report))}.\n\n{page}"
     if len(text.encode()) <= room_bytes:
         return text
     note = "\n\n(cut: the rest is in the report's file)\n"

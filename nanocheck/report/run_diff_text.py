@@ -140,7 +140,7 @@ def _one(diff: RunDiff) -> list[Block]:
     if diff.changes:
         found.append(table(_rows(diff.changes[:_SHOWN]), left=["at the peak", "where"]))
     if diff.elsewhere:
-        found.append(table(_rows_elsewhere(diff), left=["where"]))
+        found.append(table(_rows_elsewhere(diff), left=["at its most", "where"]))
     return [*found, stack(*(prose(each, hanging=2) for each in _balance(diff)))]
 
 
@@ -157,7 +157,7 @@ def _suspect(change: AllocationChange) -> str:
     if size <= 0:
         size, when = change.most_change_bytes, "at its most, before or after the peak"
     about = remark(change)
-    return f"{place(change)}  ({_signed(size)} MiB {when}{': ' if about else ''}{about})"
+    return f"{place(change)}  ({_signed(size)} MiB of {change.group}, {when}{': ' if about else ''}{about})"
 
 
 def _figures(diff: RunDiff) -> list[dict[str, str]]:
@@ -187,6 +187,7 @@ def _rows_elsewhere(diff: RunDiff) -> list[dict[str, str]]:
             "more elsewhere": _signed(each.most_change_bytes),
             "before": mib(each.most_before_bytes),
             "after": mib(each.most_after_bytes),
+            "at its most": each.group,
             "where": "  ".join(filter(None, (place(each), _bracketed(remark(each))))),
         }
         for each in diff.elsewhere[:_SHOWN]

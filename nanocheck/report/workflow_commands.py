@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanocheck.core.scrub import scrub
+from nanocheck.core.scrub import disarm, scrub
 
 #: GitHub drops a whole job summary above 1,024 KiB (docs.github.com, "Adding a job summary").
 SUMMARY_LIMIT_BYTES = 1024 * 1024
@@ -24,7 +24,7 @@ def annotation(kind: str, text: str, *, title: str, file: str = "", line: int = 
 
 def message(text: str) -> str:
     """The text of a command, as one line."""
-    return scrub(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return disarm(scrub(text)).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def property_value(text: str) -> str:

@@ -18,6 +18,7 @@ from nanocheck.core.diff_side import held_at_peak
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
 from nanocheck.core.result import Outcome, Provenance, StackHolding
+from nanocheck.core.torch_builds import NO_KERNELS
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measuring.background_run import BackgroundRuns, Variation
 from nanocheck.measuring.request import EVERY_CARD, Request
@@ -73,9 +74,15 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(row.gpu for row in self.cards if row.verdict.kind is kind)
 
     @property
+    def no_kernels(self) -> tuple[str, ...]:
+        """Ids of the cards that this PyTorch was not built for."""
+        return tuple(row.gpu for row in self.cards if row.verdict.sentence.startswith(NO_KERNELS))
+
+    @property
     def no_answer(self) -> tuple[str, ...]:
-        """Ids of the cards without a word about memory."""
-        return tuple(row.gpu for row in self.cards if not row.verdict.is_answer)
+        """Ids of the other cards without a word about memory."""
+        silent = (row.gpu for row in self.cards if not row.verdict.is_answer)
+        return tuple(each for each in silent if each not in self.no_kernels)
 
 
 def on_every_card(request: Request, show: Callable[[int, int, list[str]], None]) -> EveryCard:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from made_up import oom_result, result
-from made_up_exports import compared, several_cards, side
+from made_up_exports import compared, several_cards, side, small_table
 
 from nanocheck.cli import main, options
 from nanocheck.core.config import StepConfig
@@ -43,12 +43,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     both = compared(side(4 << 30), side(5 << 30))
     diffs = RunDiffs(before="a", after="b", diffs=(both,), worse=True, moved=True)
     options.write_json(tmp_path / "diff.json", diffs)
+    options.write_json(tmp_path / "table.json", small_table(Kind.SAFE, Kind.TIGHT))
     (tmp_path / "report.json").write_text(report([result(StepConfig(batch=batch)) for batch in (1, 2)]))
     return tmp_path
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("file", ["run.json", "cards.json", "report.json", "diff.json"])
+@pytest.mark.parametrize("file", ["run.json", "cards.json", "report.json", "diff.json", "table.json"])
 def test_every_file_in_every_format_to_the_terminal_or_a_file(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str, file: str
 ) -> None:
@@ -86,6 +87,7 @@ def test_several_files_are_one_and_cards_can_be_chosen(
         (["--to", "sarif", "ledger.json"], 4, "found none of them"),
         (["--to", "sarif", "cut.json"], 4, "cut short?"),
         (["--to", "sarif", "old.json"], 4, "schema"),
+        (["--to", "sarif", "lost.json"], 4, "found none for card1"),
         (["--to", "openmetrics", "huge.json"], 4, f"at most {MOST_BYTES} bytes"),
         (["--to", "github-benchmark", "crashed.json"], 1, "no run came to an answer"),
         (["--to", "bencher", "run.json", "-o", "run.json/x"], 3, "expected to write"),
@@ -100,6 +102,7 @@ def test_what_it_cannot_do_it_says(
     for name, text in {
         "list": "[]",
         "ledger": '{"kind": "claims", "schema": 2}',
+        "lost": (folder / "table.json").read_text().replace('"gpu": "card1"', '"gpu": "card9"', 1),
         "cut": whole[:-20],
         "old": whole.replace('"schema": 2', '"schema": 1'),
     }.items():
@@ -138,3 +141,15 @@ def test_nothing_on_the_terminal_is_a_command_to_a_ci_service(
         assert main(["export", "--to", name, "run.json"]) == 0
         lines = capsys.readouterr().out.splitlines()
         assert not [line for line in lines if line.lstrip().startswith("::") or "##[" in line]
+
+
+def test_findings_without_a_place_are_counted_since_github_refuses_them(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "died.json").write_text(report([oom_result(), result(StepConfig(batch=2))]))
+    assert main(["export", "--to", "sarif", "died.json", "-o", "out.sarif"]) == 0
+    assert capsys.readouterr().err == (
+        "nanocheck export: 1 finding belongs to no file here, and GitHub wants one for each: --place FILE\n"
+    )
+    assert main(["export", "--to", "sarif", "died.json", "--place", "died.json", "-o", "out.sarif"]) == 0
+    assert capsys.readouterr().err == ""

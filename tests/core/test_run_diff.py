@@ -109,7 +109,9 @@ def test_no_folder_of_a_machine_is_in_a_comparison() -> None:
     secret = "/home/somebody/secret"
     frames = (CodeFrame(where=f"{secret}/model.py:3", function="f", line="y = x"),)
     held = StackHolding(bytes=5, most_bytes=5, count=1, group="activations", frames=frames)
-    oom = OutOfMemory(phase="forward", step=0, requested_bytes=4, exact=True, where=f"{secret}/model.py:3")
+    grown = msgspec.structs.replace(held, bytes=9)
+    place = f"{secret}/model.py:3"
+    oom = OutOfMemory(phase="forward", step=0, requested_bytes=4, exact=True, where=place, stacks=(grown,))
     sides = [
         run(
             result(
@@ -123,6 +125,7 @@ def test_no_folder_of_a_machine_is_in_a_comparison() -> None:
     assert "somebody" not in text
     assert "secret" not in text
     assert found.before == "a.json"
+    assert found.diffs[0].changes[0].where == "model.py:3"
 
 
 @given(st.text(alphabet="ab/ .=~-'\":", max_size=30))

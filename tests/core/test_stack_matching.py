@@ -130,6 +130,17 @@ def test_by_how_little_two_places_are_one() -> None:
     assert _only(base, _one("other.py:3", "z = f(x)", function="g", size=16)) is Match.ONLY_BEFORE
 
 
+def test_an_untouched_line_is_looked_at_first_where_new_ones_hold_next_to_nothing() -> None:
+    def suspect(new: int) -> str | None:
+        before = [_one("m.py:1", "x = f(x)", size=1)]
+        after = [_one("m.py:1", "x = f(x)", size=1 + 2000), _one("m.py:2", "y = 1", size=new)]
+        found = diff(judged(before), judged(after)).suspect
+        return found and found.line
+
+    assert suspect(100) == "y = 1"
+    assert suspect(99) == "x = f(x)"
+
+
 def test_an_edited_line_is_held_against_the_text_that_is_nearest() -> None:
     before = [_one("m.py:1", "a = relu(x)", size=1), _one("m.py:2", "b = self.head(a)", size=2)]
     after = [_one("m.py:1", "b = self.head(a).float()", size=4), _one("m.py:2", "a = relu(x + 1)", size=1)]

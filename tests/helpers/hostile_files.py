@@ -23,7 +23,7 @@ from pathlib import Path
 
 import made_up
 import msgspec
-from made_up_exports import changed, compared, several_cards, side
+from made_up_exports import changed, compared, several_cards, side, small_table
 from made_up_journal import made_up_journal
 from made_up_recordings import recorded, recording, trace, with_loss
 from made_up_verification import CASES, FakeSide, begun, measured, observed, of_rows
@@ -284,7 +284,8 @@ def _made_baseline() -> bytes:
 
 def _some_cards() -> bytes:
     """Of the catalog, the capabilities and the first cards."""
-    text = (ROOT / "nanocheck" / "core" / "gpus.toml").read_text()
+    cards = ROOT / "nanocheck" / "core" / "cards"
+    text = "\n".join((cards / f"{each}.toml").read_text() for each in ("capabilities", "geforce-40"))
     starts = [each.start() for each in re.finditer(r"^\[gpu\.[\w-]+\]$", text, re.MULTILINE)]
     return text[: starts[2]].encode()
 
@@ -310,6 +311,9 @@ def readers() -> dict[str, Reader]:
         "exported report": Reader("report.json", report_file.dumps(_small_report()).encode(), _export),
         "exported run": Reader("run.json", plain, _export),
         "exported comparison": Reader("diff.json", msgspec.json.encode(diffs), _export),
+        "exported table": Reader(
+            "table.json", msgspec.json.encode(small_table(Kind.SAFE, Kind.OOM)), _export
+        ),
         "exported cards": Reader("cards.json", cards, _export),
         "further": Reader("further.json", plain, _answer),
         "ledger": Reader("ledger.json", json.dumps(kept).encode(), _ledger),

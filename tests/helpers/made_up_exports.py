@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from hypothesis import strategies as st
-from made_up import DEVICE, oom_result, peaks, result
+from made_up import DEVICE, ENVIRONMENT, oom_result, peaks, result
 
 from nanocheck.core.comparison import Comparison, ComparisonKind
 from nanocheck.core.config import StepConfig
@@ -12,9 +12,11 @@ from nanocheck.core.diff_side import Side
 from nanocheck.core.result import Environment, Moment, OutOfMemory, Provenance, RunResult
 from nanocheck.core.run_diff import AllocationChange, RunDiff
 from nanocheck.core.stack_matching import Match
+from nanocheck.core.table import Cell, CellTime, How, Runs, Setting, Table, TableCard
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict, classify
-from nanocheck.report.export.card_run import CardRun, of_row, of_run
+from nanocheck.report.export.card_run import CardRun
+from nanocheck.report.export.sources import of_row, of_run
 from nanocheck.report.report_file import Row
 from nanocheck.search.every_card import CardRow, EveryCard
 
@@ -155,6 +157,66 @@ def compared(before: Side, after: Side, *changes: AllocationChange, worse: bool 
         worse=worse,
         moved=True,
         why=("peak allocated grew by 7 bytes",) if worse else (),
+    )
+
+
+def small_table(*kinds: Kind) -> Table:
+    """One setting on as many cards; a card's number makes its bytes others."""
+    settings = (Setting(id="gpt2-x", group="g", why="why", config=StepConfig(), parameters=1),)
+    cards = tuple(
+        TableCard(
+            gpu=f"card{number}",
+            name=f"Card {number}",
+            capability="8.9",
+            sms=46,
+            nominal_bytes=9 << 30,
+            usable_bytes=(8 << 30) - 7,
+            usable_most_bytes=8 << 30,
+            usable_source="read",
+            context_bytes=100,
+            context_most_bytes=300,
+        )
+        for number, _ in enumerate(kinds)
+    )
+    cells = tuple(
+        Cell(
+            setting="gpt2-x",
+            gpu=f"card{number}",
+            verdict=Verdict(
+                kind=kind,
+                process_bytes=5 << 30,
+                headroom_bytes=None if kind is Kind.OOM else 3 << 30,
+                sentence="a sentence",
+            ),
+            allocated_bytes=(4 << 30) + number,
+            reserved_bytes=5 << 30,
+            attention="flash",
+            how=How.DERIVED,
+            run_on="h100",
+            provenance=Provenance.VIRTUAL,
+            command="nanocheck table",
+            time=CellTime(
+                seconds=0.5,
+                low=0.4,
+                high=0.6,
+                tokens_per_second=1.0,
+                mfu=0.5,
+                decided_by="card",
+                recorded_on="h100",
+            ),
+        )
+        for number, kind in enumerate(kinds)
+    )
+    return Table(
+        environment=ENVIRONMENT,
+        date="2026-01-02",
+        platform="linux",
+        margin_bytes=1 << 29,
+        reserve_bytes=0,
+        settings=settings,
+        cards=cards,
+        cells=cells,
+        runs=Runs(with_room=1),
     )
 
 

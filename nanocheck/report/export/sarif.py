@@ -15,10 +15,11 @@ from urllib.parse import quote
 from nanocheck import __version__
 from nanocheck.core.anonymous import portable
 from nanocheck.core.errors import RequestError
-from nanocheck.report.export.card_run import CardRun, name_of
+from nanocheck.report.export.card_run import CardRun
 from nanocheck.report.export.sarif_findings import Finding, Group, findings, grouped
 from nanocheck.report.export.sarif_rules import INDEX, descriptors
 from nanocheck.report.export.source_places import SourcePlace, SourcePlaces
+from nanocheck.report.export.sources import name_of
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 MOST_RUNS = 20
@@ -38,7 +39,7 @@ def render(runs: Sequence[CardRun], folder: Path, place: str | None = None) -> s
         RequestError: more cards than GitHub takes in a file, or no such place.
     """
     places = SourcePlaces(folder, place)
-    if place is not None and places.instead(None, ()) is None:
+    if place is not None and places.instead(None) is None:
         raise RequestError(f"--place: expected a file of the repository, found {portable(place)}")
     cards: dict[str, list[CardRun]] = {}
     for run in runs:

@@ -161,7 +161,7 @@ def _identity(each: Finding) -> str:
 
 
 def _place(run: CardRun, where: str | None, line: str | None, places: SourcePlaces) -> SourcePlace | None:
-    return places.find(where, line) or places.instead(run.result, run.command or tuple(run.name.split()))
+    return places.find(where, line) or places.instead(run)
 
 
 _Line: TypeAlias = tuple[str | None, str | None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from nanocheck.core.anonymous import portable
-from nanocheck.core.result import RunResult
+from nanocheck.report.export.card_run import CardRun
 
 #: A longer file is not looked into for the function around a line.
 _LARGEST_BYTES = 4 << 20
@@ -60,11 +60,11 @@ class SourcePlaces:
             function=_function_at(file, int(number), line),
         )
 
-    def instead(self, result: RunResult | None, command: tuple[str, ...]) -> SourcePlace | None:
+    def instead(self, run: CardRun | None) -> SourcePlace | None:
         """The given place; else the file of a test, the script of a command, a configuration's matrix."""
         if self._given is not None:
             return self.find(self._given) or self.find(f"{self._given}:1")
-        for name in _files_of(result, command):
+        for name in () if run is None else _files_of(run):
             found = self.find(f"{name}:1")
             if found is not None:
                 return found
@@ -84,13 +84,13 @@ class SourcePlaces:
         return None
 
 
-def _files_of(result: RunResult | None, command: tuple[str, ...]) -> Iterator[str]:
-    if result is not None and result.test is not None:
-        yield result.test.partition("::")[0]  # whose path may have spaces
+def _files_of(run: CardRun) -> Iterator[str]:
+    if run.result is not None and run.result.test is not None:
+        yield run.result.test.partition("::")[0]  # whose path may have spaces
     # A shell's command is one word: bash -c "python train.py".
-    words = [each.partition("::")[0] for word in command for each in word.split()]
+    words = [each.partition("::")[0] for word in run.command or (run.name,) for each in word.split()]
     yield from (each for each in words if each.endswith(".py"))
-    if result is not None and result.config is not None:
+    if run.configuration:
         yield _MATRIX
 
 

@@ -6,21 +6,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nanocheck.core import run_diff
+from nanocheck.core import run_diff, table
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import read_json, read_typed
 from nanocheck.core.run_diff import RunDiffs
+from nanocheck.core.table import Table
 from nanocheck.core.units import MOST_BYTES
 from nanocheck.report import report_file, run_diff_file, run_file
-from nanocheck.report.export.card_run import CardRun, Span, of_card, of_diff, of_row, of_run
+from nanocheck.report.export.card_run import CardRun, Span
+from nanocheck.report.export.sources import of_card, of_cell, of_diff, of_row, of_run
 from nanocheck.search import every_card
 
 _HINT = "nanocheck run --json FILE -- ..., or pytest suites/ for reports/*.json"
 
 
 def load(path: Path) -> list[CardRun]:
-    """The runs in a result of ``nanocheck run --json``, on one card or several, in a report, or, as its newer
-    side, in a comparison of ``nanocheck diff --json``.
+    """The runs in a result of ``nanocheck run --json``, on one card or several, in a report, in a table of
+    ``nanocheck table --json``, or, as its newer side, in a comparison of ``nanocheck diff --json``.
 
     Raises:
         StoredDataError: the file is damaged, of another schema or kind, or says more bytes than a reader of
@@ -49,11 +51,22 @@ def _read(path: Path, data: Any) -> list[CardRun]:
             path, every_card.EveryCard, what="runs on cards", schema=every_card.SCHEMA, hint=_HINT
         )
         return [of_card(found, row) for row in found.cards]
+    if isinstance(data, dict) and "cells" in data:
+        cells = read_typed(path, Table, what="a table", schema=table.SCHEMA, hint=_HINT)
+        cards = {each.gpu: each for each in cells.cards}
+        lost = {each.gpu for each in cells.cells} - set(cards)
+        if lost:
+            raise StoredDataError(
+                f"{path}: expected a card for each cell, found none for {', '.join(sorted(lost))}",
+                hint=_HINT,
+            )
+        return [of_cell(cells, cards[each.gpu], each) for each in cells.cells]
     if isinstance(data, dict) and "diffs" in data:
         compared = read_typed(path, RunDiffs, what="compared runs", schema=run_diff.SCHEMA, hint=_HINT)
         return [of_diff(each) for each in compared.diffs]
     raise StoredDataError(
-        f"{path}: expected a run, runs of several cards, a memory report or a comparison, found none of them",
+        f"{path}: expected a run, runs of several cards, a memory report, a comparison or a table, "
+        "found none of them",
         hint=_HINT,
     )
 
