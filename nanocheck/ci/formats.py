@@ -12,7 +12,8 @@ from nanocheck.core.gate import Gate
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report import gate_junit
 from nanocheck.report.export import openmetrics, sarif
-from nanocheck.report.export.card_run import CardRun, of_diff, of_run
+from nanocheck.report.export.card_run import CardRun
+from nanocheck.report.export.sources import of_diff, of_run
 
 SARIF, METRICS, JUNIT = "nanocheck.sarif", "metrics.txt", "junit.xml"
 
