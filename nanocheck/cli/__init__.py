@@ -17,12 +17,14 @@ from nanocheck.cli import (
     compare,
     diff,
     doctor,
+    export,
     frontier,
     gpus,
     plan,
     record,
     report,
     run,
+    site,
     streams,
     table,
     verify,
@@ -30,7 +32,23 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, table, record, compare, diff, doctor, gpus, report, verify, calibrate)
+VERBS = (
+    run,
+    plan,
+    advise,
+    frontier,
+    table,
+    site,
+    record,
+    compare,
+    diff,
+    export,
+    doctor,
+    gpus,
+    report,
+    verify,
+    calibrate,
+)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 
