@@ -42,10 +42,10 @@ VERBS = (
     record,
     compare,
     diff,
+    export,
     doctor,
     gpus,
     report,
-    export,
     verify,
     calibrate,
 )

@@ -198,8 +198,8 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
 
 
 def _is_card_name(value: Any) -> bool:
-    """Whether it is a name to the virtual GPU, which keeps 127 bytes of it and takes
-    a further line for another figure of the card.
+    """Whether it is a name to the virtual GPU, which keeps 127 bytes of it and takes a further line for
+    another figure of the card.
     """
     text = value if isinstance(value, str) else ""
     return bool(text.strip()) and text.isprintable() and len(text.encode()) < 128
