@@ -15,6 +15,7 @@ from nanocheck.cli import (
     advise,
     calibrate,
     compare,
+    diff,
     doctor,
     frontier,
     gpus,
@@ -30,7 +31,22 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, table, record, compare, doctor, gpus, report, site, verify, calibrate)
+VERBS = (
+    run,
+    plan,
+    advise,
+    frontier,
+    table,
+    site,
+    record,
+    compare,
+    diff,
+    doctor,
+    gpus,
+    report,
+    verify,
+    calibrate,
+)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 
