@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
     from nanocheck.core.options import Option
-    from nanocheck.measuring.configurations import Measurement
+    from nanocheck.fleet.choose import AnyMeasurement
 
 _SIZES = {
     "n_layer": "layers",
@@ -109,6 +109,13 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     return CardQuestion.of(values, arguments.gpus)
 
 
+def add_ray(parser: argparse.ArgumentParser) -> None:
+    """Where configurations run; ``select`` and ``measuring`` follow it."""
+    from nanocheck.core.options import RAY
+
+    parser.add_argument(RAY.flag, default=RAY.default, metavar=RAY.metavar, help=RAY.text)
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model."""
     from nanocheck.core.step_fields import MODELS
@@ -149,11 +156,12 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measurement]:
+def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[AnyMeasurement]:
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
-    from nanocheck.measuring.configurations import PATIENT, PRELOAD, PRELOAD_COMPILED, Measurement
+    from nanocheck.fleet.choose import cluster_at, measurement
+    from nanocheck.measuring.configurations import PATIENT, PRELOAD, PRELOAD_COMPILED
     from nanocheck.process.journal import Journal
     from nanocheck.report.progress import Progress
 
@@ -165,16 +173,18 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
             journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
             for note in journal.notes:
                 say(note)
-        yield stack.enter_context(
+        cluster = stack.enter_context(cluster_at(getattr(arguments, "ray", "")))
+        opened = measurement(
+            target,
+            cluster=cluster,
+            journal=journal,
+            progress=progress,
             # Eager steps come first, compiled ones are sure to follow: the server imports for both.
-            Measurement(
-                target,
-                journal=journal,
-                progress=progress,
-                preload=(*PRELOAD, *PRELOAD_COMPILED),
-                deadlines=PATIENT,
-            )
+            preload=(*PRELOAD, *PRELOAD_COMPILED),
+            deadlines=PATIENT,
         )
+        stack.callback(opened.close)
+        yield opened
 
 
 def write_json(path: Path, value: msgspec.Struct) -> None:

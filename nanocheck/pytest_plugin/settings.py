@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import nanocheck
 from nanocheck.core.baselines import writing_forbidden
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.core.options import CARD_OPTIONS
+from nanocheck.core.options import CARD_OPTIONS, RAY
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
@@ -26,6 +27,7 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
         "what a baseline of another environment does to its test: skip, or fail (for CI)",
     ),
     "--nanocheck-workers": ("2", "how many configurations run at once"),
+    RAY.pytest_flag: (RAY.default, RAY.help),
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
     "--nanocheck-journal": (".nanocheck", "the folder of journals, and of reports on a part of the matrix"),
@@ -71,6 +73,7 @@ class Settings:
     matrix: Path
     own_matrix: bool
     workers: int
+    ray: str
     baselines: Path
     reports: Path
     journal: Path
@@ -104,6 +107,7 @@ class Settings:
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             workers=int(workers),
+            ray=_ray(values[RAY.pytest_flag]),
             # What a project stores becomes its own; until then those of the wheel are expected.
             baselines=baselines if update else _shipped(baselines, config),
             reports=_path(config, "--nanocheck-reports"),
@@ -151,6 +155,16 @@ class Settings:
             f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
             + "".join(f", cards {self.relative(path)}" for path in self.card.gpus),
         ]
+
+
+def _ray(address: str) -> str:
+    if address and "PYTEST_XDIST_WORKER" in os.environ:
+        raise RequestError(
+            f"{RAY.pytest_flag}: expected one pytest process, which hands its work to the cluster, found "
+            "pytest-xdist's",
+            hint="leave -n away: the nodes are the workers",
+        )
+    return address
 
 
 def _stale(word: str) -> str:
