@@ -63,6 +63,7 @@ class RayCluster:
     def __init__(self, address: str, workers: int = 2) -> None:
         self.ray = import_ray()
         self._ours = not self.ray.is_initialized()
+        _keep_stdout(self.ray)
         if self._ours:
             _connect(self.ray, address, workers)
 
@@ -92,6 +93,16 @@ def import_ray() -> Any:
     except ImportError as error:
         raise MachineError(f"expected Ray in this environment, found none ({error})", hint=_HINT) from error
     return ray
+
+
+def _keep_stdout(ray: Any) -> None:
+    """Ray prints what its daemons logged last, with addresses of machines, on the driver's stdout when a node
+    is lost, and has no option for it: there may be a table there, or JSON. We say ourselves what was lost.
+    """
+    with contextlib.suppress(AttributeError):  # private: in another version it may have another name
+        worker = ray._private.worker
+        if callable(worker.print_to_stdstream):
+            worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _connect(ray: Any, address: str, workers: int) -> None:

@@ -207,6 +207,8 @@ class RayCrew:
         if isinstance(value, Unfit) or self._ends[at] >= _MOST_ENDS:
             self._refused[at] = f"{post.name}: {value.why}"
             say(f"{post.name} of the cluster is left out: {value.why.splitlines()[0]}")
+        elif post.stage == "working":
+            say(f"{post.name} of the cluster was lost ({value.why}): what it had runs again")
 
     def _ask_for_less(self, now: float) -> None:
         """Stations that Ray has not started: somebody else's program has the processors."""
