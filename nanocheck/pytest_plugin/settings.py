@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,7 @@ class Settings:
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             workers=int(workers),
-            ray=_ray(values[RAY.pytest_flag]),
+            ray=_ray(values[RAY.pytest_flag], config),
             # What a project stores becomes its own; until then those of the wheel are expected.
             baselines=baselines if update else _shipped(baselines, config),
             reports=_path(config, "--nanocheck-reports"),
@@ -157,8 +156,9 @@ class Settings:
         ]
 
 
-def _ray(address: str) -> str:
-    if address and "PYTEST_XDIST_WORKER" in os.environ:
+def _ray(address: str, config: pytest.Config) -> str:
+    several = hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no"
+    if address and several:
         raise RequestError(
             f"{RAY.pytest_flag}: expected one pytest process, which hands its work to the cluster, found "
             "pytest-xdist's",
