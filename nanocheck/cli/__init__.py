@@ -23,12 +23,13 @@ from nanocheck.cli import (
     report,
     run,
     streams,
+    table,
     verify,
 )
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, table, record, compare, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.gpus import Gpu
     from nanocheck.core.options import Option
     from nanocheck.fleet.choose import AnyMeasurement
 
@@ -116,6 +117,29 @@ def add_ray(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(RAY.flag, default=RAY.default, metavar=RAY.metavar, help=RAY.text)
 
 
+def cards(arguments: argparse.Namespace) -> list[Gpu]:
+    """Those of ``--gpu`` that exist on the asked platform, each once; ``all``: every one of the catalog.
+
+    Raises:
+        RequestError: an unknown card, or none of them exists there.
+    """
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.gpus import find_gpu, load_catalog
+
+    platform = arguments.platform
+    if arguments.gpu == "all":
+        asked = list(load_catalog(arguments.gpus).values())
+    else:
+        asked = [find_gpu(each.strip(), arguments.gpus) for each in arguments.gpu.split(",")]
+    found = {each.id: each for each in asked if platform in each.usable_bytes}
+    if not found:
+        raise RequestError(
+            f"--gpu {arguments.gpu}: expected a card that the catalog knows on {platform}, found none",
+            hint="nanocheck gpus   # lists them",
+        )
+    return list(found.values())
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model."""
     from nanocheck.core.step_fields import MODELS
@@ -156,7 +180,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[AnyMeasurement]:
+def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -> Iterator[AnyMeasurement]:
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
@@ -173,10 +197,11 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[AnyMeas
             journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
             for note in journal.notes:
                 say(note)
-        cluster = stack.enter_context(cluster_at(getattr(arguments, "ray", "")))
+        cluster = stack.enter_context(cluster_at(getattr(arguments, "ray", ""), workers))
         opened = measurement(
             target,
             cluster=cluster,
+            workers=workers,
             journal=journal,
             progress=progress,
             # Eager steps come first, compiled ones are sure to follow: the server imports for both.

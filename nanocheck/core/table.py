@@ -103,16 +103,16 @@ class Runs(msgspec.Struct, frozen=True, kw_only=True):
     """How many runs the table took.
 
     Attributes:
-        with_room: on cards widened until the step fits. border: on the card itself, since the tensors would
-            fit and what the allocator reserves would not.
+        with_room: on cards widened until the step fits. on_card: on the card itself: of a border cell, whose
+            tensors would fit, and what the allocator reserves would not.
     """
 
     with_room: int = 0
-    border: int = 0
+    on_card: int = 0
 
     @property
     def total(self) -> int:
-        return self.with_room + self.border
+        return self.with_room + self.on_card
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
