@@ -18,6 +18,7 @@ from nanocheck.cli import (
     doctor,
     frontier,
     gpus,
+    merge,
     plan,
     record,
     report,
@@ -29,7 +30,7 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, table, record, compare, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, table, record, compare, merge, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -35,6 +35,15 @@ def difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
     return ", ".join(said)
 
 
+def differs(theirs: Mapping[str, object], ours: Mapping[str, str]) -> str:
+    """In what a journal's fingerprint differs from this machine's, as far as it can move a result, in words;
+    empty: in nothing.
+    """
+    said = difference(ours, {name: str(value) for name, value in theirs.items()})
+    names = {name for name in (*theirs, *ours) if _travels(name) and theirs.get(name) != ours.get(name)}
+    return ", ".join(filter(None, [said, *(f"another {name}" for name in sorted(names))]))
+
+
 def variables(environment: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
     """What a station must find in its environment as it is here."""
     return tuple(sorted((name, value) for name, value in environment.items() if _travels(name)))

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.core.errors import MachineError, RequestError, StoredDataError
 from nanocheck.core.strict_text import parse_json
 
 SCHEMA = 1
@@ -183,6 +183,27 @@ class Journal:
             f"{self.path} was of another environment or version; it is now {aside.name}, and all its "
             "results are computed again"
         )
+
+
+def fingerprint_of(path: Path) -> dict[str, Any]:
+    """Of a journal that is there, without opening it for writing.
+
+    Raises:
+        RequestError: no such file can be read.
+        StoredDataError: it is no journal, or of another schema.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise RequestError(f"expected a journal, found {path}: {error.strerror or error}") from error
+    try:
+        header = parse_json(line)
+        if header["kind"] == _KIND and header["schema"] == SCHEMA:
+            return dict(header["fingerprint"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoredDataError(f"{path}: expected a {_KIND} of schema {SCHEMA}, found {line[:60]!r}")
 
 
 def _open_locked(path: Path) -> io.FileIO:
