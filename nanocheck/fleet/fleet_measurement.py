@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -159,8 +159,10 @@ class FleetMeasurement:
             self._engage()
             self._hand_out()
             self._show()
+            found: list[tuple[FleetPending, RunResult]] = []
             for post, ending in self._crew.ended(timeout):
-                self._take(post, ending)
+                found += self._take(post, ending)
+            self._keep(found)
             self._hand_out()
             self._show()
         except BaseException:  # KeyboardInterrupt above all: nothing may outlive it
@@ -196,27 +198,30 @@ class FleetMeasurement:
         )
 
     def _hand_out(self) -> None:
-        for post in self._crew.ready():
+        posts = self._crew.ready()
+        workers: Counter[Kind] = Counter()
+        for post in posts:
+            workers[post.kind] += post.workers
+        ample = {kind for kind, queue in self._queues.items() if len(queue) > workers[kind]}
+        for post in posts:
             if post in self._asked:
                 continue
             at = self._at.setdefault(post, {})
             items = []
-            for pending in self._next(post, at):
+            for pending in self._next(post, at, ample=post.kind in ample):
                 at[pending.item.key] = pending
                 items.append(pending.item)
             if at:
                 self._crew.begin(post, items, _PATIENCE)
                 self._asked.add(post)
 
-    def _next(self, post: Post, at: dict[str, FleetPending]) -> list[FleetPending]:
+    def _next(self, post: Post, at: dict[str, FleetPending], *, ample: bool) -> list[FleetPending]:
         """What a station gets: what it can run, and as much again that waits there, so that it never waits
         for us; towards the end no more than it can run, so that others have some, too."""
         queue = self._queues.get(post.kind)
         if not queue or any(len(each.losses) >= _ALONE_FROM for each in at.values()):
             return []
-        alike = [each for each in self._crew.ready() if each.kind == post.kind]
-        ample = len(queue) > sum(each.workers for each in alike)
-        room = post.workers * (2 if ample and post.workers > 0 else 1) - len(at)
+        room = post.workers * (2 if ample else 1) - len(at)
         chosen: list[FleetPending] = []
         while queue and room > len(chosen):
             if len(queue[0].losses) >= _ALONE_FROM:
@@ -228,7 +233,8 @@ class FleetMeasurement:
 
     # -- what comes back ----------------------------------------------------------------------------------
 
-    def _take(self, post: Post, ending: Report | Unfit | Lost) -> None:
+    def _take(self, post: Post, ending: Report | Unfit | Lost) -> Iterator[tuple[FleetPending, RunResult]]:
+        """What has its result now; what has none goes back into the queue."""
         self._asked.discard(post)
         at = self._at.get(post, {})
         if isinstance(ending, Report):
@@ -237,7 +243,7 @@ class FleetMeasurement:
                 pending = at.pop(key, None)
                 if pending is not None:
                     self.ran_at[key] = post.name
-                    self._finish(pending, _read(pending, body))
+                    yield pending, _read(pending, body)
             return
         self._at.pop(post, None)
         self._running.pop(post, None)
@@ -246,18 +252,25 @@ class FleetMeasurement:
             if isinstance(ending, Lost):
                 pending.losses.append(ending.why)
             if len(pending.losses) >= MOST_LOSSES:
-                self._finish(pending, _given_up(pending))
+                yield pending, _given_up(pending)
             elif len(pending.losses) >= _ALONE_FROM:
                 self._queues[post.kind].append(pending)
             else:
                 self._queues[post.kind].appendleft(pending)
 
-    def _finish(self, pending: FleetPending, found: RunResult) -> None:
-        # Other outcomes may be a machine's bad day, so a resumed run tries them again.
-        if self._journal is not None and found.outcome.is_answer:
-            self._journal.append(pending.item.key, msgspec.to_builtins(found))
-        pending.found = found
-        self._finished += 1
+    def _keep(self, ended: Sequence[tuple[FleetPending, RunResult]]) -> None:
+        """On disk together: to wait for the disk once a result would be what holds a large fleet up."""
+        if self._journal is not None:
+            # Other outcomes may be a machine's bad day, so a resumed run tries them again.
+            answers = {
+                pending.item.key: msgspec.to_builtins(found)
+                for pending, found in ended
+                if found.outcome.is_answer
+            }
+            self._journal.append_all(answers)
+        for pending, found in ended:
+            pending.found = found
+        self._finished += len(ended)
 
     def _show(self) -> None:
         if self._progress is not None:

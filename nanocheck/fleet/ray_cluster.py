@@ -112,7 +112,13 @@ def _connect(ray: Any, address: str, workers: int) -> None:
         "include_dashboard": False,
     }
     if address == LOCAL:
-        ray.init(address="local", num_cpus=workers, object_store_memory=_STORE_BYTES, **quiet)
+        try:
+            ray.init(address="local", num_cpus=workers, object_store_memory=_STORE_BYTES, **quiet)
+        except Exception as error:  # of many types: a port, a full disk, a machine too busy for its patience
+            raise MachineError(
+                f"expected Ray to start here, found {type(error).__name__}: {_first_line(error)}",
+                hint="run again on a less busy machine, or leave --ray away",
+            ) from error
         return
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdecimal() and "/" not in address):
@@ -126,11 +132,14 @@ def _connect(ray: Any, address: str, workers: int) -> None:
     try:
         ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = scrub(str(error)).strip().splitlines()[:1]
         raise MachineError(
-            f"expected a Ray cluster at {scrub(address)}, found none: {' '.join(reason)}",
+            f"expected a Ray cluster at {scrub(address)}, found none: {_first_line(error)}",
             hint="ray start --head   # on one machine, then on the others what it prints",
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(scrub(str(error)).strip().splitlines()), "")
 
 
 def _refuse_silence(host: str, port: int) -> None:
