@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from nanocheck.fleet.card_crew import CardCrew
 from nanocheck.fleet.cards import Card, CardLease, cards_here, lease, users_of, visible
 from nanocheck.fleet.choose import measurement
 from nanocheck.fleet.fleet_measurement import FleetMeasurement
+from nanocheck.fleet.messages import Item, Setup
+from nanocheck.fleet.station import Station
 from nanocheck.measuring.configurations import Measurement
 
 NAME = "NVIDIA GeForce RTX 4070"
@@ -187,6 +190,31 @@ def test_what_ran_beside_somebody_who_came_later_does_not_count(
         (tmp_path / "hold").unlink()
         assert pending.result().outcome is Outcome.COMPLETED
     assert [run["card"] for run in fleet_tasks.runs(tmp_path)] == [first, *({ONE, TWO} - {first})]
+
+
+def test_our_own_processes_are_no_others(machine: Machine, target: Target, tmp_path: Path) -> None:
+    """The card is looked at only while nothing of ours is on it."""
+    options = fleet_tasks.options(tmp_path)
+    setup = Setup(target=target, **{**options, "preload": ()})
+    first, second = (
+        Item(key=str(each.batch), config=each, target=target)
+        for each in fleet_tasks.configs(1, 2, seed=fleet_tasks.HELD)
+    )
+    hold = tmp_path / "hold"
+    hold.touch()
+    with contextlib.closing(Station(setup, 1, leased(ONE))) as station:
+        assert station.exchange([first], 0.0).answers == ()
+        fleet_tasks.wait_until(
+            lambda: station.exchange([], 0.05).answers == () and bool(fleet_tasks.runs(tmp_path, "begun"))
+        )
+        machine.used({ONE: fleet_tasks.runs(tmp_path, "begun")[0]["pid"]})
+        assert station.exchange([second], 0.05).answers == ()
+        machine.used({})
+        hold.unlink()
+        answered: list[str] = []
+        while len(answered) < 2:
+            answered += [key for key, _ in station.exchange([], 5.0).answers]
+    assert answered == ["1", "2"]
 
 
 def test_what_others_hold_can_be_said_instead(machine: Machine, target: Target, tmp_path: Path) -> None:

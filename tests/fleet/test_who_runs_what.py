@@ -49,7 +49,7 @@ def test_each_configuration_is_answered_once(
         if sum(lost.values()) < 30 and data.draw(st.integers(0, 9)) == 0:
             lost.update(item.key for item in post.has)
             return None
-        return data.draw(st.integers(0, min(post.workers, len(post.has))))
+        return data.draw(st.integers(-1, min(post.workers, len(post.has))))
 
     crew = FakeCrew({VIRTUAL: workers}, choose)
     with FleetMeasurement(target(), crew) as fleet:

@@ -13,7 +13,8 @@ from nanocheck.core.errors import MachineError
 from nanocheck.core.result import RunResult
 from nanocheck.fleet.messages import Ending, Item, Kind, Lost, Report, Setup
 
-#: What a station does with what it has: ``None``: it is lost; else so many answers, the first first.
+#: What a station does with what it has: ``None``: it is lost; -1: it still works; else so many answers, the
+#: first first.
 Choose = Callable[["FakePost"], int | None]
 
 
@@ -71,15 +72,19 @@ class FakeCrew:
 
     def ended(self, timeout: float | None) -> list[tuple[FakePost, Ending]]:
         found: list[tuple[FakePost, Ending]] = []
+        working = []
         for post in self.asked:
             number = self.choose(post)
+            if number == -1:
+                working.append(post)
+                continue
             if number is None:
                 found.append((post, Lost("it is gone")))
                 continue
             done, post.has = post.has[:number], post.has[number:]
             answers = tuple((item.key, msgspec.json.encode(answer(item))) for item in done)
             found.append((post, Report(answers, tuple((item.config.id, "step") for item in post.has))))
-        self.asked.clear()
+        self.asked = working
         return found
 
     def dismiss(self, post: FakePost) -> None:
