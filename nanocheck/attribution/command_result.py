@@ -12,6 +12,7 @@ import msgspec
 
 from nanocheck import __version__
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.held_stacks import HeldStacks
 from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
@@ -59,7 +60,7 @@ def command_result(
         (_timed(_process_or_broken(each, device), each, folder) for each in seen),
         key=lambda each: -each.reserved_bytes,
     )
-    outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
+    outcome, detail = outcome_of(folder, seen, processes, ending, cut_off, device)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     known = any(each.start is not None for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
@@ -72,7 +73,7 @@ def command_result(
         processes=tuple(processes),
         ending=ending,
         seconds={"command": round(seconds, 1)},
-        notes=(*notes, *notes_of(seen, processes, ending.how, virtual)),
+        notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
 
@@ -136,6 +137,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         at=_moment(figures, event),
         groups=figures.table(event, allocated),
         largest=() if event is None else figures.largest(event),
+        stacks=HeldStacks(figures).at(event),
         fragmentation=figures.fragmentation(),
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),

@@ -28,7 +28,7 @@ _SIZES = {
 
 
 class _Together(argparse.Action):
-    """Given twice, an option has both values, with a comma between them."""
+    """Given twice, an option has both values, with a comma between them; ``_given`` has what was given."""
 
     def __call__(
         self,
@@ -43,6 +43,20 @@ class _Together(argparse.Action):
         setattr(namespace, self.dest, ",".join(given[self.dest]))
 
 
+class _Last(argparse.Action):
+    """Given twice, an option has the last value; ``_given`` has it, too."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace._given = {**getattr(namespace, "_given", {}), self.dest: [values]}
+        setattr(namespace, self.dest, values)
+
+
 def add_card(
     parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
 ) -> None:
@@ -52,8 +66,9 @@ def add_card(
         several: ``--gpu`` can be given more than once.
         without: options that mean nothing to the verb.
     """
-    from nanocheck.core.options import CARD_OPTIONS, GPU, GPUS
+    from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
+    parser.set_defaults(several_cards=several)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -69,6 +84,16 @@ def add_card(
         if option is GPUS:
             parser.add_argument(
                 option.flag, action="append", default=[], type=Path, metavar=option.metavar, help=option.text
+            )
+            continue
+        if option is CARD:
+            parser.add_argument(
+                option.flag, action="append", default=[], metavar=option.metavar, help=option.text
+            )
+            continue
+        if option is GPU:
+            parser.add_argument(
+                option.flag, action=_Last, default=option.default, metavar=option.metavar, help=option.text
             )
             continue
         parser.add_argument(
@@ -102,12 +127,22 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     Raises:
         RequestError: an invalid value.
     """
+    from nanocheck.core.described_card import described
     from nanocheck.core.device_selection import CardQuestion
-    from nanocheck.core.options import CARD_OPTIONS, GPUS
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    names = {each: each.flag[2:] for each in CARD_OPTIONS if each is not GPUS}
+    names = {each: each.flag[2:] for each in CARD_OPTIONS if each not in (GPUS, CARD)}
     values = {each: getattr(arguments, name) for each, name in names.items() if hasattr(arguments, name)}
-    return CardQuestion.of(values, arguments.gpus)
+    in_words = described(arguments.card)
+    if in_words:
+        ids = [*getattr(arguments, "_given", {}).get("gpu", []), *(each.id for each in in_words)]
+        if len(ids) > 1 and not arguments.several_cards:
+            raise RequestError(
+                f"expected one card, found {', '.join(ids)}", hint=f"leave {GPU.flag} or {CARD.flag} away"
+            )
+        values[GPU] = "all" if "all" in ids else ",".join(ids)
+    return CardQuestion.of(values, (*arguments.gpus, *in_words))
 
 
 def add_ray(parser: argparse.ArgumentParser) -> None:
@@ -126,15 +161,16 @@ def cards(arguments: argparse.Namespace) -> list[Gpu]:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.gpus import find_gpu, load_catalog
 
-    platform = arguments.platform
-    if arguments.gpu == "all":
-        asked = list(load_catalog(arguments.gpus).values())
+    question = card(arguments)
+    platform = question.platform
+    if question.gpu == "all":
+        asked = list(load_catalog(question.gpus).values())
     else:
-        asked = [find_gpu(each.strip(), arguments.gpus) for each in arguments.gpu.split(",")]
+        asked = [find_gpu(each.strip(), question.gpus) for each in question.gpu.split(",")]
     found = {each.id: each for each in asked if platform in each.usable_bytes}
     if not found:
         raise RequestError(
-            f"--gpu {arguments.gpu}: expected a card that the catalog knows on {platform}, found none",
+            f"--gpu {question.gpu}: expected a card that the catalog knows on {platform}, found none",
             hint="nanocheck gpus   # lists them",
         )
     return list(found.values())

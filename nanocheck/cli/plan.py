@@ -171,7 +171,7 @@ def _refuse_half_a_model(arguments: argparse.Namespace) -> None:
 def _cards(arguments: argparse.Namespace) -> list[Gpu]:
     """As they were named; of all, the largest first."""
     found = options.cards(arguments)
-    if arguments.gpu != "all":
+    if options.card(arguments).gpu != "all":
         return found
     return sorted(found, key=lambda gpu: (-gpu.usable_bytes[arguments.platform], gpu.id))
 

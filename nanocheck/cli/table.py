@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
+    from nanocheck.core.table import dumps
     from nanocheck.report import table_frame, table_markdown, table_text
     from nanocheck.report.console import show
     from nanocheck.tables.filling import Submits
@@ -74,6 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
             margin_bytes=margin,
             time_too=arguments.time,
             share=not arguments.run_all,
+            own_cards=[
+                *(word for text in arguments.card for word in ("--card", text)),
+                *(word for path in arguments.gpus for word in ("--gpus", path.name)),
+            ],
         )
         if arguments.prove and found.complete:
             proof = prove(
@@ -90,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             found = msgspec.structs.replace(found, proof=proof)
     show(table_text.render(found))
     if arguments.json is not None:
-        options.write_json(arguments.json, found)
+        write_atomically(arguments.json, dumps(found))
     if arguments.md is not None:
         write_atomically(arguments.md, table_markdown.render(found))
     if arguments.csv is not None:

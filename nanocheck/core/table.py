@@ -5,12 +5,15 @@ The JSON that ``nanocheck table --json`` writes, and that the site, the fleet an
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
 from nanocheck.core.config import StepConfig
+from nanocheck.core.files import dump_rows, read_typed
 from nanocheck.core.result import Environment, Provenance
 from nanocheck.core.verdict import Kind, Verdict
 
@@ -181,3 +184,19 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
                     break
                 answer[key] = batch
         return answer
+
+
+def dumps(table: Table) -> str:
+    """Its JSON, a line for each cell, ending in a newline."""
+    head = msgspec.to_builtins(msgspec.structs.replace(table, cells=()))
+    del head["cells"]
+    return dump_rows(head, "cells", [json.dumps(msgspec.to_builtins(each)) for each in table.cells])
+
+
+def load(path: Path) -> Table:
+    """The table in a JSON file.
+
+    Raises:
+        StoredDataError: not readable, not such a table, or of another schema.
+    """
+    return read_typed(path, Table, what="a table", schema=SCHEMA, hint="nanocheck table --json FILE")

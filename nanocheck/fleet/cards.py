@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nanocheck.core.device import Target
+from nanocheck.core.device_selection import RealCard, is_same_card
 from nanocheck.core.errors import MachineError
 from nanocheck.virtual.cache import cache_folder, make_room
 
@@ -151,7 +152,12 @@ def leasable(target: Target) -> list[Card]:
     """
     wanted = target.capped_from or target.gpu.name
     here = cards_here()
-    alike = [each for each in here if each.name == wanted]
+    alike = [
+        each
+        for each in here
+        if each.name == target.capped_from
+        or (target.capped_from is None and is_same_card(target.gpu, RealCard(each.name, each.total_bytes)))
+    ]
     if here and not alike:
         raise MachineError(f"expected a {wanted}, found {', '.join(sorted({each.name for each in here}))}")
     return alike

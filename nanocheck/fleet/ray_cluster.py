@@ -157,7 +157,7 @@ def _refuse_silence(host: str, port: int) -> None:
 def find_card(cluster: RayCluster, gpu: Gpu) -> RealCard | str:
     """For ``device_selection.choose_device``: whether a node says that it has this card."""
     if any(node.slots(Kind("real", gpu.id)) for node in cluster.nodes()):
-        return RealCard(gpu.name, gpu.usable_bytes["linux"])
+        return RealCard(gpu.name, gpu.nominal_bytes)
     return f"no node of the cluster has the resource {RESOURCE}{gpu.id}"
 
 

@@ -39,7 +39,7 @@ def _largest(found: Table, ways: Sequence[Setting]) -> str:
     rows = [
         {
             "card": card.name,
-            "usable MiB": _usable(card),
+            "usable MiB": usable(card),
             **{name: _batch(answers.get((way, card.gpu), -1)) for way, name in named.items()},
         }
         for card in found.cards
@@ -51,7 +51,8 @@ def _batch(largest: int | None) -> str:
     return "?" if largest == -1 else "-" if largest is None else str(largest)
 
 
-def _usable(card: TableCard) -> str:
+def usable(card: TableCard) -> str:
+    """Whole MiB that drivers leave, and whether that is computed."""
     computed = " (computed)" if card.usable_source.startswith("computed") else ""
     return mebibytes(card.usable_bytes) + computed
 
@@ -77,7 +78,7 @@ def _row(cell: Cell, card: TableCard, fits: str) -> dict[str, str]:
     return {
         "card": card.name,
         "gpu": card.gpu,
-        "usable": _usable(card),
+        "usable": usable(card),
         "verdict": cell.verdict.kind.value,
         "headroom": mebibytes(cell.verdict.headroom_bytes),
         "allocated": mebibytes(cell.allocated_bytes),

@@ -7,12 +7,14 @@ import shlex
 import time
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 
 import msgspec
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import load_catalog
 from nanocheck.core.matrix import Entry
 from nanocheck.core.result import Environment, RunResult
 from nanocheck.core.table import Cell, CellTime, How, Runs, Setting, Table, TableCard
@@ -30,6 +32,7 @@ def make(
     margin_bytes: int = DEFAULT_MARGIN_BYTES,
     time_too: bool = False,
     share: bool = True,
+    own_cards: Sequence[str] = (),
 ) -> tuple[Table, Filled]:
     """Every configuration on every card, and what the runs found, for ``proving.prove``.
 
@@ -37,6 +40,7 @@ def make(
         targets: of one platform, with one reserve.
         time_too: model a step's time, from kernels recorded once for each compute capability.
         share: False runs every cell on its own card.
+        own_cards: words of a command line that add cards which the catalog has not.
 
     Raises:
         MachineError: nothing can be started here.
@@ -61,7 +65,7 @@ def make(
         for each in entries
     )
     cells = [
-        _cell(setting, target, known, filled, margin_bytes)
+        _cell(setting, target, known, filled, command(setting.config, target, margin_bytes, own_cards))
         for setting in settings
         for target in targets
         if (known := filled.cells.get((setting.id, target.gpu.id))) is not None
@@ -82,9 +86,9 @@ def make(
     return table, filled
 
 
-def command(config: StepConfig, target: Target, margin_bytes: int) -> str:
+def command(config: StepConfig, target: Target, margin_bytes: int, own_cards: Sequence[str] = ()) -> str:
     """What one types to run this cell on its own card."""
-    words = ["nanocheck", "table", "--gpu", target.gpu.id, "--run-all"]
+    words = ["nanocheck", "table", *_naming(target, own_cards), "--run-all"]
     if target.platform != "linux":
         words += ["--platform", target.platform]
     if target.reserve_bytes:
@@ -94,6 +98,20 @@ def command(config: StepConfig, target: Target, margin_bytes: int) -> str:
     for name, value in _needed(config).items():
         words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     return shlex.join(words)
+
+
+def _naming(target: Target, own_cards: Sequence[str]) -> list[str]:
+    """What names the card: one in words names itself, if it is the only one."""
+    if not own_cards or target.gpu.id in _packaged():
+        return ["--gpu", target.gpu.id]
+    if list(own_cards[::2]) == ["--card"]:
+        return list(own_cards)
+    return [*own_cards, "--gpu", target.gpu.id]
+
+
+@cache
+def _packaged() -> frozenset[str]:
+    return frozenset(load_catalog())
 
 
 def _needed(config: StepConfig) -> dict[str, object]:
@@ -107,7 +125,7 @@ def _needed(config: StepConfig) -> dict[str, object]:
     return found
 
 
-def _cell(setting: Setting, target: Target, known: Known, filled: Filled, margin_bytes: int) -> Cell:
+def _cell(setting: Setting, target: Target, known: Known, filled: Filled, again: str) -> Cell:
     # What does not fit is told by what it asks for with room: its own peaks end where it died.
     shown = known.own if known.own is not None and known.verdict.fits else known.roomy
     return Cell(
@@ -120,7 +138,7 @@ def _cell(setting: Setting, target: Target, known: Known, filled: Filled, margin
         how=How.RUN if known.own is not None else How.DERIVED,
         run_on=known.run_on,
         provenance=shown.provenance,
-        command=command(setting.config, target, margin_bytes),
+        command=again,
         time=_time(filled.recorded.get((setting.id, target.gpu.capability)), target)
         if known.verdict.fits
         else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -10,9 +11,8 @@ import pytest
 
 from nanocheck.cli import main
 from nanocheck.core.errors import RequestError
-from nanocheck.core.files import read_typed
 from nanocheck.core.result import Provenance
-from nanocheck.core.table import SCHEMA, Table
+from nanocheck.core.table import load
 from nanocheck.core.verdict import Kind
 
 MATRIX = """
@@ -28,10 +28,6 @@ batch = [2, 3500]
 """
 
 
-def read(path: Path) -> Table:
-    return read_typed(path, Table, what="a table", schema=SCHEMA, hint="")
-
-
 def test_a_table_and_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "matrix.toml").write_text(MATRIX)
     files = {each: tmp_path / f"table.{each}" for each in ("json", "md", "csv")}
@@ -41,7 +37,7 @@ def test_a_table_and_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str
         + [word for name, path in files.items() for word in (f"--{name}", str(path))]
     )
     assert code == 0
-    table = read(files["json"])
+    table = load(files["json"])
     assert [card.gpu for card in table.cards] == ["rtx4070-laptop", "rtx4070", "t4", "rtx4090"]
     assert len(table.cells) == 8
     assert table.proof is not None
@@ -68,10 +64,10 @@ def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
     (tmp_path / "matrix.toml").write_text(MATRIX)
     first, again = tmp_path / "first.json", tmp_path / "again.json"
     main(["table", "--gpu", "rtx4070", "--matrix", str(tmp_path / "matrix.toml"), "--json", str(first)])
-    cell = read(first).cells[0]
+    cell = load(first).cells[0]
     assert cell.how.value == "derived"
-    assert main([*cell.command.split()[1:], "--json", str(again)]) == 0
-    (own,) = read(again).cells
+    assert main([*shlex.split(cell.command)[1:], "--json", str(again)]) == 0
+    (own,) = load(again).cells
     assert own.how.value == "run"
     assert (own.verdict, own.allocated_bytes, own.reserved_bytes) == (
         cell.verdict, cell.allocated_bytes, cell.reserved_bytes
@@ -92,3 +88,14 @@ def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
 def test_mistakes_are_told(arguments: list[str], found: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["table", *arguments]) == RequestError.exit_code
     assert found in capsys.readouterr().err
+
+
+def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
+    (tmp_path / "matrix.toml").write_text(MATRIX.replace("[2, 3500]", "2"))
+    out, words = tmp_path / "table.json", "name=My card, memory=24GiB, like=rtx4090"
+    assert (
+        main(["table", "--card", words, "--matrix", str(tmp_path / "matrix.toml"), "--json", str(out)]) == 0
+    )
+    (cell,) = load(out).cells
+    assert cell.gpu == "my-card"
+    assert shlex.split(cell.command)[2:5] == ["--card", words, "--run-all"]

@@ -53,8 +53,8 @@ class Machine:
         self.has(ONE, TWO)
         self.used({})
 
-    def has(self, *uuids: str, name: str = NAME, mig: str = "[N/A]") -> None:
-        (self.folder / "cards").write_text("".join(f"{each}, {name}, 12282, {mig}\n" for each in uuids))
+    def has(self, *uuids: str, name: str = NAME, mig: str = "[N/A]", mib: int = 12282) -> None:
+        (self.folder / "cards").write_text("".join(f"{each}, {name}, {mib}, {mig}\n" for each in uuids))
 
     def used(self, users: dict[str, int]) -> None:
         (self.folder / "users").write_text("".join(f"{uuid}, {pid}\n" for uuid, pid in users.items()))
@@ -237,6 +237,12 @@ def test_who_measures_is_chosen_by_what_is_here(machine: Machine, target: Target
         measurement(target) as fleet,
         pytest.raises(MachineError, match=r"expected a .*4070, found NVIDIA L4"),
     ):
+        fleet.submit(fleet_tasks.configs(1)[0]).result()
+
+
+def test_a_card_of_the_same_name_and_another_size_is_another(machine: Machine, target: Target) -> None:
+    machine.has(ONE, mib=16376)
+    with measurement(target) as fleet, pytest.raises(MachineError, match="expected a"):
         fleet.submit(fleet_tasks.configs(1)[0]).result()
 
 

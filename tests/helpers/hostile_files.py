@@ -268,7 +268,8 @@ def _made_baseline() -> bytes:
 
 def _some_cards() -> bytes:
     """Of the catalog, the capabilities and the first cards."""
-    text = (ROOT / "nanocheck" / "core" / "gpus.toml").read_text()
+    cards = ROOT / "nanocheck" / "core" / "cards"
+    text = "\n".join((cards / f"{each}.toml").read_text() for each in ("capabilities", "geforce-40"))
     starts = [each.start() for each in re.finditer(r"^\[gpu\.[\w-]+\]$", text, re.MULTILINE)]
     return text[: starts[2]].encode()
 
