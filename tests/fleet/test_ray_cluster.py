@@ -110,9 +110,10 @@ def test_what_a_lost_node_had_runs_elsewhere(
     weak = fake_nodes.add("weak")
     hold = tmp_path / "hold"
     hold.touch()
-    held = fleet_tasks.configs(1, 2, 3, seed=fleet_tasks.HELD)
+    # Enough that every node is at one that waits, however many the first to be ready have taken.
+    held = fleet_tasks.configs(*range(1, 10), seed=fleet_tasks.HELD)
     with cluster_at(fake_nodes.address) as cluster, fleet_on(cluster, tmp_path) as fleet:
-        asked = [fleet.submit(each) for each in [*held, *fleet_tasks.configs(*range(11, 15))]]
+        asked = [fleet.submit(each) for each in held]
 
         def turned(condition: Callable[[], bool]) -> Callable[[], bool]:
             return lambda: (fleet.wait(0.05), condition())[1]
@@ -124,8 +125,8 @@ def test_what_a_lost_node_had_runs_elsewhere(
         hold.unlink()
         assert all(each.result().outcome is Outcome.COMPLETED for each in asked)
     ended = fleet_tasks.runs(tmp_path)
-    assert Counter(run["batch"] for run in ended) == Counter([1, 2, 3, 11, 12, 13, 14])
-    assert all(run["node"] != "weak" for run in ended if run["batch"] == lost["batch"])
+    assert Counter(run["batch"] for run in ended) == Counter(range(1, 10))
+    assert all(run["node"] in ("plain", "card") for run in ended)
     printed = capfd.readouterr()
     assert "was lost" in printed.err
     assert printed.out == ""  # where a table or JSON may be
@@ -144,11 +145,11 @@ def test_a_driver_that_is_stopped_leaves_nothing_running_and_is_resumed(
         assert driver.stdout is not None
         answered = [driver.stdout.readline() for _ in range(4)]
         assert all(answered)
-        # Both stations are at one that waits.
+        # Both stations are at one that waits; the four that do not have ended.
         fleet_tasks.wait_until(lambda: len(fleet_tasks.runs(tmp_path, "begun")) == 6, LONG)
         driver.send_signal(number)
     stopped = fleet_tasks.runs(tmp_path, "begun")
-    for run in stopped[4:]:
+    for run in stopped:
         fleet_tasks.wait_until(lambda run=run: not fleet_tasks.lives(run["pid"]))
         fleet_tasks.wait_until(lambda run=run: not fleet_tasks.lives(run["server"]))
     hold.unlink()

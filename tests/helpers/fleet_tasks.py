@@ -84,7 +84,7 @@ def configs(*batches: int, seed: int = 0) -> list[StepConfig]:
     return [StepConfig(batch=batch, seed=seed) for batch in batches]
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Until it holds.
 
     Raises:
