@@ -38,6 +38,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of that draw (default 0)")
     add("--run-all", action="store_true", help="derive nothing: run every cell on its own card")
     add("--workers", type=int, default=2, metavar="N", help="runs at once (default 2)")
+    options.add_ray(parser)
     add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
     add("--md", type=Path, metavar="FILE", help="write the table as a Markdown page")
     add("--csv", type=Path, metavar="FILE", help="write a row for each cell")
