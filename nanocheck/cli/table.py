@@ -54,8 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
     from nanocheck.core.table import dumps
-    from nanocheck.report import table_frame, table_markdown, table_text
+    from nanocheck.report import table_markdown, table_text
     from nanocheck.report.console import show
+    from nanocheck.report.table_csv import as_csv
     from nanocheck.tables.filling import Submits
     from nanocheck.tables.making import make
     from nanocheck.tables.proving import prove
@@ -98,7 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.md is not None:
         write_atomically(arguments.md, table_markdown.render(found))
     if arguments.csv is not None:
-        write_atomically(arguments.csv, table_frame.frame(found).to_csv(index=False))
+        write_atomically(arguments.csv, as_csv(found))
     if not found.complete:
         return INTERRUPTED
     proven = found.proof is None or not found.proof.differences

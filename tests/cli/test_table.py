@@ -15,6 +15,7 @@ from nanocheck.core.result import Provenance
 from nanocheck.core.table import load
 from nanocheck.core.verdict import Kind
 
+#: A matrix that a spreadsheet, a page and a terminal must show as it is.
 MATRIX = """
 [[group]]
 name = "tiny | <b>"

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nanocheck.core.gpus import Gpu
-from nanocheck.core.table import Table, TableCard
+from nanocheck.core.table import Table, TableCard, dumps
 from nanocheck.report.ledger import EVIDENCE, LEGEND, Ledger
-from nanocheck.report.site import card_page, downloads, index_page, model_page, theme
+from nanocheck.report.site import card_page, index_page, model_page, theme
 from nanocheck.report.site.contents import Contents
 from nanocheck.report.site.layout import GENERATOR, Frame, render
+from nanocheck.report.table_csv import as_csv
 
 
 def files(
@@ -39,8 +40,8 @@ def files(
         "index.html": index_page.page(frame),
         "site.css": theme.style(),
         "site.js": Path(__file__).with_name("site.js").read_text(encoding="utf-8"),
-        "table.json": downloads.as_json(table),
-        "table.csv": downloads.as_csv(table),
+        "table.json": dumps(table),
+        "table.csv": as_csv(table),
         # GitHub Pages runs Jekyll over what it serves, unless this is there.
         ".nojekyll": "",
     }
