@@ -8,6 +8,7 @@ reserves does not is the card itself run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: an unknown card or field, a wrong matrix, or an invalid number.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
+    import msgspec
 
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
@@ -81,19 +83,21 @@ def run(arguments: argparse.Namespace) -> int:
                 *(word for path in arguments.gpus for word in ("--gpus", path.name)),
             ],
         )
+        proof, interrupted = None, not found.complete
         if arguments.prove and found.complete:
-            proof = prove(
-                filled,
-                [each.config for each in entries],
-                targets,
-                runner,
-                sample=arguments.prove,
-                seed=arguments.seed,
-                margin_bytes=margin,
-            )
-            import msgspec
-
-            found = msgspec.structs.replace(found, proof=proof)
+            interrupted = True
+            with contextlib.suppress(KeyboardInterrupt):  # the table is there, whatever becomes of its proof
+                proof = prove(
+                    filled,
+                    [each.config for each in entries],
+                    targets,
+                    runner,
+                    sample=arguments.prove,
+                    seed=arguments.seed,
+                    margin_bytes=margin,
+                )
+                interrupted = False
+    found = msgspec.structs.replace(found, proof=proof)
     show(table_text.render(found))
     if arguments.json is not None:
         write_atomically(arguments.json, dumps(found))
@@ -101,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_atomically(arguments.md, table_markdown.render(found))
     if arguments.csv is not None:
         write_atomically(arguments.csv, as_csv(found))
-    if not found.complete:
+    if interrupted:
         return INTERRUPTED
     proven = found.proof is None or not found.proof.differences
     return 0 if proven and any(each.verdict.is_answer for each in found.cells) else 1
