@@ -65,7 +65,9 @@ def test_a_card_in_words_is_the_card_of_the_suite(project: Project) -> None:
     result = project.run("suites/", "--nanocheck-card", words)
     result.stdout.fnmatch_lines(["nanocheck: my-card (My card), linux: VIRTUAL*"])
     # A command that asks the same again has the words in it.
-    assert "--gpu my-card --device virtual --nanocheck-card 'name=My card, memory=24GiB" in result.stdout.str()
+    assert (
+        "--gpu my-card --device virtual --nanocheck-card 'name=My card, memory=24GiB" in result.stdout.str()
+    )
 
 
 def test_real_without_a_card_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
