@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.gpus import Gpu
     from nanocheck.core.options import Option
     from nanocheck.measuring.configurations import Measurement
 
@@ -144,6 +145,30 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     return CardQuestion.of(values, (*arguments.gpus, *in_words))
 
 
+def cards(arguments: argparse.Namespace) -> list[Gpu]:
+    """Those of ``--gpu`` that exist on the asked platform, each once; ``all``: every one of the catalog.
+
+    Raises:
+        RequestError: an unknown card, or none of them exists there.
+    """
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.gpus import find_gpu, load_catalog
+
+    question = card(arguments)
+    platform = question.platform
+    if question.gpu == "all":
+        asked = list(load_catalog(question.gpus).values())
+    else:
+        asked = [find_gpu(each.strip(), question.gpus) for each in question.gpu.split(",")]
+    found = {each.id: each for each in asked if platform in each.usable_bytes}
+    if not found:
+        raise RequestError(
+            f"--gpu {question.gpu}: expected a card that the catalog knows on {platform}, found none",
+            hint="nanocheck gpus   # lists them",
+        )
+    return list(found.values())
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Which model."""
     from nanocheck.core.step_fields import MODELS
@@ -184,7 +209,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measurement]:
+def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -> Iterator[Measurement]:
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
@@ -205,6 +230,7 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
             Measurement(
                 target,
                 journal=journal,
+                workers=workers,
                 progress=progress,
                 preload=(*PRELOAD, *PRELOAD_COMPILED),
                 deadlines=PATIENT,

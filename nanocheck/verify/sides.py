@@ -30,9 +30,9 @@ from nanocheck.measuring.configurations import (
     PRELOAD_COMPILED,
     job_environment,
     launch_environment,
-    to_result,
     with_kernels,
 )
+from nanocheck.measuring.job_result import to_result
 from nanocheck.measuring.request import Request
 from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
