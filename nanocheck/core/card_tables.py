@@ -20,7 +20,7 @@ PLATFORMS = ("linux", "windows")
 
 #: Keys of a ``[gpu.<id>]`` table and the type of each; ``_mib`` are binary megabytes.
 FIGURES = {
-    "name": "text",
+    "name": "card name",
     "capability": "capability",
     "sms": "count",
     "l2_mib": "number",
@@ -62,6 +62,7 @@ CAPABILITY_FIGURES = {
 }
 EXPECTED = {
     "text": "text that is not empty",
+    "card name": "one printable line of less than 128 bytes",
     "capability": 'text such as "8.9"',
     "count": "a whole number of at least 1",
     "number": "a number above 0",
@@ -184,6 +185,7 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9
     right = {
         "text": isinstance(value, str) and bool(value.strip()),
+        "card name": _is_card_name(value),
         "capability": isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?\.[0-9]", value) is not None,
         "count": number and isinstance(value, int),
         "number": number,
@@ -193,6 +195,14 @@ def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
     }
     if not right[kind]:
         raise wrong(file, where, key, EXPECTED[kind], value)
+
+
+def _is_card_name(value: Any) -> bool:
+    """Whether it is a name to the virtual GPU, which keeps 127 bytes of it and takes a further line for
+    another figure of the card.
+    """
+    text = value if isinstance(value, str) else ""
+    return bool(text.strip()) and text.isprintable() and len(text.encode()) < 128
 
 
 def wrong(file: Path, where: str, key: str, expected: str, found: Any) -> RequestError:

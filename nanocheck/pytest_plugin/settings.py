@@ -31,6 +31,10 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
     "--nanocheck-journal": (".nanocheck", "the folder of journals, and of reports on a part of the matrix"),
+    "--nanocheck-results": (
+        "",
+        "a folder for the results of a project's own tests, each as `nanocheck run --json` writes it",
+    ),
 }
 FLAGS: Mapping[str, str] = {
     "--update-baselines": "accept what this run finds as what is expected (never under CI)",
@@ -66,7 +70,8 @@ class Settings:
     """What a session works with; paths are absolute.
 
     ``own_matrix``: the matrix is the project's (ini or default), not one named for this run only, so a
-    whole run of it may replace the report and remove unused baselines.
+    whole run of it may replace the report and remove unused baselines. ``results``: where a project's own
+    tests leave theirs.
     """
 
     card: CardQuestion
@@ -80,6 +85,7 @@ class Settings:
     update: bool
     fresh: bool
     root: Path
+    results: Path | None = None
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -121,6 +127,7 @@ class Settings:
             update=update,
             fresh=bool(config.getoption(_dest("--nanocheck-fresh"))),
             root=config.rootpath,
+            results=next(iter(_paths(config, "--nanocheck-results")), None),
         )
 
     @property

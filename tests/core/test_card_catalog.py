@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu, load_catalog
 from nanocheck.core.units import GIB, KIB, MIB
+from nanocheck.virtual.card import card_text
 
 CATALOG = load_catalog()
 REQUIRED = (
@@ -317,6 +319,23 @@ def test_figures_that_contradict_each_other_are_refused(
     extra = write(tmp_path, {"mine": {**COMPLETE, **change}})
     found = message(extra)
     assert f"{extra}: [gpu.mine]: {expected}" in found
+
+
+@pytest.mark.parametrize("name", ["", " ", "two\nlines", "ESC \x1b[31m", "right to left \u202e", "é" * 64, 7])
+def test_a_name_is_one_line_that_the_virtual_gpu_can_say(tmp_path: Path, name: object) -> None:
+    extra = write(tmp_path, {"mine": {**COMPLETE, "name": name}})
+    assert f"{extra}: [gpu.mine]: name: expected one printable line" in message(extra)
+    fits = write(tmp_path, {"mine": {**COMPLETE, "name": "é" * 63}})
+    assert find_gpu("mine", [fits]).name == "é" * 63
+
+
+def test_a_name_is_no_further_figure_of_the_virtual_card() -> None:
+    """Wherever the card comes from."""
+    gpu = replace(CATALOG["rtx4070"], name="x\ntotal_bytes=99\rsms=1\u2028l2_bytes=2")
+    lines = card_text(Target(kind="virtual", gpu=gpu)).split("\n")
+    plain = card_text(Target(kind="virtual", gpu=CATALOG["rtx4070"])).split("\n")
+    assert lines[1:] == plain[1:]
+    assert lines[0].startswith("name=x total_bytes=99")
 
 
 def test_unreadable_files_are_request_errors(tmp_path: Path) -> None:
