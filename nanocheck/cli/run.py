@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: no or an unknown command, an unknown card, an invalid value.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
+    from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.foreground_run import run_command
     from nanocheck.measuring.request import Request
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.report.run_file import RunFile
     from nanocheck.report.time_text import time_blocks
     from nanocheck.search.batch_argument import find_batch
+    from nanocheck.timing.card import why_not_modelled
 
     leave_in_order()
     request = Request.of(arguments, options.card(arguments))
@@ -97,6 +99,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     target = request.card.select()
+    gpu = target.target.gpu
+    if request.clock and (unknown := why_not_modelled(gpu.capability_text, gpu.name)):
+        raise RequestError(f"--clock: {unknown}", hint="leave --clock away, or choose another card")
     result = run_command(request, target, arguments.snapshot)
     judged = JudgedRun.of(result, request.card.margin_bytes)
     time = _step_time(result, target.target) if request.time else None
