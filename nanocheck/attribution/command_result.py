@@ -12,6 +12,7 @@ import msgspec
 
 from nanocheck import __version__
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.attribution.held_stacks import HeldStacks
 from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
@@ -136,6 +137,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         at=_moment(figures, event),
         groups=figures.table(event, allocated),
         largest=() if event is None else figures.largest(event),
+        stacks=HeldStacks(figures).at(event),
         fragmentation=figures.fragmentation(),
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),

@@ -69,7 +69,7 @@ def assign(
     claimed: Mapping[int, Claim],
 ) -> list[str]:
     """The group of each allocation, by its number."""
-    band_of = _bands_of(allocations, bands)
+    band_of = bands_of(allocations, bands)
     code = sorted({each for loss in seen.losses for each in loss.code})
     kinds = [
         "loss" if places.of_stack(number).of_loss else _of_stack(frames, code)
@@ -165,7 +165,8 @@ def _latest_before(candidates: Sequence[Allocation], moment: int) -> Allocation 
     return None
 
 
-def _bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[Band | None]:
+def bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[Band | None]:
+    """The band in which each allocation was made."""
     found = []
     at = iter(bands)
     band = next(at, None)

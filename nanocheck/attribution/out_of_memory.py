@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nanocheck.attribution.held_stacks import HeldStacks
 from nanocheck.attribution.journal_entries import Frame, Request
 from nanocheck.attribution.places import Place, Places
 from nanocheck.attribution.process_figures import Figures
-from nanocheck.core.result import OutOfMemory, Variable
+from nanocheck.core.result import OutOfMemory, StackHolding, Variable
 
 
 def oom_of_process(figures: Figures) -> OutOfMemory | None:
@@ -25,10 +26,12 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
     level = event if event is not None else len(seen.events) - 1
     allocated = figures.replay.levels[level][0] if seen.events else 0
     place = _place(figures, event, request)
+    size = place.bytes_of_shape or request.requested
+    caught = figures.recovered is not None
     return OutOfMemory(
         phase=band.phase if band else "build",
         step=band.step if band else 0,
-        requested_bytes=place.bytes_of_shape or request.requested,
+        requested_bytes=size,
         exact=place.bytes_of_shape is not None,
         shape=place.shape,
         where=place.where,
@@ -36,7 +39,7 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
         message="" if seen.failed is None else _first_line(seen.failed.error),
         free_bytes=request.free,
         limit_bytes=request.limit,
-        caught=figures.recovered is not None,
+        caught=caught,
         recovery=None if figures.recovered is None else figures.recovered.how,
         count=len(seen.ooms),
         tensors=tuple(
@@ -44,7 +47,14 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
         ),
         groups=figures.table(level, allocated) if seen.events else (),
         alive=figures.largest(level) if seen.events else (),
+        stacks=() if caught or event is None else _stacks(figures, event, size, place),
     )
+
+
+def _stacks(figures: Figures, event: int, size: int, place: Place) -> tuple[StackHolding, ...]:
+    """What lived and what was asked for."""
+    held = HeldStacks(figures)
+    return (*held.at(event), held.request(event, size, place.shape))
 
 
 def oom_of_step(

@@ -17,7 +17,8 @@ from pathlib import PurePath
 
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Frame
-from nanocheck.observe.library_frames import own_frame
+from nanocheck.core.result import CodeFrame
+from nanocheck.observe.library_frames import is_library, is_loop, own_frame
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")
 _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Original ATen: \[([^\]]*)\])?")
@@ -25,6 +26,7 @@ _SOURCES = re.compile(r"# Topologically Sorted Source Nodes: \[([^\]]*)\](?:, Or
 _GENERATED = re.compile(r"/c[a-z2-7]{50,}\.py$")
 #: What is computed in the end counts: a zero that nll_loss_forward once made is shared with other kernels.
 _LOSS_OPERATORS = re.compile(r"log_softmax|cross_entropy|nll_loss\w*$")
+_CALLS = 4  # that are kept of a stack
 _LOOK_AHEAD = 60  # lines from an allocation to the comment of the kernel that writes it
 _ITEM_BYTES = {
     "float64": 8, "int64": 8, "complex64": 8, "float32": 4, "int32": 4, "bfloat16": 2, "float16": 2,
@@ -44,6 +46,7 @@ class Place:
     line: str | None = None
     shape: tuple[int, ...] | None = None
     bytes_of_shape: int | None = None
+    dtype: str | None = None
     of_loss: bool = False
     in_source: bool = True
 
@@ -67,6 +70,7 @@ class Places:
         self._libraries, self._folder = libraries, folder
         self._stacks, self._graphs = stacks, graphs
         self._known: dict[int, Place] = {}
+        self._known_calls: dict[int, tuple[CodeFrame, ...]] = {}
 
     @classmethod
     def of(cls, seen: Observation) -> Places:
@@ -83,16 +87,42 @@ class Places:
             self._known[stack] = self.of_frames(self._stacks[stack])
         return self._known[stack]
 
+    def calls_of(self, stack: int) -> tuple[CodeFrame, ...]:
+        """Of a stack by its number: see ``calls``; none for no stack."""
+        if not 0 <= stack < len(self._stacks):
+            return ()
+        if stack not in self._known_calls:
+            self._known_calls[stack] = self.calls(self._stacks[stack])
+        return self._known_calls[stack]
+
+    def calls(self, frames: Sequence[Frame]) -> tuple[CodeFrame, ...]:
+        """The script's own frames of a stack and of the models it uses, innermost first, a few of them."""
+        own = [each for each in frames if not is_library(each[0], self._libraries)]
+        own = [each for each in own if not _GENERATED.search(each[0])]
+        chosen = [each for each in own if not is_loop(each[0])] or own[:1]
+        generated = self._generated(frames)
+        source = None if generated is None else self._line_of(_sources(generated)[0])
+        if source is not None and source not in chosen[:1]:
+            chosen.insert(0, source)
+        return tuple(
+            CodeFrame(where=self._name(each), function=each[2], line=_text(each)) for each in chosen[:_CALLS]
+        )
+
     def of_frame(self, frame: Frame | None) -> Place:
         """The place of one frame."""
         return Place() if frame is None else Place(self._name(frame), _text(frame))
 
     def of_frames(self, frames: Sequence[Frame]) -> Place:
         """The place of a stack, innermost frame first."""
-        generated = next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
+        generated = self._generated(frames)
         if generated is None:
             return self.of_frame(self._own(frames))
         return self._of_generated(generated)
+
+    @staticmethod
+    def _generated(frames: Sequence[Frame]) -> Frame | None:
+        """The frame of code that a compiler wrote in which a stack allocates."""
+        return next((each for each in frames[:3] if _ALLOCATES.search(_text(each) or "")), None)
 
     def up_to_script(self, frames: Sequence[Frame]) -> tuple[Frame, ...]:
         """The frames of a stack up to the script's own line; all where it has none."""
@@ -112,7 +142,14 @@ class Places:
         else:
             name = f"generated code {PurePath(frame[0]).name[:9]}...py:{frame[1]}"
             found = Place(name, text, in_source=False)
-        return replace(found, shape=shape, bytes_of_shape=size, of_loss=of_loss)
+        dtype = _ALLOCATES.search(text)
+        return replace(
+            found,
+            shape=shape,
+            bytes_of_shape=size,
+            dtype=None if dtype is None else dtype.group(2),
+            of_loss=of_loss,
+        )
 
     def _line_of(self, nodes: Sequence[str]) -> Frame | None:
         """The line of the last node that is known: what the kernel computes in the end."""

@@ -122,19 +122,23 @@ class Figures:
         place = self.places.of_stack(one.stack)
         if place.where is None and band is not None and band.phase == "backward":
             place = self.places.of_frame(band.where)
-        exact = place.bytes_of_shape == one.requested_bytes
-        _, claimed = self._claims.get(one.number, ("", []))
-        shape = place.shape if place.shape and exact else tuple(claimed) or None
         return Holding(
             bytes=one.requested_bytes * len(equal),
             count=len(equal),
             group=self.groups[one.number],
             where=place.where,
             line=place.line,
-            shape=shape,
+            shape=self.shape_of(one),
             phase=band.phase if band else None,
             step=band.step if band else 0,
         )
+
+    def shape_of(self, one: Allocation) -> tuple[int, ...] | None:
+        """As the generated code or a live object says it; ``None``: nobody does."""
+        place = self.places.of_stack(one.stack)
+        exact = place.bytes_of_shape == one.requested_bytes
+        _, claimed = self._claims.get(one.number, ("", []))
+        return place.shape if place.shape and exact else tuple(claimed) or None
 
     def band_at(self, event: int) -> Band | None:
         """The band an event lies in."""

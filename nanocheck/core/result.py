@@ -153,6 +153,34 @@ class Holding(_Value, frozen=True, kw_only=True):
     step: int = 0
 
 
+class CodeFrame(_Value, frozen=True, kw_only=True):
+    """A call of the script's own: ``where`` is ``file:line``, ``line`` its source text."""
+
+    where: str
+    function: str
+    line: str | None = None
+
+
+class StackHolding(_Value, frozen=True, kw_only=True):
+    """Allocations of one group that one stack of the script asked for, whatever their sizes.
+
+    Attributes:
+        bytes: what the ``count`` tensors alive at the moment asked for, before blocks are rounded.
+        most_bytes: the most that the stack held at any moment of the run.
+        frames: of the script and its models, innermost first; none where the allocation had no stack that is
+            known, such as those of PyTorch's own threads.
+        shape, dtype: where all have the same and the code or a live object says it.
+    """
+
+    bytes: int
+    most_bytes: int
+    count: int
+    group: str
+    frames: tuple[CodeFrame, ...] = ()
+    shape: tuple[int, ...] | None = None
+    dtype: str | None = None
+
+
 class Variable(_Value, frozen=True, kw_only=True):
     """A tensor on the GPU among the script's variables."""
 
@@ -172,6 +200,8 @@ class OutOfMemory(_Value, frozen=True, kw_only=True):
         message: PyTorch's own first line.
         caught: the script caught it and went on; ``recovery`` says how. count: how often it happened.
         tensors: of the script's innermost frame. groups, alive: who held the memory then.
+        stacks: the same by the stacks that asked for it, see ``ProcessMemory``, and the request itself in the
+            group ``the request that failed``; only where it ended the run.
     """
 
     phase: str
@@ -190,6 +220,7 @@ class OutOfMemory(_Value, frozen=True, kw_only=True):
     tensors: tuple[Variable, ...] = ()
     groups: tuple[Group, ...] = ()
     alive: tuple[Holding, ...] = ()
+    stacks: tuple[StackHolding, ...] = ()
 
 
 class Fragmentation(_Value, frozen=True, kw_only=True):
@@ -247,6 +278,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
         allocator_settings: the effective ``PYTORCH_ALLOC_CONF``.
         at: when and where most was allocated. groups: who held it then; they sum to ``allocated_bytes``.
         largest: the largest allocations then.
+        stacks: all allocations then, by the stack that asked for them, the largest first, and stacks that had
+            something at another moment only; what is beyond 200 stands together, by group.
         host_time: how long this host needed for a warm step, where that was asked for.
         kernels: of one step, where that was asked for and a step was recorded.
         measured_step: how long a step took on a real card, where that was asked for.
@@ -278,6 +311,7 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     at: Moment | None = None
     groups: tuple[Group, ...] = ()
     largest: tuple[Holding, ...] = ()
+    stacks: tuple[StackHolding, ...] = ()
     fragmentation: Fragmentation | None = None
     host_time: HostTime | None = None
     kernels: KernelList | None = None
