@@ -15,6 +15,7 @@ from nanocheck.cli import (
     advise,
     calibrate,
     compare,
+    diff,
     doctor,
     frontier,
     gpus,
@@ -28,7 +29,7 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, record, compare, diff, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -10,20 +10,22 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping
 
 import msgspec
 
 from nanocheck.core.baselines import MEASURED_TOLERANCE
-from nanocheck.core.result import CodeFrame, Outcome, OutOfMemory, Provenance, StackHolding
+from nanocheck.core.diff_side import Side, Subject, without_folders
+from nanocheck.core.errors import RequestError
+from nanocheck.core.result import CodeFrame, Provenance, StackHolding
 from nanocheck.core.stack_matching import Match, Pair, pairs
-from nanocheck.core.verdict import JudgedRun, Kind
+from nanocheck.core.units import parse_size_of
+from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 
 SCHEMA = 1
 #: What a stack must hold more away from the peak to be told.
 NOTICED_BYTES = 1 << 20
-#: Blocks are larger than what was asked for; see ``ProcessMemory.groups``.
-ROUNDING = "rounding"
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -36,36 +38,26 @@ class Allowance(_Value, frozen=True, kw_only=True):
     bytes: int = 0
     share: float = 0.0
 
+    @classmethod
+    def of(cls, option: str, text: str) -> Allowance:
+        """What is meant by ``64MiB``, or by ``2%``, of what was there before.
+
+        Raises:
+            RequestError: it is neither; ``option`` is named in it.
+        """
+        share = text.strip().removesuffix("%")
+        if share == text.strip():
+            return cls(bytes=parse_size_of(option, text))
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", share) or float(share) > 1000:
+            raise RequestError(
+                f"{option}: expected a size or a share, found {text!r:.80}",
+                hint="write it as 64MiB or as 2%",
+            )
+        return cls(share=float(share) / 100)
+
     def grew(self, before: int, after: int) -> bool:
         """Whether it is more by more than is allowed."""
         return after - before > max(self.bytes, self.share * before)
-
-
-class Side(_Value, frozen=True, kw_only=True):
-    """One run.
-
-    Attributes:
-        provenance: where its numbers come from. torch: its version.
-        verdict, sentence: what it means on its card.
-        allocated_bytes, reserved_bytes: of the process that reserved most, at their peaks; where memory ran
-            out, ``allocated_bytes`` is what lived then and what was asked for.
-        process_bytes: of all processes together, as nvidia-smi would show it.
-        headroom_bytes: what stays free of the card; ``None`` unless the run completed.
-        exact: the run came to its end, so that these are its peaks; else they are what was reached.
-        phase, step: of the allocated peak, or of the out-of-memory.
-    """
-
-    provenance: Provenance
-    torch: str | None = None
-    verdict: Kind
-    sentence: str
-    allocated_bytes: int
-    reserved_bytes: int
-    process_bytes: int
-    headroom_bytes: int | None
-    exact: bool
-    phase: str
-    step: int
 
 
 class AllocationChange(_Value, frozen=True, kw_only=True):
@@ -118,17 +110,17 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
         """What changed of one place."""
         now = pair.after or pair.before
         assert now is not None  # a pair has at least one side
-        here = _innermost(now)
-        then = here if pair.before is None or pair.after is None else _innermost(pair.before)
-        where, line = (None, None) if here is None else (here.where, here.line)
-        where_before, line_before = (None, None) if then is None else (then.where, then.line)
+        frames = _frames(now)
+        here, then = frames[:1], _frames(pair.before)[:1] if pair.before and pair.after else frames[:1]
+        same_place = [each.where for each in here] == [each.where for each in then]
+        same_line = [each.line for each in here] == [each.line for each in then]
         return cls(
             group=now.group,
-            where=where,
-            line=line,
-            frames=now.frames,
-            where_before=where_before if where_before != where else None,
-            line_before=line_before if line_before != line else None,
+            where=here[0].where if here else None,
+            line=here[0].line if here else None,
+            frames=frames,
+            where_before=then[0].where if then and not same_place else None,
+            line_before=then[0].line if then and not same_line else None,
             match=pair.by,
             before_bytes=pair.before.bytes if pair.before else 0,
             after_bytes=pair.after.bytes if pair.after else 0,
@@ -141,8 +133,8 @@ class AllocationChange(_Value, frozen=True, kw_only=True):
         )
 
 
-def _innermost(one: StackHolding) -> CodeFrame | None:
-    return one.frames[0] if one.frames else None
+def _frames(one: StackHolding) -> tuple[CodeFrame, ...]:
+    return tuple(msgspec.structs.replace(each, where=without_folders(each.where)) for each in one.frames)
 
 
 class RunDiff(_Value, frozen=True, kw_only=True):
@@ -184,6 +176,11 @@ class RunDiff(_Value, frozen=True, kw_only=True):
         return self.after.allocated_bytes - self.before.allocated_bytes
 
     @property
+    def is_answer(self) -> bool:
+        """Whether both sides say anything about memory."""
+        return self.before.verdict in ANSWERS and self.after.verdict in ANSWERS
+
+    @property
     def suspect(self) -> AllocationChange | None:
         """The line to look at first: of those that grew, the one that grew most among lines that are new or
         edited, else among all. A guess: a line that was not touched can grow because of one that was.
@@ -196,19 +193,45 @@ def _growth(change: AllocationChange) -> int:
     return max(change.change_bytes, change.most_change_bytes)
 
 
+class RunDiffs(_Value, frozen=True, kw_only=True):
+    """Several runs, compared: of several cards, or of several configurations.
+
+    Attributes:
+        before, after: what the sides are called: files or revisions.
+        only_before, only_after: runs of one side only, with their cards.
+        worse: any is. moved: any has, or stands on one side only.
+        no_answer: those of which a side says nothing about memory, so that nobody can say what grew.
+    """
+
+    schema: int = SCHEMA
+    kind: str = "compared runs"
+    before: str
+    after: str
+    diffs: tuple[RunDiff, ...]
+    only_before: tuple[str, ...] = ()
+    only_after: tuple[str, ...] = ()
+    worse: bool
+    moved: bool
+    no_answer: tuple[str, ...] = ()
+
+
 def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None) -> RunDiff:
+    """What changed; see ``diff_subjects``."""
+    return diff_subjects(Subject.of(before), Subject.of(after), allowance)
+
+
+def diff_subjects(before: Subject, after: Subject, allowance: Allowance | None = None) -> RunDiff:
     """What changed.
 
     Args:
         allowance: growth that is let through; by default none where both are virtual, which is exact, and
             ``MEASURED_TOLERANCE`` else.
     """
-    exact = before.result.provenance is Provenance.VIRTUAL is after.result.provenance
+    old, new = before.side, after.side
+    exact = old.provenance is Provenance.VIRTUAL is new.provenance
     tolerance = Allowance() if exact else Allowance(share=MEASURED_TOLERANCE)
-    old, new = _side(before), _side(after)
-    held = _held(before), _held(after)
-    known = all(any(each.group != ROUNDING for each in some) for some in held)
-    found = [AllocationChange.of(each) for each in pairs(*held)] if known else []
+    known = bool(before.held and after.held)
+    found = [AllocationChange.of(each) for each in pairs(before.held, after.held)] if known else []
     changes = sorted(
         (each for each in found if each.change_bytes), key=lambda each: (-each.change_bytes, each.where or "")
     )
@@ -216,9 +239,9 @@ def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None
     explained = sum(each.change_bytes for each in changes)
     why = _why(old, new, allowance or tolerance)
     return RunDiff(
-        id=after.result.id,
-        gpu=after.result.device.gpu,
-        card=after.result.device.name,
+        id=after.id,
+        gpu=after.gpu,
+        card=after.card,
         before=old,
         after=new,
         changes=tuple(changes),
@@ -229,7 +252,54 @@ def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None
         worse=bool(why),
         moved=bool(why or changes) or _moved(old, new, tolerance),
         why=why,
+        notes=_notes(before, after, known),
     )
+
+
+def diff_all(
+    before: Mapping[str, Subject],
+    after: Mapping[str, Subject],
+    names: tuple[str, str],
+    allowance: Allowance | None = None,
+) -> RunDiffs:
+    """What changed of everything that both sides have, by its name there.
+
+    Args:
+        names: of the two sides.
+    """
+    found = {name: diff_subjects(before[name], after[name], allowance) for name in before if name in after}
+    only_before = tuple(name for name in before if name not in after)
+    only_after = tuple(name for name in after if name not in before)
+    return RunDiffs(
+        before=without_folders(names[0]),
+        after=without_folders(names[1]),
+        diffs=tuple(found.values()),
+        only_before=only_before,
+        only_after=only_after,
+        worse=any(each.worse for each in found.values()),
+        moved=any(each.moved for each in found.values()) or bool(only_before or only_after),
+        no_answer=tuple(name for name, each in found.items() if not each.is_answer),
+    )
+
+
+def _notes(before: Subject, after: Subject, known: bool) -> tuple[str, ...]:
+    old, new = before.side, after.side
+    found = [
+        f"{what}: {was} before, {now} after"
+        for what, was, now in (
+            ("provenance", old.provenance, new.provenance),
+            ("torch", old.torch or "-", new.torch or "-"),
+            ("command", before.id, after.id),
+        )
+        if was != now
+    ]
+    for when, one in (("before", before), ("after", after)):
+        found += [f"{when}: {each}" for each in one.said]
+        if one.side.in_room:
+            found.append(f"{when}: it does not fit; its peaks are those on the same card with more memory")
+    if not known:
+        found.append("no line is named: a side does not say what lived at its peak")
+    return tuple(found)
 
 
 def _why(old: Side, new: Side, allowance: Allowance) -> tuple[str, ...]:
@@ -255,42 +325,3 @@ def _moved(old: Side, new: Side, tolerance: Allowance) -> bool:
 def _peaks(old: Side, new: Side) -> list[tuple[str, int, int]]:
     names = ("allocated", "reserved", "process")
     return [(each, getattr(old, f"{each}_bytes"), getattr(new, f"{each}_bytes")) for each in names]
-
-
-def _ended_by(run: JudgedRun) -> OutOfMemory | None:
-    """The out-of-memory that ended the run."""
-    oom = run.result.main.oom
-    return oom if run.result.outcome is Outcome.OOM and oom is not None and not oom.caught else None
-
-
-def _held(run: JudgedRun) -> Sequence[StackHolding]:
-    """What lived at the peak, or was wanted when memory ran out, and what its blocks have beyond it."""
-    main, oom = run.result.main, _ended_by(run)
-    groups = main.groups if oom is None else oom.groups
-    rounding = [
-        StackHolding(bytes=each.bytes, most_bytes=each.bytes, count=each.count, group=each.group)
-        for each in groups
-        if each.group == ROUNDING
-    ]
-    return [*(main.stacks if oom is None else oom.stacks), *rounding]
-
-
-def _side(run: JudgedRun) -> Side:
-    result, main, oom = run.result, run.result.main, _ended_by(run)
-    allocated, moment = main.allocated_bytes, main.at or oom
-    if oom is not None:
-        then = sum(each.bytes for each in oom.groups)
-        allocated, moment = then + oom.requested_bytes if then else allocated, oom
-    return Side(
-        provenance=result.provenance,
-        torch=result.environment.torch,
-        verdict=run.verdict.kind,
-        sentence=run.verdict.sentence,
-        allocated_bytes=allocated,
-        reserved_bytes=main.reserved_bytes,
-        process_bytes=run.verdict.process_bytes,
-        headroom_bytes=run.verdict.headroom_bytes,
-        exact=result.outcome is Outcome.COMPLETED,
-        phase=moment.phase if moment is not None else main.peak_phase,
-        step=moment.step if moment is not None else 0,
-    )

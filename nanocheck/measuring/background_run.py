@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 
 from nanocheck.core.errors import MachineError, RequestError
@@ -32,13 +33,16 @@ _TAIL = 4000  # characters of its messages that are shown
 class Variation:
     """What is changed for one run; ``None``: as the request has it.
 
-    ``name`` is for people; ``environment`` is added to ours.
+    ``name`` is for people; ``environment`` is added to ours; ``gpus``: a further file with cards; ``folder``:
+    where the command runs.
     """
 
     name: str
     command: tuple[str, ...] | None = None
     gpu: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    gpus: Path | None = None
+    folder: Path | None = None
 
 
 class BackgroundRun:
@@ -51,9 +55,11 @@ class BackgroundRun:
         command = variation.command or tuple(request.command)
         # -P: a folder called nanocheck where we stand is not us.
         verb = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(variation.gpu)]
+        verb += [] if variation.gpus is None else ["--gpus", str(variation.gpus)]
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*verb, "--json", str(self._json), "--", *command],
+                cwd=variation.folder,
                 env={**os.environ, **variation.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
