@@ -120,12 +120,17 @@ class Served(_Value, frozen=True, kw_only=True):
 
 
 class OtherBlock(_Value, frozen=True, kw_only=True):
-    """One request of both releases that got another block. ``number``: its place among all requests of the
-    later release, from 0."""
+    """One request of both releases that got another block.
+
+    Attributes:
+        number: its place among all requests of the later release, from 0.
+        steps: before and after. They differ where only one release went on so far: then the other one's last
+            step stands for all that would follow, which repeat it.
+    """
 
     number: int
     phase: str
-    step: int
+    steps: tuple[int, int]
     requested_bytes: int
     where: str | None = None
     line: str | None = None
@@ -144,7 +149,8 @@ class Move(_Value, frozen=True, kw_only=True):
             ``allocated_bytes`` is ``unexplained_bytes``.
         segments: they sum to ``reserved_bytes``, where both releases told every request.
         first_other: the first large request that got another block. decisive: the largest request for which
-            only one of the two asked the driver.
+            only one of the two asked the driver. in_the_way: what then lay in the block that would have
+            served it there, and lies elsewhere with the other release.
         notes: what a reader must know beside the figures.
     """
 
@@ -159,6 +165,7 @@ class Move(_Value, frozen=True, kw_only=True):
     segments: tuple[SegmentChange, ...] = ()
     first_other: OtherBlock | None = None
     decisive: OtherBlock | None = None
+    in_the_way: OtherBlock | None = None
     notes: tuple[str, ...] = ()
 
     @property

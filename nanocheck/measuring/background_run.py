@@ -34,7 +34,7 @@ class Variation:
     """What is changed for one run; ``None``: as the request has it.
 
     ``name`` is for people; ``environment`` is added to ours; ``gpus``: a further file with cards; ``folder``:
-    where the command runs.
+    where the command runs; ``options``: further ones of ``nanocheck run``.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Variation:
     environment: Mapping[str, str] = field(default_factory=dict)
     gpus: Path | None = None
     folder: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 class BackgroundRun:
@@ -56,6 +57,7 @@ class BackgroundRun:
         # -P: a folder called nanocheck where we stand is not us.
         verb = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(variation.gpu)]
         verb += [] if variation.gpus is None else ["--gpus", str(variation.gpus)]
+        verb += variation.options
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*verb, "--json", str(self._json), "--", *command],
