@@ -17,6 +17,7 @@ from nanocheck.cli import (
     compare,
     diff,
     doctor,
+    drift,
     frontier,
     gpus,
     plan,
@@ -29,7 +30,7 @@ from nanocheck.cli import (
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, diff, doctor, gpus, report, verify, calibrate)
+VERBS = (run, plan, advise, frontier, record, compare, diff, drift, doctor, gpus, report, verify, calibrate)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

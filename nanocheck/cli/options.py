@@ -25,6 +25,9 @@ _SIZES = {
     "vocab_size": "rows of the embedding",
 }
 
+#: Of a field, by its type, for an error.
+_EXAMPLE = {"int": "8", "bool": "true"}
+
 
 class _Together(argparse.Action):
     """Given twice, an option has both values, with a comma between them."""
@@ -138,6 +141,37 @@ def model(arguments: argparse.Namespace, depth: int | None = None) -> StepConfig
     given["n_layer"] = layers if layers is not None else given["n_layer"]
     chosen = {name: value for name, value in given.items() if value is not None}
     return StepConfig.from_dict({"model": arguments.model, "bias": arguments.bias, "batch": 1, **chosen})
+
+
+def own_config(settings: Sequence[str]) -> StepConfig:
+    """The configuration of ``FIELD=VALUE``s.
+
+    Raises:
+        RequestError: an unknown field, or a value of another type.
+    """
+    from dataclasses import fields
+
+    from nanocheck.core.config import StepConfig
+    from nanocheck.core.errors import RequestError
+
+    types = {field.name: str(field.type) for field in fields(StepConfig)}
+    data: dict[str, object] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        kind = types.get(name, "str")
+        try:
+            if kind == "int":
+                data[name] = int(value)
+            elif kind == "bool":
+                data[name] = {"true": True, "false": False}[value]
+            else:
+                data[name] = value
+        except (ValueError, KeyError) as error:
+            raise RequestError(
+                f"--set {setting}: expected {kind}, found {value!r}",
+                hint=f"such as --set {name}=" + _EXAMPLE[kind],
+            ) from error
+    return StepConfig.from_dict(data)
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

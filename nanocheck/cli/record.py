@@ -10,6 +10,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.cli import options
+
 if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
 
@@ -98,39 +100,5 @@ def _configs(arguments: argparse.Namespace) -> list[StepConfig]:
     if arguments.matrix is not None:
         return list(load_matrix(arguments.matrix).configs)
     if arguments.set:
-        return [_own(arguments.set)]
+        return [options.own_config(arguments.set)]
     return list(recorder.default_configs(compiled=arguments.compile))
-
-
-def _own(settings: list[str]) -> StepConfig:
-    """The configuration of ``FIELD=VALUE``s.
-
-    Raises:
-        RequestError: an unknown field, or a value of another type.
-    """
-    from dataclasses import fields
-
-    from nanocheck.core.config import StepConfig
-    from nanocheck.core.errors import RequestError
-
-    types = {field.name: str(field.type) for field in fields(StepConfig)}
-    data: dict[str, object] = {}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        kind = types.get(name, "str")
-        try:
-            if kind == "int":
-                data[name] = int(value)
-            elif kind == "bool":
-                data[name] = {"true": True, "false": False}[value]
-            else:
-                data[name] = value
-        except (ValueError, KeyError) as error:
-            raise RequestError(
-                f"--set {setting}: expected {kind}, found {value!r}",
-                hint=f"such as --set {name}=" + _EXAMPLE[kind],
-            ) from error
-    return StepConfig.from_dict(data)
-
-
-_EXAMPLE = {"int": "8", "bool": "true"}
