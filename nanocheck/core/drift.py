@@ -106,13 +106,15 @@ class Served(_Value, frozen=True, kw_only=True):
     Attributes:
         made_bytes: what the driver was asked for, because no free block would do; 0: a free one did.
         largest_free_bytes: the largest free block then, where the driver was asked.
-        segment_bytes: of the segment it lies in. offset_bytes: its place there.
+        segment_bytes: of the segment it lies in; 0: not known. offset_bytes: its place there.
+        segment_number: among the segments of that size, from 1, in the order in which they were made.
         segment_where, segment_phase, segment_step: the request that the segment was made for.
     """
 
     made_bytes: int
     largest_free_bytes: int | None = None
     segment_bytes: int
+    segment_number: int
     offset_bytes: int
     segment_where: str | None = None
     segment_phase: str | None = None
@@ -149,8 +151,8 @@ class Move(_Value, frozen=True, kw_only=True):
             ``allocated_bytes`` is ``unexplained_bytes``.
         segments: they sum to ``reserved_bytes``, where both releases told every request.
         first_other: the first large request that got another block. decisive: the largest request for which
-            only one of the two asked the driver. in_the_way: what then lay in the block that would have
-            served it there, and lies elsewhere with the other release.
+            only one of the two asked the driver. in_the_way: what lies there in the segment that served it
+            with the other release; then what lies where that one lies with the other release, and so on.
         notes: what a reader must know beside the figures.
     """
 
@@ -165,7 +167,7 @@ class Move(_Value, frozen=True, kw_only=True):
     segments: tuple[SegmentChange, ...] = ()
     first_other: OtherBlock | None = None
     decisive: OtherBlock | None = None
-    in_the_way: OtherBlock | None = None
+    in_the_way: tuple[OtherBlock, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -18,6 +18,8 @@ from nanocheck.core.request_log import Line, Request, RequestLog
 
 #: Larger requests have a pool of their own (``kSmallSize``); smaller ones move no peak.
 _LARGE = 1 << 20
+#: So many requests that push each other aside are followed.
+_LONGEST_CHAIN = 4
 #: Longer stretches of requests that differ are not brought side by side: it takes the square of their length.
 _MOST = 4000
 
@@ -83,46 +85,45 @@ class RequestDiff:
         """Of all, by ``_decisive``."""
         return None if self._decisive is None else self._other(*self._decisive)
 
-    def in_the_way(self) -> OtherBlock | None:
-        """Of what lay in the segments that were large enough for the decisive request, where the driver was
-        asked for another one: in the one with most room the largest that lies elsewhere with the other
-        release.
+    def in_the_way(self) -> tuple[OtherBlock, ...]:
+        """Why the free block of the one release is not free in the other: what lies in that segment there.
+        With the first release it lies elsewhere, and there something lies in the other; and so on.
         """
         if self._decisive is None:
-            return None
-        one, other = self._decisive
-        new = self._after.requests[other].made_bytes > self._before.requests[one].made_bytes
-        log, at = (self._after, other) if new else (self._before, one)
-        names = _names(self._before), _names(self._after)
-        found = []
-        for pair in self._pairs:
-            there = log.requests[pair[new]]
-            if not (pair[new] < at and (there.until == -1 or there.until > at)):
-                continue
-            segment = log.segments[there.segment] if there.segment >= 0 else None
-            if segment is None or segment.bytes < log.requests[at].block_bytes:
-                continue
-            homes = [
-                name[each.requests[number].segment]
-                for name, each, number in zip(names, (self._before, self._after), pair, strict=True)
+            return ()
+        new = self._asked_by_after(self._decisive)
+        asking, serving = (self._after, self._before) if new else (self._before, self._after)
+        at = self._decisive[new]
+        partner = {pair[new]: pair for pair in self._pairs}
+        numbers = {name: number for number, name in _names(asking).items()}
+        homes = _names(serving)
+        wanted = serving.requests[self._decisive[not new]].segment
+        found: list[_Pair] = []
+        while len(found) < _LONGEST_CHAIN:
+            segment = numbers.get(homes[wanted], -1)
+            there = [
+                partner[number]
+                for number, each in enumerate(asking.requests[:at])
+                if each.segment == segment >= 0
+                and (each.until == -1 or each.until > at)
+                and number in partner
             ]
-            if homes[0] != homes[1]:
-                found.append((self._used(log, there.segment, at), -there.block_bytes, pair))
-        return self._other(*min(found)[2]) if found else None
+            if not there:
+                break
+            pair = max(there, key=lambda each: (asking.requests[each[new]].block_bytes, -each[new]))
+            wanted = serving.requests[pair[not new]].segment
+            if pair in found or numbers.get(homes[wanted], -1) == segment:
+                break  # it lies in the same segment with both: nothing was pushed aside
+            found.append(pair)
+        return tuple(self._other(*each) for each in found)
 
-    @staticmethod
-    def _used(log: RequestLog, segment: int, at: int) -> int:
-        """Bytes of a segment in use when a request was made."""
-        return sum(
-            each.block_bytes
-            for each in log.requests[:at]
-            if each.segment == segment and (each.until == -1 or each.until > at)
-        )
+    def _asked_by_after(self, pair: _Pair) -> bool:
+        return self._after.requests[pair[1]].made_bytes > self._before.requests[pair[0]].made_bytes
 
     @cached_property
     def _decisive(self) -> _Pair | None:
-        """Of the requests up to either peak for which only one release asked the driver, the largest; of
-        equal ones the first. In the direction in which the peak moved, where there is one.
+        """Of the requests up to either peak for which only one release asked the driver, or for more, in the
+        direction in which the peak moved, the largest; of equal ones the first.
         """
         rise = self._after.reserved_bytes - self._before.reserved_bytes
         found = []
@@ -130,12 +131,11 @@ class RequestDiff:
             if one > self._before.peak_request and other > self._after.peak_request:
                 continue
             difference = self._after.requests[other].made_bytes - self._before.requests[one].made_bytes
-            if difference:
-                with_it = difference * rise > 0
-                found.append((not with_it, -abs(difference), other, one))
+            if difference * rise > 0:
+                found.append((-abs(difference), other, one))
         if not found:
             return None
-        _, _, other, one = min(found)
+        _, other, one = min(found)
         return one, other
 
     def _other(self, one: int, other: int) -> OtherBlock:
@@ -187,11 +187,20 @@ def _served(log: RequestLog, request: Request) -> Served:
         made_bytes=request.made_bytes,
         largest_free_bytes=request.largest_free_bytes if request.made_bytes else None,
         segment_bytes=0 if segment is None else segment.bytes,
+        segment_number=_number_of_size(log, request.segment),
         offset_bytes=request.offset_bytes,
         segment_where=None if maker is None else _file(log.lines[maker.line]),
         segment_phase=None if maker is None else log.phases[maker.phase],
         segment_step=0 if maker is None else maker.step,
     )
+
+
+def _number_of_size(log: RequestLog, segment: int) -> int:
+    """Of a segment among those of its size, from 1; 0 where it is not known."""
+    if segment < 0:
+        return 0
+    size = log.segments[segment].bytes
+    return sum(each.bytes == size for each in log.segments[: segment + 1])
 
 
 def _side_by_side(before: RequestLog, after: RequestLog) -> Iterator[_Pair]:

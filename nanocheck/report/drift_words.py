@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nanocheck.core.diff_side import ROUNDING
 from nanocheck.core.drift import Drift, Move, OtherBlock, PeakChange, Row, SegmentChange, Served
 from nanocheck.core.torch_versions import public
 from nanocheck.core.units import mib
@@ -79,8 +80,7 @@ def explanation(move: Move) -> list[str]:
     lines += [f"reserved: {_segments(each)}" for each in move.segments]
     if move.decisive is not None:
         lines.append(_decisive(move, move.decisive))
-    if move.in_the_way is not None:
-        lines.append(_in_the_way(move, move.in_the_way))
+    lines += [_in_the_way(move, each) for each in move.in_the_way]
     if move.first_other is not None:
         lines.append(_first(move, move.first_other))
     return [*lines, *move.notes]
@@ -88,6 +88,8 @@ def explanation(move: Move) -> list[str]:
 
 def _change(change: PeakChange) -> str:
     size = signed(change.after_bytes - change.before_bytes)
+    if change.group == ROUNDING:
+        return f"{size} MiB by which blocks are larger than what was asked for"
     tensors = counted(change.after_count, "tensor")
     if change.before_count != change.after_count:
         tensors = f"{change.before_count} -> {counted(change.after_count, 'tensor')}"
@@ -121,16 +123,15 @@ def _decisive(move: Move, found: OtherBlock) -> str:
 
 def _in_the_way(move: Move, found: OtherBlock) -> str:
     return (
-        f"in the way: {_request(found)}: it lies in {_home(found.before)} with torch {public(move.before)}, "
-        f"in {_home(found.after)} with torch {public(move.after)}"
+        f"because: {_request(found)}: torch {public(move.before)} puts it into {_home(found.before)}, torch "
+        f"{public(move.after)} into {_home(found.after)}"
     )
 
 
 def _first(move: Move, found: OtherBlock) -> str:
     return (
-        f"where they part: {_request(found)} is the first of more than 1 MiB in another block: "
-        f"{_home(found.before)} with torch {public(move.before)}, {_home(found.after)} with torch "
-        f"{public(move.after)}"
+        f"the first in another block: {_request(found)}: torch {public(move.before)} puts it into "
+        f"{_home(found.before)}, torch {public(move.after)} into {_home(found.after)}"
     )
 
 
@@ -141,15 +142,13 @@ def _request(found: OtherBlock) -> str:
 
 
 def _home(served: Served) -> str:
+    name = f"segment {served.segment_number} of {mib(served.segment_bytes)} MiB"
     if served.made_bytes:
-        return f"a new segment of {mib(served.segment_bytes)} MiB"
-    maker = f"{served.segment_where} in the " if served.segment_where else "the "
-    made = (
-        f", made for {maker}{served.segment_phase} of step {served.segment_step}"
-        if served.segment_phase
-        else ""
-    )
-    return f"a segment of {mib(served.segment_bytes)} MiB{made}, {mib(served.offset_bytes)} MiB into it"
+        return f"{name}, made for it"
+    if served.segment_phase:
+        maker = f", {served.segment_where}" if served.segment_where else ""
+        name += f" (of the {served.segment_phase} of step {served.segment_step}{maker})"
+    return f"{name}, {mib(served.offset_bytes)} MiB in" if served.offset_bytes else name
 
 
 def _at(where: str | None, line: str | None) -> str:
