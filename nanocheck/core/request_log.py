@@ -94,6 +94,6 @@ class RequestLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             ValueError: it is no such text.
         """
         try:
-            return msgspec.json.decode(zlib.decompress(base64.b85decode(text)), type=cls)
-        except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
+            return msgspec.json.decode(zlib.decompress(base64.b85decode(text.strip())), type=cls)
+        except (ValueError, zlib.error, msgspec.MsgspecError) as error:
             raise ValueError(f"no request log: {error}") from error
