@@ -19,7 +19,8 @@ _QUESTION = """
 import importlib.util, json, platform, sys
 spec = importlib.util.find_spec("torch")
 folders = list(spec.submodule_search_locations or ()) if spec else []
-print(json.dumps({"python": platform.python_version(), "path": sys.path, "torch": folders[:1]}))
+found = {"python": platform.python_version(), "path": sys.path, "torch": folders[:1]}
+print(json.dumps({**found, "numpy": importlib.util.find_spec("numpy") is not None}))
 """
 _SECONDS = 60
 
@@ -29,13 +30,15 @@ class Interpreter:
     """A Python and the torch that it imports.
 
     Attributes:
-        program: the file. installed: nanocheck made its environment.
+        program: the file. installed: nanocheck made its environment. has_numpy: what the reference step needs
+            beside torch.
     """
 
     program: Path
     python: str
     torch: InstalledTorch
     installed: bool = False
+    has_numpy: bool = True
 
     @property
     def release(self) -> Release:
@@ -95,7 +98,13 @@ def interpreter(program: Path, *, installed: bool = False) -> Interpreter:
             hint=f"{program} -m pip install torch",
         )
     torch = torch_in(Path(found["torch"][0]), found["path"])
-    return Interpreter(program=program, python=found["python"], torch=torch, installed=installed)
+    return Interpreter(
+        program=program,
+        python=found["python"],
+        torch=torch,
+        installed=installed,
+        has_numpy=found["numpy"],
+    )
 
 
 def torch_of(root: Path) -> str | None:

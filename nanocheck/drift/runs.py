@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,8 @@ from nanocheck.process.journal import Journal
 from nanocheck.process.scratch import Scratch
 
 _TICK = 0.05  # seconds between two looks
+#: The last line of a traceback.
+_ERROR = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception): .*$", re.MULTILINE)
 
 #: Called with finished runs, all runs, and name and release of what runs.
 Show = Callable[[int, int, Sequence[tuple[str, str]]], None]
@@ -32,7 +35,8 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
     """What came out of one thing with one release.
 
     Attributes:
-        run: ``None`` where it could not be run at all; ``failed`` says why.
+        run: ``None`` where it could not be run at all. failed: why; of a run without an answer the last error
+            that the command wrote.
         requests: a packed ``RequestLog``; empty where there is none.
     """
 
@@ -135,18 +139,19 @@ class Runs:
             else:
                 if judged is None:
                     continue
-                ran = self._keep(one, judged, log)
+                ran = self._keep(one, judged, log, run.said)
             self._running.remove(entry)
             run.stop()
             found.append((one, ran))
         return found
 
-    def _keep(self, one: Asked, judged: JudgedRun, log: Path) -> Ran:
+    def _keep(self, one: Asked, judged: JudgedRun, log: Path, said: str) -> Ran:
         requests = ""
         with contextlib.suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
             requests = msgspec.json.decode(log.read_bytes(), type=RequestLog).packed()
             log.unlink()
-        ran = Ran(run=_without_picture(judged), requests=requests)
+        errors = _ERROR.findall(said) if not judged.result.outcome.is_answer else []
+        ran = Ran(run=_without_picture(judged), requests=requests, failed=errors[-1] if errors else "")
         # Other outcomes may be the machine's bad day, so a resumed run tries them again.
         if self._journal is not None and judged.result.outcome.is_answer:
             self._journal.append(one.key, msgspec.to_builtins(ran))

@@ -1,7 +1,7 @@
 """What runs with every release: a configuration of the reference step, or somebody's command.
 
 Each becomes a ``nanocheck run`` of a program in the release's own environment. nanocheck need not be
-installed there: a configuration finds it through a link, and its step needs nothing but torch.
+installed there: a configuration finds it through a link, and its step needs nothing but torch and numpy.
 """
 
 from __future__ import annotations
@@ -72,6 +72,11 @@ class Subject:
                 f"expected Python 3.11 or newer for a configuration, found {python.python} beside torch "
                 f"{python.torch.version}",
                 hint="commands run on any: nanocheck drift --torch ... -- python train.py",
+            )
+        if not python.has_numpy:
+            raise RequestError(
+                f"expected numpy beside torch {python.torch.version} for a configuration, found none",
+                hint=f"{python.program} -m pip install numpy",
             )
         expandable = "expandable_segments:True" if self.config.allocator == "expandable" else ""
         if expandable or any(each in os.environ for each in ALLOCATOR_VARIABLES):

@@ -52,7 +52,8 @@ def cell_of(version: str, ran: Ran) -> Cell:
         return _none(version, Outcome.UNSUPPORTED, ran.failed)
     result, main = ran.run.result, ran.run.result.main
     if not result.outcome.is_answer:
-        return _none(version, result.outcome, result.detail or ran.run.verdict.sentence)
+        why = anonymous(result.detail or ran.run.verdict.sentence)
+        return _none(version, result.outcome, f"{why}: {ran.failed}" if ran.failed else why)
     if result.environment.torch != version:
         other = result.environment.torch or "none that is known"
         return _none(

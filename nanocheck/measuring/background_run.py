@@ -84,9 +84,13 @@ class BackgroundRun:
             for answered in ("suggestions", "step_time"):  # of a ``RunFile``, beside the judged run
                 data.pop(answered, None)
             return to_typed(data, JudgedRun, what="a run", where="a further run", hint=None)
-        said = self._said.read_text(errors="replace")[-_TAIL:].strip()
         error = RequestError if code == RequestError.exit_code else MachineError
-        raise error(f"a further run gave no answer (exit code {code}):\n{said}")
+        raise error(f"a further run gave no answer (exit code {code}):\n{self.said}")
+
+    @property
+    def said(self) -> str:
+        """The end of what it and the command wrote to stderr."""
+        return self._said.read_text(errors="replace")[-_TAIL:].strip()
 
     def stop(self) -> None:
         """End it with everything it started. Idempotent."""

@@ -1,8 +1,8 @@
 """The reference step as a program that somebody else watches: ``python -m nanocheck.step.as_script CONFIG``.
 
 For a Python of another environment, which has its own torch and need not have what nanocheck is installed
-with: nothing but torch and the standard library is imported. It runs as many optimizer steps as a measurement
-does, by the same rule, and then the rest of the configuration's cycle.
+with: nothing but torch, numpy and the standard library is imported. It runs as many optimizer steps as a
+measurement does, by the same rule, and then the rest of the configuration's cycle.
 """
 
 from __future__ import annotations
