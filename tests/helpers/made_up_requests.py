@@ -41,7 +41,8 @@ def observation(program: Program, order: TieOrder) -> Observation:
         events.append(("a", block.address, size, line))
         made.append(block)
     stacks = [((SCRIPT, line + 1, "<module>"),) for line in range(len(program))]
-    return Observation(start=Start(pid=1, folder="/home/somebody"), stacks=stacks, events=events)
+    start = Start(pid=1, folder="/home/somebody", libraries=("/lib/torch", "/observe", "/lib/python3.11"))
+    return Observation(start=start, stacks=stacks, events=events)
 
 
 def log_of(program: Program, order: TieOrder) -> RequestLog:
