@@ -149,7 +149,8 @@ class Move(_Value, frozen=True, kw_only=True):
         verdicts: before and after. phase: of the peak that moved more, after.
         changes: allocations at the allocated peak of other sizes; what they leave over of
             ``allocated_bytes`` is ``unexplained_bytes``.
-        segments: they sum to ``reserved_bytes``, where both releases told every request.
+        segments: they sum to ``reserved_bytes``, where both releases told every request; none with expandable
+            segments, and the largest only where ``notes`` says so.
         first_other: the first large request that got another block. decisive: the largest request for which
             only one of the two asked the driver. in_the_way: what lies there in the segment that served it
             with the other release; then what lies where that one lies with the other release, and so on.

@@ -83,6 +83,11 @@ class RequestLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """What the segments of the peak sum to: ``reserved_bytes``, unless the history has a hole."""
         return sum(each.bytes for each in self.segments if each.at_peak)
 
+    @property
+    def grows(self) -> bool:
+        """Whether there are expandable segments, whose pieces are no segments that one could tell apart."""
+        return any(each.expandable for each in self.segments)
+
     def packed(self) -> str:
         """As text that is some twenty times shorter, for a journal."""
         return base64.b85encode(zlib.compress(msgspec.json.encode(self), 6)).decode()

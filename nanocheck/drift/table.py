@@ -136,15 +136,18 @@ def _changes(before: JudgedRun, after: JudgedRun) -> tuple[tuple[PeakChange, ...
 def _served(move: Move, before: RequestLog, after: RequestLog) -> Move:
     """With what explains reserved memory."""
     diff = RequestDiff(before, after)
+    if before.grows or after.grows:
+        notes = (*move.notes, "expandable segments grow by pieces, which are not held against each other")
+        return msgspec.structs.replace(move, decisive=diff.decisive(), notes=notes)
     segments = diff.segments[:_MOST]
-    notes = list(move.notes)
+    notes = move.notes
     if len(diff.segments) > _MOST:
-        notes.append(f"{len(diff.segments) - _MOST} smaller differences of segments are not listed")
+        notes = (*notes, f"{len(diff.segments) - _MOST} smaller differences of segments are not listed")
     return msgspec.structs.replace(
         move,
         segments=segments,
         first_other=diff.first_other(),
         decisive=diff.decisive(),
         in_the_way=diff.in_the_way(),
-        notes=tuple(notes),
+        notes=notes,
     )

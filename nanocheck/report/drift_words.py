@@ -7,10 +7,16 @@ from collections.abc import Iterable
 from nanocheck.core.diff_side import ROUNDING
 from nanocheck.core.drift import Drift, Move, OtherBlock, PeakChange, Row, SegmentChange, Served
 from nanocheck.core.torch_versions import public
-from nanocheck.core.units import mib
+from nanocheck.core.units import MIB, mib
 
 #: Behind the figure that moved most in the whole table.
 LARGEST = "!"
+#: Fewer bytes would be 0.00 MiB.
+_TINY = 0.005 * MIB
+#: Lines of each kind that are shown of a move.
+_SHOWN = 6
+#: Longer lines of a program are cut.
+_LINE = 48
 #: A release of which nothing is known.
 _NOTHING = "?"
 
@@ -74,37 +80,39 @@ def headline(move: Move) -> str:
 
 def explanation(move: Move) -> list[str]:
     """Sentences and lines that say what changed, the figures first."""
-    lines = [f"allocated: {_change(each)}" for each in move.changes]
+    lines = [f"allocated: {_change(each)}" for each in move.changes[:_SHOWN]]
     if move.changes and move.unexplained_bytes:
         lines.append(f"allocated: {signed(move.unexplained_bytes)} MiB that no stack explains")
-    lines += [f"reserved: {_segments(each)}" for each in move.segments]
+    lines += [f"reserved: {_segments(each)}" for each in move.segments[:_SHOWN]]
     if move.decisive is not None:
         lines.append(_decisive(move, move.decisive))
     lines += [_in_the_way(move, each) for each in move.in_the_way]
     if move.first_other is not None:
         lines.append(_first(move, move.first_other))
+    if max(len(move.changes), len(move.segments)) > _SHOWN:
+        lines.append("smaller ones are in the JSON")
     return [*lines, *move.notes]
 
 
 def _change(change: PeakChange) -> str:
-    size = signed(change.after_bytes - change.before_bytes)
+    more = change.after_bytes - change.before_bytes
+    size = f"{signed(more)} MiB" if abs(more) >= _TINY else f"{more:+,} bytes"
     if change.group == ROUNDING:
-        return f"{size} MiB by which blocks are larger than what was asked for"
+        return f"{size} by which blocks are larger than what was asked for"
     tensors = counted(change.after_count, "tensor")
     if change.before_count != change.after_count:
         tensors = f"{change.before_count} -> {counted(change.after_count, 'tensor')}"
     # A place that is matched by its whole stack needs no word.
     match = f" ({change.match})" if change.match in ("new", "gone") else ""
-    return f"{size} MiB of {change.group}, {tensors}{match}{_at(change.where, change.line)}"
+    return f"{size} of {change.group}, {tensors}{match}{_at(change.where, change.line)}"
 
 
 def _segments(change: SegmentChange) -> str:
     more = change.after_count - change.before_count
+    place = _at(change.where, change.line) or ", by autograd's thread, of which no line is known"
     return (
         f"{signed(more * change.segment_bytes)} MiB: {change.before_count} -> "
-        f"{counted(change.after_count, 'segment')} of {mib(change.segment_bytes)} MiB, made for "
-        f"{'a request' if change.where else 'requests without a line of Python, as in a backward'}"
-        f"{_at(change.where, change.line)}"
+        f"{counted(change.after_count, 'segment')} of {mib(change.segment_bytes)} MiB{place}"
     )
 
 
@@ -154,7 +162,8 @@ def _home(served: Served) -> str:
 def _at(where: str | None, line: str | None) -> str:
     if where is None:
         return ""
-    return f", {where}" + (f"  {line}" if line else "")
+    text = line or ""
+    return f", {where}  {text if len(text) <= _LINE else text[:_LINE] + '...'}".rstrip()
 
 
 def unanswered(drift: Drift) -> list[str]:
