@@ -183,6 +183,12 @@ def _subjects(arguments: argparse.Namespace) -> list[tuple[Subject, Device]]:
             + ("none" if not command and not arguments.set and arguments.matrix is None else "more than one"),
             hint="nanocheck drift --torch 2.9,2.11,2.14 -- python train.py",
         )
+    for option in ("steps", "cover", "full"):
+        if not command and getattr(arguments, option):
+            raise RequestError(
+                f"--{option}: expected a command, found configurations, which decide it themselves",
+                hint=f"leave --{option} away",
+            )
     request = _request(arguments, command)
     every = request.card.gpu == EVERY_CARD
     cards = list(load_catalog(request.card.gpus)) if every else request.gpus

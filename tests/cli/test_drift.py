@@ -207,6 +207,7 @@ def test_what_a_user_typed_is_shown_and_does_nothing(
         (("--torch", "2.9,2.11"), "expected a command after --"),
         (("--torch", "2.9,2.11", "--set", "batch=1", "--", "python"), "more than one"),
         (("--torch", "newest", "--set", "batch=1"), "versions of PyTorch"),
+        (("--torch", "2.9,2.11", "--full", "--set", "batch=1"), "--full"),
         (("--torch", "2.9,2.11", "--set", "bach=1"), "unknown field"),
         (("--torch", "2.9,2.11", "--gpu", "rtx1", "--set", "batch=1"), "rtx1"),
         (("--torch", "2.9,2.11", "--workers", "0", "--set", "batch=1"), "--workers"),
