@@ -7,7 +7,7 @@ import pytest
 from allocator_blocks import MIB, TieOrder
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_requests import Program, log_of, observation
+from made_up_requests import EMPTY_CACHE, Program, log_of, observation
 
 from nanocheck.attribution.replay import Replay
 from nanocheck.core.request_log import RequestLog
@@ -24,6 +24,8 @@ def programs(draw: st.DrawFn) -> Program:
     for _ in range(draw(st.integers(1, 40))):
         if made and draw(st.booleans()):
             found.append(-1 - draw(st.integers(0, made - 1)))
+        elif draw(st.integers(0, 9)) == 0:
+            found.append(EMPTY_CACHE)
         else:
             found.append(draw(SIZES))
             made += 1
@@ -46,6 +48,9 @@ def test_each_request_has_its_block_and_its_end(program: Program, order: TieOrde
     wanted = [each for each in program if each > 0]
     assert [each.requested_bytes for each in log.requests] == wanted
     made = 0
+    seen = observation(program, order)
+    levels = Replay().feed(seen.events).levels
+    allocated = [level for (action, *_), (level, _) in zip(seen.events, levels, strict=True) if action == "a"]
     for number, request in enumerate(log.requests):
         segment = log.segments[request.segment]
         assert 0 <= request.offset_bytes <= segment.bytes - request.block_bytes
@@ -53,12 +58,10 @@ def test_each_request_has_its_block_and_its_end(program: Program, order: TieOrde
         # Where the driver was asked, no free block would have done.
         assert not request.made_bytes or request.largest_free_bytes < request.block_bytes
         made += request.made_bytes
-        alive = [
-            (each.segment, each.offset_bytes)
-            for each in log.requests[: number + 1]
-            if each.until == -1 or each.until > number
-        ]
-        assert len(alive) == len(set(alive))  # no two live in one place
+        alive = [each for each in log.requests[: number + 1] if each.until == -1 or each.until > number]
+        assert sum(each.block_bytes for each in alive) == allocated[number]
+        places = [(each.segment, each.offset_bytes) for each in alive]
+        assert len(places) == len(set(places))  # no two live in one place
     assert made == sum(each.bytes for each in log.segments)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from allocator_blocks import MIB, TieOrder
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_requests import Program, log_of
+from made_up_requests import EMPTY_CACHE, Program, log_of
 
-from nanocheck.core.request_log import RequestLog
+from nanocheck.core.request_log import Line, Request, RequestLog
 from nanocheck.drift.request_diff import RequestDiff
 
 ORDERS: tuple[TieOrder, ...] = ("address", "creation", "segment")
@@ -25,6 +26,8 @@ def programs(draw: st.DrawFn) -> Program:
     for _ in range(draw(st.integers(1, 60))):
         if made and draw(st.booleans()):
             found.append(-1 - draw(st.integers(0, made - 1)))
+        elif draw(st.integers(0, 9)) == 0:
+            found.append(EMPTY_CACHE)
         else:
             found.append(draw(st.sampled_from([3, 8, 24, 96])) * MIB)
             made += 1
@@ -85,6 +88,32 @@ def test_a_request_that_only_one_release_makes_hides_no_other(
         peak_request=log.peak_request,
     )
     assert len(RequestDiff(fewer, log)._pairs) == len(fewer.requests)
+
+
+def test_what_went_the_other_way_decides_nothing() -> None:
+    """One large segment fewer, and three small ones more than outweigh it."""
+
+    def log(*made: int) -> RequestLog:
+        requests = [
+            Request(
+                line=0, phase=0, step=0, requested_bytes=size, block_bytes=size, segment=-1, offset_bytes=0
+            )
+            for size in (96 * MIB, 40 * MIB, 39 * MIB, 38 * MIB)
+        ]
+        made_by = [
+            msgspec.structs.replace(each, made_bytes=size) for each, size in zip(requests, made, strict=True)
+        ]
+        return RequestLog(
+            phases=("forward",),
+            lines=(Line(),),
+            requests=tuple(made_by),
+            reserved_bytes=sum(made),
+            peak_request=3,
+        )
+
+    decisive = RequestDiff(log(96 * MIB, 0, 0, 0), log(0, 40 * MIB, 39 * MIB, 38 * MIB)).decisive()
+    assert decisive is not None
+    assert decisive.requested_bytes == 40 * MIB
 
 
 def real(version: str) -> RequestLog:

@@ -17,7 +17,9 @@ from nanocheck.attribution.request_log import request_log
 from nanocheck.core.request_log import RequestLog
 
 SCRIPT = "/home/somebody/train.py"
-#: Bytes of a request; or minus one less the number of the request that is let go.
+#: Gives back what nothing uses.
+EMPTY_CACHE = 0
+#: Bytes of a request; or minus one less the number of the request that is let go; or ``EMPTY_CACHE``.
 Program = Sequence[int]
 
 
@@ -27,6 +29,11 @@ def observation(program: Program, order: TieOrder) -> Observation:
     events: list[tuple[str, int, int, int]] = []
     made: list[Block | None] = []
     for line, size in enumerate(program):
+        if size == EMPTY_CACHE:
+            whole = [each for pool in (allocator.large, allocator.small) for each in pool.free.blocks]
+            events += [("F", each.address, each.size, -1) for each in whole if not each.is_split]
+            allocator.empty_cache()
+            continue
         if size < 0:
             block = made[-size - 1]
             if block is not None:
