@@ -48,6 +48,17 @@ def test_segments_add_up_to_the_move(program: Program, one: TieOrder, other: Tie
         assert (decisive.after.made_bytes - decisive.before.made_bytes) * rise > 0
 
 
+@given(programs(), programs())
+def test_segments_add_up_whatever_the_programs_are(program: Program, other: Program) -> None:
+    """Memory that was given back before the peak is in none of them."""
+    before, after = log_of(program, "address"), log_of([*other, EMPTY_CACHE, *program], "address")
+    more = sum(
+        (each.after_count - each.before_count) * each.segment_bytes
+        for each in RequestDiff(before, after).segments
+    )
+    assert more == after.reserved_bytes - before.reserved_bytes
+
+
 @given(programs(), st.sampled_from(ORDERS))
 def test_equal_logs_part_nowhere(program: Program, order: TieOrder) -> None:
     log = log_of(program, order)
