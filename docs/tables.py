@@ -1,8 +1,10 @@
-"""Sets the tables of docs/settings.md from what runs found. Run from anywhere; commit what changes.
+"""Sets the tables of docs/settings.md and docs/table.md from what runs found. Run from anywhere; commit what
+changes.
 
 A table follows its mark, ``<!-- table: NAME -->``, and is replaced whole. Its figures come from the main
-job's report (``reports/rtx4070.json``) or from ``docs/settings-tables.json``, which
-``python benchmarks/settings_tables.py`` writes.
+job's report (``reports/rtx4070.json``), from ``docs/settings-tables.json``, which
+``python benchmarks/settings_tables.py`` writes, or from ``reports/cards.json``, which
+``nanocheck table --time --prove 100 --seed 1 --json reports/cards.json`` writes.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from nanocheck.core.table import Table
+from nanocheck.core.table import load as load_table
 from nanocheck.report import markdown_cells
 from nanocheck.report.largest_batch_table import answer_frame
 from nanocheck.report.report_file import load
+from nanocheck.report.table_frame import setting_name
+from nanocheck.report.table_markdown import usable
+from nanocheck.report.table_text import how_it_was_made
 
 HERE = Path(__file__).parent
 PAGE = HERE / "settings.md"
+CARDS_PAGE = HERE / "table.md"
 REPORT = HERE.parent / "reports" / "rtx4070.json"
 STORED = HERE / "settings-tables.json"
+CARDS = HERE.parent / "reports" / "cards.json"
 
 _BATCHES = ["precision", "step", "allocator", "run", "largest safe batch", "tight", "out of memory"]
 _CARDS = {
@@ -53,7 +62,8 @@ _WORTH = {
 
 
 def main() -> None:
-    PAGE.write_text(page(PAGE.read_text()))
+    for each in (PAGE, CARDS_PAGE):
+        each.write_text(page(each.read_text()))
 
 
 def page(text: str) -> str:
@@ -147,6 +157,50 @@ def _largest(cell: Mapping[str, Any] | None) -> str:
     return "" if cell is None else str(cell["largest"] or "-")
 
 
+@cache
+def compatibility() -> Table:
+    """The table of all cards."""
+    return load_table(CARDS)
+
+
+def cards_how() -> str:
+    """How it was made, a sentence a row."""
+    sentences = map(markdown_cells.escape, how_it_was_made(compatibility()))
+    return _table(["how it was made"], [[each] for each in sentences])
+
+
+def cards_largest() -> str:
+    """The largest safe batch of each card and way."""
+    found = compatibility()
+    largest = found.largest_safe()
+    ways = {each.way: setting_name(each) for each in found.settings}
+    head = ["card", "usable MiB", *(markdown_cells.escape(_short(name)) for name in ways.values())]
+    rows = [
+        [
+            markdown_cells.escape(card.name),
+            usable(card),
+            *(_safe(largest.get((way, card.gpu)), unsupported(found, way, card.gpu)) for way in ways),
+        ]
+        for card in found.cards
+    ]
+    return _table(head, rows)
+
+
+def _short(name: str) -> str:
+    return re.sub(r" \(.*?\)|, \d+ layers, \d+ heads", "", name).replace(", 2048 tokens", "")
+
+
+def _safe(batch: int | None, no_answer: bool) -> str:
+    return "unsupported" if no_answer else str(batch or "-")
+
+
+def unsupported(found: Table, way: str, gpu: str) -> bool:
+    """Whether no cell of that way says anything about memory."""
+    ways = {each.id: each.way for each in found.settings}
+    cells = [each for each in found.cells if each.gpu == gpu and ways[each.setting] == way]
+    return not any(each.verdict.is_answer for each in cells)
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join("| " + " | ".join(each) + " |\n" for each in lines)
@@ -161,6 +215,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "methods": methods,
     "nanochat by card": nanochat_by_card,
     "nanochat by length": nanochat_by_length,
+    "cards, how": cards_how,
+    "cards, largest": cards_largest,
 }
 
 if __name__ == "__main__":

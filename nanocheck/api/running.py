@@ -11,6 +11,7 @@ from typing import Any
 from nanocheck.api.answer import Answer
 from nanocheck.api.handed_over import hand_over
 from nanocheck.core.coverage import PHASES
+from nanocheck.core.described_card import described
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import DEFAULT_GPU
@@ -27,6 +28,7 @@ def run(
     *,
     gpu: str = DEFAULT_GPU,
     gpus: Sequence[str | Path] = (),
+    card: str | None = None,
     device: str = "auto",
     platform: str = "linux",
     reserve: str = "0",
@@ -46,9 +48,9 @@ def run(
 
     Args:
         command: as in ``subprocess.run``, such as ``["python", "train.py", "--batch_size=8"]``.
-        gpu, gpus, device, platform, reserve, margin, steps, full, cover, longest, sizes, time, time_limit: as
-            the options of ``nanocheck run``; sizes and durations as text, such as ``"2GiB"`` and ``"10min"``.
-            With ``time`` the answer has a ``step_time``, modelled.
+        gpu, gpus, card, device, platform, reserve, margin, steps, full, cover, longest, sizes, time,
+            time_limit: as the options of ``nanocheck run``; sizes and durations as text, such as ``"2GiB"``
+            and ``"10min"``. With ``time`` the answer has a ``step_time``, modelled.
 
     Raises:
         RequestError: an unknown card or program, or an invalid value.
@@ -60,11 +62,12 @@ def run(
             f"expected a list of words as the command, cover of {', '.join(PHASES)} and sizes of "
             f"{', '.join(POLICIES)}, found {command!r:.80}, {', '.join(cover) or 'none'} and {sizes}"
         )
+    in_words = described([] if card is None else [card])
     request = Request(
         command=[str(word) for word in command],
         card=CardQuestion(
-            gpu=gpu,
-            gpus=tuple(Path(each) for each in gpus),
+            gpu=in_words[0].id if in_words else gpu,
+            gpus=(*(Path(each) for each in gpus), *in_words),
             device=device,
             platform=platform,
             reserve_bytes=parse_size_of("reserve", reserve),

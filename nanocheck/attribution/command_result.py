@@ -60,7 +60,7 @@ def command_result(
         (_timed(_process_or_broken(each, device), each, folder) for each in seen),
         key=lambda each: -each.reserved_bytes,
     )
-    outcome, detail = outcome_of(folder, seen, processes, ending, cut_off)
+    outcome, detail = outcome_of(folder, seen, processes, ending, cut_off, device)
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     known = any(each.start is not None for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
@@ -73,7 +73,7 @@ def command_result(
         processes=tuple(processes),
         ending=ending,
         seconds={"command": round(seconds, 1)},
-        notes=(*notes, *notes_of(seen, processes, ending.how, virtual)),
+        notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
 

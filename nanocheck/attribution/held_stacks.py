@@ -6,8 +6,8 @@ group and without a stack.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
 from nanocheck.attribution import groups as grouping
@@ -32,17 +32,21 @@ class HeldStacks:
 
     def __init__(self, figures: Figures) -> None:
         self._figures = figures
-        known: dict[_Key, _Key] = {}  # one object for each, so that most look-ups need not compare
-        places: dict[tuple[str, int, object], _Key] = {}
         self._keys: list[_Key] = []
+        known: dict[_Key, int] = {}
+        places: dict[tuple[str, int, Frame | None], int] = {}
+        self._key_of: list[int] = []  # of each allocation, among the keys
         allocations = figures.replay.allocations
         bands = grouping.bands_of(allocations, figures.bands)
         for one, group, band in zip(allocations, figures.groups, bands, strict=True):
             short = (group, one.stack, _backward(band))
             if short not in places:
                 key = (group, self._frames(one, band))
-                places[short] = known.setdefault(key, key)
-            self._keys.append(places[short])
+                if key not in known:
+                    known[key] = len(self._keys)
+                    self._keys.append(key)
+                places[short] = known[key]
+            self._key_of.append(places[short])
         self._most = self._highest()
 
     def at(self, event: int | None) -> tuple[StackHolding, ...]:
@@ -51,29 +55,34 @@ class HeldStacks:
         """
         if event is None:
             return ()
-        alive: dict[_Key, list[Allocation]] = defaultdict(list)
+        alive: dict[int, list[Allocation]] = defaultdict(list)
         for one in self._figures.alive_at(event):
-            alive[self._keys[one.number]].append(one)
-        ordered = sorted(
-            self._most,
-            key=lambda key: (-sum(each.requested_bytes for each in alive.get(key, ())), -self._most[key]),
-        )
+            alive[self._key_of[one.number]].append(one)
+        held = {number: sum(one.requested_bytes for one in some) for number, some in alive.items()}
+        ordered = sorted(self._most, key=lambda number: (-held.get(number, 0), -self._most[number]))
         rest: dict[str, list[Allocation]] = defaultdict(list)
-        for key in ordered[_MOST:]:
-            rest[key[0]] += alive.get(key, ())
-        folded = [self._holding((group, ()), some, 0) for group, some in rest.items() if some]
+        for number in ordered[_MOST:]:
+            rest[self._keys[number][0]] += alive.get(number, ())
         return (
-            *(self._holding(key, alive.get(key, []), self._most[key]) for key in ordered[:_MOST]),
-            *folded,
+            *(
+                self._holding(self._keys[number], alive.get(number, []), self._most[number])
+                for number in ordered[:_MOST]
+            ),
+            *(self._holding((group, ()), some, 0) for group, some in rest.items() if some),
         )
 
-    def request(self, event: int, size: int, shape: tuple[int, ...] | None) -> StackHolding:
+    def request(
+        self, event: int, size: int, shape: tuple[int, ...] | None, where: Frame | None
+    ) -> StackHolding:
         """What was asked for when memory ran out.
 
         Args:
-            size: in bytes.
+            size: in bytes. where: the script's line then, for a thread that has no stack.
         """
-        frames = self._figures.places.calls_of(self._figures.seen.events[event][3])
+        places = self._figures.places
+        frames = places.calls_of(self._figures.seen.events[event][3])
+        if not frames and where is not None:
+            frames = places.calls((where,))
         return StackHolding(bytes=size, most_bytes=size, count=1, group=REQUEST, frames=frames, shape=shape)
 
     def _frames(self, one: Allocation, band: Band | None) -> tuple[CodeFrame, ...]:
@@ -82,26 +91,24 @@ class HeldStacks:
         began = _backward(band)
         return places.calls_of(one.stack) or (() if began is None else places.calls((began,)))
 
-    def _highest(self) -> dict[_Key, int]:
+    def _highest(self) -> dict[int, int]:
         """The most that each key held at once, since the first event that counts."""
-        figures, since = self._figures, self._figures.since
-        level: Counter[_Key] = Counter()
-        found: dict[_Key, int] = {}
-        changes: list[tuple[int, int, Allocation]] = []
-        for one in figures.replay.allocations:
-            if one.died is not None and one.died < since:
-                continue
-            changes.append((max(one.born, since), 1, one))
-            if one.died is not None:
-                changes.append((one.died, -1, one))
-        for _, sign, one in sorted(changes, key=lambda each: each[:2]):
-            key = self._keys[one.number]
-            level[key] += sign * one.requested_bytes
+        since = self._figures.since
+        counted = [one for one in self._figures.replay.allocations if one.died is None or one.died >= since]
+        deaths = deque(sorted((one.died, one.number, one.requested_bytes) for one in counted if one.died))
+        level: Counter[int] = Counter()
+        found: dict[int, int] = {}
+        for one in counted:  # in the order in which they were born
+            while deaths and deaths[0][0] < one.born:
+                _, number, size = deaths.popleft()
+                level[self._key_of[number]] -= size
+            key = self._key_of[one.number]
+            level[key] += one.requested_bytes
             found[key] = max(found.get(key, 0), level[key])
         return found
 
-    def _holding(self, key: _Key, some: Iterable[Allocation], most: int) -> StackHolding:
-        figures, some = self._figures, list(some)
+    def _holding(self, key: _Key, some: Sequence[Allocation], most: int) -> StackHolding:
+        figures = self._figures
         group, frames = key
         held = sum(one.requested_bytes for one in some)
         return StackHolding(

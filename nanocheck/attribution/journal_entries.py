@@ -33,7 +33,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         virtual: the identity of the virtual GPU, where it is one. device: as PyTorch names the card.
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
-        settings: the allocator's own.
+        settings: the allocator's own. arches: that this build of PyTorch has kernels for.
         clock: seconds of the machine's monotonic clock.
     """
 
@@ -46,6 +46,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     cuda: str | None = None
     python: str | None = None
     device: str | None = None
+    arches: tuple[str, ...] = ()
     allocator: str | None = None
     libraries: tuple[str, str, str] = ("", "", "")
     settings: AllocatorSettings = AllocatorSettings()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nanocheck.attribution import groups as grouping
 from nanocheck.attribution.event_reader import Observation
-from nanocheck.attribution.journal_entries import VirtualFacts
+from nanocheck.attribution.places import Places
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.result import How, OutOfMemory, ProcessMemory
 from nanocheck.core.units import mib
@@ -103,13 +103,13 @@ def _values(seen: Sequence[Observation]) -> str:
     reads = sum(each.placeholders for each in facts)
     sentence = "the virtual GPU computes nothing: no value it holds is a result"
     if reads:
-        place = next((each.first_placeholder for each in facts if each.first_placeholder), None)
-        where = f", first at {place}" if place else ""
+        found = [(each, each.virtual_facts.first_placeholder) for each in seen]
+        where = next((f", first at {Places.of(each).named(place)}" for each, place in found if place), "")
         sentence = (
             f"the virtual GPU computes nothing: placeholder values were returned for {reads} "
             f"{'read' if reads == 1 else 'reads'}{where}"
         )
-    return sentence + _sizes(facts)
+    return sentence + _sizes(seen)
 
 
 #: What a policy for unknown sizes took, by its name.
@@ -120,13 +120,14 @@ _TAKEN = {
 }
 
 
-def _sizes(facts: Sequence[VirtualFacts]) -> str:
+def _sizes(seen: Sequence[Observation]) -> str:
     """What was taken for sizes that nobody knows (nonzero, a boolean mask, unique, repeats), if for any."""
-    sentence = ""
+    facts, sentence = [each.virtual_facts for each in seen], ""
     decided = sum(each.unknown_sizes for each in facts)
     policy = next((each.sizes for each in facts if each.unknown_sizes), None)
     if decided and policy is not None:
-        place = next((each.first_unknown_size for each in facts if each.first_unknown_size), "unknown")
+        found = [(each, each.virtual_facts.first_unknown_size) for each in seen]
+        place = next((Places.of(each).named(where) for each, where in found if where), "unknown")
         hang, was = ("size hangs", "was") if decided == 1 else ("sizes hang", "were")
         sentence += (
             f"; {decided} {hang} on such values, first at {place}, and {was} taken to be "

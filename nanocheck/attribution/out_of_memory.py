@@ -54,7 +54,8 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
 def _stacks(figures: Figures, event: int, size: int, place: Place) -> tuple[StackHolding, ...]:
     """What lived and what was asked for."""
     held = HeldStacks(figures)
-    return (*held.at(event), held.request(event, size, place.shape))
+    where = figures.seen.ooms[-1].where
+    return (*held.at(event), held.request(event, size, place.shape, where))
 
 
 def oom_of_step(

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from nanocheck.attribution.event_reader import Observation
+from nanocheck.core.device import Device
 from nanocheck.core.result import Ending, How, ObservationEnd, Outcome, ProcessMemory
+from nanocheck.core.torch_builds import why_unsupported
 from nanocheck.process import stack_dump
 
 _DETAILS = {
@@ -21,6 +23,7 @@ def outcome_of(
     processes: Sequence[ProcessMemory],
     ending: Ending,
     cut_off: Collection[int] = (),
+    device: Device | None = None,
 ) -> tuple[Outcome, str]:
     """What a command's end means, and why, where it is not an answer about memory.
 
@@ -31,7 +34,10 @@ def outcome_of(
         folder: where the processes left their files.
         processes: what became of ``seen``.
         cut_off: processes that were ended by force although the command was well.
+        device: the card that was asked for.
     """
+    if device is not None and (why := _no_kernels(seen, device)):
+        return Outcome.UNSUPPORTED, why
     if any(each.oom is not None and not each.oom.caught for each in processes):
         return Outcome.OOM, ""
     # What a script does when we stop it (``finally``) is in no history, but its end is known.
@@ -51,6 +57,23 @@ def outcome_of(
     if missing is not None:
         return Outcome.INCOMPLETE, missing
     return Outcome.COMPLETED, ""
+
+
+def _no_kernels(seen: Sequence[Observation], device: Device) -> str | None:
+    """Why the card itself would not run this PyTorch, though the virtual one did.
+
+    A build for this machine stands in for that of a card whose machines are others: nothing is said of it.
+    """
+    if device.kind != "virtual" or device.host is not None:
+        return None
+    said = (
+        why_unsupported(
+            device.name, device.capability, each.start.arches, torch=each.start.torch, cuda=each.start.cuda
+        )
+        for each in seen
+        if each.start is not None and each.start.virtual is not None
+    )
+    return next(filter(None, said), None)
 
 
 def _asked_at(unanswered: Path) -> str:

@@ -112,6 +112,11 @@ class Places:
         """The place of one frame."""
         return Place() if frame is None else Place(self._name(frame), _text(frame))
 
+    def named(self, where: str) -> str:
+        """``file:line`` of the interpreter, as everything here names a place."""
+        file, _, line = where.rpartition(":")
+        return self._name((file, int(line), "")) if file and line.isdecimal() else where
+
     def of_frames(self, frames: Sequence[Frame]) -> Place:
         """The place of a stack, innermost frame first."""
         generated = self._generated(frames)

@@ -18,19 +18,39 @@ from nanocheck.cli import (
     diff,
     doctor,
     drift,
+    export,
     frontier,
     gpus,
     plan,
     record,
     report,
     run,
+    site,
     streams,
+    table,
     verify,
 )
 from nanocheck.core import errors
 from nanocheck.core.scrub import disarm, scrub
 
-VERBS = (run, plan, advise, frontier, record, compare, diff, drift, doctor, gpus, report, verify, calibrate)
+VERBS = (
+    run,
+    plan,
+    advise,
+    frontier,
+    table,
+    site,
+    record,
+    compare,
+    diff,
+    drift,
+    export,
+    doctor,
+    gpus,
+    report,
+    verify,
+    calibrate,
+)
 #: As shells report it: 128 and the number of the signal.
 BROKEN_PIPE = 128 + 13
 

@@ -1,14 +1,16 @@
-"""Compare two recordings of `nanocheck record`, two memory reports, or two timed runs, and name what moved.
+"""Compare two recordings of `nanocheck record`, two memory reports, or two runs, and name what moved.
 
 Recordings: the first step and parameter that differ, and whether that is rounding. Reports (reports/*.json of
-`pytest suites/`): the peaks and verdicts that changed. Runs (`nanocheck run --time --json`): which kernels
-are new, gone or changed, and by how many modelled milliseconds. Exit 0 if nothing moved, 1 if something did.
+`pytest suites/`): the peaks and verdicts that changed. Runs (`nanocheck run --json`): what `nanocheck diff`
+says of their memory; of `--time`, also which kernels are new, gone or changed, and by how many modelled
+milliseconds. Exit 0 if nothing moved, 1 if something did, either way; `nanocheck diff` fails only on growth.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     names = (str(arguments.before), str(arguments.after))
     # Reading twice is cheap, and keeps the two kinds apart.
-    rendered = {"recording": _recordings, "memory report": _reports, "run": _runs}[kinds[0]](
+    rendered = {"recording": _recordings, "memory report": _reports}.get(kinds[0], _runs)(
         arguments.before, arguments.after, names
     )
     if arguments.json is not None:
@@ -58,15 +60,15 @@ def _kind(path: Path) -> str:
     from nanocheck.core.errors import StoredDataError
     from nanocheck.core.files import read_json
     from nanocheck.numerics.recording import KIND
+    from nanocheck.report.run_diff_file import kind_of
 
-    hint = "compare what `nanocheck record`, `pytest suites/` or `nanocheck run --time --json` wrote"
+    hint = "compare what `nanocheck record`, `pytest suites/` or `nanocheck run --json` wrote"
     data, _ = read_json(path, hint=hint)
     if isinstance(data, dict) and data.get("kind") == KIND:
         return "recording"
-    if isinstance(data, dict) and "rows" in data and "margin_bytes" in data:
-        return "memory report"
-    if isinstance(data, dict) and "result" in data and "verdict" in data:
-        return "run"
+    found = kind_of(data)
+    if found is not None:
+        return found
     raise StoredDataError(
         f"{path}: expected a recording, a memory report or a run, found something else", hint=hint
     )
@@ -88,7 +90,26 @@ def _reports(before: Path, after: Path, names: tuple[str, str]) -> RenderedCompa
 
 
 def _runs(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
-    from nanocheck.report import step_change_text
+    """Their memory, as ``nanocheck diff`` says it, behind their kernels where both have them."""
+    from nanocheck.core.files import read_json
+    from nanocheck.report import run_diff_text, step_change_text
+    from nanocheck.report.blocks import prose
+    from nanocheck.report.pairing_text import RenderedComparison
+    from nanocheck.report.run_diff_file import RUN, compare_files, kind_of
     from nanocheck.report.run_file import load
 
-    return step_change_text.render(step_change_text.compare(load(before), load(after)), names)
+    memory = run_diff_text.render(compare_files(before, after))
+    if kind_of(read_json(before, hint="")[0]) != RUN:
+        return memory
+    runs = load(before), load(after)
+    timed = [run.result.main.kernels is not None for run in runs]
+    if not all(timed):
+        note = "note: only one run has the kernels of a step (--time), so they are not compared"
+        return replace(memory, blocks=[*memory.blocks, *([prose(note)] if any(timed) else [])])
+    time = step_change_text.render(step_change_text.compare(*runs), names)
+    return RenderedComparison(
+        moved=time.moved or memory.moved,
+        blocks=[*time.blocks, *(memory.blocks if memory.moved else ())],
+        markdown="\n".join([time.markdown, *([memory.markdown] if memory.moved else [])]),
+        plain={**time.plain, "moved": time.moved or memory.moved, "memory": memory.plain},
+    )

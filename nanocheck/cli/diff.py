@@ -127,7 +127,8 @@ def _revisions(arguments: argparse.Namespace, allowance: Allowance | None) -> Ru
     untracked = repository.untracked()
     if untracked:
         named = ", ".join(untracked[:_NAMED]) + (", ..." if len(untracked) > _NAMED else "")
-        say(f"a revision's folder lacks the {len(untracked)} files here that git does not know: {named}")
+        files = "1 file" if len(untracked) == 1 else f"{len(untracked)} files"
+        say(f"a revision's folder lacks {files} here that git does not know: {named}")
     progress = Progress()
     try:
         before, after = revision_runs.run_states(

@@ -238,13 +238,13 @@ def tokens() -> str:
 
 def real_gpu() -> str:
     """Whether there is one decides only between measured and virtual, so its absence is well too."""
-    from nanocheck.core.device_selection import find_real_card
+    from nanocheck.core.device_selection import find_real_card, is_same_card
     from nanocheck.core.gpus import load_catalog
 
     card = find_real_card()
     if isinstance(card, str):
         return f"none ({card}): every run is virtual"
-    known = [gpu.id for gpu in load_catalog().values() if gpu.name == card.name]
+    known = [gpu.id for gpu in load_catalog().values() if is_same_card(gpu, card)]
     how = (
         f"pytest suites/ --gpu {known[0]} measures on it"
         if known

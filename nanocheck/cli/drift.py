@@ -16,7 +16,7 @@ from nanocheck.cli.signals import leave_in_order
 from nanocheck.core.errors import INTERRUPTED
 
 if TYPE_CHECKING:
-    from nanocheck.core.device import Device
+    from nanocheck.core.config import StepConfig
     from nanocheck.core.drift import Drift
     from nanocheck.drift.subjects import Subject
     from nanocheck.measuring.request import Request
@@ -143,7 +143,7 @@ def _drift(arguments: argparse.Namespace) -> Drift:
         packages=tuple(arguments.packages),
         install=not arguments.no_install,
     ).all(parse_list(arguments.torch))
-    real = any(device.kind == "real" for _, device in subjects)
+    real = any(each.target.kind == "real" for each in subjects)
     progress = Progress()
     with contextlib.ExitStack() as stack:
         stack.callback(progress.clear)
@@ -166,15 +166,14 @@ def _drift(arguments: argparse.Namespace) -> Drift:
     )
 
 
-def _subjects(arguments: argparse.Namespace) -> list[tuple[Subject, Device]]:
+def _subjects(arguments: argparse.Namespace) -> list[Subject]:
     """What runs, each on each card."""
     from dataclasses import replace
 
+    from nanocheck.cli.configuration import configuration
     from nanocheck.core.errors import RequestError
-    from nanocheck.core.gpus import load_catalog
     from nanocheck.core.matrix import load_matrix
     from nanocheck.drift.subjects import of_command, of_config
-    from nanocheck.measuring.request import EVERY_CARD
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if (arguments.matrix is not None) + bool(arguments.set) + bool(command) != 1:
@@ -190,21 +189,18 @@ def _subjects(arguments: argparse.Namespace) -> list[tuple[Subject, Device]]:
                 hint=f"leave --{option} away",
             )
     request = _request(arguments, command)
-    every = request.card.gpu == EVERY_CARD
-    cards = list(load_catalog(request.card.gpus)) if every else request.gpus
+    configs: tuple[StepConfig, ...] = ()
+    if arguments.matrix is not None:
+        configs = load_matrix(arguments.matrix).configs
+    elif arguments.set:
+        configs = (configuration(arguments.set),)
     found = []
-    for gpu in dict.fromkeys(cards):
-        on_card = replace(request, card=replace(request.card, gpu=gpu))
-        device = on_card.card.select().target.device
+    for gpu in options.cards(arguments):
+        on_card = replace(request, card=replace(request.card, gpu=gpu.id))
+        target = on_card.card.select().target
         if command:
-            found.append((of_command(on_card), device))
-            continue
-        configs = (
-            load_matrix(arguments.matrix).configs
-            if arguments.matrix
-            else (options.own_config(arguments.set),)
-        )
-        found += [(of_config(each, on_card), device) for each in configs]
+            found.append(of_command(on_card, target))
+        found += [of_config(each, on_card, target) for each in configs]
     return found
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nanocheck.report.blocks import Block
 
 _UNKNOWN = "-"
+_PREDICTED = "~"
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +64,7 @@ def figures(gpu: Gpu) -> dict[str, str]:
 
     return {
         "name": gpu.name,
-        "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
+        "capability": gpu.capability_text,
         "sms": str(gpu.sms),
         "max_threads_per_sm": str(gpu.max_threads_per_sm),
         "max_blocks_per_sm": str(gpu.max_blocks_per_sm),
@@ -86,6 +87,7 @@ def figures(gpu: Gpu) -> dict[str, str]:
             if most > gpu.usable_bytes[name]
         },
         "context_mib": span(optional(gpu.context_bytes), optional(gpu.context_most_bytes)),
+        **({"host": gpu.host} if "host" in gpu.sources else {}),
     }
 
 
@@ -99,13 +101,14 @@ def _overview(cards: list[Gpu]) -> list[Block]:
         least, most = gpu.usable_bytes.get(platform), gpu.usable_most_bytes.get(platform)
         if least is None or most is None:
             return _UNKNOWN
-        return span(f"{least / GIB:.2f}", f"{most / GIB:.2f}")
+        mark = _PREDICTED if gpu.computed(platform) else ""
+        return mark + span(f"{least / GIB:.2f}", f"{most / GIB:.2f}")
 
     rows = [
         {
             "id": gpu.id,
             "name": gpu.name,
-            "capability": f"{gpu.capability[0]}.{gpu.capability[1]}",
+            "capability": gpu.capability_text,
             **{f"{name} GiB": usable(gpu, name) for name in PLATFORMS},
             "context MiB": span(f"{gpu.context_bytes / MIB:.0f}", f"{gpu.context_most_bytes / MIB:.0f}"),
             "GB/s": f"{gpu.bandwidth_gb_s:.0f}",
@@ -115,6 +118,7 @@ def _overview(cards: list[Gpu]) -> list[Block]:
     ]
     meaning = (
         "GiB: what torch shows as the card's memory on that platform, by the driver where two figures stand; "
+        f"{_PREDICTED}: predicted from the card's size, at one end at least, since nobody published it; "
         "context: what CUDA itself takes of it. SAFE holds at the least memory and the most context."
     )
     return [

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.gpus import Gpu
     from nanocheck.core.options import Option
     from nanocheck.measuring.configurations import Measurement
 
@@ -25,12 +26,9 @@ _SIZES = {
     "vocab_size": "rows of the embedding",
 }
 
-#: Of a field, by its type, for an error.
-_EXAMPLE = {"int": "8", "bool": "true"}
-
 
 class _Together(argparse.Action):
-    """Given twice, an option has both values, with a comma between them."""
+    """Given twice, an option has both values, with a comma between them; ``_given`` has what was given."""
 
     def __call__(
         self,
@@ -45,6 +43,20 @@ class _Together(argparse.Action):
         setattr(namespace, self.dest, ",".join(given[self.dest]))
 
 
+class _Last(argparse.Action):
+    """Given twice, an option has the last value; ``_given`` has it, too."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        namespace._given = {**getattr(namespace, "_given", {}), self.dest: [values]}
+        setattr(namespace, self.dest, values)
+
+
 def add_card(
     parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
 ) -> None:
@@ -54,8 +66,9 @@ def add_card(
         several: ``--gpu`` can be given more than once.
         without: options that mean nothing to the verb.
     """
-    from nanocheck.core.options import CARD_OPTIONS, GPU, GPUS
+    from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
+    parser.set_defaults(several_cards=several)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -71,6 +84,16 @@ def add_card(
         if option is GPUS:
             parser.add_argument(
                 option.flag, action="append", default=[], type=Path, metavar=option.metavar, help=option.text
+            )
+            continue
+        if option is CARD:
+            parser.add_argument(
+                option.flag, action="append", default=[], metavar=option.metavar, help=option.text
+            )
+            continue
+        if option is GPU:
+            parser.add_argument(
+                option.flag, action=_Last, default=option.default, metavar=option.metavar, help=option.text
             )
             continue
         parser.add_argument(
@@ -104,12 +127,46 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     Raises:
         RequestError: an invalid value.
     """
+    from nanocheck.core.described_card import described
     from nanocheck.core.device_selection import CardQuestion
-    from nanocheck.core.options import CARD_OPTIONS, GPUS
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    names = {each: each.flag[2:] for each in CARD_OPTIONS if each is not GPUS}
+    names = {each: each.flag[2:] for each in CARD_OPTIONS if each not in (GPUS, CARD)}
     values = {each: getattr(arguments, name) for each, name in names.items() if hasattr(arguments, name)}
-    return CardQuestion.of(values, arguments.gpus)
+    in_words = described(arguments.card)
+    if in_words:
+        ids = [*getattr(arguments, "_given", {}).get("gpu", []), *(each.id for each in in_words)]
+        if len(ids) > 1 and not arguments.several_cards:
+            raise RequestError(
+                f"expected one card, found {', '.join(ids)}", hint=f"leave {GPU.flag} or {CARD.flag} away"
+            )
+        values[GPU] = "all" if "all" in ids else ",".join(ids)
+    return CardQuestion.of(values, (*arguments.gpus, *in_words))
+
+
+def cards(arguments: argparse.Namespace) -> list[Gpu]:
+    """Those of ``--gpu`` that exist on the asked platform, each once; ``all``: every one of the catalog.
+
+    Raises:
+        RequestError: an unknown card, or none of them exists there.
+    """
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.gpus import find_gpu, load_catalog
+
+    question = card(arguments)
+    platform = question.platform
+    if question.gpu == "all":
+        asked = list(load_catalog(question.gpus).values())
+    else:
+        asked = [find_gpu(each.strip(), question.gpus) for each in question.gpu.split(",")]
+    found = {each.id: each for each in asked if platform in each.usable_bytes}
+    if not found:
+        raise RequestError(
+            f"--gpu {question.gpu}: expected a card that the catalog knows on {platform}, found none",
+            hint="nanocheck gpus   # lists them",
+        )
+    return list(found.values())
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -143,37 +200,6 @@ def model(arguments: argparse.Namespace, depth: int | None = None) -> StepConfig
     return StepConfig.from_dict({"model": arguments.model, "bias": arguments.bias, "batch": 1, **chosen})
 
 
-def own_config(settings: Sequence[str]) -> StepConfig:
-    """The configuration of ``FIELD=VALUE``s.
-
-    Raises:
-        RequestError: an unknown field, or a value of another type.
-    """
-    from dataclasses import fields
-
-    from nanocheck.core.config import StepConfig
-    from nanocheck.core.errors import RequestError
-
-    types = {field.name: str(field.type) for field in fields(StepConfig)}
-    data: dict[str, object] = {}
-    for setting in settings:
-        name, _, value = setting.partition("=")
-        kind = types.get(name, "str")
-        try:
-            if kind == "int":
-                data[name] = int(value)
-            elif kind == "bool":
-                data[name] = {"true": True, "false": False}[value]
-            else:
-                data[name] = value
-        except (ValueError, KeyError) as error:
-            raise RequestError(
-                f"--set {setting}: expected {kind}, found {value!r}",
-                hint=f"such as --set {name}=" + _EXAMPLE[kind],
-            ) from error
-    return StepConfig.from_dict(data)
-
-
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Where to write, and from where to go on."""
     add = parser.add_argument
@@ -183,7 +209,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measurement]:
+def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -> Iterator[Measurement]:
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
@@ -204,6 +230,7 @@ def measuring(target: Target, arguments: argparse.Namespace) -> Iterator[Measure
             Measurement(
                 target,
                 journal=journal,
+                workers=workers,
                 progress=progress,
                 preload=(*PRELOAD, *PRELOAD_COMPILED),
                 deadlines=PATIENT,

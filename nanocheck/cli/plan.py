@@ -169,15 +169,11 @@ def _refuse_half_a_model(arguments: argparse.Namespace) -> None:
 
 
 def _cards(arguments: argparse.Namespace) -> list[Gpu]:
-    from nanocheck.core.gpus import find_gpu, load_catalog
-
-    if arguments.gpu == "all":
-        cards = load_catalog(arguments.gpus).values()
-        return sorted(
-            (each for each in cards if arguments.platform in each.usable_bytes),
-            key=lambda gpu: (-gpu.usable_bytes[arguments.platform], gpu.id),
-        )
-    return [find_gpu(each.strip(), arguments.gpus) for each in arguments.gpu.split(",")]
+    """As they were named; of all, the largest first."""
+    found = options.cards(arguments)
+    if options.card(arguments).gpu != "all":
+        return found
+    return sorted(found, key=lambda gpu: (-gpu.usable_bytes[arguments.platform], gpu.id))
 
 
 def _count(text: str | None) -> float | None:

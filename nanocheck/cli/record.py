@@ -10,8 +10,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanocheck.cli import options
-
 if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
 
@@ -100,5 +98,7 @@ def _configs(arguments: argparse.Namespace) -> list[StepConfig]:
     if arguments.matrix is not None:
         return list(load_matrix(arguments.matrix).configs)
     if arguments.set:
-        return [options.own_config(arguments.set)]
+        from nanocheck.cli.configuration import configuration
+
+        return [configuration(arguments.set)]
     return list(recorder.default_configs(compiled=arguments.compile))

@@ -143,6 +143,8 @@ class Baseline(_Header, frozen=True, kw_only=True):
 def profile_of(device: Device) -> str:
     """A short hash of everything a result says of its device: a changed profile is another card."""
     facts = msgspec.to_builtins(device)
+    for said in ("capacity_source", "host", "notes"):  # of how a figure is known; they change none
+        del facts[said]
     if device.capacity_least_bytes is None:  # of a card with one reading nothing is said about a second
         del facts["capacity_least_bytes"]
     text = json.dumps(facts, sort_keys=True)

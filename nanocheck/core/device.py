@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
+from nanocheck.core.torch_builds import builds_for
+from nanocheck.core.units import mib_span
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +29,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             allocator: a virtual card takes as much, so that what does not fit there fits nowhere.
         context_most_bytes: the most, which *safe* leaves room for; see ``cuda_context``.
         capacity_least_bytes: the least, for which *safe* leaves room; ``None``: the same.
+        capacity_source: how the memory was predicted, at one end at least; ``None``: it was read.
+        host: architecture of the machines that have the card, where it is not this one's.
+        notes: what a reader must know of the card, beside the figures; they stand among a result's notes.
         reserve_bytes: used by other processes, such as a desktop.
         capped_from: name of the real card that stands in for the asked one, its memory capped.
     """
@@ -41,6 +48,9 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reserve_bytes: int = 0
     capped_from: str | None = None
     capacity_least_bytes: int | None = None
+    capacity_source: str | None = None
+    host: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sure_capacity_bytes(self) -> int:
@@ -103,7 +113,7 @@ class Target:
             kind=self.kind,
             gpu=gpu.id,
             name=gpu.name,
-            capability=f"{gpu.capability[0]}.{gpu.capability[1]}",
+            capability=gpu.capability_text,
             sms=gpu.sms,
             platform=self.platform,
             capacity_bytes=most,
@@ -112,7 +122,27 @@ class Target:
             context_most_bytes=gpu.context_most_bytes,
             reserve_bytes=self.reserve_bytes,
             capped_from=self.capped_from,
+            capacity_source=gpu.computed(self.platform),
+            host=gpu.host if gpu.host != platform.machine() else None,
+            notes=tuple(self._notes()),
         )
+
+    def _notes(self) -> Iterator[str]:
+        gpu = self.gpu
+        if gpu.computed(self.platform):
+            left = mib_span(gpu.usable_bytes[self.platform], gpu.usable_most_bytes[self.platform])
+            yield (
+                f"how much memory drivers leave of this card is predicted from its size, {left} MiB: nobody "
+                "published it"
+            )
+        if gpu.host != platform.machine():
+            builds = builds_for(gpu.capability_text, gpu.host)
+            yield (
+                f"machines with this card are {gpu.host}, where PyTorch's builds for CUDA "
+                f"{' and '.join(builds)} have its kernels; here a build for {platform.machine()} ran instead"
+            )
+        if gpu.note:
+            yield gpu.note
 
     @property
     def available_bytes(self) -> int:

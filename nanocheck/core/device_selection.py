@@ -10,11 +10,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError, RequestError
-from nanocheck.core.gpus import DEFAULT_GPU, Gpu, find_gpu
+from nanocheck.core.gpus import DEFAULT_GPU, CardSource, Gpu, find_gpu
 from nanocheck.core.options import CARD_OPTIONS, DEVICE, GPU, MARGIN, PLATFORM, RESERVE, Option
 from nanocheck.core.units import mib, parse_size_of
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
@@ -47,6 +46,10 @@ for call in (
 ours = hasattr(ctypes.CDLL(None), "nanocheck_virtual_version")
 print(json.dumps({"name": name.value.decode(errors="replace"), "total_bytes": size.value, "virtual": ours}))
 """
+
+
+#: What a driver shows of the memory that ``nvidia-smi`` does: less some hundred MiB, of small cards the most.
+_LEAST_SHOWN, _MOST_SHOWN = 0.9, 1.02
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,11 @@ def find_real_card() -> RealCard | str:
         return f"the NVIDIA driver did not answer ({type(error).__name__})"
 
 
+def is_same_card(gpu: Gpu, found: RealCard) -> bool:
+    """Whether a real card is the catalog's: some names are sold with two sizes of memory."""
+    return found.name == gpu.name and _LEAST_SHOWN < found.total_bytes / gpu.nominal_bytes < _MOST_SHOWN
+
+
 def choose_device(
     gpu: Gpu,
     choice: str = "auto",
@@ -125,11 +133,14 @@ def choose_device(
                 hint="run it on a machine with a card, or leave --device away for a virtual run",
             )
         return SelectedDevice(target("virtual"), found)
-    if found.name == gpu.name:
+    if is_same_card(gpu, found):
         return SelectedDevice(target("real"), f"{found.name} is here", not found.virtual)
     if choice == "auto":
+        size = f" with {mib(found.total_bytes)} MiB" if found.name == gpu.name else ""
         return SelectedDevice(
-            target("virtual"), f"{found.name} is here, not {gpu.name}; --device real would cap it instead"
+            target("virtual"),
+            f"{found.name}{size} is here, not {gpu.id if size else gpu.name}; --device real would cap it "
+            "instead",
         )
     asked = target("real", found.name)
     least = asked.device.sure_capacity_bytes
@@ -148,12 +159,12 @@ class CardQuestion:
     """Which card is asked about, and what must stay free on it.
 
     Attributes:
-        gpu: an id of the catalog. gpus: files with further cards.
+        gpu: an id of the catalog. gpus: files with further cards, and cards that were described.
         device, platform: see the options' help.
     """
 
     gpu: str = DEFAULT_GPU
-    gpus: tuple[Path, ...] = ()
+    gpus: tuple[CardSource, ...] = ()
     device: str = "auto"
     platform: str = "linux"
     reserve_bytes: int = 0
@@ -161,7 +172,7 @@ class CardQuestion:
 
     @classmethod
     def of(
-        cls, values: Mapping[Option, str], gpus: Sequence[Path], *, in_pytest: bool = False
+        cls, values: Mapping[Option, str], gpus: Sequence[CardSource], *, in_pytest: bool = False
     ) -> CardQuestion:
         """From what was given; an option that is missing has its default.
 

@@ -95,7 +95,7 @@ class Subject:
             card=device.name,
             platform=device.platform,
             side=side,
-            held=_held(measured),
+            held=held_at_peak(measured),
             said=tuple(said),
         )
 
@@ -116,7 +116,8 @@ def _ended_by(run: JudgedRun) -> OutOfMemory | None:
     return oom if run.result.outcome is Outcome.OOM and oom is not None and not oom.caught else None
 
 
-def _held(run: JudgedRun) -> tuple[StackHolding, ...]:
+def held_at_peak(run: JudgedRun) -> tuple[StackHolding, ...]:
+    """See ``Subject.held``."""
     main, oom = run.result.main, _ended_by(run)
     stacks = main.stacks if oom is None else oom.stacks
     groups = main.groups if oom is None else oom.groups

@@ -1,76 +1,53 @@
 """The catalog of GPUs: what a card is, where each figure comes from, and how to find one.
 
-The figures live in ``gpus.toml`` and ``gpus-datacentre.toml`` beside this file. Adding a card is adding
-a table there, or in a TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of a
-known id overrides the figures it names and keeps the rest. Each figure needs its source in
+The figures live in the TOML files of ``cards/`` beside this file, one for each series. Adding a card is
+adding a table there, or in a TOML file of your own: a ``[gpu.<id>]`` table of a new id adds a card, one of
+a known id overrides the figures it names and keeps the rest. Each figure needs its source in
 ``[gpu.<id>.sources]``; the word ``specification`` there stands for all the figures of a vendor's data
-sheet (``SPECIFICATION``). ``[capability."<major>.<minor>"]`` holds what follows from the compute
-capability alone.
+sheet (``SPECIFICATION``). Usable memory may be ``"computed"``: ``usable_memory`` predicts it then.
+``[capability."<major>.<minor>"]`` holds what follows from the compute capability alone.
 """
 
 from __future__ import annotations
 
 import difflib
-import re
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from nanocheck.core import cuda_context
+from nanocheck.core import cuda_context, usable_memory
+from nanocheck.core.card_tables import (
+    CAPABILITY_FIGURES,
+    COMPUTED,
+    CONTEXT,
+    EXPECTED,
+    FIGURES,
+    HOST,
+    HOSTS,
+    USABLE,
+    USABLE_MOST,
+    CardTable,
+    card_key,
+    read_tables,
+    wrong,
+)
+from nanocheck.core.card_tables import PLATFORMS as PLATFORMS
 from nanocheck.core.cuda_context import context_range
 from nanocheck.core.errors import RequestError
-from nanocheck.core.strict_text import parse_toml
 from nanocheck.core.units import KIB, MIB
 
-CATALOG = tuple(Path(__file__).with_name(name) for name in ("gpus.toml", "gpus-datacentre.toml"))
+CATALOG = tuple(
+    Path(__file__).with_name("cards") / f"{name}.toml"
+    for name in (
+        "capabilities",
+        *("geforce-20", "geforce-30", "geforce-30-laptop", "geforce-40", "geforce-40-laptop", "geforce-50"),
+        *("workstation-turing-ampere", "workstation-ada-blackwell"),
+        *("datacentre-volta-ampere", "datacentre-ada-on", "embedded"),
+    )
+)
 DEFAULT_GPU = "rtx4070"
-PLATFORMS = ("linux", "windows")
-
-#: Keys of a ``[gpu.<id>]`` table and the type of each; ``_mib`` are binary megabytes.
-FIGURES = {
-    "name": "text",
-    "capability": "capability",
-    "sms": "count",
-    "l2_mib": "number",
-    "bus_width_bits": "count",
-    "bandwidth_gb_s": "number",
-    "boost_mhz": "count",
-    "memory_mhz": "count",
-    "tgp_w": "count",
-    "bf16_tflops": "number or none",
-    "nominal_mib": "number",
-    "linux_usable_mib": "number",
-    "windows_usable_mib": "number",
-    "linux_usable_most_mib": "number",
-    "windows_usable_most_mib": "number",
-    "context_mib": "number",
-}
-#: The figures that one source, under the word ``specification``, may cover.
-SPECIFICATION = tuple(FIGURES)[:9]
-#: A card may exist on one platform only, so one of these is enough.
-#: A reading of one's own may stand in for what ``cuda_context`` computes.
-_CONTEXT = "context_mib"
-_USABLE = tuple(f"{platform}_usable_mib" for platform in PLATFORMS)
-#: The most, where drivers were seen to leave different amounts; ``_USABLE`` is the least then.
-_USABLE_MOST = tuple(f"{platform}_usable_most_mib" for platform in PLATFORMS)
-#: Keys of a ``[capability."8.9"]`` table; all are needed.
-CAPABILITY_FIGURES = {
-    "max_threads_per_sm": "count",
-    "max_blocks_per_sm": "count",
-    "registers_per_sm": "count",
-    "shared_per_sm_kib": "count",
-    "shared_per_block_kib": "count",
-    "shared_per_block_optin_kib": "count",
-    "source": "text",
-}
-_EXPECTED = {
-    "text": "text that is not empty",
-    "capability": 'text such as "8.9"',
-    "count": "a whole number of at least 1",
-    "number": "a number above 0",
-    "number or none": 'a number above 0, or "none" where the card has no such unit',
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +72,8 @@ class Gpu:
             platform for which nobody published a figure is absent.
         context_bytes, context_most_bytes: the least and the most that the CUDA context and loaded modules
             take, outside the allocator, once a step has run; equal where one reading is stated.
+        host: architecture of the machines that have it; only their builds of PyTorch know the card.
+        note: what its user must know, of a card that somebody described (``own_card``).
         sources: where each figure comes from, under its name in ``gpus.toml``; a capability's under
             its own figure names.
     """
@@ -121,44 +100,88 @@ class Gpu:
     usable_most_bytes: Mapping[str, int]
     context_bytes: int
     context_most_bytes: int
+    host: str = HOSTS[0]
+    note: str = ""
     sources: Mapping[str, str]
 
+    @property
+    def capability_text(self) -> str:
+        """Such as ``8.9``."""
+        return f"{self.capability[0]}.{self.capability[1]}"
 
-@dataclass
-class _Card:
-    """A card while files are being read: figures and sources so far, and the last file to touch it."""
+    def computed(self, platform: str) -> str | None:
+        """How the usable memory on a platform was predicted; None where both its ends were read."""
+        names = (f"{platform}_usable_mib", f"{platform}_usable_most_mib")
+        return next(
+            (
+                self.sources[name]
+                for name in names
+                if usable_memory.SOURCE[platform] == self.sources.get(name)
+            ),
+            None,
+        )
 
-    figures: dict[str, Any]
-    sources: dict[str, str]
-    file: Path
+
+class CardInWords(Protocol):
+    """A card that somebody describes (``described_card``)."""
+
+    def build(self, catalog: Mapping[str, Gpu]) -> Gpu:
+        """The card, with what was left out taken from these."""
+        ...
 
 
-def load_catalog(extra: Sequence[Path] = ()) -> dict[str, Gpu]:
-    """Every card by id: the packaged catalog, then the user's files in their order.
+#: Where further cards come from.
+CardSource = Path | CardInWords
+
+
+def load_catalog(extra: Sequence[CardSource] = ()) -> dict[str, Gpu]:
+    """Every card by id: the packaged catalog, then the user's files in their order, then what was described.
 
     Raises:
         RequestError: a file is unreadable or no TOML, a key is unknown, a figure or its source is
             missing or of the wrong type, or the figures contradict each other. The message names
             file, table and key.
     """
-    cards: dict[str, _Card] = {}
+    found, packaged, limits = _packaged()
+    found = dict(found)
+    files = [each for each in extra if isinstance(each, Path)]
+    if files:
+        cards, capabilities = {card_id: card.copy() for card_id, card in packaged.items()}, dict(limits)
+        for file in files:
+            read_tables(file, cards, capabilities)
+        changed = cards if capabilities != limits else [each for each in cards if cards[each].file in files]
+        found |= {card_id: _gpu(card_id, cards[card_id], capabilities) for card_id in changed}
+    for described in (each for each in extra if not isinstance(each, Path)):
+        gpu = described.build(found)
+        found[gpu.id] = gpu
+    return found
+
+
+@functools.cache
+def _packaged() -> tuple[dict[str, Gpu], dict[str, CardTable], dict[str, dict[str, Any]]]:
+    """What ships with nanocheck: the cards, their tables, and the limits of the capabilities."""
+    cards: dict[str, CardTable] = {}
     capabilities: dict[str, dict[str, Any]] = {}
-    for file in (*CATALOG, *extra):
-        _read(file, cards, capabilities)
-    return {card_id: _gpu(card_id, card, capabilities) for card_id, card in cards.items()}
+    for file in CATALOG:
+        read_tables(file, cards, capabilities)
+    return (
+        {card_id: _gpu(card_id, card, capabilities) for card_id, card in cards.items()},
+        cards,
+        capabilities,
+    )
 
 
-def find_gpu(gpu_id: str, extra: Sequence[Path] = ()) -> Gpu:
+def find_gpu(gpu_id: str, extra: Sequence[CardSource] = ()) -> Gpu:
     """The card of that id; upper case, spaces, underscores and dashes make no difference.
 
     Raises:
         RequestError: no such card (close matches are named), or a catalog file is wrong.
     """
     catalog = load_catalog(extra)
-    by_key = {_key(card_id): gpu for card_id, gpu in catalog.items()}
-    if _key(gpu_id) in by_key:
-        return by_key[_key(gpu_id)]
-    close = [by_key[key].id for key in difflib.get_close_matches(_key(gpu_id), by_key, n=3)]
+    by_key = {card_key(card_id): gpu for card_id, gpu in catalog.items()}
+    if card_key(gpu_id) in by_key:
+        return by_key[card_key(gpu_id)]
+    close = [by_key[key].id for key in difflib.get_close_matches(card_key(gpu_id), by_key, n=3)]
     raise RequestError(
         f"expected a GPU of the catalog, found {gpu_id!r}"
         + (f"; close: {', '.join(close)}" if close else ""),
@@ -166,117 +189,49 @@ def find_gpu(gpu_id: str, extra: Sequence[Path] = ()) -> Gpu:
     )
 
 
-def _key(card_id: str) -> str:
-    """What two spellings of one id have in common."""
-    return re.sub(r"[\s_-]+", "", card_id).lower()
-
-
-def _read(file: Path, cards: dict[str, _Card], capabilities: dict[str, dict[str, Any]]) -> None:
-    """Add one file's tables to what was read before."""
-    try:
-        data = parse_toml(file.read_bytes())
-    except OSError as error:
-        raise RequestError(
-            f"{file}: expected a readable catalog file, found: {error.strerror or error}",
-            hint="correct the path or its permissions",
-        ) from error
-    except ValueError as error:
-        raise RequestError(
-            f"{file}: expected TOML in UTF-8, found: {error!s:.400}", hint=f"correct {file} at that place"
-        ) from error
-    _only(file, "the top level", data, ("gpu", "capability"))
-    for name, table in _tables(file, "capability", data).items():
-        where = f'[capability."{name}"]'
-        _only(file, where, table, tuple(CAPABILITY_FIGURES))
-        _check(file, where, "(its name)", "capability", name)
-        for key, kind in CAPABILITY_FIGURES.items():
-            _check(file, where, key, kind, table.get(key))
-        capabilities[name] = table
-    known = {_key(card_id): card_id for card_id in cards}
-    here: dict[str, str] = {}
-    for name, table in _tables(file, "gpu", data).items():
-        where = f"[gpu.{name}]"
-        if (twin := here.setdefault(_key(name), name)) != name:
-            raise _wrong(file, where, "(its id)", "one table a card", f"[gpu.{twin}] too")
-        if not re.fullmatch(r"[a-z0-9]([\w. -]*[a-z0-9])?", name, re.IGNORECASE | re.ASCII):
-            raise _wrong(file, where, "(its id)", "letters, digits and dashes", name)
-        card_id = known.get(_key(name), re.sub(r"[\s_]+", "-", name).lower())
-        card = cards.setdefault(card_id, _Card({}, {}, file))
-        card.file = file
-        _merge(card, where, table)
-
-
-def _merge(card: _Card, where: str, table: dict[str, Any]) -> None:
-    """Lay one ``[gpu.<id>]`` table over the card; a figure that changes loses its former source."""
-    _only(card.file, where, table, (*FIGURES, "sources"))
-    sources = table.get("sources", {})
-    in_sources = where[:-1] + ".sources]"
-    if not isinstance(sources, dict):
-        raise _wrong(card.file, where, "sources", f"a table {in_sources}", sources)
-    _only(card.file, in_sources, sources, (*FIGURES, "specification"))
-    for key, source in sources.items():
-        _check(card.file, in_sources, key, "text", source)
-    for key in table.keys() & FIGURES.keys():
-        _check(card.file, where, key, FIGURES[key], table[key])
-        if key in _USABLE:  # the former span does not hold for a new reading
-            most = key.replace("usable", "usable_most")
-            card.figures.pop(most, None)
-            card.sources.pop(most, None)
-    for key in table.keys() & FIGURES.keys():
-        card.figures[key] = table[key]
-        card.sources.pop(key, None)
-        source = sources.get(key) or (key in SPECIFICATION and sources.get("specification"))
-        if not source:
-            raise RequestError(
-                f"{card.file}: {in_sources}: expected the source of {key}, found none",
-                hint=f'write {key} = "where the figure was published" under {in_sources}',
-            )
-        card.sources[key] = source
-    for key in sources:
-        if key != "specification" and key not in card.figures:
-            raise _wrong(card.file, where, key, "the figure that has a source there", None)
-    card.sources.update({key: source for key, source in sources.items() if key in card.figures})
-
-
-def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) -> Gpu:
+def _gpu(card_id: str, card: CardTable, capabilities: Mapping[str, dict[str, Any]]) -> Gpu:
     """The finished card; here what only shows once all files are read is checked."""
     where, figures = f"[gpu.{card_id}]", card.figures
     for key, kind in FIGURES.items():
-        if key not in figures and key not in (*_USABLE, *_USABLE_MOST, _CONTEXT):
-            raise _wrong(card.file, where, key, _EXPECTED[kind], None)
-    if not any(key in figures for key in _USABLE):
-        raise _wrong(card.file, where, " or ".join(_USABLE), _EXPECTED["number"], None)
+        if key not in figures and key not in (*USABLE, *USABLE_MOST, CONTEXT, HOST):
+            raise wrong(card.file, where, key, EXPECTED[kind], None)
+    if not any(key in figures for key in USABLE):
+        raise wrong(card.file, where, " or ".join(USABLE), EXPECTED["number"], None)
     if figures["capability"] not in capabilities:
         known = ", ".join(capabilities)
-        raise _wrong(card.file, where, "capability", f"one of {known}", figures["capability"])
+        raise wrong(card.file, where, "capability", f"one of {known}", figures["capability"])
     limits = capabilities[figures["capability"]]
     nominal = figures["nominal_mib"]
+    figures = {**figures, **_predicted(figures)}
     usable = {
-        platform: figures[key] for platform, key in zip(PLATFORMS, _USABLE, strict=True) if key in figures
+        platform: figures[key] for platform, key in zip(PLATFORMS, USABLE, strict=True) if key in figures
     }
     for platform, value in usable.items():
         if value > nominal:
             key = f"{platform}_usable_mib"
-            raise _wrong(card.file, where, key, f"at most nominal_mib = {nominal}", value)
+            raise wrong(card.file, where, key, f"at most nominal_mib = {nominal}", value)
     usable_most = dict(usable)
-    for platform, key, least_key in zip(PLATFORMS, _USABLE_MOST, _USABLE, strict=True):
+    for platform, key, least_key in zip(PLATFORMS, USABLE_MOST, USABLE, strict=True):
         if key in figures:
             if not usable.get(platform, nominal + 1) <= figures[key] <= nominal:
                 expected = f"at least {least_key} and at most nominal_mib = {nominal}"
-                raise _wrong(card.file, where, key, expected, figures[key])
+                raise wrong(card.file, where, key, expected, figures[key])
             usable_most[platform] = figures[key]
     least, most = context_range(figures["sms"], limits["max_threads_per_sm"])
-    if _CONTEXT in figures:
-        least = most = round(figures[_CONTEXT] * MIB)
+    if CONTEXT in figures:
+        least = most = round(figures[CONTEXT] * MIB)
     if most >= min(usable.values()) * MIB:
-        key = _CONTEXT if _CONTEXT in figures else "sms"
+        key = CONTEXT if CONTEXT in figures else "sms"
         expected = (
-            "less than the usable MiB" if _CONTEXT in figures else "so few that CUDA fits into the usable MiB"
+            "less than the usable MiB" if CONTEXT in figures else "so few that CUDA fits into the usable MiB"
         )
-        raise _wrong(card.file, where, key, expected, figures[key])
+        raise wrong(card.file, where, key, expected, figures[key])
     major, minor = figures["capability"].split(".")
     sources = {key: limits["source"] for key in CAPABILITY_FIGURES if key != "source"}
-    sources |= {_CONTEXT: cuda_context.SOURCE} | card.sources
+    sources |= {CONTEXT: cuda_context.SOURCE} | card.sources
+    for platform, key in zip(PLATFORMS, USABLE_MOST, strict=True):
+        if key in figures and key not in sources:
+            sources[key] = usable_memory.SOURCE[platform]
     return Gpu(
         id=card_id,
         name=figures["name"],
@@ -300,47 +255,25 @@ def _gpu(card_id: str, card: _Card, capabilities: Mapping[str, dict[str, Any]]) 
         usable_most_bytes={platform: round(value * MIB) for platform, value in usable_most.items()},
         context_bytes=least,
         context_most_bytes=most,
+        host=figures.get(HOST, HOSTS[0]),
         sources=sources,
     )
 
 
-def _tables(file: Path, kind: str, data: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tables of one kind, ``gpu`` or ``capability``."""
-    tables = data.get(kind, {})
-    if not isinstance(tables, dict):
-        raise _wrong(file, "the top level", kind, f"tables [{kind}.<name>]", tables)
-    for name, table in tables.items():
-        if not isinstance(table, dict):
-            raise _wrong(file, f"[{kind}]", name, f"a table [{kind}.{name}]", table)
-    return tables
-
-
-def _only(file: Path, where: str, table: Mapping[str, Any], known: Sequence[str]) -> None:
-    for key in table:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            raise RequestError(
-                f"{file}: {where}: unknown key {key!r}",
-                hint=f"write {close[0]}" if close else f"use these keys: {', '.join(known)}",
+def _predicted(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Usable memory that is said to be computed, by its key; never beyond a reading at its other end."""
+    found: dict[str, float] = {}
+    for platform, key, most_key in zip(PLATFORMS, USABLE, USABLE_MOST, strict=True):
+        least, most = figures.get(key), figures.get(most_key)
+        if COMPUTED not in (least, most):
+            continue
+        bounds = usable_memory.usable_range_mib(
+            platform, figures["nominal_mib"], figures["capability"], figures["bus_width_bits"]
+        )
+        if least == COMPUTED:
+            found[key] = min(bounds[0], bounds[1] if most in (None, COMPUTED) else most)
+        if most == COMPUTED or (most is None and least == COMPUTED):
+            found[most_key] = max(
+                bounds[1], found.get(key, 0.0) if least == COMPUTED else float(least or 0.0)
             )
-
-
-def _check(file: Path, where: str, key: str, kind: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 10**9
-    right = {
-        "text": isinstance(value, str) and bool(value.strip()),
-        "capability": isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?\.[0-9]", value) is not None,
-        "count": number and isinstance(value, int),
-        "number": number,
-        "number or none": value == "none" or number,
-    }
-    if not right[kind]:
-        raise _wrong(file, where, key, _EXPECTED[kind], value)
-
-
-def _wrong(file: Path, where: str, key: str, expected: str, found: Any) -> RequestError:
-    return RequestError(
-        f"{file}: {where}: {key}: expected {expected}, "
-        f"found {'nothing' if found is None else format(repr(found), '.200')}",
-        hint=f"write {key} as {expected} under {where} in {file}",
-    )
+    return found

@@ -42,6 +42,13 @@ GPUS = Option(
     metavar="FILE",
     help="a TOML file with further cards",
 )
+CARD = Option(
+    flag="--card",
+    in_pytest="--nanocheck-card",
+    default="",
+    metavar="WORDS",
+    help='a card that is in no catalog, such as "name=My card, memory=24GiB, like=rtx4090"',
+)
 DEVICE = Option(
     flag="--device",
     default="auto",
@@ -69,4 +76,4 @@ MARGIN = Option(
     metavar="SIZE",
     help="what must stay free for a verdict of safe",
 )
-CARD_OPTIONS = (GPU, GPUS, DEVICE, PLATFORM, RESERVE, MARGIN)
+CARD_OPTIONS = (GPU, GPUS, CARD, DEVICE, PLATFORM, RESERVE, MARGIN)

@@ -4,6 +4,8 @@ Pure. What lived at the peak on one side is matched by its stack with what lived
 ``stack_matching``), so the changes add up to the difference of the peaks, but for what is said to be
 unexplained.
 
+Its JSON Schema is ``docs/run-diff.schema.json``.
+
 Schema history (``SCHEMA``):
 1. first version.
 """
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
+from nanocheck.core import schemas
 from nanocheck.core.baselines import MEASURED_TOLERANCE
 from nanocheck.core.diff_side import Side, Subject, without_folders
 from nanocheck.core.errors import RequestError
@@ -26,6 +30,8 @@ from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 SCHEMA = 1
 #: What a stack must hold more away from the peak to be told.
 NOTICED_BYTES = 1 << 20
+#: An edited line that grew by less than this part of what grew most is not why.
+_NEXT_TO_NOTHING = 20
 
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,11 +188,16 @@ class RunDiff(_Value, frozen=True, kw_only=True):
 
     @property
     def suspect(self) -> AllocationChange | None:
-        """The line to look at first: of those that grew, the one that grew most among lines that are new or
-        edited, else among all. A guess: a line that was not touched can grow because of one that was.
+        """The line to look at first where it got worse or more is allocated: of those that grew, the one that
+        grew most among lines that are new or edited, unless that is next to nothing, else among all. A guess:
+        a line that was not touched can grow because of one that was.
         """
+        if not (self.worse or self.change_bytes > 0):
+            return None
         grown = [each for each in (*self.changes, *self.elsewhere) if _growth(each) > 0 and each.where]
-        return max(grown, key=lambda each: (each.is_edited, _growth(each)), default=None)
+        most = max(map(_growth, grown), default=0)
+        edited = [each for each in grown if each.is_edited and _growth(each) * _NEXT_TO_NOTHING >= most]
+        return max(edited or grown, key=_growth, default=None)
 
 
 def _growth(change: AllocationChange) -> int:
@@ -213,6 +224,11 @@ class RunDiffs(_Value, frozen=True, kw_only=True):
     worse: bool
     moved: bool
     no_answer: tuple[str, ...] = ()
+
+
+def schema_of_diff() -> dict[str, Any]:
+    """The JSON Schema of what ``nanocheck diff --json`` writes."""
+    return schemas.json_schema(RunDiffs, f"nanocheck diff, schema {SCHEMA}")
 
 
 def diff(before: JudgedRun, after: JudgedRun, allowance: Allowance | None = None) -> RunDiff:

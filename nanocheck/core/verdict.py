@@ -45,7 +45,10 @@ MEANINGS = {
     Kind.INCOMPLETE: (6, "not every process that used the card, or may, was seen to its end"),
     Kind.CRASHED: (6, "the command, or a process of it, failed for another reason"),
     Kind.TIMEOUT: (6, "the time limit came first"),
-    Kind.UNSUPPORTED: (6, "it calls something that the virtual GPU does not answer"),
+    Kind.UNSUPPORTED: (
+        6,
+        "it calls something that the virtual GPU does not answer, or PyTorch has no kernels for the card",
+    ),
     Kind.INTERRUPTED: (6, "somebody stopped it"),
     Kind.NO_GPU: (6, "nothing of it used the GPU"),
 }

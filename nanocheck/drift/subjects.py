@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 
 import nanocheck
 from nanocheck.core.config import StepConfig
+from nanocheck.core.device import Target
 from nanocheck.core.diff_side import without_folders
 from nanocheck.core.errors import RequestError
 from nanocheck.drift.interpreters import Interpreter
@@ -24,6 +25,7 @@ from nanocheck.measuring.configurations import ALLOCATOR_VARIABLES
 from nanocheck.measuring.interpreter import interpreter_of
 from nanocheck.measuring.request import Request
 from nanocheck.process.spawn import find_program
+from nanocheck.virtual.card import card_text
 
 #: The language that the reference step is written in.
 _OLDEST_PYTHON = (3, 11)
@@ -37,12 +39,14 @@ class Subject:
 
     Attributes:
         name: the configuration's id, or the command as one types it.
-        config: ``None`` for a command. request: how the run is watched, of the card that it names.
+        config: ``None`` for a command. request: how the run is watched, on the card that it names.
+        target: that card.
     """
 
     name: str
     config: StepConfig | None
     request: Request
+    target: Target
 
     @property
     def identity(self) -> str:
@@ -52,7 +56,9 @@ class Subject:
         request = self.request
         what: object = self.config.to_dict() if self.config is not None else _content(request.command)
         options = [each for each in request.options() if not each.startswith("/")]
-        return hashlib.sha256(json.dumps([what, options], sort_keys=True).encode()).hexdigest()[:16]
+        # A file's card can change under its name.
+        card = [self.target.kind, card_text(self.target)]
+        return hashlib.sha256(json.dumps([what, options, card], sort_keys=True).encode()).hexdigest()[:16]
 
     def variation(self, python: Interpreter, links: Path) -> Variation:
         """Its run with one release.
@@ -90,14 +96,17 @@ class Subject:
         )
 
 
-def of_config(config: StepConfig, request: Request) -> Subject:
+def of_config(config: StepConfig, request: Request, target: Target) -> Subject:
     """A configuration, which runs to its own end."""
-    return Subject(name=config.id, config=config, request=replace(request, steps=0, cover=(), longest=False))
+    to_its_end = replace(request, steps=0, cover=(), longest=False)
+    return Subject(name=config.id, config=config, request=to_its_end, target=target)
 
 
-def of_command(request: Request) -> Subject:
+def of_command(request: Request, target: Target) -> Subject:
     """A command."""
-    return Subject(name=without_folders(shlex.join(request.command)), config=None, request=request)
+    return Subject(
+        name=without_folders(shlex.join(request.command)), config=None, request=request, target=target
+    )
 
 
 def in_environment(command: Sequence[str], python: Interpreter) -> tuple[str, ...]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import platform
-import re
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,11 +13,12 @@ import msgspec
 
 from nanocheck.core import methods
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device, Target
-from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.core.device import Target
+from nanocheck.core.errors import StoredDataError
 from nanocheck.core.files import to_typed
-from nanocheck.core.result import Environment, Outcome, ProcessMemory, Provenance, RunResult
-from nanocheck.measuring.task import Seen, Task
+from nanocheck.core.result import Outcome, RunResult
+from nanocheck.measuring.job_result import to_result
+from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.journal import Journal
 from nanocheck.process.pool import Handle, Observer, Pool
@@ -44,15 +42,16 @@ _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
 #: Behind the name of a run whose step is recorded.
 _RECORDED = " (recorded)"
-#: What nanocheck/virtual/csrc/base/report.c says before it stops the process.
-_UNANSWERED = re.compile(r"^nanocheck: (the virtual GPU does not answer .*)$", re.MULTILINE)
 
 
 class Pending:
-    """A submitted configuration; ``recorded``: with the kernels of a step."""
+    """A submitted configuration; ``target``: where; ``recorded``: with the kernels of a step."""
 
-    def __init__(self, measurement: Measurement, config: StepConfig, *, recorded: bool = False) -> None:
+    def __init__(
+        self, measurement: Measurement, config: StepConfig, target: Target, *, recorded: bool = False
+    ) -> None:
         self.config = config
+        self.target = target
         self.recorded = recorded
         self.found: RunResult | None = None
         self._measurement = measurement
@@ -75,7 +74,7 @@ class Measurement:
     The server starts at the first wait, and only if something is not in the journal yet.
 
     Args:
-        target: where to run.
+        target: where to run what is submitted without a target of its own.
         journal: finished answers (completed, oom) are taken from it and added to it.
         workers: children at once; a real GPU is never shared, so there it is one.
         deadlines: see ``Deadlines``; stages are those that the worker names.
@@ -103,7 +102,6 @@ class Measurement:
         self._trace = trace
         self._records: Scratch | None = None
         self._target = target
-        self._device = target.device
         self._journal = journal
         self._workers = 1 if target.kind == "real" else workers
         self._deadlines = deadlines
@@ -126,22 +124,27 @@ class Measurement:
     ) -> None:
         self.close()
 
-    def submit(self, config: StepConfig, *, record: bool = False) -> Pending:
+    def submit(self, config: StepConfig, *, record: bool = False, target: Target | None = None) -> Pending:
         """Ask for a configuration; asking twice gives the same ``Pending``.
 
         Args:
+            target: another card of the same kind; one server starts the processes of all of them.
             record: go on for some steps once memory is known, time them, and record the kernels of one: its
                 result has ``main.kernels`` and ``main.host_time``, in the journal, too.
 
         Raises:
             StoredDataError: the journal holds a malformed record for it.
+            ValueError: the target is of another kind, real or virtual, than the measurement's.
         """
-        key = self.key(config) + (_RECORDED if record else "")
+        target = target or self._target
+        if target.kind != self._target.kind:
+            raise ValueError(f"expected a {self._target.kind} card, found a {target.kind} one")
+        key = self.key(config, target) + (_RECORDED if record else "")
         if not record and key not in self._pending and key + _RECORDED in self._pending:
             key += _RECORDED  # its peaks are the same
         if key in self._pending:
             return self._pending[key]
-        pending = self._pending[key] = Pending(self, config, recorded=record)
+        pending = self._pending[key] = Pending(self, config, target, recorded=record)
         if self._journal is not None and key in self._journal:
             pending.found = _of_journal(self._journal, key)
             self._from_journal += 1
@@ -149,9 +152,9 @@ class Measurement:
             self._unsent.append(pending)
         return pending
 
-    def key(self, config: StepConfig) -> str:
+    def key(self, config: StepConfig, target: Target | None = None) -> str:
         """Name of a result in the journal: the configuration's id, the identity of device and steps."""
-        identity = msgspec.json.encode([self._device, self._steps])
+        identity = msgspec.json.encode([(target or self._target).device, self._steps])
         return f"{config.id}@{hashlib.sha256(identity).hexdigest()[:16]}"
 
     def poll(self) -> None:
@@ -175,7 +178,7 @@ class Measurement:
 
     def _wait(self, pending: Pending) -> None:
         self._send()
-        self._handles[_job_id(pending)].result()
+        self._handles[self._job_id(pending)].result()
 
     def _send(self) -> None:
         if not self._unsent:
@@ -183,17 +186,16 @@ class Measurement:
         pool = self._pool = self._pool or self._open()
         for pending in self._unsent:
             config = pending.config
-            task = Task(config=config, device=self._device, steps=self._steps)
-            trace = self._folder_of_records() if pending.recorded else self._trace
-            if trace is not None:
-                folder = trace_folder(trace, config)
+            task = Task(config=config, device=pending.target.device, steps=self._steps)
+            folder = self._folder(pending)
+            if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
                 task = msgspec.structs.replace(task, trace=str(folder.absolute()))
             job = Job(
-                id=_job_id(pending),
+                id=self._job_id(pending),
                 task=self._task,
                 payload=msgspec.to_builtins(task),
-                environment=job_environment(config, self._target),
+                environment=job_environment(config, pending.target),
             )
 
             def done(result: JobResult, pending: Pending = pending) -> None:
@@ -202,9 +204,19 @@ class Measurement:
             self._handles[job.id] = pool.submit(job, done)
         self._unsent.clear()
 
-    def _folder_of_records(self) -> Path:
-        self._records = self._records or Scratch("records")
-        return self._records.path
+    def _job_id(self, pending: Pending) -> str:
+        """Unique; as people know it where it runs on the card that everything runs on."""
+        elsewhere = pending.target.device != self._target.device
+        return (self.key(pending.config, pending.target) if elsewhere else pending.config.id) + (
+            _RECORDED if pending.recorded else ""
+        )
+
+    def _folder(self, pending: Pending) -> Path | None:
+        """Where its step is recorded, if it is."""
+        if pending.recorded:
+            self._records = self._records or Scratch("records")
+            return self._records.path / self._job_id(pending)
+        return None if self._trace is None else trace_folder(self._trace, pending.config)
 
     def _open(self) -> Pool:
         launch = launch_environment(self._target)
@@ -225,14 +237,14 @@ class Measurement:
         self._progress(done + self._from_journal, total + self._from_journal, running)
 
     def _finish(self, pending: Pending, result: JobResult) -> None:
-        found = to_result(pending.config, self._device, result)
-        if pending.recorded:
-            folder = trace_folder(self._folder_of_records(), pending.config)
+        found = to_result(pending.config, pending.target.device, result)
+        folder = self._folder(pending)
+        if pending.recorded and folder is not None:
             found = with_kernels(found, folder)
             shutil.rmtree(folder, ignore_errors=True)  # some megabytes each
         # Other outcomes may be the machine's bad day, so a resumed run tries them again.
         if self._journal is not None and found.outcome.is_answer:
-            key = self.key(pending.config) + (_RECORDED if pending.recorded else "")
+            key = self.key(pending.config, pending.target) + (_RECORDED if pending.recorded else "")
             self._journal.append(key, msgspec.to_builtins(found))
         pending.found = found
 
@@ -283,10 +295,6 @@ def with_kernels(result: RunResult, folder: Path) -> RunResult:
     return msgspec.structs.replace(result, processes=(first, *result.processes[1:]))
 
 
-def _job_id(pending: Pending) -> str:
-    return pending.config.id + (_RECORDED if pending.recorded else "")
-
-
 def launch_environment(target: Target) -> dict[str, str]:
     """What the server of a target's processes finds in its environment.
 
@@ -312,75 +320,6 @@ def job_environment(config: StepConfig, target: Target) -> dict[str, str | None]
     return environment
 
 
-def to_result(config: StepConfig, device: Device, job: JobResult) -> RunResult:
-    """The result of a job; whatever is none becomes one that says why."""
-    if job.outcome == "ok":
-        try:
-            found = to_typed(job.value, RunResult, what="result", where=config.id, hint=None)
-        except StoredDataError as error:
-            return _failed(config, device, job, Outcome.CRASHED, f"the worker returned no result: {error}")
-        if found.config != config:
-            return _failed(config, device, job, Outcome.CRASHED, "the worker ran another configuration")
-        return msgspec.structs.replace(found, seconds={**job.seconds, **found.seconds})
-    if job.outcome == "timeout":
-        return _failed(config, device, job, Outcome.TIMEOUT, job.reason)
-    if job.error is not None and job.error.exit_code == MachineError.exit_code:
-        return _failed(config, device, job, Outcome.UNSUPPORTED, job.reason)
-    unanswered = _UNANSWERED.search(job.output)
-    if unanswered is not None:
-        return _failed(config, device, job, Outcome.UNSUPPORTED, unanswered.group(1))
-    return _failed(config, device, job, Outcome.CRASHED, job.reason)
-
-
-def _failed(config: StepConfig, device: Device, job: JobResult, outcome: Outcome, why: str) -> RunResult:
-    seen, complaints = _last_seen(job.partials)
-    parts = [why, *complaints]
-    if job.error is not None:
-        parts += [f"hint: {job.error.hint}"] if job.error.hint else []
-        parts.append(job.error.traceback)
-    if job.output:
-        parts.append(f"output (the last of {job.output_bytes} bytes):\n{job.output}")
-    process = ProcessMemory(
-        allocated_bytes=max((peak.allocated_bytes for peak in seen.peaks), default=0),
-        reserved_bytes=max((peak.reserved_bytes for peak in seen.peaks), default=0),
-        peaks=seen.peaks,
-    )
-    return RunResult(
-        config=config,
-        provenance=seen.provenance,
-        device=device,
-        environment=seen.environment,
-        outcome=outcome,
-        processes=(process,) if seen.peaks else (),
-        seconds=job.seconds,
-        detail="\n".join(part.rstrip() for part in parts),
-    )
-
-
-def _last_seen(partials: Sequence[Any]) -> tuple[Seen, list[str]]:
-    """What the process last said of itself, and complaints about what is no such thing.
-
-    Only a process that ran can say on what it ran; without its word, provenance is unknown.
-    """
-    found = Seen(provenance=Provenance.UNKNOWN, environment=_environment())
-    complaints = []
-    for partial in partials:
-        try:
-            found = msgspec.convert(partial, Seen)
-        except msgspec.ValidationError as error:
-            complaints.append(f"malformed partial result {partial!r:.200}: {error}")
-    return found, complaints
-
-
 def _of_journal(journal: Journal, key: str) -> RunResult:
     hint = f"rm {journal.path}   # its results are then computed again"
     return to_typed(journal.get(key), RunResult, what="a result", where=str(journal.path), hint=hint)
-
-
-def _environment() -> Environment:
-    """What can be said from outside of a process that said nothing."""
-    try:
-        torch = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        torch = None
-    return Environment(torch=torch, python=platform.python_version(), os=platform.system())

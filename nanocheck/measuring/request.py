@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from nanocheck.core.coverage import PHASES
+from nanocheck.core.described_card import DescribedCard
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.measuring.command_environment import DEFAULT_STEPS
@@ -116,9 +118,12 @@ class Request:
         """What asks the same again on a command line, of another card if one is named."""
         card = self.card
         limit = "none" if self.time_limit_s is None else f"{self.time_limit_s:g}s"
+        asked = gpu or card.gpu
+        in_words = [each.text for each in card.gpus if isinstance(each, DescribedCard) and each.id == asked]
+        files = [each for each in card.gpus if isinstance(each, Path)]
         return [
-            *("--gpu", gpu or card.gpu),
-            *(word for path in card.gpus for word in ("--gpus", str(path.absolute()))),
+            *(("--card", in_words[0]) if in_words else ("--gpu", asked)),
+            *(word for path in files for word in ("--gpus", str(path.absolute()))),
             *("--device", card.device),
             *("--platform", card.platform),
             *("--reserve", f"{card.reserve_bytes}B"),

@@ -6,6 +6,8 @@ does not know, and submodules, are not in it.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from types import TracebackType
 from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.process.scratch import Scratch
 
+#: Where git tells its hooks that repository and index are: a checkout of ours must not write there.
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 
@@ -108,18 +112,16 @@ class Checkout:
 
     def _remove(self) -> None:
         """The folder, and what git keeps about it; idempotent."""
-        subprocess.run(
-            ["git", "worktree", "remove", "--force", "--force", str(self.root)],
-            cwd=self._repository.root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        with contextlib.suppress(RequestError, MachineError):  # what git says of it is of no use to anybody
+            _git("worktree", "remove", "--force", "--force", str(self.root), folder=self._repository.root)
         self._scratch.remove()
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str, folder: Path | None = None) -> str:
     """What git says.
+
+    Args:
+        folder: where it is asked.
 
     Raises:
         RequestError: it refuses. MachineError: there is no git.
@@ -127,6 +129,8 @@ def _git(*arguments: str) -> str:
     try:
         ran = subprocess.run(
             ["git", *arguments],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name not in _OF_HOOKS},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

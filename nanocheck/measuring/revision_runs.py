@@ -5,6 +5,7 @@ more memory, too, so that its peak is known.
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from nanocheck.core.diff_side import Subject
+from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.gpus import PLATFORMS, find_gpu
 from nanocheck.core.result import Outcome, StackHolding
 from nanocheck.core.units import MIB
@@ -82,11 +83,13 @@ def run_states(
         sides = []
         for run, more, root in zip(found, roomy, roots, strict=True):
             subject = Subject.of(
-                _from_the_root(run, root, repository.prefix),
-                None if more is None else _from_the_root(more, root, repository.prefix),
+                from_the_root(run, root, repository.prefix),
+                None if more is None else from_the_root(more, root, repository.prefix),
             )
-            elsewhere = () if root == repository.root else _code_from_here(run, repository)
-            sides.append(replace(subject, said=(*subject.said, *elsewhere)))
+            elsewhere = () if root == repository.root else code_from_here(run, repository)
+            # The program may have been found elsewhere, see ``_command``.
+            name = without_folders(shlex.join(request.command))
+            sides.append(replace(subject, id=name, said=(*subject.said, *elsewhere)))
     return sides[0], sides[1]
 
 
@@ -99,7 +102,7 @@ def _command(request: Request, folder: Path) -> tuple[str, ...]:
     return program, *others
 
 
-def _code_from_here(run: JudgedRun, repository: Repository) -> tuple[str, ...]:
+def code_from_here(run: JudgedRun, repository: Repository) -> tuple[str, ...]:
     """That a revision ran code of the user's checkout, as a package that is installed as editable does."""
     for one in run.result.main.stacks:
         for frame in one.frames:
@@ -160,7 +163,7 @@ def _card_with_room(request: Request) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _from_the_root(run: JudgedRun, root: Path, prefix: Path) -> JudgedRun:
+def from_the_root(run: JudgedRun, root: Path, prefix: Path) -> JudgedRun:
     """With files of the repository named from its top, wherever in it the command ran."""
 
     def named(where: str) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.device_selection import choose_device
-from nanocheck.core.gpus import PLATFORMS, find_gpu
+from nanocheck.core.gpus import PLATFORMS, CardSource, find_gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.run_request import RunRequest
 from nanocheck.measuring.configurations import Measurement
@@ -47,11 +46,16 @@ class ClaimRunner:
         target: of everything that does not name its own card, platform or reserve.
         own: gives what runs configurations on ``target``; called when something needs it, closed elsewhere.
         choice: ``auto``, ``real`` or ``virtual``, for the other devices.
-        gpus: files of further cards.
+        gpus: where further cards come from.
     """
 
     def __init__(
-        self, target: Target, own: Callable[[], Submits], *, choice: str = "auto", gpus: Sequence[Path] = ()
+        self,
+        target: Target,
+        own: Callable[[], Submits],
+        *,
+        choice: str = "auto",
+        gpus: Sequence[CardSource] = (),
     ) -> None:
         self.target = target
         self.results: dict[RunRequest, RunResult] = {}

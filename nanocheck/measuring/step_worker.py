@@ -31,6 +31,7 @@ from nanocheck.core.result import (
     Provenance,
     RunResult,
 )
+from nanocheck.core.torch_builds import why_unsupported
 from nanocheck.measuring.task import Seen, Task
 from nanocheck.measuring.timing import Timing
 from nanocheck.observe import introspect, placeholder_values, uncompiled_kernels
@@ -128,7 +129,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     """Run a ``Task`` given as plain data; the result is a ``RunResult`` as plain data.
 
     Raises:
-        MachineError: PyTorch sees no GPU, or not the one the parent promised.
+        MachineError: PyTorch sees no GPU, or not the one the parent promised, or has no kernels for it.
     """
     task = msgspec.convert(payload, Task)
     config = task.config
@@ -168,6 +169,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     emit("stage", "facts")
     stats = torch.cuda.memory_stats()
     attention, notes = _attention(config, virtual)
+    notes += task.device.notes
     if attention == "cudnn" and virtual is not None:
         notes.append(
             "cuDNN attention ran; the workspace of its real plans is not known and counts as 0 bytes"
@@ -221,6 +223,16 @@ def _open_card(device: Device, virtual: str | None) -> None:
             hint="nanocheck doctor   # or --device virtual",
         )
     torch.cuda.init()  # type: ignore[no-untyped-call]
+    if device.kind == "virtual" and device.host is None:
+        why = why_unsupported(
+            device.name,
+            device.capability,
+            torch.cuda.get_arch_list(),
+            torch=torch.__version__,
+            cuda=torch.version.cuda,
+        )
+        if why is not None:
+            raise MachineError(why)
     name = torch.cuda.get_device_name()
     if device.capped_from is None and name != device.name:
         raise MachineError(

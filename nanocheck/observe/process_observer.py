@@ -118,6 +118,7 @@ class Watch:
             cuda=torch.version.cuda,
             python=sys.version.split()[0],
             device=torch.cuda.get_device_name(),
+            arches=torch.cuda.get_arch_list(),
             allocator=torch.cuda.get_allocator_backend(),
             libraries=phase_hooks.LIBRARIES,
             settings=self._history.blocks()[1],

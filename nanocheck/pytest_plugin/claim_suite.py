@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nanocheck.core.errors import NanocheckError, StoredDataError
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ClaimItem(pytest.Item):
         if finding.as_expected is None:
             pytest.skip(f"{finding.id}: {finding.verdict} on {finding.card}; nothing is expected of it there")
         if not finding.as_expected:
-            pytest.fail(_failure(finding, self.claim), pytrace=False)
+            pytest.fail(disarm(scrub(_failure(finding, self.claim))), pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         return self.claim.place.path, self.claim.place.line - 1, self.claim.id

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from nanocheck.core.errors import MachineError, NanocheckError
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.pytest_plugin.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class Context:
         except NanocheckError as error:
             problem = str(error)
         # Outside of the handler: pytest would print the error and its causes once more.
-        pytest.fail(f"nanocheck: {problem}", pytrace=False)
+        pytest.fail(disarm(scrub(f"nanocheck: {problem}")), pytrace=False)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Does something at the end of the run; its errors are reported, and fail the run."""

@@ -23,9 +23,11 @@ import msgspec
 import pytest
 
 from nanocheck.core.errors import RequestError
+from nanocheck.core.scrub import disarm
 from nanocheck.core.units import mib, parse_size_of
 from nanocheck.pytest_plugin.context import Context
 from nanocheck.pytest_plugin.gpu_test_child import CHILD, FIXTURE, Said, read_said
+from nanocheck.pytest_plugin.result_files import store
 
 if TYPE_CHECKING:
     from nanocheck.core.device_selection import CardQuestion
@@ -94,6 +96,10 @@ class GpuTests:
         run, said = self.context.answer(lambda: self._observe(item, question, time_limit_s))
         for name, value in _properties(run).items():
             item.user_properties.append((name, value))
+        folder = self.context.settings.results
+        if folder is not None:
+            ran_out = run.result.oom is not None and said.outcome != "passed"
+            self.context.answer(lambda: store(run, folder, item.config.rootpath, ran_out=ran_out))
         problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
         if problem is None and said.outcome == "skipped":
             pytest.skip(said.text or "skipped in the child")
@@ -102,7 +108,7 @@ class GpuTests:
         if problem is None and said.unchanged and not self.context.settings.update:
             problem = self._changed(item, run)
         if problem is not None:
-            pytest.fail(problem, pytrace=False)
+            pytest.fail(disarm(problem), pytrace=False)  # with the child's own colours
 
     def _question(self, item: pytest.Function) -> tuple[CardQuestion, float | None]:
         """
@@ -262,6 +268,7 @@ _WITH_VALUE = (
     "--maxfail",
     "--deselect",
     "--tb",
+    "--nanocheck-results",
 )
 _ALONE = frozenset(
     [

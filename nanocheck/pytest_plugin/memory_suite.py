@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nanocheck.core.errors import NanocheckError
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.core.units import mib_span
 from nanocheck.pytest_plugin.context import Context
 
@@ -143,11 +144,12 @@ def header(context: Context) -> list[str]:
     how = "MEASURED on a real GPU" if context.selected.is_real else "VIRTUAL: no GPU runs anything"
     cuda = mib_span(device.context_bytes, device.context_most_bytes)
     capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
-    return [
+    lines = [
         f"nanocheck: {device.gpu} ({device.name}), {device.platform}: {how} ({why})",
         f"nanocheck: capacity {capacity} MiB, context {cuda} MiB",
         *context.settings.lines(),
     ]
+    return [disarm(scrub(line)) for line in lines]
 
 
 def config_of(item: pytest.Item) -> StepConfig | None:

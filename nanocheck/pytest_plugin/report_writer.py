@@ -19,6 +19,7 @@ from nanocheck.core.units import MIB
 from nanocheck.pytest_plugin.settings import Settings
 from nanocheck.report import ci_summary, report_file, training_section
 from nanocheck.report.report_file import Report
+from nanocheck.report.workflow_commands import SUMMARY_LIMIT_BYTES
 
 
 def report_name(device: Device) -> str:
@@ -116,7 +117,7 @@ def write_job_summary(report: Report) -> None:
     page = memory_report.render(report)
     try:
         used = path.stat().st_size if path.exists() else 0
-        room = ci_summary.SUMMARY_LIMIT_BYTES - 1 - used
+        room = SUMMARY_LIMIT_BYTES - 1 - used
         with path.open("a", encoding="utf-8") as stream:
             stream.write(ci_summary.job_summary(report, page, room_bytes=room))
     except OSError as error:

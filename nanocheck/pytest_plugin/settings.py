@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 import nanocheck
 from nanocheck.core.baselines import writing_forbidden
+from nanocheck.core.described_card import DescribedCard, described
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.core.options import CARD_OPTIONS
+from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
@@ -29,6 +31,10 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
     "--nanocheck-journal": (".nanocheck", "the folder of journals, and of reports on a part of the matrix"),
+    "--nanocheck-results": (
+        "",
+        "a folder for the results of a project's own tests, each as `nanocheck run --json` writes it",
+    ),
 }
 FLAGS: Mapping[str, str] = {
     "--update-baselines": "accept what this run finds as what is expected (never under CI)",
@@ -64,7 +70,8 @@ class Settings:
     """What a session works with; paths are absolute.
 
     ``own_matrix``: the matrix is the project's (ini or default), not one named for this run only, so a
-    whole run of it may replace the report and remove unused baselines.
+    whole run of it may replace the report and remove unused baselines. ``results``: where a project's own
+    tests leave theirs.
     """
 
     card: CardQuestion
@@ -78,6 +85,7 @@ class Settings:
     update: bool
     fresh: bool
     root: Path
+    results: Path | None = None
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
@@ -87,6 +95,13 @@ class Settings:
             RequestError: an invalid value, or ``--update-baselines`` under CI.
         """
         values = {option: _text(config, option) for option in OPTIONS}
+        in_words = described([values[CARD.pytest_flag]] if values[CARD.pytest_flag] else [])
+        for each in in_words:
+            if config.getoption(_dest(GPU.flag)) not in (None, each.id):
+                raise RequestError(
+                    f"expected {GPU.flag} or {CARD.pytest_flag}, found both", hint="leave one away"
+                )
+            values[GPU.flag] = each.id
         workers = values["--nanocheck-workers"]
         if not workers.isascii() or not workers.isdigit() or not 1 <= int(workers) <= 256:
             raise RequestError(f"--nanocheck-workers: expected a number from 1 to 256, found {workers!r}")
@@ -98,7 +113,7 @@ class Settings:
         return cls(
             card=CardQuestion.of(
                 {option: values[option.pytest_flag] for option in CARD_OPTIONS},
-                _paths(config, "--nanocheck-gpus"),
+                (*_paths(config, "--nanocheck-gpus"), *in_words),
                 in_pytest=True,
             ),
             matrix=matrix,
@@ -112,6 +127,7 @@ class Settings:
             update=update,
             fresh=bool(config.getoption(_dest("--nanocheck-fresh"))),
             root=config.rootpath,
+            results=next(iter(_paths(config, "--nanocheck-results")), None),
         )
 
     @property
@@ -128,7 +144,11 @@ class Settings:
             parts.append(f" --nanocheck-margin {self.card.margin_bytes}B")
         if not self.own_matrix:
             parts.append(f" --nanocheck-matrix {self.relative(self.matrix)}")
-        parts += [f" --nanocheck-gpus {self.relative(path)}" for path in self.card.gpus]
+        for each in self.card.gpus:
+            if isinstance(each, Path):
+                parts.append(f" {GPUS.pytest_flag} {self.relative(each)}")
+            elif isinstance(each, DescribedCard):
+                parts.append(f" {CARD.pytest_flag} {shlex.quote(each.text)}")
         return "".join(parts)
 
     @property
@@ -149,7 +169,7 @@ class Settings:
             f"update baselines: {update}, fresh: {'yes' if self.fresh else 'no'}",
             f"nanocheck: matrix {self.relative(self.matrix)}, baselines {self.relative(self.baselines)}, "
             f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
-            + "".join(f", cards {self.relative(path)}" for path in self.card.gpus),
+            + "".join(f", cards {self.relative(each)}" for each in self.card.gpus if isinstance(each, Path)),
         ]
 
 

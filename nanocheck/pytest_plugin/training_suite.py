@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from nanocheck.core.errors import NanocheckError
+from nanocheck.core.scrub import disarm, scrub
 from nanocheck.pytest_plugin.context import Context
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _or_fail(ask: Callable[[], Value]) -> Value:
     except NanocheckError as error:
         problem = str(error)
     # Outside of the handler: pytest would print the error and its causes once more.
-    pytest.fail(problem, pytrace=False)
+    pytest.fail(disarm(scrub(problem)), pytrace=False)
 
 
 def _plans(item: pytest.Item) -> list[Plan]:

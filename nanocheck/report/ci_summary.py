@@ -8,11 +8,7 @@ from collections.abc import Sequence
 from nanocheck.core.comparison import ComparisonKind
 from nanocheck.core.verdict import Kind
 from nanocheck.report.report_file import Report, Row
-
-#: GitHub drops a whole job summary above 1,024 KiB (docs.github.com, "Adding a job summary").
-SUMMARY_LIMIT_BYTES = 1024 * 1024
-#: GitHub shows ten error annotations per step and drops the rest.
-ANNOTATION_LIMIT = 10
+from nanocheck.report.workflow_commands import ANNOTATION_LIMIT, SUMMARY_LIMIT_BYTES, annotation
 
 
 def sentence(report: Report) -> str:
@@ -44,7 +40,9 @@ def job_summary(report: Report, page: str, *, room_bytes: int = SUMMARY_LIMIT_BY
         page: the rendered report.
         room_bytes: what earlier steps have left of the limit.
     """
-    text = f"{sentence(report)}.\n\n{page}"
+    from nanocheck.report.markdown_cells import escape  # which takes a second to import
+
+    text = f"{escape(sentence(report))}.\n\n{page}"
     if len(text.encode()) <= room_bytes:
         return text
     note = "\n\n(cut: the rest is in the report's file)\n"
@@ -55,12 +53,11 @@ def job_summary(report: Report, page: str, *, room_bytes: int = SUMMARY_LIMIT_BY
 
 def annotate(rows: Sequence[Row], *, file: str = "") -> list[str]:
     """GitHub workflow commands for what failed: at most ten, the last one counting those left out."""
-    place = f" file={_property(file)}," if file else " "
-    lines = [f"::error{place}title={_property(f'nanocheck: {row.id}')}::{_data(_why(row))}" for row in rows]
+    lines = [annotation("error", _why(row), title=f"nanocheck: {row.id}", file=file) for row in rows]
     if len(lines) > ANNOTATION_LIMIT:
         left = len(lines) - ANNOTATION_LIMIT + 1
         lines = lines[: ANNOTATION_LIMIT - 1]
-        lines.append(f"::error{place}title=nanocheck::{left} more configurations failed")
+        lines.append(annotation("error", f"{left} more configurations failed", title="nanocheck", file=file))
     return lines
 
 
@@ -68,11 +65,3 @@ def _why(row: Row) -> str:
     if row.comparison is not None and row.comparison.fails:
         return f"{row.comparison.sentence} ({row.comparison.hint})"
     return str(row.verdict)
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

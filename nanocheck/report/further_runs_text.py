@@ -43,6 +43,7 @@ def every_card_blocks(found: EveryCard) -> list[Block]:
         (verdict(Kind.LOST_WORK, "leaves work out on"), found.of_kind(Kind.LOST_WORK)),
         (verdict(Kind.OOM, "out of memory on"), found.of_kind(Kind.OOM)),
         (verdict(Kind.CRASHED, "no answer on"), found.no_answer),
+        (verdict(Kind.UNSUPPORTED, "this PyTorch has no kernels for"), found.no_kernels),
         ("not run (interrupted, not on this platform, or nothing free)", found.not_run),
     ]
     rows: list[dict[str, Words]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ def _report(path: Path) -> dict[str, Subject]:
 
 def _cards(path: Path) -> dict[str, Subject]:
     found = read_typed(path, EveryCard, what="runs of several cards", schema=every_card.SCHEMA, hint=_HINT)
+    if any(row.held is not None and not 0 <= row.held < len(found.held) for row in found.cards):
+        raise StoredDataError(f"{path}: malformed runs of several cards: no such held", hint=_HINT)
     return {_card(row.gpu, found.platform): _of_row(row, found) for row in found.cards}
 
 
@@ -87,7 +90,7 @@ def _card(gpu: str, platform: str) -> str:
 
 def _of_row(row: CardRow, found: EveryCard) -> Subject:
     return Subject(
-        id=without_folders(" ".join(found.command)),
+        id=without_folders(shlex.join(found.command)),
         gpu=row.gpu,
         card=row.name,
         platform=found.platform,
@@ -103,6 +106,7 @@ def _of_row(row: CardRow, found: EveryCard) -> Subject:
             phase="",
             step=0,
         ),
+        held=found.held[row.held] if row.held is not None else (),
     )
 
 

@@ -58,9 +58,11 @@ def headline(diff: RunDiff) -> str:
 def blocks(found: RunDiffs) -> list[Block]:
     """For a terminal."""
     shown: list[Block] = []
-    for diff in found.diffs:
-        if diff.moved or len(found.diffs) == 1:
-            shown += _one(diff)
+    whole, short = _parted(found)
+    for diff in whole:
+        shown += _one(diff)
+    if short:
+        shown.append(table(_short_rows(short), left=["what", "verdict"]))
     shown += [prose(each) for each in _around(found)]
     return shown or [prose("nothing to compare")]
 
@@ -83,6 +85,37 @@ def remark(change: AllocationChange) -> str:
     return ", ".join(said)
 
 
+def _parted(found: RunDiffs) -> tuple[list[RunDiff], list[RunDiff]]:
+    """What is shown at length, and as a row: several, of which nobody says why, or which say why like others.
+    Of several what has not moved is only counted.
+    """
+    if len(found.diffs) == 1:
+        return list(found.diffs), []
+    whole: list[RunDiff] = []
+    short: list[RunDiff] = []
+    for diff in found.diffs:
+        if not diff.moved:
+            continue
+        explained = any(each.changes == diff.changes and each.id == diff.id for each in whole)
+        (whole if diff.changes and not explained else short).append(diff)
+    return whole, short
+
+
+def _short_rows(diffs: Sequence[RunDiff]) -> list[dict[str, str]]:
+    return [
+        {
+            "what": f"{diff.id} on {diff.card}",
+            "verdict": (
+                f"{diff.before.verdict} -> {diff.after.verdict}"
+                if diff.before.verdict is not diff.after.verdict
+                else diff.after.verdict.value
+            ),
+            **{f"{row['peak']} more": row["more"] for row in _figures(diff)},
+        }
+        for diff in diffs
+    ]
+
+
 def _state(kind: Kind) -> str:
     return "fits" if kind in FITS else _SAID.get(kind, kind.value)
 
@@ -97,6 +130,7 @@ def _one(diff: RunDiff) -> list[Block]:
         stack(
             prose(headline(diff), style=style),
             prose(f"{diff.id} on {diff.card}, {diff.after.provenance}; sizes in MiB"),
+            *(prose(each, hanging=2) for each in _verdicts(diff)),
         ),
         table(_figures(diff), whole=["peak"]),
     ]
@@ -106,16 +140,24 @@ def _one(diff: RunDiff) -> list[Block]:
     if diff.changes:
         found.append(table(_rows(diff.changes[:_SHOWN]), left=["at the peak", "where"]))
     if diff.elsewhere:
-        found.append(table(_rows_elsewhere(diff), left=["where"]))
+        found.append(table(_rows_elsewhere(diff), left=["at its most", "where"]))
     return [*found, stack(*(prose(each, hanging=2) for each in _balance(diff)))]
+
+
+def _verdicts(diff: RunDiff) -> list[str]:
+    found = []
+    for name, side in (("before", diff.before), ("after", diff.after)):
+        at = f"; the peak is in {side.phase} of step {side.step}" if side.phase and side.exact else ""
+        found.append(f"{name}: {side.verdict}: {side.sentence}{at}")
+    return found
 
 
 def _suspect(change: AllocationChange) -> str:
     size, when = change.change_bytes, "at the peak"
-    if change.most_change_bytes > size:
+    if size <= 0:
         size, when = change.most_change_bytes, "at its most, before or after the peak"
     about = remark(change)
-    return f"{place(change)}  ({_signed(size)} MiB {when}{': ' if about else ''}{about})"
+    return f"{place(change)}  ({_signed(size)} MiB of {change.group}, {when}{': ' if about else ''}{about})"
 
 
 def _figures(diff: RunDiff) -> list[dict[str, str]]:
@@ -145,6 +187,7 @@ def _rows_elsewhere(diff: RunDiff) -> list[dict[str, str]]:
             "more elsewhere": _signed(each.most_change_bytes),
             "before": mib(each.most_before_bytes),
             "after": mib(each.most_after_bytes),
+            "at its most": each.group,
             "where": "  ".join(filter(None, (place(each), _bracketed(remark(each))))),
         }
         for each in diff.elsewhere[:_SHOWN]
@@ -194,9 +237,12 @@ def _around(found: RunDiffs) -> list[str]:
 def markdown(found: RunDiffs) -> str:
     """A page of Markdown, ending in a newline."""
     parts = ["# What changed in memory?", f"Before: {escape(found.before)}; after: {escape(found.after)}."]
-    for diff in found.diffs:
-        if diff.moved or len(found.diffs) == 1:
-            parts += _section(diff)
+    whole, short = _parted(found)
+    for diff in whole:
+        parts += _section(diff)
+    if short:
+        rows = _short_rows(short)
+        parts.append(markdown_table(frame_of(rows), right=list(rows[0])[2:]))
     parts += [escape(each) for each in _around(found)]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -207,6 +253,7 @@ def _section(diff: RunDiff) -> list[str]:
     return [
         f"## {escape(headline(diff))}",
         f"{escape(diff.id)} on {escape(diff.card)}, provenance *{diff.after.provenance}*; sizes in MiB.",
+        "\n".join(f"- {escape(each)}" for each in _verdicts(diff)),
         markdown_table(frame_of(_figures(diff)), right=numbers),
         "" if suspect is None else f"Look first at {escape(_suspect(suspect))}.",
         markdown_table(frame_of(_rows(diff.changes[:_SHOWN])), right=numbers) if diff.changes else "",

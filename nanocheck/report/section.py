@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
+
+#: A file beside a report: what a link may lead to.
+_BESIDE = re.compile(r"[\w.-]+\.md", re.ASCII)
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,5 +46,8 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             frame = frame_of(self.cells, self.columns)
             parts.append(table(frame, right=self.right))
         if self.more:
-            parts.append(f"Everything: [{escape(self.more)}]({self.more}).")
+            name = escape(self.more)
+            parts.append(
+                f"Everything: [{name}]({name})." if _BESIDE.fullmatch(self.more) else f"Everything: {name}."
+            )
         return parts

@@ -14,9 +14,11 @@ from functools import partial
 import msgspec
 
 from nanocheck import __version__
+from nanocheck.core.diff_side import held_at_peak
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
-from nanocheck.core.result import Provenance
+from nanocheck.core.result import Outcome, Provenance, StackHolding
+from nanocheck.core.torch_builds import NO_KERNELS
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measuring.background_run import BackgroundRuns, Variation
 from nanocheck.measuring.request import EVERY_CARD, Request
@@ -30,7 +32,10 @@ _HOPELESS = 3
 
 
 class CardRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What came out on one card; sizes in bytes. ``time``: of a step, where it was asked for."""
+    """What came out on one card; sizes in bytes. ``time``: of a step, where it was asked for.
+
+    ``held``: which of ``EveryCard.held`` lived at its peak; ``None`` where it did not come to its end.
+    """
 
     gpu: str
     name: str
@@ -40,6 +45,7 @@ class CardRow(msgspec.Struct, frozen=True, kw_only=True):
     reserved_bytes: int
     provenance: Provenance
     time: CardTime | None = None
+    held: int | None = None
 
 
 class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +54,7 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         complete: not interrupted.
         not_run: ids of the cards that were not: interrupted, not on this platform, or nothing free.
+        held: what lived at the peaks, by stack; cards of one kind share it.
         recorded: of ``--time``, the steps that the rows' times were modelled from.
     """
 
@@ -60,15 +67,22 @@ class EveryCard(msgspec.Struct, frozen=True, kw_only=True):
     cards: tuple[CardRow, ...]
     not_run: tuple[str, ...]
     recorded: tuple[RecordedStep, ...] = ()
+    held: tuple[tuple[StackHolding, ...], ...] = ()
 
     def of_kind(self, kind: Kind) -> tuple[str, ...]:
         """Ids of the cards with this verdict."""
         return tuple(row.gpu for row in self.cards if row.verdict.kind is kind)
 
     @property
+    def no_kernels(self) -> tuple[str, ...]:
+        """Ids of the cards that this PyTorch was not built for."""
+        return tuple(row.gpu for row in self.cards if row.verdict.sentence.startswith(NO_KERNELS))
+
+    @property
     def no_answer(self) -> tuple[str, ...]:
-        """Ids of the cards without a word about memory."""
-        return tuple(row.gpu for row in self.cards if not row.verdict.is_answer)
+        """Ids of the other cards without a word about memory."""
+        silent = (row.gpu for row in self.cards if not row.verdict.is_answer)
+        return tuple(each for each in silent if each not in self.no_kernels)
 
 
 def on_every_card(request: Request, show: Callable[[int, int, list[str]], None]) -> EveryCard:
@@ -110,16 +124,26 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
             with BackgroundRuns(replace(request, time=time), at_once, shown) as runs:
                 drive(runs, [on_card(gpu) for gpu in group])
         complete = True
+    held = tuple(
+        dict.fromkeys(
+            held_at_peak(found[gpu.id]) for gpu in cards if gpu.id in found and _ended(found[gpu.id])
+        )
+    )
     modelled = times(cards, found, [gpu.id for gpu in recording])
     return EveryCard(
         command=tuple(request.command),
         platform=request.card.platform,
         reserve_bytes=request.card.reserve_bytes,
         complete=complete,
-        cards=tuple(_row(found[gpu.id], modelled.get(gpu.id)) for gpu in cards if gpu.id in found),
+        cards=tuple(_row(found[gpu.id], modelled.get(gpu.id), held) for gpu in cards if gpu.id in found),
         not_run=tuple(sorted(gpu.id for gpu in asked if gpu.id not in found)),
         recorded=tuple(RecordedStep.of(gpu.id, found[gpu.id].result) for gpu in recording if gpu.id in found),
+        held=held,
     )
+
+
+def _ended(run: JudgedRun) -> bool:
+    return run.result.outcome is Outcome.COMPLETED
 
 
 def _show(
@@ -140,7 +164,7 @@ def _is_large_enough(gpu: Gpu, request: Request) -> bool:
     return request.card.reserve_bytes < gpu.usable_bytes[request.card.platform] - gpu.context_bytes
 
 
-def _row(run: JudgedRun, time: CardTime | None) -> CardRow:
+def _row(run: JudgedRun, time: CardTime | None, held: Sequence[tuple[StackHolding, ...]]) -> CardRow:
     device, main = run.result.device, run.result.main
     return CardRow(
         gpu=device.gpu,
@@ -151,4 +175,5 @@ def _row(run: JudgedRun, time: CardTime | None) -> CardRow:
         reserved_bytes=main.reserved_bytes,
         provenance=run.result.provenance,
         time=time,
+        held=held.index(held_at_peak(run)) if _ended(run) else None,
     )

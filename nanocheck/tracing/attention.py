@@ -24,9 +24,11 @@ def is_inner(operator: Operator) -> bool:
 def attention_of(operator: Operator) -> Attention | None:
     """What it looks at; ``None`` for any other operator, also for sequences packed into one tensor."""
     outer, inner = _OUTER.match(operator.short), _INNER.match(operator.short)
+    if not (outer or inner):
+        return None
     given = _by_name(operator)
     query, key = given.get("query"), given.get("key")
-    if not (outer or inner) or not isinstance(query, Tensor) or not isinstance(key, Tensor):
+    if not isinstance(query, Tensor) or not isinstance(key, Tensor):
         return None
     if len(query.shape) != 4 or len(key.shape) != 4:
         return None

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from nanocheck.core.errors import StoredDataError
 
 #: C++'s names of types, as torch writes them.
@@ -84,8 +86,8 @@ def read_operators(path: Path) -> list[Operator]:
     try:
         text = path.read_text(errors="replace")
         try:
-            nodes = json.loads(text)["nodes"]
-        except json.JSONDecodeError:
+            nodes = msgspec.json.decode(text)["nodes"]  # three times as fast as json, on some megabytes
+        except msgspec.DecodeError:
             # PyTorch writes the names of ranges as they are: a quote in one ends it too early.
             nodes = json.loads(_NAME.sub(lambda m: m[1] + json.dumps(m[2])[1:-1] + m[3], text))["nodes"]
         return sorted(map(_operator, nodes), key=lambda each: each.id)
@@ -175,12 +177,13 @@ def written_arguments(schema: str) -> tuple[tuple[int, bool], ...]:
     return tuple(found)
 
 
-def arguments_of(schema: str) -> Iterator[str]:
+@functools.cache
+def arguments_of(schema: str) -> tuple[str, ...]:
     """Of ``aten::mm(Tensor self, Tensor mat2) -> Tensor``: each with its type, and ``*``."""
-    depth, word = 0, ""
+    found, depth, word = [], 0, ""
     for letter in schema.partition("(")[2]:
         if letter == "," and not depth:
-            yield word.strip()
+            found.append(word.strip())
             word = ""
             continue
         depth += (letter in "([") - (letter in ")]")
@@ -188,4 +191,5 @@ def arguments_of(schema: str) -> Iterator[str]:
             break
         word += letter
     if word.strip():
-        yield word.strip()
+        found.append(word.strip())
+    return tuple(found)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from nanocheck.core.device_selection import RealCard
 from nanocheck.core.errors import MachineError, RequestError
-from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
+from nanocheck.core.gpus import CardSource, Gpu, find_gpu, load_catalog
 from nanocheck.core.units import mib
 
 
@@ -20,7 +19,7 @@ class UnknownCardError(RequestError):
 _SAME_SIZE = 0.03
 
 
-def choose_card(found: RealCard | str, asked: str | None, gpus: Sequence[Path] = ()) -> Gpu:
+def choose_card(found: RealCard | str, asked: str | None, gpus: Sequence[CardSource] = ()) -> Gpu:
     """The catalog's card of the real one's name, and of the nearest size where several have the name.
 
     Args:

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -19,6 +18,7 @@ from nanocheck.core.anonymous import anonymous
 from nanocheck.core.device import Target
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import MachineError
+from nanocheck.core.gpus import CardSource
 from nanocheck.core.result import Environment, Outcome, Provenance
 from nanocheck.core.steadiness import why_refused
 from nanocheck.core.units import MIB
@@ -30,9 +30,9 @@ from nanocheck.measuring.configurations import (
     PRELOAD_COMPILED,
     job_environment,
     launch_environment,
-    to_result,
     with_kernels,
 )
+from nanocheck.measuring.job_result import to_result
 from nanocheck.measuring.request import Request
 from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
@@ -79,7 +79,7 @@ class Side:
         others_bytes: what others hold of the card; set after ``describe``.
     """
 
-    def __init__(self, target: Target, gpus: tuple[Path, ...] = (), *, stand_in: bool = False) -> None:
+    def __init__(self, target: Target, gpus: tuple[CardSource, ...] = (), *, stand_in: bool = False) -> None:
         self.target = target
         self.others_bytes = 0
         self._uuid = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nanocheck.core.device import Target
+from nanocheck.core.scrub import scrub
 from nanocheck.core.units import MIB
 
 #: Transfers to the card up to this size are carried out; larger ones leave no value behind.
@@ -10,10 +11,12 @@ COPY_LIMIT_BYTES = 1 * MIB
 
 
 def card_text(target: Target) -> str:
-    """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/base/card.h."""
+    """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/base/card.h. A name is one line,
+    whoever made it up: a second one would be another figure.
+    """
     gpu = target.gpu
     fields = {
-        "name": gpu.name,
+        "name": scrub(gpu.name).replace("\n", " "),
         "total_bytes": target.device.capacity_bytes,
         "context_bytes": gpu.context_bytes,
         "reserve_bytes": target.reserve_bytes,
@@ -31,5 +34,6 @@ def card_text(target: Target) -> str:
         "bus_bits": gpu.bus_width_bits,
         "clock_khz": gpu.boost_mhz * 1000,
         "memory_khz": gpu.memory_mhz * 1000,
+        "stand_in": int(target.device.host is not None),
     }
     return "\n".join(f"{key}={value}" for key, value in fields.items())

@@ -172,7 +172,8 @@ def test_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_catalogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "mine.toml"
     quoted = json.dumps(scrub(HOSTILE), ensure_ascii=False)
-    path.write_text(f"[gpu.rtx4070]\nname = {quoted}\nsources = {{specification = {quoted}}}\n")
+    name = json.dumps(scrub(HOSTILE).replace("\n", " ")[-80:], ensure_ascii=False)
+    path.write_text(f"[gpu.rtx4070]\nname = {name}\nsources = {{specification = {quoted}}}\n")
     for words in ((), ("rtx4070",), ("--json",), ("rtx4070", "--json"), (HOSTILE,)):
         code, text = said(capsys, "gpus", *words, "--gpus", str(path))
         assert (words, code) == (words, 2 if words == (HOSTILE,) else 0)
@@ -182,6 +183,7 @@ def test_catalogs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         f"[{quoted}]",
         f"[gpu.rtx4070]\n{quoted} = 1",
         f"[gpu.rtx4070]\nsms = {quoted}",
+        f"[gpu.rtx4070]\nname = {quoted}",
     ):
         path.write_text(line)
         code, text = said(capsys, "gpus", "--gpus", str(path))

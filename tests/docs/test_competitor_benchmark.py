@@ -57,7 +57,7 @@ def test_every_model_has_a_source_and_is_built_as_it_says() -> None:
 
 
 def test_the_card_is_the_catalogs_but_for_its_memory() -> None:
-    cards = tomllib.loads((ROOT / "nanocheck" / "core" / "gpus.toml").read_text())["gpu"]
+    cards = tomllib.loads((ROOT / "nanocheck" / "core" / "cards" / "geforce-30.toml").read_text())["gpu"]
     (card,) = tomllib.loads(xmem_data.CARD.read_text())["gpu"].values()
     differing = {key for key in card if card[key] != cards["rtx3060"].get(key)} - {"sources"}
     assert differing == {"linux_usable_mib"}

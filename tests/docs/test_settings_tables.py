@@ -1,4 +1,4 @@
-"""The tables of docs/settings.md are what the stored runs gave, and a sample of those runs, run again."""
+"""The tables of docs/settings.md and docs/table.md are what the stored runs gave; a sample is run again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, JudgedRun, Kind
 from nanocheck.measuring.configurations import Measurement
 
 PAGE = (DOCS / "settings.md").read_text()
+PAGES = PAGE + (DOCS / "table.md").read_text()
 REPORT_MADE_ANEW = (
     "the main job wrote another report than the committed one: `python docs/tables.py`, commit it"
 )
@@ -43,7 +44,7 @@ def test_the_page_shows_each_table_as_it_is(name: str) -> None:
         versions = {str(row.result.environment.torch) for row in tables.load(tables.REPORT).rows}
         if {each.split("+")[0] for each in versions} != {STORED["torch"]}:
             pytest.skip(f"the report was made with torch {', '.join(versions)}: run python docs/tables.py")
-    assert f"<!-- table: {name} -->\n\n{tables.TABLES[name]()}\n" in PAGE
+    assert f"<!-- table: {name} -->\n\n{tables.TABLES[name]()}\n" in PAGES
 
 
 def test_the_text_says_how_many_runs_and_with_what() -> None:
@@ -79,3 +80,15 @@ def test_what_a_method_is_worth_is_as_stored(method: str) -> None:
     with Measurement(runs.target("rtx4070")) as measurement:
         peak = measurement.submit(runs.worth(method, "off")).result().main
     assert row["eager"] == {"allocated_bytes": peak.allocated_bytes, "reserved_bytes": peak.reserved_bytes}
+
+
+def test_the_table_of_cards_is_proven_and_whole() -> None:
+    found = tables.compatibility()
+    assert found.complete
+    assert len(found.cells) == len(found.settings) * len(found.cards)
+    assert found.proof.sample == 100
+    assert found.proof.differences == ()
+    assert len(found.cards) >= 60
+    assert len(found.settings) >= 24
+    unanswered = {each.verdict.kind for each in found.cells if not each.verdict.is_answer}
+    assert unanswered <= {Kind.UNSUPPORTED}

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from made_up import TARGET
 from paths import ROOT
 
 from nanocheck.core import baselines
@@ -67,10 +68,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     script = root / "train.py"
     script.write_text(SCRIPT + f"open({str(root / 'prefix')!r}, 'w').write(sys.prefix)\n")
     python = interpreter(root / "thin" / "bin" / "python")
-    config, command = (
-        of_config(CONFIG, request("-")),
-        of_command(replace(request("python", str(script)), steps=0)),
-    )
+    config = of_config(CONFIG, request("-"), TARGET)
+    command = of_command(replace(request("python", str(script)), steps=0), TARGET)
     journal = root / "journal"
     with Journal(journal, {}) as kept_in, Runs(kept_in, 2, lambda *_: None) as runs:
         asked = [Asked(subject=each, python=python) for each in (config, command)]
@@ -127,15 +126,17 @@ def test_what_is_kept_is_not_run_again(kept: Kept, monkeypatch: pytest.MonkeyPat
 def test_an_edited_script_or_another_card_is_another_run(kept: Kept, tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text("1")
-    first = of_command(request("python", str(script))).identity
-    assert first == of_command(request("python", str(script))).identity
+    first = of_command(request("python", str(script)), TARGET).identity
+    assert first == of_command(request("python", str(script)), TARGET).identity
     other = request("python", str(script))
     card = replace(other, card=replace(other.card, gpu="rtx4090"))
-    assert of_command(card).identity != first
+    assert of_command(card, TARGET).identity != first
     script.write_text("2")
-    assert of_command(other).identity != first
+    assert of_command(other, TARGET).identity != first
+    smaller = replace(TARGET, gpu=replace(TARGET.gpu, sms=1))
+    assert of_command(other, smaller).identity != of_command(other, TARGET).identity
     larger = replace(CONFIG, batch=2)
-    assert of_config(larger, other).identity != of_config(CONFIG, other).identity
+    assert of_config(larger, other, TARGET).identity != of_config(CONFIG, other, TARGET).identity
 
 
 def test_a_run_on_another_torch_is_no_answer(kept: Kept) -> None:
@@ -148,7 +149,8 @@ def test_a_run_on_another_torch_is_no_answer(kept: Kept) -> None:
 
 def test_an_error_of_the_command_is_shown(kept: Kept) -> None:
     asked = Asked(
-        subject=of_command(request("python", "-c", "raise KeyError('what it lacks')")), python=kept.python
+        subject=of_command(request("python", "-c", "raise KeyError('what it lacks')"), TARGET),
+        python=kept.python,
     )
     with Runs(None, 1, lambda *_: None) as runs:
         ((_, ran),) = runs.results([asked])
@@ -184,7 +186,7 @@ def test_a_users_allocator_settings_do_not_reach_a_configuration(
 ) -> None:
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:32")
     assert kept.config.variation(kept.python, tmp_path).environment["PYTORCH_CUDA_ALLOC_CONF"] == ""
-    growing = of_config(replace(CONFIG, allocator="expandable"), request("-"))
+    growing = of_config(replace(CONFIG, allocator="expandable"), request("-"), TARGET)
     environment = growing.variation(kept.python, tmp_path).environment
     assert environment["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
     assert "PYTORCH_CUDA_ALLOC_CONF" not in kept.command.variation(kept.python, tmp_path).environment

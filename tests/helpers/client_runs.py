@@ -65,6 +65,8 @@ def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen,
         assert process.unexplained_events == 0
         assert sum(row.bytes for row in process.groups) == process.allocated_bytes
         named = {row.group: row.bytes for row in process.groups}
+        assert sum(row.bytes for row in process.stacks) + named.get("rounding", 0) == process.allocated_bytes
+        assert all(row.most_bytes >= row.bytes for row in process.stacks)
         assert "not in the history" not in named
         points = process.timeline.points
         assert max(sum(point[2:]) for point in points) == process.allocated_bytes

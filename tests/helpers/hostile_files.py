@@ -23,6 +23,7 @@ from pathlib import Path
 
 import made_up
 import msgspec
+from made_up_exports import changed, compared, several_cards, side, small_table
 from made_up_journal import made_up_journal
 from made_up_recordings import recorded, recording, trace, with_loss
 from made_up_verification import CASES, FakeSide, begun, measured, observed, of_rows
@@ -41,7 +42,8 @@ from nanocheck.core.files import read_typed
 from nanocheck.core.gpus import load_catalog
 from nanocheck.core.matrix import load_matrix
 from nanocheck.core.result import Band, Ending, Group, Holding, How, Moment, Timeline
-from nanocheck.core.verdict import JudgedRun, classify
+from nanocheck.core.run_diff import RunDiffs
+from nanocheck.core.verdict import JudgedRun, Kind, classify
 from nanocheck.numerics import compare, golden
 from nanocheck.numerics import recording as recordings
 from nanocheck.numerics.language.distances import load_distances
@@ -65,6 +67,7 @@ from nanocheck.report import (
     verify_text,
 )
 from nanocheck.report.console import as_text
+from nanocheck.report.export import bencher, github_benchmark, openmetrics, sarif, stored
 from nanocheck.report.html import ledger_page, verify_page
 from nanocheck.verify import predictions, record
 from nanocheck.verify.cases import CASES as CASES_FILE
@@ -130,6 +133,19 @@ def _report(path: Path) -> object:
 def _run(path: Path) -> object:
     found = run_file.load(path)
     return as_text(terminal.render(found)), html.render(found)
+
+
+def _export(path: Path) -> object:
+    """In every format; a text of numbers refuses to be empty."""
+    runs = stored.unique(stored.load(path))
+    found = [sarif.render(runs, path.parent), openmetrics.render(runs)]
+    for render in (github_benchmark.smaller, github_benchmark.bigger, bencher.render):
+        try:
+            found.append(render(runs))
+        except NanocheckError as error:
+            if error.exit_code != 1:
+                raise
+    return found
 
 
 def _ledger(path: Path) -> object:
@@ -268,7 +284,8 @@ def _made_baseline() -> bytes:
 
 def _some_cards() -> bytes:
     """Of the catalog, the capabilities and the first cards."""
-    text = (ROOT / "nanocheck" / "core" / "gpus.toml").read_text()
+    cards = ROOT / "nanocheck" / "core" / "cards"
+    text = "\n".join((cards / f"{each}.toml").read_text() for each in ("capabilities", "geforce-40"))
     starts = [each.start() for each in re.finditer(r"^\[gpu\.[\w-]+\]$", text, re.MULTILINE)]
     return text[: starts[2]].encode()
 
@@ -280,6 +297,9 @@ def readers() -> dict[str, Reader]:
     matrix = (ROOT / "suites" / "memory" / "matrix.toml").read_bytes()
     kept = json.loads((ROOT / "reports" / "claims-rtx4070.json").read_text())
     verification = of_rows((measured(), observed()), (measured(), observed(reserved_bytes=7)), (None, None))
+    both = compared(side(1 << 30), side(2 << 30), changed("train.py:3", "x = y", 0, 1 << 30))
+    diffs = RunDiffs(before="a", after="b", diffs=(both,), worse=True, moved=True)
+    cards = msgspec.json.encode(several_cards(Kind.SAFE, Kind.OOM))
     kept["notes"] = [{**note, "claims": note["claims"][:2]} for note in kept["notes"]]
     return {
         "matrix": Reader("matrix.toml", matrix, _matrix),
@@ -288,6 +308,13 @@ def readers() -> dict[str, Reader]:
         "recording": Reader("recording.json", recordings.dumps(recording()).encode(), _recording),
         "report": Reader("report.json", report_file.dumps(_small_report()).encode(), _report),
         "run": Reader("run.json", plain, _run),
+        "exported report": Reader("report.json", report_file.dumps(_small_report()).encode(), _export),
+        "exported run": Reader("run.json", plain, _export),
+        "exported comparison": Reader("diff.json", msgspec.json.encode(diffs), _export),
+        "exported table": Reader(
+            "table.json", msgspec.json.encode(small_table(Kind.SAFE, Kind.OOM)), _export
+        ),
+        "exported cards": Reader("cards.json", cards, _export),
         "further": Reader("further.json", plain, _answer),
         "ledger": Reader("ledger.json", json.dumps(kept).encode(), _ledger),
         "curves": Reader("curves.json", _LOSS.read_bytes(), _curves),

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
+from nanocheck.core.device import Device
+from nanocheck.core.errors import MachineError
 from nanocheck.core.units import GIB, MIB
 from nanocheck.observe import introspect
 from nanocheck.observe.allocator_history import memory_snapshot
@@ -233,12 +236,26 @@ def workspaces(payload: Any, emit: Emit) -> Any:
     return {"forward": forward - before, "backward": torch.cuda.memory_allocated() - forward}
 
 
-def embedding_backward(payload: Any, emit: Emit) -> Any:
-    """CUB compares the kernel's architecture with those it was built for: error 98 if they disagree."""
-    table = torch.nn.Embedding(50304, 64).cuda()
-    table(torch.zeros(8, 1024, dtype=torch.int64, device="cuda")).sum().backward()
-    assert table.weight.grad is not None
-    return list(table.weight.grad.shape)
+def tiny_step(payload: Any, emit: Emit) -> dict[str, Any]:
+    """Two steps: products, attention, a norm, AdamW, and an embedding, whose backward is CUB's: it compares
+    the kernel's architecture with those it was built for, and fails with error 98 if they disagree.
+    """
+    told = {"arches": torch.cuda.get_arch_list(), "cuda": torch.version.cuda, "steps": 0, "failed": ""}
+    try:
+        table = torch.nn.Embedding(50304, 64).cuda()
+        block = torch.nn.TransformerEncoderLayer(64, 2, 128, batch_first=True).cuda()
+        optimizer = torch.optim.AdamW([*table.parameters(), *block.parameters()])
+        tokens = torch.zeros(8, 256, dtype=torch.int64, device="cuda")
+        for _ in range(2):
+            with torch.autocast("cuda", torch.float16):
+                loss = block(table(tokens)).float().square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            told["steps"] += 1
+    except RuntimeError as error:
+        told["failed"] = str(error)
+    return told
 
 
 def unanswered(payload: Any, emit: Emit) -> Any:
@@ -262,6 +279,18 @@ def scaler(payload: Any, emit: Emit) -> Any:
     scale.step(optimizer)
     scale.update()
     return {"states": len(optimizer.state), "scale": scale.get_scale()}
+
+
+def opens_card(payload: Any, emit: Emit) -> dict[str, Any]:
+    """What the worker of a configuration says of a card that it is to run on."""
+    from nanocheck.measuring import step_worker
+
+    told = {"arches": torch.cuda.get_arch_list(), "cuda": torch.version.cuda, "refused": ""}
+    try:
+        step_worker._open_card(msgspec.convert(payload, Device), introspect.version())
+    except MachineError as error:
+        told["refused"] = error.problem
+    return told
 
 
 def sees_a_card(payload: Any, emit: Emit) -> Any:

@@ -227,3 +227,19 @@ def test_the_environment_of_this_process_is_untouched(options: dict[str, Any]) -
     before = dict(os.environ)
     list(measure(configs(1, allocator="expandable"), target(), **options))
     assert dict(os.environ) == before
+
+
+def test_one_measurement_serves_several_cards(options: dict[str, Any], counts: Path) -> None:
+    (config,) = configs(1)
+    cards = [target(each) for each in ("rtx4070", "rtx4090", "rtx4070")]
+    with Measurement(cards[0], **options) as measurement:
+        pending = [measurement.submit(config, target=each) for each in cards]
+        results = [each.result() for each in pending]
+    assert [each.device for each in results] == [each.device for each in cards]
+    assert pending[0] is pending[2]
+    assert len(counts.read_text().splitlines()) == 2
+
+
+def test_one_measurement_is_of_one_kind_of_card(options: dict[str, Any]) -> None:
+    with Measurement(target(), **options) as measurement, pytest.raises(ValueError, match="virtual"):
+        measurement.submit(*configs(1), target=target(kind="virtual"))

@@ -19,6 +19,7 @@ from paths import ROOT
 
 from nanocheck.core.baselines import Baseline, dumps
 from nanocheck.pytest_plugin.gpu_tests import further_arguments
+from nanocheck.report.run_file import load
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the virtual GPU needs Linux")
 
@@ -111,6 +112,7 @@ def test_wide():
 def test_within_the_margin():
     train(1 << 18)
 """,
+        "--nanocheck-results=results",
     )
     assert found == {
         "test_wide[rtx4070]": "failure",
@@ -121,6 +123,15 @@ def test_within_the_margin():
     assert "# the second" in said["test_wide[rtx4070]"]
     assert re.search(r"8,192\.00 .*test_small\.py:\d+ +held = ", said["test_wide[rtx4070]"])
     assert "found tight" in said["test_within_the_margin"]
+    kept = [load(each) for each in (tmp_path / "results").iterdir()]
+    assert {(each.result.id, each.verdict.kind) for each in kept} == {
+        ("test_small.py::test_wide[rtx4070]", "oom"),
+        ("test_small.py::test_wide[rtx4090]", "safe"),
+        ("test_small.py::test_within_the_margin", "tight"),
+    }
+    for each in (tmp_path / "results").iterdir():
+        assert str(tmp_path) not in each.read_text()
+        assert sys.executable not in each.read_text()
 
 
 def test_the_child_is_a_test_like_any_other(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import json
 import re
 import xml.etree.ElementTree as ElementTree
 
+import msgspec
 import pytest
 from plugin_project import IDS, MATRIX, Project
+
+from nanocheck.core import baselines
 
 # --- baselines through the suite --------------------------------------------------------------------------
 
@@ -237,6 +240,31 @@ def test_github_gets_a_job_summary_and_annotations(settled: Project, monkeypatch
     assert "## In ten seconds" in target.read_text()
     result.stdout.fnmatch_lines([f"::error title=nanocheck%3A {IDS[1]}::*improved*"])
     assert result.stdout.str().count("::error") == 1
+
+
+def test_a_baseline_of_strangers_gives_no_orders(settled: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can change a baseline could say anything; a pull request from a fork can."""
+    target = settled.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(target))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    orders = "x\n::error::y\r\n ##[error]z \x1b[2J <script>a</script> | `b`"
+    stored = baselines.load(settled.baseline)
+    expected = {
+        name: msgspec.structs.replace(each, sdpa=orders, holders={orders: 5})
+        for name, each in stored.configurations.items()
+    }
+    settled.baseline.write_text(baselines.dumps(msgspec.structs.replace(stored, configurations=expected)))
+    result = settled.run()
+    result.assert_outcomes(failed=4)
+    said = result.stdout.str()
+    assert "x\n: :error::y" in said
+    ours = re.compile(r"::error title=nanocheck%3A [\w-]+::")
+    assert [
+        line for line in said.splitlines() if line.lstrip().startswith("::") and not ours.match(line)
+    ] == []
+    assert "##[" not in said
+    assert "\x1b[2J" not in said
+    assert "<script" not in target.read_text()
 
 
 def test_an_unwritable_report_is_told_and_fails_the_run(settled: Project) -> None:

@@ -39,6 +39,8 @@ def test_without_any_option_the_header_still_stands_above_the_suite(settled: Pro
         (("--nanocheck-workers", "none"), "*--nanocheck-workers: expected a number*"),
         (("--nanocheck-matrix", "nowhere.toml"), "*expected a matrix at *nowhere.toml*"),
         (("--nanocheck-gpus", "nowhere.toml"), "*nowhere.toml*"),
+        (("--nanocheck-card", "memroy=24GiB"), "*--card: expected word=value with *, found 'memroy=24GiB'*"),
+        (("--gpu", "t4", "--nanocheck-card", "name=x, like=t4"), "*expected --gpu or --nanocheck-card*"),
     ],
 )
 def test_a_wrong_option_is_a_usage_error_with_its_message(
@@ -56,6 +58,16 @@ def test_an_ini_value_is_the_default_and_an_option_overrules_it(project: Project
     (project.path / "pytest.ini").write_text("[pytest]\nnanocheck_gpu = rtx4090\nnanocheck_margin = 1GiB\n")
     result = project.run("suites/", "--nanocheck-margin", "2GiB")
     result.stdout.fnmatch_lines(["nanocheck: rtx4090 (*", "nanocheck: margin 2,048.00 MiB*"])
+
+
+def test_a_card_in_words_is_the_card_of_the_suite(project: Project) -> None:
+    words = "name=My card, memory=24GiB, like=rtx4090"
+    result = project.run("suites/", "--nanocheck-card", words)
+    result.stdout.fnmatch_lines(["nanocheck: my-card (My card), linux: VIRTUAL*"])
+    # A command that asks the same again has the words in it.
+    assert (
+        "--gpu my-card --device virtual --nanocheck-card 'name=My card, memory=24GiB" in result.stdout.str()
+    )
 
 
 def test_real_without_a_card_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import platform
 import re
 from importlib import metadata
 
@@ -9,6 +11,7 @@ import pytest
 
 from conftest import OnVirtual
 from nanocheck.core.gpus import find_gpu, load_catalog
+from nanocheck.core.torch_builds import has_kernels
 from nanocheck.core.units import GIB, MIB
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
@@ -189,10 +192,24 @@ def test_each_thread_has_a_cublas_workspace_of_the_capability(
     assert size <= seen["backward"] < size + MIB + 64 * 1024
 
 
-@pytest.mark.parametrize("gpu", sorted(load_catalog()))
-def test_embedding_backward_runs_on_every_card(on_virtual: OnVirtual, gpu: str) -> None:
-    result = on_virtual("embedding_backward", gpu=gpu)
-    assert result.value == [50304, 64], result.output
+def _ends() -> list[str]:
+    """Of each capability, the cards with the fewest and the most multiprocessors."""
+    cards = sorted(load_catalog().values(), key=lambda gpu: (gpu.capability, gpu.sms, gpu.id))
+    groups = [list(group) for _, group in itertools.groupby(cards, key=lambda gpu: gpu.capability)]
+    return sorted({gpu.id for group in groups for gpu in (group[0], group[-1])})
+
+
+@pytest.mark.parametrize("gpu", _ends())
+def test_a_step_runs_on_every_capability_or_fails_as_it_would_there(on_virtual: OnVirtual, gpu: str) -> None:
+    card = find_gpu(gpu)
+    result = on_virtual("tiny_step", gpu=gpu)
+    assert result.value is not None, result.output
+    has_them = has_kernels(card.capability_text, result.value["arches"], result.value["cuda"])
+    if has_them or card.host != platform.machine():
+        assert result.value["failed"] == ""
+        assert result.value["steps"] == 2
+    else:
+        assert "no kernel image is available" in result.value["failed"]
 
 
 def test_a_call_that_nobody_answers_stops_with_its_name(on_virtual: OnVirtual) -> None:

@@ -1,0 +1,130 @@
+"""Which settings fit which cards: a table, from as few runs as prove it.
+
+What a step asks for hangs on a card's compute capability, multiprocessors and cache, not on its size: one run
+on a card with room answers for every card like it, and only where the tensors fit and what the allocator
+reserves does not is the card itself run.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nanocheck.cli import options
+from nanocheck.core.errors import INTERRUPTED
+
+if TYPE_CHECKING:
+    from nanocheck.core.device import Target
+    from nanocheck.core.matrix import Entry
+
+
+def prepare_parser(parser: argparse.ArgumentParser) -> None:
+    from nanocheck.core.options import DEVICE
+
+    add = parser.add_argument
+    options.add_card(parser, several=True, without=(DEVICE,))
+    parser.set_defaults(gpu="all")
+    add("--matrix", type=Path, metavar="FILE", help="the settings, as a TOML file (default: a standard set)")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="one setting instead, such as --set batch=8 --set dtype=fp16",
+    )
+    add("--time", action="store_true", help="model a step's time, too: one recorded run a capability")
+    add("--prove", type=int, default=0, metavar="N", help="run N derived cells, drawn at random, themselves")
+    add("--seed", type=int, default=0, metavar="N", help="of that draw (default 0)")
+    add("--run-all", action="store_true", help="derive nothing: run every cell on its own card")
+    add("--workers", type=int, default=2, metavar="N", help="runs at once (default 2)")
+    add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
+    add("--md", type=Path, metavar="FILE", help="write the table as a Markdown page")
+    add("--csv", type=Path, metavar="FILE", help="write a row for each cell")
+    add("--json", type=Path, metavar="FILE", help="write it as JSON, which `nanocheck site` reads")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """
+    Raises:
+        RequestError: an unknown card or field, a wrong matrix, or an invalid number.
+        MachineError: the virtual GPU cannot be built here, or a file cannot be written.
+    """
+
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.files import write_atomically
+    from nanocheck.core.table import dumps
+    from nanocheck.report import table_frame, table_markdown, table_text
+    from nanocheck.report.console import show
+    from nanocheck.tables.filling import Submits
+    from nanocheck.tables.making import make
+    from nanocheck.tables.proving import prove
+
+    for name, least in (("prove", 0), ("workers", 1)):
+        if getattr(arguments, name) < least:
+            raise RequestError(f"--{name}: expected at least {least}, found {getattr(arguments, name)}")
+    entries, targets = _entries(arguments), _targets(arguments)
+    margin = options.card(arguments).margin_bytes
+    with options.measuring(targets[0], arguments, workers=arguments.workers) as measurement:
+        runner = Submits(measurement.submit, measurement.wait)
+        found, filled = make(
+            entries,
+            targets,
+            runner,
+            margin_bytes=margin,
+            time_too=arguments.time,
+            share=not arguments.run_all,
+            own_cards=[
+                *(word for text in arguments.card for word in ("--card", text)),
+                *(word for path in arguments.gpus for word in ("--gpus", path.name)),
+            ],
+        )
+        if arguments.prove and found.complete:
+            proof = prove(
+                filled,
+                [each.config for each in entries],
+                targets,
+                runner,
+                sample=arguments.prove,
+                seed=arguments.seed,
+                margin_bytes=margin,
+            )
+            import msgspec
+
+            found = msgspec.structs.replace(found, proof=proof)
+    show(table_text.render(found))
+    if arguments.json is not None:
+        write_atomically(arguments.json, dumps(found))
+    if arguments.md is not None:
+        write_atomically(arguments.md, table_markdown.render(found))
+    if arguments.csv is not None:
+        write_atomically(arguments.csv, table_frame.frame(found).to_csv(index=False))
+    if not found.complete:
+        return INTERRUPTED
+    proven = found.proof is None or not found.proof.differences
+    return 0 if proven and any(each.verdict.is_answer for each in found.cells) else 1
+
+
+def _entries(arguments: argparse.Namespace) -> list[Entry]:
+    from nanocheck.cli.configuration import configuration
+    from nanocheck.core.errors import RequestError
+    from nanocheck.core.matrix import Entry, load_matrix
+    from nanocheck.tables import STANDARD
+
+    if arguments.matrix is not None and arguments.set:
+        raise RequestError("expected --matrix or --set, found both", hint="write the setting into the matrix")
+    if arguments.set:
+        return [Entry(config=configuration(arguments.set), group="", why="asked for")]
+    return list(load_matrix(arguments.matrix or STANDARD).entries)
+
+
+def _targets(arguments: argparse.Namespace) -> list[Target]:
+    """The cards, the smallest first."""
+    from nanocheck.core.device import Target
+
+    card = options.card(arguments)
+    found = [
+        Target(kind="virtual", gpu=gpu, platform=card.platform, reserve_bytes=card.reserve_bytes)
+        for gpu in options.cards(arguments)
+    ]
+    return sorted(found, key=lambda each: (each.device.sure_capacity_bytes, each.gpu.id))

@@ -1,0 +1,71 @@
+"""A table and a ledger as they may be published: without absolute paths and names of people and machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from nanocheck.core.anonymous import NAME, PATH, known_names
+from nanocheck.core.table import Cell, Difference, Setting, Table, TableCard
+from nanocheck.report.ledger import Ledger
+
+#: An absolute path where one can begin: not within an address, and not within a relative path.
+_ABSOLUTE = re.compile(r"""(?<![\w.~:/\\>-])(?:~|[A-Za-z]:[/\\]|/)(?=[\w.~-])[^\s"'`,;()<>]*""")
+#: Fields in which text of the machine that made the table can stand; the others are names of its own.
+_TEXTS = {
+    Cell: ("command",),
+    TableCard: ("usable_source",),
+    Setting: ("group", "why"),
+    Difference: ("derived", "run"),
+}
+Part = TypeVar("Part", Cell, TableCard, Setting, Difference)
+
+
+def public(table: Table, names: Sequence[str] | None = None) -> Table:
+    """The same table without them.
+
+    Args:
+        names: that must not stand there; by default this machine's, its user's and their folders'.
+    """
+    clean = _cleaner(names)
+
+    def cell(found: Cell) -> Cell:
+        verdict = msgspec.structs.replace(found.verdict, sentence=clean(found.verdict.sentence))
+        return msgspec.structs.replace(_cleaned(found, clean), verdict=verdict)
+
+    proof = table.proof
+    if proof is not None:
+        differences = tuple(_cleaned(each, clean) for each in proof.differences)
+        proof = msgspec.structs.replace(proof, differences=differences)
+    return msgspec.structs.replace(
+        table,
+        settings=tuple(_cleaned(each, clean) for each in table.settings),
+        cards=tuple(_cleaned(each, clean) for each in table.cards),
+        cells=tuple(map(cell, table.cells)),
+        proof=proof,
+    )
+
+
+def public_ledger(ledger: Ledger, names: Sequence[str] | None = None) -> Ledger:
+    """The same ledger without them; what its claims say comes from files of the project."""
+    return msgspec.structs.replace(ledger, command=_cleaner(names)(ledger.command))
+
+
+def _cleaner(names: Sequence[str] | None) -> Callable[[str], str]:
+    known = sorted(known_names() if names is None else names, key=len, reverse=True)
+    pattern = "|".join(re.escape(each) for each in known if not each.startswith("/"))
+    named = re.compile(rf"(?<!\w)(?:{pattern})(?!\w)", re.IGNORECASE) if pattern else None
+
+    def clean(text: str) -> str:
+        text = _ABSOLUTE.sub(PATH, text)
+        return text if named is None else named.sub(NAME, text)
+
+    return clean
+
+
+def _cleaned(part: Part, clean: Callable[[str], str]) -> Part:
+    changes = {name: clean(getattr(part, name)) for name in _TEXTS[type(part)]}
+    return msgspec.structs.replace(part, **changes)

@@ -1,0 +1,93 @@
+"""A compatibility table as a Markdown page: the largest safe batch by card first, then every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nanocheck.core.scrub import scrub
+from nanocheck.core.table import Cell, Setting, Table, TableCard
+from nanocheck.core.verdict import Kind
+from nanocheck.report.markdown_cells import escape, frame_of, table
+from nanocheck.report.table_frame import mebibytes, model_name_of, setting_name, would_fit
+from nanocheck.report.table_text import how_it_was_made
+
+
+def render(found: Table) -> str:
+    """The whole page, ending in a newline."""
+    parts = ["# What fits which card", *(escape(each) for each in how_it_was_made(found))]
+    models = list(dict.fromkeys(map(model_name_of, found.settings)))
+    for model in models:
+        ways = [each for each in _ways(found) if model_name_of(each) == model]
+        parts += [f"## {escape(model)}", "The largest batch of this table that is safe:"]
+        parts.append(_largest(found, ways))
+    parts.append("## Every cell")
+    parts.append(
+        "MiB. What does not fit is told by what it asks for on a card with room. Prefix a setting's command "
+        "with the card: it runs that cell again."
+    )
+    parts += [_cells(found, each) for each in found.settings]
+    return scrub("\n\n".join(parts)) + "\n"
+
+
+def _ways(found: Table) -> list[Setting]:
+    return list({each.way: each for each in reversed(found.settings)}.values())[::-1]
+
+
+def _largest(found: Table, ways: Sequence[Setting]) -> str:
+    answers = found.largest_safe()
+    named = {each.way: setting_name(each).removeprefix(model_name_of(each) + ", ") for each in ways}
+    rows = [
+        {
+            "card": card.name,
+            "usable MiB": usable(card),
+            **{name: _batch(answers.get((way, card.gpu), -1)) for way, name in named.items()},
+        }
+        for card in found.cards
+    ]
+    return table(frame_of(rows), right=["usable MiB", *named.values()])
+
+
+def _batch(largest: int | None) -> str:
+    return "?" if largest == -1 else "-" if largest is None else str(largest)
+
+
+def usable(card: TableCard) -> str:
+    """Whole MiB that drivers leave, and whether that is computed."""
+    computed = " (computed)" if card.usable_source.startswith("computed") else ""
+    return mebibytes(card.usable_bytes) + computed
+
+
+def _cells(found: Table, setting: Setting) -> str:
+    cells = [each for each in found.cells if each.setting == setting.id]
+    cards = {each.gpu: each for each in found.cards}
+    settings = {each.id: each for each in found.settings}
+    rows = [_row(cell, cards[cell.gpu], would_fit(cell, settings)) for cell in cells]
+    config = setting.config
+    head = (
+        f"### {escape(setting_name(setting))}, batch {config.batch} x {config.accumulation}\n\n"
+        f"{escape(setting.why)}. Length {config.block_size}, {escape(config.optimizer)}, attention "
+        f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}."
+    )
+    again = f"\n\n```\n{cells[0].command.replace(cells[0].gpu, 'CARD', 1)}\n```" if cells else ""
+    numbers = ["usable", "headroom", "allocated", "reserved", "process", "ms a step (modelled)", "tokens/s"]
+    return f"{head}{again}\n\n{table(frame_of(rows), right=numbers)}"
+
+
+def _row(cell: Cell, card: TableCard, fits: str) -> dict[str, str]:
+    time = cell.time
+    return {
+        "card": card.name,
+        "gpu": card.gpu,
+        "usable": usable(card),
+        "verdict": cell.verdict.kind.value,
+        "headroom": mebibytes(cell.verdict.headroom_bytes),
+        "allocated": mebibytes(cell.allocated_bytes),
+        "reserved": mebibytes(cell.reserved_bytes),
+        "process": mebibytes(cell.verdict.process_bytes),
+        "ms a step (modelled)": "-" if time is None else f"{time.seconds * 1e3:,.0f}",
+        "tokens/s": "-"
+        if time is None or time.tokens_per_second is None
+        else f"{time.tokens_per_second:,.0f}",
+        "provenance": f"{cell.provenance.value}, {cell.how.value}",
+        "what would fit": fits or ("" if cell.verdict.kind is Kind.SAFE else "nothing in this table"),
+    }

@@ -1,0 +1,120 @@
+"""A compatibility table on a terminal: how it was made, and for each setting which cards hold it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from nanocheck.core.table import How, Setting, Table, TableCard
+from nanocheck.core.units import gib, mib
+from nanocheck.core.verdict import Kind
+from nanocheck.report.blocks import Block, Words, prose, stack, verdict, words
+from nanocheck.report.table_frame import mebibytes, setting_name
+from nanocheck.report.terminal_table import table
+
+#: A table of so few cards is shown cell by cell.
+_FEW = 4
+
+
+def render(found: Table) -> list[Block]:
+    """The whole answer; with more than a few cards, a line for each setting."""
+    head = [prose(each) for each in how_it_was_made(found)]
+    few = len(found.cards) <= _FEW
+    rows = [_cell_rows(found, each) if few else [_summary(found, each)] for each in found.settings]
+    shown = table([row for each in rows for row in each], left=["setting", "safe from"], whole=["card"])
+    blocks: list[Block] = [stack(*head), shown]
+    if found.proof is not None:
+        blocks += [
+            prose(f"{each.setting} on {each.gpu}: derived {each.derived}; run: {each.run}", hanging=2)
+            for each in found.proof.differences
+        ]
+    odd = [each for each in found.cells if not each.verdict.is_answer]
+    for kind, sentence in {(each.verdict.kind, each.verdict.sentence): each for each in odd}:
+        which = [each for each in odd if each.verdict.sentence == sentence]
+        names = f"{which[0].setting} on {which[0].gpu}" + (f" and {len(which) - 1} more" * (len(which) > 1))
+        blocks.append(prose(f"{names}: ", words(verdict(kind), f": {sentence}"), hanging=2))
+    if not found.complete:
+        blocks.append(prose("interrupted: what is not in the table was not run"))
+    return blocks
+
+
+def how_it_was_made(found: Table) -> list[str]:
+    """Sentences about its size, its runs, its proof and its environment."""
+    counts = Counter(each.verdict.kind.value for each in found.cells)
+    runs = found.runs
+    lines = [
+        f"{len(found.settings)} settings x {len(found.cards)} cards, {found.platform}: "
+        f"{len(found.cells):,} cells ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())}), "
+        f"safe with {mib(found.margin_bytes)} MiB to spare."
+    ]
+    provenances = " and ".join(sorted({each.provenance.value for each in found.cells})) or "nothing ran"
+    derived = sum(each.how is How.DERIVED for each in found.cells)
+    lines.append(
+        f"{provenances}: {runs.total:,} runs ({found.share_run:.1%} of the cells) in {found.seconds:,.0f} s; "
+        f"{derived:,} cells are derived from {runs.with_room:,} runs on cards with room, "
+        f"{runs.on_card:,} ran on the card itself."
+    )
+    if found.proof is not None:
+        wrong = len(found.proof.differences)
+        lines.append(
+            f"Proof: {found.proof.sample:,} derived cells, drawn at random (seed {found.proof.seed}), were "
+            f"run on their own cards: {found.proof.sample - wrong:,} the same ({found.proof.fit:,} fit, and "
+            "are the same to the byte)."
+        )
+    computed = sum(each.usable_source.startswith("computed") for each in found.cards)
+    if computed:
+        lines.append(
+            f"Of {computed} of the cards nobody published what the driver leaves usable; theirs is computed."
+        )
+    where = found.environment
+    lines.append(f"torch {where.torch}, CUDA {where.cuda}, nanocheck {where.nanocheck}, {found.date}.")
+    return lines
+
+
+def _summary(found: Table, setting: Setting) -> dict[str, Words]:
+    cells = [each for each in found.cells if each.setting == setting.id]
+    counts = Counter(each.verdict.kind for each in cells)
+    cards = {each.gpu: each for each in found.cards}
+    safe = [cards[each.gpu] for each in cells if each.verdict.kind is Kind.SAFE]
+    reserved = sorted({each.reserved_bytes for each in cells if each.verdict.is_answer})
+    return {
+        "setting": f"{setting_name(setting)}, batch {setting.config.batch}",
+        "safe": str(counts[Kind.SAFE]),
+        "tight": str(counts[Kind.TIGHT]),
+        "oom": str(counts[Kind.OOM]),
+        "reserved MiB": _span(reserved),
+        "safe from": _smallest(safe),
+    }
+
+
+def _span(sizes: list[int]) -> str:
+    if not sizes:
+        return "-"
+    low, high = mebibytes(sizes[0]), mebibytes(sizes[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def _smallest(safe: list[TableCard]) -> str:
+    if not safe:
+        return "-"
+    card = min(safe, key=lambda each: (each.usable_bytes, each.name))
+    return f"{card.gpu} ({gib(card.usable_bytes)})"
+
+
+def _cell_rows(found: Table, setting: Setting) -> list[dict[str, Words]]:
+    return [
+        {
+            "card": cell.gpu,
+            "setting": f"{setting_name(setting)}, batch {setting.config.batch}",
+            "verdict": verdict(cell.verdict.kind),
+            "headroom MiB": mebibytes(cell.verdict.headroom_bytes),
+            "allocated": mebibytes(cell.allocated_bytes),
+            "reserved": mebibytes(cell.reserved_bytes),
+            **(
+                {"ms a step": "-" if cell.time is None else f"{cell.time.seconds * 1e3:,.0f}"}
+                if any(each.time for each in found.cells)
+                else {}
+            ),
+        }
+        for cell in found.cells
+        if cell.setting == setting.id
+    ]

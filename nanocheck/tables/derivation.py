@@ -1,0 +1,80 @@
+"""What a run with room says of cards that ask for the same bytes.
+
+The allocator asks the driver for memory; as long as it gets what it asks for, it cannot tell one card's size
+from another's. So a run on a card with more memory than the step needs is, byte for byte, the run on each
+card that holds what it reserved. Where a card does not hold what the *tensors* asked for, nothing the
+allocator does can help. Between the two (the tensors fit, what is reserved does not) the allocator gives
+cached blocks back and tries again, and only a run on that card knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from nanocheck.core.device import Target
+from nanocheck.core.result import Outcome, RunResult
+from nanocheck.core.units import MIB, mib
+from nanocheck.core.verdict import Kind, Verdict, classify
+
+#: Of a card with room. A virtual card's memory costs nothing until a step touches it.
+ROOM_BYTES = 2**40
+#: A run that comes closer than this to the card's end is made there: libraries take small pieces beside
+#: PyTorch's allocator, which a configuration's result does not list.
+BORDER_BYTES = 64 * MIB
+
+
+def with_room(target: Target) -> Target:
+    """The same card with so much memory that a step fits."""
+    usable = {target.platform: ROOM_BYTES}
+    return replace(
+        target,
+        gpu=replace(
+            target.gpu, nominal_bytes=ROOM_BYTES, usable_bytes=usable, usable_most_bytes=dict(usable)
+        ),
+    )
+
+
+def asked(result: RunResult) -> Any:
+    """All of a run with room that hangs on the card; equal for cards of equal behaviour."""
+    main = result.main
+    return (
+        result.outcome,
+        main.peaks,
+        main.retries,
+        main.attention,
+        main.cublas_workspace_bytes,
+        result.micro_batches,
+        result.notes,
+    )
+
+
+def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | None:
+    """The verdict on a card, from a run with room on a card of the same behaviour; None: it must be run."""
+    device, main = target.device, roomy.main
+    moved = msgspec.structs.replace(roomy, device=device)
+    if roomy.outcome is Outcome.OOM:
+        return None  # not even with room: some limit of the script's own
+    if roomy.outcome is not Outcome.COMPLETED:
+        return classify(moved, margin_bytes)
+    if main.reserved_bytes + BORDER_BYTES <= device.available_bytes:
+        process = msgspec.structs.replace(main, process_bytes=main.reserved_bytes + device.context_bytes)
+        return classify(msgspec.structs.replace(moved, processes=(process,)), margin_bytes)
+    wanted, there = requested(roomy), device.available_bytes
+    if wanted > there:
+        return Verdict(
+            kind=Kind.OOM,
+            process_bytes=main.reserved_bytes + device.context_bytes,
+            headroom_bytes=None,
+            sentence=f"its tensors ask for {mib(wanted)} MiB at once, of {mib(there)} available",
+        )
+    return None
+
+
+def requested(result: RunResult) -> int:
+    """The most bytes that tensors asked for at one moment, before the allocator rounds them."""
+    peaks: Sequence[int] = [each.requested_bytes or 0 for each in result.main.peaks]
+    return max(peaks, default=0)

@@ -1,0 +1,101 @@
+"""``nanocheck table`` on the virtual card, and the files it writes."""
+
+from __future__ import annotations
+
+import io
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from nanocheck.cli import main
+from nanocheck.core.errors import RequestError
+from nanocheck.core.result import Provenance
+from nanocheck.core.table import load
+from nanocheck.core.verdict import Kind
+
+MATRIX = """
+[[group]]
+name = "tiny | <b>"
+why = "small enough for a test"
+n_layer = 1
+n_head = 2
+n_embd = 128
+block_size = 256
+vocab_size = 1024
+batch = [2, 3500]
+"""
+
+
+def test_a_table_and_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "matrix.toml").write_text(MATRIX)
+    files = {each: tmp_path / f"table.{each}" for each in ("json", "md", "csv")}
+    code = main(
+        ["table", "--gpu", "rtx4070,rtx4070-laptop,rtx4090,t4", "--matrix", str(tmp_path / "matrix.toml")]
+        + ["--time", "--prove", "4"]
+        + [word for name, path in files.items() for word in (f"--{name}", str(path))]
+    )
+    assert code == 0
+    table = load(files["json"])
+    assert [card.gpu for card in table.cards] == ["rtx4070-laptop", "rtx4070", "t4", "rtx4090"]
+    assert len(table.cells) == 8
+    assert table.proof is not None
+    assert (table.proof.sample, table.proof.differences) == (4, ())
+    assert table.runs.total < len(table.cells)
+    for cell in table.cells:
+        assert cell.provenance is Provenance.VIRTUAL
+        assert (cell.time is not None) == cell.verdict.fits
+        if cell.time is not None:
+            assert cell.time.provenance is Provenance.MODELLED
+            assert cell.time.seconds > 0
+    kinds = {(each.gpu, each.setting): each.verdict.kind for each in table.cells}
+    assert {kind for (gpu, _), kind in kinds.items() if gpu == "rtx4090"} == {Kind.SAFE}
+    assert Kind.OOM in kinds.values()
+    frame = pd.read_csv(io.StringIO(files["csv"].read_text()))
+    assert list(frame["peak reserved bytes"]) == [each.reserved_bytes for each in table.cells]
+    assert list(frame["command"]) == [each.command for each in table.cells]
+    page = files["md"].read_text()
+    assert page.count("| NVIDIA GeForce RTX 4090 ") == 3  # the largest batch, and a row for each setting
+    assert "8 cells" in capsys.readouterr().out
+
+
+def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
+    (tmp_path / "matrix.toml").write_text(MATRIX)
+    first, again = tmp_path / "first.json", tmp_path / "again.json"
+    main(["table", "--gpu", "rtx4070", "--matrix", str(tmp_path / "matrix.toml"), "--json", str(first)])
+    cell = load(first).cells[0]
+    assert cell.how.value == "derived"
+    assert main([*shlex.split(cell.command)[1:], "--json", str(again)]) == 0
+    (own,) = load(again).cells
+    assert own.how.value == "run"
+    assert (own.verdict, own.allocated_bytes, own.reserved_bytes) == (
+        cell.verdict, cell.allocated_bytes, cell.reserved_bytes
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--gpu", "rtx4071"], "rtx4071"),
+        (["--set", "batch=8", "--matrix", "x.toml"], "both"),
+        (["--set", "batch=many"], "many"),
+        (["--prove", "-1"], "-1"),
+        (["--workers", "0"], "0"),
+        (["--gpu", "h100", "--platform", "windows"], "windows"),
+    ],
+)
+def test_mistakes_are_told(arguments: list[str], found: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["table", *arguments]) == RequestError.exit_code
+    assert found in capsys.readouterr().err
+
+
+def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
+    (tmp_path / "matrix.toml").write_text(MATRIX.replace("[2, 3500]", "2"))
+    out, words = tmp_path / "table.json", "name=My card, memory=24GiB, like=rtx4090"
+    assert (
+        main(["table", "--card", words, "--matrix", str(tmp_path / "matrix.toml"), "--json", str(out)]) == 0
+    )
+    (cell,) = load(out).cells
+    assert cell.gpu == "my-card"
+    assert shlex.split(cell.command)[2:5] == ["--card", words, "--run-all"]

@@ -1,0 +1,416 @@
+"""The site's pages say what the table says, lead nowhere that is not there, and obey no text of strangers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import posixpath
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import made_up_tables
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from nanocheck.core.errors import StoredDataError
+from nanocheck.core.gpus import load_catalog
+from nanocheck.core.result import Provenance
+from nanocheck.core.table import Difference, How, Table
+from nanocheck.core.verdict import Kind
+from nanocheck.report import ledger
+from nanocheck.report.html import palette
+from nanocheck.report.site import pages, theme
+from nanocheck.report.site.links import slugs
+from nanocheck.report.site.private import public, public_ledger
+
+TABLE = made_up_tables.table(made_up_tables.some_settings(), made_up_tables.some_cards())
+CATALOG = load_catalog()
+LEDGER = ledger.load(Path(__file__).parents[2] / "reports" / "claims-rtx4070.json")
+#: Ends of attributes, elements and scripts, formulas, and characters that turn text around.
+HOSTILE = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}\u202e\x1b[2J=1+1"
+
+
+class Reader(HTMLParser):
+    """Elements with their attributes, and the words between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+def html(files: dict[str, str]) -> dict[str, Reader]:
+    return {name: Reader(text) for name, text in files.items() if name.endswith(".html")}
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, str]:
+    assert LEDGER is not None
+    return pages.files(TABLE, catalog=CATALOG, ledgers=[LEDGER])
+
+
+def targets(files: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for name, page in html(files).items():
+        for tag, attribute in (("a", "href"), ("link", "href"), ("script", "src")):
+            for each in page.of(tag):
+                yield name, each[attribute]
+
+
+def broken(files: dict[str, str]) -> list[tuple[str, str]]:
+    """Links to a file or an anchor that is not there."""
+    ids = {name: {each.get("id") for _, each in page.found} for name, page in html(files).items()}
+    found = []
+    for name, target in targets(files):
+        path, _, anchor = target.partition("#")
+        if target == "data:,":
+            continue
+        at = posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
+        if at not in files or (anchor and anchor not in ids[at]):
+            found.append((name, target))
+    return found
+
+
+def test_every_link_leads_to_a_file_and_an_anchor_of_the_site(files: dict[str, str]) -> None:
+    assert broken(files) == []
+    assert len(list(targets(files))) > len(TABLE.cells)
+
+
+def test_nothing_is_fetched_and_nothing_runs_but_the_sites_own_two_files(files: dict[str, str]) -> None:
+    for name, page in html(files).items():
+        policy = next(each for each in page.of("meta") if each.get("http-equiv") == "Content-Security-Policy")
+        assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:"} <= set(
+            policy["content"].split("; ")
+        )
+        (script,), (sheet,) = page.of("script"), [e for e in page.of("link") if e["rel"] == "stylesheet"]
+        assert {posixpath.basename(script["src"]), posixpath.basename(sheet["href"])} == {
+            "site.js",
+            "site.css",
+        }
+        assert page.of("style") == []
+        assert [
+            each for _, each in page.found if any(key.startswith("on") or key == "style" for key in each)
+        ] == [], name
+    assert "http" not in files["site.js"]
+    assert "url(" not in files["site.css"]
+    assert "@import" not in files["site.css"]
+    assert len(files["site.js"].splitlines()) < 250
+
+
+def test_the_large_table_has_every_cell_with_its_verdict_and_figures(files: dict[str, str]) -> None:
+    rows = re.findall(r'<tr data-s="(\d+)".*?href="([^"]*)">(.*?)</a>(.*)', files["index.html"])
+    assert len(rows) == len(TABLE.cells)
+    for (place, address, card, rest), cell in zip(rows, TABLE.cells, strict=True):
+        setting = TABLE.settings[int(place)]
+        assert setting.id == cell.setting
+        assert card == next(e.name for e in TABLE.cards if e.gpu == cell.gpu).removeprefix("NVIDIA ")
+        assert address.startswith(f"cards/{cell.gpu}.html#")
+        values = re.sub(r"<td[^>]*>", "|", rest).split("|")[1:]
+        assert values[0].split()[1] == cell.verdict.kind.value
+        assert values[2] == f"{setting.config.batch:,}"
+        assert values[5] == setting.config.dtype
+        assert float(values[-4].replace(",", "")) == pytest.approx(cell.reserved_bytes / 2**30, abs=0.006)
+        assert values[-1] == cell.how.value
+
+
+def test_a_cards_page_has_each_cells_command_run_and_way_out(files: dict[str, str]) -> None:
+    for card in TABLE.cards:
+        words = " ".join("".join(Reader(files[f"cards/{card.gpu}.html"]).words).split())
+        for cell in (each for each in TABLE.cells if each.gpu == card.gpu):
+            assert cell.command in words
+            assert f"{cell.reserved_bytes:,} B" in words
+        assert ("This very card ran it" in words) == any(
+            each.gpu == card.gpu and each.how is How.RUN for each in TABLE.cells
+        )
+        gpu = CATALOG[card.gpu]
+        assert gpu.sources["bandwidth_gb_s"] in words
+        assert card.usable_source in words
+
+
+def test_a_models_page_has_the_largest_safe_batch_of_every_way_and_card(files: dict[str, str]) -> None:
+    page = files["models/gpt-2-124m.html"]
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    ways = list(dict.fromkeys(each.way for each in TABLE.settings if each.config.n_layer == 12))
+    largest = TABLE.largest_safe()
+    found = [re.findall(r'<td class="number">(.*?)</td>', row)[1:] for row in table.split("<tr>")[1:]]
+    expected = [[str(largest[way, card.gpu] or "\N{EM DASH}") for way in ways] for card in TABLE.cards]
+    assert found == expected
+    assert len({each for row in expected for each in row}) > 3
+    assert "modelled" in page
+
+
+def test_a_bar_ends_beyond_the_cards_line_where_the_setting_does_not_fit(files: dict[str, str]) -> None:
+    page = files["cards/t4.html"]
+    bars = re.findall(
+        r'<span class="v-([\w-]+)">.*?</span>\s*<svg.*?x="([\d.]+)%" y="3" width="([\d.]+)%" height="12"/>'
+        r'\s*<line class="card-edge" x1="([\d.]+)%"',
+        page,
+        re.DOTALL,
+    )
+    cells = [each for each in TABLE.cells if each.gpu == "t4"]
+    assert len(bars) == len(cells)
+    beyond = {kind: set() for kind in ("safe", "tight", "oom")}  # type: dict[str, set[bool]]
+    for kind, start, width, line in bars:
+        beyond[kind].add(float(start) + float(width) > float(line))
+    assert beyond["safe"] == {False}
+    assert beyond["oom"] == {True}
+
+
+def test_what_does_not_fit_shows_what_it_asks_for_and_not_where_it_died() -> None:
+    card = made_up_tables.some_cards()[0]
+    found = next(each for each in TABLE.cells if each.verdict.kind is Kind.OOM and each.gpu == card.gpu)
+    died = replace(found, verdict=replace(found.verdict, process_bytes=123 << 20))
+    page = pages.files(replace(TABLE, cells=(died,)))["index.html"]
+    asked = f"{(found.reserved_bytes + card.context_bytes) / 2**30:,.2f}"
+    assert f"<td>{asked}<td>" in page
+
+
+def test_a_cell_without_an_answer_shows_no_bytes_and_a_computed_card_says_so() -> None:
+    none = replace(
+        TABLE.cells[0],
+        verdict=replace(TABLE.cells[0].verdict, kind=Kind.UNSUPPORTED, process_bytes=0, headroom_bytes=None),
+        allocated_bytes=0,
+        reserved_bytes=0,
+        provenance=Provenance.UNKNOWN,
+        time=None,
+        instead=(),
+    )
+    guess = replace(TABLE.cards[0], usable_source="computed: nominal less 3 %")
+    made = pages.files(replace(TABLE, cells=(none, *TABLE.cells[1:]), cards=(guess, *TABLE.cards[1:])))
+    row = next(each for each in made["index.html"].splitlines() if each.startswith("<tr data-s="))
+    assert "? unsupported" in row
+    assert "0.00" not in row
+    assert "on a virtual GPU that keeps account" in made["index.html"]
+    assert made["index.html"].count("<td>computed</td>") == 1
+    card = made[f"cards/{guess.gpu}.html"]
+    assert "computed, nobody published it" in card
+    assert none.verdict.sentence in card
+    assert ">0 B<" not in card
+    assert card.count('class="peak"') == len(TABLE.settings) - 1
+
+
+def test_what_was_not_reached_is_said_and_is_no_verdict() -> None:
+    part = replace(TABLE, cells=TABLE.cells[:-3], complete=False)
+    made = pages.files(part)
+    assert "3 not reached" in made["index.html"]
+    assert broken(made) == []
+    assert "the table was stopped before it came here" not in made["index.html"]
+    bare = pages.files(replace(TABLE, cells=TABLE.cells[:1], complete=False))["index.html"]
+    assert bare.count("the table was stopped before it came here") == 4
+    assert made["cards/h100.html"].count("not reached: the table was stopped") == 1
+
+
+def test_a_proof_with_a_difference_shows_both_sides() -> None:
+    assert TABLE.proof is not None
+    wrong = Difference(setting=TABLE.settings[0].id, gpu="t4", derived="12 bytes", run="<b>13</b> bytes")
+    page = pages.files(replace(TABLE, proof=replace(TABLE.proof, differences=(wrong,))))["index.html"]
+    assert "1 differs from what was derived" in page
+    assert "12 bytes" in page
+    assert "&lt;b&gt;13&lt;/b&gt; bytes" in page
+    assert "Every one says what was derived" not in page
+    assert "No derived cell was checked" in pages.files(replace(TABLE, proof=None))["index.html"]
+
+
+@pytest.mark.parametrize("part", ["settings", "cards", "cells"])
+def test_a_table_that_contradicts_itself_is_refused(part: str) -> None:
+    entries = getattr(TABLE, part)
+    with pytest.raises(StoredDataError):
+        pages.files(replace(TABLE, **{part: (*entries, entries[0])}))
+    stranger = replace(TABLE.cells[0], gpu="nowhere")
+    with pytest.raises(StoredDataError):
+        pages.files(replace(TABLE, cells=(stranger,)))
+
+
+def test_a_card_that_the_catalog_has_otherwise_gets_none_of_its_figures() -> None:
+    other = replace(TABLE, cards=tuple(replace(each, sms=each.sms + 1) for each in TABLE.cards))
+    page = pages.files(other, catalog=CATALOG)["cards/t4.html"]
+    assert CATALOG["t4"].sources["bandwidth_gb_s"] not in page
+
+
+# --- text of strangers -------------------------------------------------------------------------------------
+
+
+def hostile() -> Table:
+    """Every text of a table is an attack."""
+
+    def poison(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: poison(each, name) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [poison(each, key) for each in value]
+        names = ("setting", "gpu", "id", "instead", "run_on", "name", "usable_source", "group", "why")
+        texts = (
+            *names,
+            "command",
+            "attention",
+            "sentence",
+            "recorded_on",
+            "decided_by",
+            "capability",
+            "date",
+        )
+        texts = (*texts, "platform", "torch", "os", "python", "cuda", "nanocheck")
+        return f"{value}{HOSTILE}" if isinstance(value, str) and key in texts else value
+
+    return msgspec.convert(poison(msgspec.to_builtins(TABLE)), Table)
+
+
+def test_hostile_text_makes_no_element_and_no_link_and_changes_no_shape(files: dict[str, str]) -> None:
+    made = pages.files(hostile(), catalog=CATALOG)
+    assert broken(made) == []
+    for name, page in html(made).items():
+        assert not page.of("img")
+        assert len(page.of("script")) == 1, name
+        assert not [each for _, each in page.found if any(key.startswith("on") for key in each)]
+        assert "\x1b" not in made[name]
+        assert "\u202e" not in made[name]
+    kinds = [
+        [tag for tag, _ in page.found] for page in (Reader(files["index.html"]), Reader(made["index.html"]))
+    ]
+    assert [each for each in kinds[0] if each == "tr"] == [each for each in kinds[1] if each == "tr"]
+    rows = list(csv.DictReader(io.StringIO(made["table.csv"])))
+    assert len(rows) == len(TABLE.cells)
+    assert not [value for row in rows for value in row.values() if value.startswith(("=", "+", "@"))]
+
+
+def test_a_field_that_begins_as_a_formula_is_text_in_the_csv() -> None:
+    card = replace(TABLE.cards[0], name="=HYPERLINK(A1)")
+    made = pages.files(replace(TABLE, cards=(card, *TABLE.cards[1:])))
+    assert "=HYPERLINK(A1)" not in [row["card"] for row in csv.DictReader(io.StringIO(made["table.csv"]))]
+
+
+@given(st.lists(st.text(max_size=100), unique=True, max_size=30))
+def test_slugs_are_safe_and_no_two_are_equal_to_a_file_system(names: list[str]) -> None:
+    found = slugs(names)
+    assert list(found) == names
+    assert len(set(found.values())) == len(names)
+    for slug in found.values():
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", slug)
+        assert slug not in ("con", "nul", "aux", "com1")
+        assert len(slug) < 100
+
+
+def test_slugs_of_names_that_differ_in_case_or_in_signs_alone() -> None:
+    found = slugs(["../../etc", "RTX 4070", "rtx-4070", "Rtx/4070", "rtx-4070-2", "", "..", "CON", "é"])
+    assert list(found.values()) == [
+        "etc", "rtx-4070", "rtx-4070-2", "rtx-4070-3", "rtx-4070-2-2", "x", "x-2", "x-con", "e",
+    ]  # fmt: skip
+
+
+def test_no_path_and_no_name_of_a_machine_is_published() -> None:
+    cell = replace(
+        TABLE.cells[0], command="/home/jo/venv/bin/nanocheck table --gpus=/srv/my.toml --gpu rtx4070 #box7"
+    )
+    card = replace(
+        TABLE.cards[0], usable_source="read by jo on box7; https://example.org/a/b and a/relative/path"
+    )
+    found = public(replace(TABLE, cells=(cell,), cards=(card,)), names=("jo", "box7", "/home/jo"))
+    text = msgspec.json.encode(found).decode()
+    for secret in ("/home", "/srv", "box7", "jo on"):
+        assert secret not in text
+    assert "https://example.org/a/b and a/relative/path" in text
+    assert "--gpu rtx4070" in found.cells[0].command
+    assert public(TABLE, names=()) == TABLE
+    assert LEDGER is not None
+    ledger_of_jo = public_ledger(replace(LEDGER, command="pytest /home/jo/suites"), names=("jo",))
+    assert ledger_of_jo.command == "pytest <path>"
+
+
+# --- colours -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("ink", ["text", "quiet", "accent", "good", "warn", "bad"])
+def test_every_ink_can_be_read_on_every_ground_it_stands_on(ink: str, dark: bool) -> None:
+    colours = theme.colours(dark=dark)
+    grounds = ["page", "panel"]
+    if ink in ("good", "warn", "bad"):
+        grounds.append(f"{ink}-soft")
+    for ground in grounds:
+        light, deep = sorted((palette.luminance(colours[each]) for each in (ink, ground)), reverse=True)
+        assert (light + 0.05) / (deep + 0.05) >= 4.5, ground
+    # The button of the form: the page's colour on the accent.
+    light, deep = sorted((palette.luminance(colours[each]) for each in ("accent", "page")), reverse=True)
+    assert (light + 0.05) / (deep + 0.05) >= 4.5
+
+
+def test_the_two_themes_can_be_chosen_and_each_has_every_colour() -> None:
+    light, dark = theme.colours(dark=False), theme.colours(dark=True)
+    assert light.keys() == dark.keys()
+    assert all(light[each] != dark[each] for each in ("page", "text", "good", "bad"))
+    style = theme.style()
+    assert style.count(f"--page: {dark['page']}") == 2
+    assert style.count(f"--page: {light['page']}") == 1
+
+
+def test_no_verdict_is_told_by_its_colour_alone(files: dict[str, str]) -> None:
+    for kind in (Kind.SAFE, Kind.OOM):
+        for shown in re.findall(
+            rf'class="v-{kind.value}"[^>]*>(.*?)<', files["index.html"] + files["cards/t4.html"]
+        ):
+            assert re.search(r"[✓≈×]", shown), shown
+
+
+# --- sizes and downloads -----------------------------------------------------------------------------------
+
+
+def test_forty_settings_on_sixty_five_cards_are_small_and_quick() -> None:
+    import time
+
+    large = made_up_tables.large(40, 65)
+    assert len(large.cells) == 2600
+    began = time.process_time()
+    made = pages.files(large, catalog=CATALOG)
+    assert time.process_time() - began < 20
+    assert len(made["index.html"].encode()) < 1_500_000
+    assert len([name for name in made if name.startswith("cards/")]) == 65
+
+
+def test_what_is_downloaded_is_the_table(files: dict[str, str]) -> None:
+    assert msgspec.convert(json.loads(files["table.json"]), Table) == TABLE
+    rows = list(csv.DictReader(io.StringIO(files["table.csv"])))
+    assert len(rows) == len(TABLE.cells)
+    for row, cell in zip(rows, TABLE.cells, strict=True):
+        assert (row["setting"], row["gpu"], row["verdict"]) == (cell.setting, cell.gpu, cell.verdict.kind)
+        assert int(row["peak reserved bytes"]) == cell.reserved_bytes
+        assert row["command"] == cell.command
+
+
+def test_the_same_table_gives_the_same_bytes(files: dict[str, str]) -> None:
+    assert LEDGER is not None
+    assert pages.files(TABLE, catalog=CATALOG, ledgers=[LEDGER]) == files
+    assert files["claims.html"].count("Claims") >= 1
+    assert LEDGER.findings[0].id in files["claims.html"]
+
+
+@settings(max_examples=15)
+@given(data=st.data())
+def test_any_part_of_a_table_makes_a_site_without_a_broken_link(data: st.DataObject) -> None:
+    rows = data.draw(st.lists(st.sampled_from(TABLE.settings), unique_by=lambda each: each.id, max_size=4))
+    cards = data.draw(st.lists(st.sampled_from(TABLE.cards), unique_by=lambda each: each.gpu, max_size=3))
+    made = made_up_tables.table(rows, cards)
+    kept = data.draw(
+        st.lists(st.sampled_from(made.cells), unique_by=lambda e: (e.setting, e.gpu))
+        if made.cells
+        else st.just([])
+    )
+    site = pages.files(replace(made, cells=tuple(kept)))
+    assert broken(site) == []
+    assert site["index.html"].count("<tr data-s=") == len(kept)
