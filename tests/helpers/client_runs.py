@@ -58,6 +58,11 @@ def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen,
     """A client observed to its end, and its answer; what holds for every one of them holds."""
     seen = observe(CLIENTS / name, folder, *arguments, steps=options.pop("steps", 0), **options)
     assert seen.ending.exit_code == 0, seen.stderr[-3000:]
+    return seen, sound_answer(seen)
+
+
+def sound_answer(seen: Seen) -> JudgedRun:
+    """Of a client that was observed to its end: what holds for every one of them holds."""
     answer = seen.judged()
     assert answer.verdict.kind == "safe"
     assert answer.result.provenance == "virtual"
@@ -71,7 +76,7 @@ def run(folder: Path, name: str, *arguments: str, **options: Any) -> tuple[Seen,
         points = process.timeline.points
         assert max(sum(point[2:]) for point in points) == process.allocated_bytes
         assert max(point[1] for point in points) == process.reserved_bytes
-    return seen, answer
+    return answer
 
 
 def needs_libraries_of(name: str) -> None:

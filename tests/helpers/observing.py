@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from forked_runs import can_fork, run_forked
+
 from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.event_reader import Observation, read
 from nanocheck.core.device import Target
@@ -61,8 +63,16 @@ def observe(
     time: bool = False,
     environment: dict[str, str] | None = None,
     launcher: Sequence[str] = (),
+    forks: bool | None = None,
 ) -> Seen:
-    """Observe a script, given as text or as a file, in a child of this process."""
+    """Observe a script, given as text or as a file, in a child of this process.
+
+    Args:
+        forks: it is run in a fork of a Python that has imported torch (``forked_runs``), where that makes no
+            difference. By default a text is, which is about what a script does, and a program is not.
+    """
+    if forks is None:
+        forks = isinstance(script, str)
     if isinstance(script, str):
         path = folder / "script.py"
         path.write_text(textwrap.dedent(script))
@@ -71,15 +81,19 @@ def observe(
     journals.mkdir()
     target = Target(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
     began = monotonic()
-    ran = subprocess.run(
-        [*(launcher or (sys.executable,)), str(script), *arguments],
-        env={**child_environment(target, journals, steps=steps, time=time), **(environment or {})},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    variables = {**child_environment(target, journals, steps=steps, time=time), **(environment or {})}
+    if forks and not launcher and can_fork([script, *arguments], environment or {}):
+        ran = run_forked([str(script), *arguments], variables, folder, 300)
+    else:
+        ran = subprocess.run(
+            [*(launcher or (sys.executable,)), str(script), *arguments],
+            env=variables,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
     how = How.FINISHED if ran.returncode == 0 else How.FAILED if ran.returncode > 0 else How.KILLED
     ending = Ending(how=how, exit_code=ran.returncode if ran.returncode >= 0 else 128 - ran.returncode)
     return Seen(journals, target, ending, monotonic() - began, ran.stdout, ran.stderr)

@@ -41,13 +41,13 @@ for step in range(200):
     if step:
         print("average", (time.time() - first) / step, flush=True)
 """
+#: The answer, and seconds of each step as the script prints them: by the clock, by events; and averages since
+#: the first.
+Ran = tuple[RunFile, list[tuple[float, float]], list[float]]
 
 
-def run(
-    folder: Path, *options: str, words: tuple[str, ...] = ()
-) -> tuple[RunFile, list[tuple[float, float]], list[float]]:
-    """The answer, and seconds of each step as the script prints them: by the clock, by events; and
-    averages since the first."""
+def run(folder: Path, *options: str, words: tuple[str, ...] = ()) -> Ran:
+    """Under the verb."""
     (folder / "train.py").write_text(SCRIPT)
     verb = [sys.executable, "-m", "nanocheck", "run", "--gpu", "t4", "--json", "a.json", *options, "--"]
     done = subprocess.run(
@@ -59,11 +59,20 @@ def run(
     return load(folder / "a.json"), steps, list(map(float, averages))
 
 
+@pytest.fixture(scope="module")
+def eager(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    return run(tmp_path_factory.mktemp("eager"), "--clock", "4")
+
+
 @pytest.mark.parametrize(
     "words", [(), ("compile",), ("accumulate",)], ids=["eager", "compiled", "8 micro-batches"]
 )
-def test_its_own_figures_are_the_models(words: tuple[str, ...], tmp_path: Path) -> None:
-    answer, steps, averages = run(tmp_path, "--clock", "4", words=words)
+def test_its_own_figures_are_the_models(
+    words: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    answer, steps, averages = (
+        run(tmp_path, "--clock", "4", words=words) if words else request.getfixturevalue("eager")
+    )
     assert answer.step_time is not None
     modelled = answer.step_time.card_seconds
     assert modelled > 0.1
@@ -77,9 +86,9 @@ def test_its_own_figures_are_the_models(words: tuple[str, ...], tmp_path: Path) 
     assert steps[1][1] == pytest.approx(1e-3)
 
 
-def test_memory_is_what_it_is_without(tmp_path: Path) -> None:
+def test_memory_is_what_it_is_without(eager: Ran, tmp_path: Path) -> None:
     plain, _, _ = run(tmp_path)
-    clocked, _, _ = run(tmp_path, "--clock", "2")
+    clocked, _, _ = eager
     for name in ("allocated_bytes", "reserved_bytes", "process_bytes", "groups"):
         assert getattr(plain.result.main, name) == getattr(clocked.result.main, name), name
     assert clocked.verdict.kind == plain.verdict.kind

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from known_value_tasks import STEPS
-from paths import HELPERS
 
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.process.jobs import Job
 from nanocheck.process.pool import Pool
-from nanocheck.virtual import card_environment, prepare
+from nanocheck.virtual import card_environment
 
 Run = Callable[..., Any]
 
@@ -28,18 +27,16 @@ FEW = settings(
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    launch = {**prepare().launch_environment(), "PYTHONPATH": str(HELPERS)}
+def run(values_pool: Pool) -> Run:
     environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-    with Pool(1, launch, ["torch", "known_value_tasks"]) as pool:
 
-        def run(task: str, payload: Any = None) -> Any:
-            job = Job(id=task, task=f"known_value_tasks:{task}", payload=payload, environment=environment)
-            result = pool.submit(job).result()
-            assert result.value is not None, result
-            return result.value
+    def run(task: str, payload: Any = None) -> Any:
+        job = Job(id=task, task=f"known_value_tasks:{task}", payload=payload, environment=environment)
+        result = values_pool.submit(job).result()
+        assert result.value is not None, result
+        return result.value
 
-        yield run
+    return run
 
 
 @st.composite

@@ -13,7 +13,8 @@ from nanocheck.observe.values import policies
 
 def seen(client: str, folder: Path, *arguments: str, sizes: str = "worst") -> Seen:
     folder.mkdir()
-    found = observe(CLIENTS / client, folder, *arguments, steps=0, environment={policies.VARIABLE: sizes})
+    variables = {policies.VARIABLE: sizes}
+    found = observe(CLIENTS / client, folder, *arguments, steps=0, environment=variables, forks=True)
     assert found.ending.exit_code == 0, found.stderr
     return found
 

@@ -62,7 +62,11 @@ def _script(folder: Path, **settings: object) -> Path:
     usual = {"CHECKPOINTING": False, "COMPILED": False, "MICRO_BATCHES": 1, "READS": 0}
     path = folder / "train.py"
     lines = [f"{name} = {value!r}" for name, value in {**usual, **settings}.items()]
-    path.write_text("\n".join(lines) + _LOOP)
+    # What compiles is not run in a fork, nor what names it.
+    loop = (
+        _LOOP if settings.get("COMPILED") else _LOOP.replace("torch.compile(net) if COMPILED else net", "net")
+    )
+    path.write_text("\n".join(lines) + loop)
     return path
 
 
