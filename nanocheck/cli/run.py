@@ -38,6 +38,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         "repeats itself, or the peak has rested long enough",
     )
     add("--cover", metavar="PHASES", help="do not stop before these were seen: eval, save, or eval,save")
+    add(
+        "--ranks",
+        default="all",
+        metavar="R,R",
+        help="of a distributed run, the ranks that run; the others are taken to do the same (default: all)",
+    )
     add("--full", action="store_true", help="run to the script's own end")
     add(
         "--longest",

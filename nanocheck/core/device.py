@@ -78,6 +78,7 @@ class Target:
         kind: ``real``, ``virtual`` or ``cpu``.
         gpu: the card that was asked for; its figures are the limits a verdict is about.
         platform, reserve_bytes, capped_from: see ``Device``; the last only for ``real``.
+        cards: how many of them the machine has.
 
     Raises:
         RequestError: the catalog does not know the card's memory on this platform, or more is reserved than
@@ -89,6 +90,7 @@ class Target:
     platform: str = "linux"
     reserve_bytes: int = 0
     capped_from: str | None = None
+    cards: int = 1
 
     def __post_init__(self) -> None:
         if self.platform not in self.gpu.usable_bytes:

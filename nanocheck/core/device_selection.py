@@ -6,10 +6,11 @@ Nothing here imports torch or initialises CUDA in this process: a child asks the
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError, RequestError
@@ -154,6 +155,28 @@ def choose_device(
     return SelectedDevice(asked, why, not found.virtual)
 
 
+#: More are not in one machine; a larger world is told by its ranks.
+MOST_CARDS = 64
+
+
+def _machine(text: str) -> tuple[int, str]:
+    """``8xh100``: how many cards of which kind.
+
+    Raises:
+        RequestError: none, or more than a machine has.
+    """
+    found = re.fullmatch(r"\s*(\d{1,6})\s*x\s*(\S.*)", text)
+    if found is None:
+        return 1, text
+    cards = int(found[1])
+    if not 1 <= cards <= MOST_CARDS:
+        raise RequestError(
+            f"--gpu {text}: expected 1 to {MOST_CARDS} cards in a machine, found {cards}",
+            hint=f"--gpu 8x{found[2]}",
+        )
+    return cards, found[2]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CardQuestion:
     """Which card is asked about, and what must stay free on it.
@@ -161,6 +184,7 @@ class CardQuestion:
     Attributes:
         gpu: an id of the catalog. gpus: files with further cards, and cards that were described.
         device, platform: see the options' help.
+        cards: how many of them the machine has, as ``--gpu 8xh100`` says.
     """
 
     gpu: str = DEFAULT_GPU
@@ -169,6 +193,7 @@ class CardQuestion:
     platform: str = "linux"
     reserve_bytes: int = 0
     margin_bytes: int = DEFAULT_MARGIN_BYTES
+    cards: int = 1
 
     @classmethod
     def of(
@@ -186,8 +211,10 @@ class CardQuestion:
                     f"{option.flag}: expected one of {', '.join(option.choices)}, found {text[option]!r}"
                 )
         margin = MARGIN.pytest_flag if in_pytest else MARGIN.flag
+        cards, gpu = _machine(text[GPU])
         return cls(
-            gpu=text[GPU],
+            cards=cards,
+            gpu=gpu,
             gpus=tuple(gpus),
             device=text[DEVICE],
             platform=text[PLATFORM],
@@ -204,10 +231,11 @@ class CardQuestion:
         Raises:
             RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
         """
-        return choose_device(
+        chosen = choose_device(
             find_gpu(self.gpu, self.gpus),
-            self.device,
+            self.device if self.cards == 1 else "virtual",
             platform=self.platform,
             reserve_bytes=self.reserve_bytes,
             find=find,
         )
+        return replace(chosen, target=replace(chosen.target, cards=self.cards))

@@ -12,7 +12,7 @@ from pathlib import Path
 import nanocheck
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError
-from nanocheck.observe import card_clock, relaunch
+from nanocheck.observe import absent_ranks, card_clock, relaunch
 from nanocheck.observe.values.policies import POLICIES, VARIABLE
 from nanocheck.process import stack_dump
 from nanocheck.timing.card import Card
@@ -39,6 +39,7 @@ def child_environment(
     snapshot: Path | None = None,
     time: bool = False,
     clock: int = 0,
+    ranks: str = "all",
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of the command.
@@ -55,6 +56,7 @@ def child_environment(
         snapshot: where to write PyTorch's own snapshot format.
         time: once memory is known, time a few steps and record one.
         clock: so many steps after that go on by the card's clock; needs ``time``.
+        ranks: those that run, see ``observe.absent_ranks``.
         base: ``os.environ`` by default.
 
     Raises:
@@ -74,6 +76,7 @@ def child_environment(
         allowed = target.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
+    environment[absent_ranks.VARIABLE] = ranks
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
     environment["NANOCHECK_RUN_LONGEST"] = "1" if longest else ""
@@ -114,7 +117,8 @@ def _of_our_torch(target: Target, clock: bool) -> dict[str, str]:
         **prepare().launch_environment(clock=clock),
         **card_environment(target),
         # Which of the machine's cards are meant: here there is one.
-        VISIBLE: "0",
+        VISIBLE: ",".join(map(str, range(target.cards))),
+        "NANOCHECK_CARDS": str(target.cards),
     }
 
 

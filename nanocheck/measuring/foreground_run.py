@@ -61,6 +61,7 @@ def run_command(
             snapshot=snapshot,
             time=request.time,
             clock=request.clock,
+            ranks=request.ranks,
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)

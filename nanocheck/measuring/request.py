@@ -56,6 +56,7 @@ class Request:
         time: once memory is known, a few steps are timed and one is recorded.
         clock: so many steps after that go on while the script's own clocks show the card's time.
         sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
+        ranks: of a distributed command, those that run: numbers by commas, or ``all``.
     """
 
     command: list[str]
@@ -67,6 +68,7 @@ class Request:
     sizes: str = POLICIES[0]
     time: bool = False
     clock: int = 0
+    ranks: str = "all"
 
     @property
     def gpus(self) -> list[str]:
@@ -112,6 +114,7 @@ class Request:
             sizes=arguments.sizes or POLICIES[0],
             time=arguments.time or bool(arguments.clock),
             clock=arguments.clock or 0,
+            ranks=_ranks(arguments.ranks),
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -130,11 +133,18 @@ class Request:
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
             *("--sizes", self.sizes),
+            *(("--ranks", self.ranks) if self.ranks != "all" else ()),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
             *(("--longest",) if self.longest else ()),
             *(("--time",) if self.time else ()),
         ]
+
+
+def _ranks(text: str) -> str:
+    if text == "all" or re.fullmatch(r"\d{1,6}(,\d{1,6})*", text):
+        return text
+    raise RequestError(f"--ranks: expected numbers such as 0,7, or all, found {text!r}", hint="--ranks 0")
 
 
 def _phases(text: str | None) -> tuple[str, ...]:

@@ -61,9 +61,10 @@ class _Finder(MetaPathFinder):
 
 def activate() -> None:
     """Watch this process from its ``import torch`` on."""
-    from nanocheck.observe import abandonment, introspect, relaunch
+    from nanocheck.observe import abandonment, absent_ranks, introspect, relaunch
 
     abandonment.end_when_abandoned(os.environ[FOLDER])
+    absent_ranks.stay_away(os.environ[FOLDER])
     waiting = {"torch": relaunch.say_why_not if os.environ.get(relaunch.REASON) else _watch}
     if introspect.version() is not None:
         from nanocheck.observe import uncompiled_kernels

@@ -1,6 +1,7 @@
-/* Devices: one card, its properties, and the small talk around it. */
+/* Devices: the machine's cards, their properties, and the small talk around them. */
 #include "answers/answers.h"
 #include "base/clock.h"
+#include "base/machine.h"
 #include "memory/arena.h"
 #include "memory/mappings.h"
 #include "work/capture.h"
@@ -12,7 +13,7 @@ static __thread int current_device;
 
 cudaError_t cudaGetDeviceCount(int *count) {
     NEEDS_ROOM(count);
-    *count = nc_card_get() || nc_card_pending() ? 1 : 0;
+    *count = nc_machine_cards();
     return *count ? cudaSuccess : nc_fail(cudaErrorNoDevice);
 }
 cudaError_t cudaGetDevice(int *device) {
@@ -22,7 +23,7 @@ cudaError_t cudaGetDevice(int *device) {
 }
 cudaError_t cudaSetDevice(int device) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
-    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
     current_device = device;
     return cudaSuccess;
 }
@@ -60,7 +61,8 @@ cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) {
 }
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
     NEEDS_ROOM(text);
-    snprintf(text, (size_t)length, "0000:01:00.0");
+    if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
+    snprintf(text, (size_t)length, "0000:%02x:00.0", nc_machine_slot(device) + 1);
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
@@ -74,10 +76,11 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     NEEDS_ROOM(p);
     const nc_card *card = nc_card_get();
     if (!card) return nc_fail(cudaErrorNoDevice);
-    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "%s", card->name);
     memcpy(p->uuid.bytes, "nanocheckvirtual", sizeof p->uuid.bytes);
+    p->uuid.bytes[sizeof p->uuid.bytes - 1] ^= (char)nc_machine_slot(device);
     p->totalGlobalMem = card->total_bytes;
     p->sharedMemPerBlock = (size_t)card->shared_per_block;
     p->sharedMemPerBlockOptin = (size_t)card->shared_per_block_optin;
@@ -104,7 +107,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     p->textureAlignment = 512;
     p->texturePitchAlignment = 32;
     p->asyncEngineCount = 2;
-    p->pciBusID = 1;
+    p->pciBusID = nc_machine_slot(device) + 1;
     p->canMapHostMemory = p->concurrentKernels = p->unifiedAddressing = p->managedMemory = 1;
     p->concurrentManagedAccess = p->streamPrioritiesSupported = p->globalL1CacheSupported = 1;
     p->localL1CacheSupported = p->cooperativeLaunch = p->memoryPoolsSupported = 1;
@@ -115,9 +118,9 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
     NEEDS_ROOM(value);
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
-    if (device != 0) return nc_fail(cudaErrorInvalidDevice);
+    if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
     if (attribute < 1 || attribute >= cudaDevAttrMax) return nc_fail(cudaErrorInvalidValue);
-    *value = nc_attribute(attribute);
+    *value = attribute == cudaDevAttrPciBusId ? nc_machine_slot(device) + 1 : nc_attribute(attribute);
     return cudaSuccess;
 }
 

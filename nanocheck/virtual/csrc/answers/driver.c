@@ -1,6 +1,7 @@
 /* The driver API: devices, the one context, and pointers. */
 #include "answers/answers.h"
 #include "answers/memory.h"
+#include "base/machine.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -14,13 +15,13 @@ CUresult cuDriverGetVersion(int *version) {
 }
 CUresult cuDeviceGetCount(int *count) {
     NEEDS_ROOM_CU(count);
-    *count = nc_card_get() || nc_card_pending() ? 1 : 0;
+    *count = nc_machine_cards();
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGet(CUdevice *device, int ordinal) {
     NEEDS_ROOM_CU(device);
-    if (ordinal != 0) return CUDA_ERROR_INVALID_DEVICE;
-    *device = 0;
+    if (!nc_machine_has(ordinal)) return CUDA_ERROR_INVALID_DEVICE;
+    *device = ordinal;
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
@@ -40,6 +41,7 @@ CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
 CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) {
     NEEDS_ROOM_CU(uuid);
     memcpy(uuid->bytes, "nanocheckvirtual", 16);
+    uuid->bytes[15] ^= (char)nc_machine_slot(device);
     return CUDA_SUCCESS;
 }
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) { return cuDeviceGetUuid(uuid, device); }
@@ -86,8 +88,7 @@ CUresult cuCtxPopCurrent_v2(CUcontext *context) {
 }
 CUresult cuCtxGetDevice(CUdevice *device) {
     NEEDS_ROOM_CU(device);
-    *device = 0;
-    return CUDA_SUCCESS;
+    return cudaGetDevice(device) == cudaSuccess ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 CUresult cuCtxSynchronize(void) { return CUDA_SUCCESS; }
 CUresult cuCtxGetLimit(size_t *value, CUlimit limit) {

@@ -77,7 +77,8 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void
               : arena == NC_PINNED  ? cudaMemoryTypeHost
               : arena == NC_MANAGED ? cudaMemoryTypeManaged
                                     : cudaMemoryTypeUnregistered;
-    a->device = arena < 0 ? -2 : 0; /* cudaInvalidDeviceId for memory CUDA does not know */
+    a->device = -2; /* cudaInvalidDeviceId for memory CUDA does not know */
+    if (arena >= 0) cudaGetDevice(&a->device);
     a->devicePointer = arena < 0 ? NULL : (void *)address;
     a->hostPointer = arena == NC_DEVICE ? NULL : arena < 0 ? NULL : (void *)address;
     return cudaSuccess;

@@ -1,17 +1,13 @@
-/* NCCL for a group of one rank: what PyTorch's own ProcessGroupNCCL runs on.
+/* NCCL's communicators: what PyTorch's own ProcessGroupNCCL runs on.
  *
- * With one rank every collective is a copy from input to output, as in NCCL itself, and follows the
- * rules of values/copies.c. What NCCL allocates for itself (outside PyTorch's allocator) counts as zero.
- * More ranks would need results of cards that are not there: that stops the run with its name.
+ * A communicator knows its size and rank. Its collectives complete at once, whether the others are there or not
+ * (nccl_collectives.c says what they leave behind). What NCCL allocates for itself counts as zero here.
  */
 #include "answers/nccl.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-struct ncclComm {
-    int device;
-};
 static __thread const char *last_error = "";
 
 ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why) {
@@ -19,17 +15,14 @@ ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why) {
     return result;
 }
 
-static ncclResult_t create(ncclComm_t *comm, int ranks, int rank, const char *symbol) {
-    if (ranks != 1) {
-        char what[96];
-        snprintf(what, sizeof what, "%s for %d ranks", symbol, ranks);
-        nc_refuse(what, "It is one card, and there is no other to exchange data with.\n"
-                        "  Run one process: torchrun --nproc_per_node=1, or WORLD_SIZE=1.");
-    }
-    if (rank != 0) return nc_nccl_fail(ncclInvalidArgument, "the rank is not below the number of ranks");
+static ncclResult_t create(ncclComm_t *comm, int ranks, int rank) {
+    if (ranks < 1 || rank < 0 || rank >= ranks)
+        return nc_nccl_fail(ncclInvalidArgument, "the rank is not below the number of ranks");
     if (!(*comm = nc_object_new(NC_COMM)))
         return nc_nccl_fail(ncclSystemError, "no memory for a communicator");
     cudaGetDevice(&(*comm)->device);
+    (*comm)->ranks = ranks;
+    (*comm)->rank = rank;
     return ncclSuccess;
 }
 ncclResult_t ncclGetVersion(int *version) {
@@ -44,22 +37,28 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     return ncclSuccess;
 }
 ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank) {
-    return create(comm, ranks, rank, __func__);
+    return create(comm, ranks, rank);
 }
 ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
                                     ncclConfig_t *config) {
-    return create(comm, ranks, rank, __func__);
+    return create(comm, ranks, rank);
 }
 ncclResult_t ncclCommInitRankScalable(ncclComm_t *comm, int ranks, int rank, int count, ncclUniqueId *ids,
                                       ncclConfig_t *config) {
-    return create(comm, ranks, rank, __func__);
+    return create(comm, ranks, rank);
 }
 ncclResult_t ncclCommInitAll(ncclComm_t *comms, int devices, const int *list) {
-    return create(comms, devices, 0, __func__);
+    for (int rank = 0; rank < devices; rank++) {
+        ncclResult_t result = create(&comms[rank], devices, rank);
+        if (result != ncclSuccess) return result;
+        comms[rank]->device = list ? list[rank] : rank;
+    }
+    return ncclSuccess;
 }
 ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *made, ncclConfig_t *config) {
     *made = NULL;
-    return color == NCCL_SPLIT_NOCOLOR ? ncclSuccess : create(made, 1, 0, __func__);
+    /* Which ranks share the colour only they know: PyTorch says it by the communicator's configuration. */
+    return color == NCCL_SPLIT_NOCOLOR ? ncclSuccess : create(made, comm->ranks, comm->rank);
 }
 ncclResult_t ncclCommFinalize(ncclComm_t comm) { return ncclSuccess; }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
@@ -72,11 +71,13 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) {
     return ncclSuccess;
 }
 ncclResult_t ncclCommCount(const ncclComm_t comm, int *count) {
-    *count = 1;
+    if (!nc_object_is(comm, NC_COMM)) return nc_nccl_fail(ncclInvalidArgument, "no communicator");
+    *count = comm->ranks;
     return ncclSuccess;
 }
 ncclResult_t ncclCommUserRank(const ncclComm_t comm, int *rank) {
-    *rank = 0;
+    if (!nc_object_is(comm, NC_COMM)) return nc_nccl_fail(ncclInvalidArgument, "no communicator");
+    *rank = comm->rank;
     return ncclSuccess;
 }
 ncclResult_t ncclCommCuDevice(const ncclComm_t comm, int *device) {

@@ -9,6 +9,9 @@
 #define __CUDA_FP8_H__
 #include <nccl.h>
 
+struct ncclComm {
+    int device, ranks, rank;
+};
 /* Notes why for ncclGetLastError, and hands the result back. */
 NC_HIDDEN ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why);
 

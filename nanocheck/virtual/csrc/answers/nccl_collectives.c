@@ -1,5 +1,6 @@
-/* Collectives and messages of a group of one rank. */
+/* Collectives and messages. A rank's own part is as it wrote it; the others' is what follows. */
 #include "answers/nccl.h"
+#include "values/known.h"
 #include "work/capture.h"
 #include "work/collectives.h"
 
@@ -46,38 +47,60 @@ ncclResult_t ncclRedOpCreatePreMulSum(ncclRedOp_t *op, void *scalar, ncclDataTyp
     return ncclSuccess;
 }
 ncclResult_t ncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm) { return ncclSuccess; }
+/* ---- what the others contribute ----
+ * Ranks of a symmetric training write the same sizes and the same kind of values at the same place: where another
+ * rank's part is asked for and it is not there, it is taken to be this rank's own. Whether its value was known
+ * follows the copy.
+ */
+static char *part(const void *of, int which, size_t bytes) { return (char *)of + (size_t)which * bytes; }
+
+static ncclResult_t from_all(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm,
+                             cudaStream_t stream) {
+    size_t bytes = n * size_of(type);
+    nc_collective_issued(stream, nc_capturing(stream));
+    for (int rank = 0; rank < comm->ranks && bytes; rank++)
+        if (part(to, rank, bytes) != from)
+            cudaMemcpyAsync(part(to, rank, bytes), from, bytes, cudaMemcpyDeviceToDevice, stream);
+    return ncclSuccess;
+}
 ncclResult_t ncclAllReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
                            ncclComm_t comm, cudaStream_t stream) {
     return reduce(from, to, n, type, op, stream);
 }
 ncclResult_t ncclReduce(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op, int root,
                         ncclComm_t comm, cudaStream_t stream) {
-    return reduce(from, to, n, type, op, stream);
+    return reduce(from, comm->rank == root ? to : (void *)from, n, type, op, stream);
 }
 ncclResult_t ncclReduceScatter(const void *from, void *to, size_t n, ncclDataType_t type, ncclRedOp_t op,
                                ncclComm_t comm, cudaStream_t stream) {
-    return reduce(from, to, n, type, op, stream);
+    return reduce(part(from, comm->rank, n * size_of(type)), to, n, type, op, stream);
 }
 ncclResult_t ncclBcast(void *buffer, size_t n, ncclDataType_t type, int root, ncclComm_t comm,
                        cudaStream_t stream) {
     return copy(buffer, buffer, n, type, stream);
 }
+ncclResult_t ncclBroadcast(const void *from, void *to, size_t n, ncclDataType_t type, int root,
+                           ncclComm_t comm, cudaStream_t stream) {
+    return comm->rank == root ? copy(from, to, n, type, stream) : copy(to, to, n, type, stream);
+}
 ncclResult_t ncclAllGather(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm,
                            cudaStream_t stream) {
-    return copy(from, to, n, type, stream);
+    return from_all(from, to, n, type, comm, stream);
 }
 ncclResult_t ncclAlltoAll(const void *from, void *to, size_t n, ncclDataType_t type, ncclComm_t comm,
                           cudaStream_t stream) {
-    return copy(from, to, n, type, stream);
+    return from_all(part(from, comm->rank, n * size_of(type)), to, n, type, comm, stream);
 }
-#define WITH_ROOT(name)                                                                                     \
-    ncclResult_t name(const void *from, void *to, size_t n, ncclDataType_t type, int root, ncclComm_t comm, \
-                      cudaStream_t stream) {                                                                \
-        return copy(from, to, n, type, stream);                                                             \
-    }
-WITH_ROOT(ncclBroadcast)
-WITH_ROOT(ncclGather)
-WITH_ROOT(ncclScatter)
+ncclResult_t ncclGather(const void *from, void *to, size_t n, ncclDataType_t type, int root, ncclComm_t comm,
+                        cudaStream_t stream) {
+    return comm->rank == root ? from_all(from, to, n, type, comm, stream)
+                              : copy(from, (void *)from, n, type, stream);
+}
+ncclResult_t ncclScatter(const void *from, void *to, size_t n, ncclDataType_t type, int root, ncclComm_t comm,
+                         cudaStream_t stream) {
+    return comm->rank == root ? copy(part(from, root, n * size_of(type)), to, n, type, stream)
+                              : copy(to, to, n, type, stream);
+}
 
 /* ---- messages to oneself ---- */
 ncclResult_t ncclGroupStart(void) {
@@ -99,7 +122,13 @@ ncclResult_t ncclGroupEnd(void) {
     return ncclSuccess;
 }
 static ncclResult_t post(message *list, int *count, message posted, int peer) {
-    if (peer != 0) return nc_nccl_fail(ncclInvalidArgument, "the peer is not below the number of ranks");
+    if (peer < 0 || peer >= posted.comm->ranks)
+        return nc_nccl_fail(ncclInvalidArgument, "the peer is not below the number of ranks");
+    if (peer != posted.comm->rank) { /* what it sends nobody knows, and what it gets nobody reads */
+        nc_collective_issued(posted.stream, nc_capturing(posted.stream));
+        if (posted.to) nc_known_lose_range(posted.to, posted.bytes);
+        return ncclSuccess;
+    }
     if (*count == MESSAGES) nc_fatal("more than %d NCCL messages in one group", MESSAGES);
     depth++; /* alone, it is a group of its own */
     list[(*count)++] = posted;

@@ -36,12 +36,12 @@ int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
 }
 int nvmlDeviceGetIndex(void *d, unsigned *index) {
     NEEDS_INIT;
-    *index = 0;
+    *index = nc_nvml_index(d);
     return OK;
 }
 int nvmlDeviceGetMinorNumber(void *d, unsigned *number) {
     NEEDS_INIT;
-    *number = 0;
+    *number = nc_nvml_index(d);
     return OK;
 }
 int nvmlDeviceGetPersistenceMode(void *d, int *mode) {

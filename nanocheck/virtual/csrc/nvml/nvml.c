@@ -78,18 +78,33 @@ int nvmlDeviceGetCount_v2(unsigned *count) {
     return OK;
 }
 int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
-static int only(unsigned index, void **device) {
+unsigned nc_nvml_index(const void *device) { return (unsigned)((size_t)device - FIRST_HANDLE); }
+static int handle_of(unsigned index, void **device) {
     NEEDS_INIT;
-    *device = (void *)0x20;
-    return index ? NOT_FOUND : OK;
+    int n = 0;
+    count_devices(&n);
+    *device = (void *)(size_t)(FIRST_HANDLE + index);
+    return index < (unsigned)n ? OK : NOT_FOUND;
 }
-int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { return only(index, device); }
-int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return only(index, device); }
-int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) { return only(0, device); }
-int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) { return only(0, device); }
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { return handle_of(index, device); }
+int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return handle_of(index, device); }
+/* Domain, bus, device and function: the bus is one more than the card's number. */
+int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) {
+    unsigned domain = 0, bus = 1;
+    if (sscanf(id, "%x:%x", &domain, &bus) != 2 || !bus) return INVALID;
+    return handle_of(bus - 1, device);
+}
+/* "nanocheckvirtual" in hexadecimal; the last byte tells the cards apart. */
+static const char UUID[] = "GPU-6e616e6f-6368-6563-6b76-6972747561";
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    unsigned last = 0x6c;
+    if (strncmp(uuid, UUID, sizeof UUID - 1) || sscanf(uuid + sizeof UUID - 1, "%x", &last) != 1)
+        return NOT_FOUND;
+    return handle_of(last ^ 0x6c, device);
+}
 int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
     NEEDS_INIT;
-    snprintf(text, length, "GPU-6e616e6f-6368-6563-6b76-69727475616c");
+    snprintf(text, length, "%s%02x", UUID, 0x6c ^ nc_nvml_index(device));
     return OK;
 }
 int nvmlDeviceGetName(void *device, char *text, unsigned length) {

@@ -24,6 +24,10 @@ NC_HIDDEN bool nc_nvml_initialized(void);
 #define NEEDS_INIT \
     if (!nc_nvml_initialized()) return UNINITIALIZED
 
+/* A device's handle is its number and this. */
+enum { FIRST_HANDLE = 0x20 };
+NC_HIDDEN unsigned nc_nvml_index(const void *device);
+
 /* cuDeviceGetAttribute of the virtual GPU; 0 where there is no card yet. */
 NC_HIDDEN int nc_nvml_of_card(int attribute);
 
