@@ -115,6 +115,8 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
+        rank=None if seen.start is None else seen.start.rank,
+        card=_card(seen),
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
@@ -142,6 +144,12 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),
     )
+
+
+def _card(seen: Observation) -> int:
+    """Which it had in the end: a script chooses its card after CUDA has begun."""
+    said = seen.end or seen.start
+    return 0 if said is None else said.card
 
 
 def _error(seen: Observation) -> str:

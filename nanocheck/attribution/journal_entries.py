@@ -35,9 +35,12 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
         settings: the allocator's own. arches: that this build of PyTorch has kernels for.
         clock: seconds of the machine's monotonic clock.
+        rank: of a distributed run, as its launcher said it. card: which of the machine's it had then.
     """
 
     pid: int
+    rank: int | None = None
+    card: int = 0
     clock: float | None = None
     command: tuple[str, ...] = ()
     folder: str | None = None
@@ -118,6 +121,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     how: str
+    card: int = 0
     clock: float | None = None
     limit: int | None = None
     blocks: tuple[tuple[int, int, int, str], ...] = ()  # address, size, requested, state

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -261,6 +261,7 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     """What one process's memory did; sizes in bytes.
 
     Attributes:
+        rank: of a distributed run. card: which of the machine's it used, from 0.
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
         process_bytes: with the CUDA context and what other libraries took, as ``nvidia-smi`` would show it.
         ended: how its observation ended; ``error``: the first line of the error that ended it.
@@ -287,6 +288,8 @@ class ProcessMemory(_Value, frozen=True, kw_only=True):
     """
 
     pid: int | None = None
+    rank: int | None = None
+    card: int = 0
     command: tuple[str, ...] = ()
     allocated_bytes: int = 0
     reserved_bytes: int = 0
@@ -384,16 +387,38 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     @property
     def card_bytes(self) -> int:
-        """The most that processes which used the card at the same time may have had of it together: the sum
-        of their peaks, which need not have been at one moment. A process whose end nobody saw lasts for ever.
+        """The most that processes which used one card at the same time may have had of it together, on the
+        card where that is most: the sum of their peaks, which need not have been at one moment. A process
+        whose end nobody saw lasts for ever.
         """
+        return max(self.bytes_by_card.values())
+
+    @property
+    def bytes_by_card(self) -> dict[int, int]:
+        """By the card's number, what its processes may have had of it together."""
+        return {card: self._together(those) for card, those in self._by_card.items()}
+
+    @property
+    def on_fullest_card(self) -> int:
+        """How many processes the card has of which most may be taken."""
+        found = self.bytes_by_card
+        return len(self._by_card[max(found, key=lambda card: found[card])])
+
+    @property
+    def _by_card(self) -> dict[int, list[ProcessMemory]]:
+        found: dict[int, list[ProcessMemory]] = {}
+        for each in self.processes or (self.main,):
+            found.setdefault(each.card, []).append(each)
+        return found
+
+    def _together(self, processes: Sequence[ProcessMemory]) -> int:
         spans = [
             (
                 0.0 if each.began_s is None else each.began_s,
                 math.inf if each.ended_s is None else each.ended_s,
                 each.process_bytes or each.reserved_bytes + self.device.context_bytes,
             )
-            for each in self.processes or (self.main,)
+            for each in processes
         ]
         return max(sum(size for other, end, size in spans if other <= began <= end) for began, _, _ in spans)
 

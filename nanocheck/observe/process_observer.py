@@ -22,6 +22,7 @@ from nanocheck.observe import (
     graph_lines,
     introspect,
     phase_hooks,
+    ranks,
     relaunch,
 )
 from nanocheck.observe.allocator_history import History, statistics
@@ -109,6 +110,8 @@ class Watch:
             "start",
             schema=SCHEMA,
             pid=os.getpid(),
+            rank=ranks.own_rank(),
+            card=ranks.own_card(),
             clock=time.monotonic(),
             parent=os.getppid(),
             command=getattr(sys, "orig_argv", sys.argv),
@@ -342,6 +345,7 @@ class Watch:
         self.journal.write(
             "end",
             how=how,
+            card=ranks.own_card(),
             clock=time.monotonic(),
             limit=exit_hooks.own_limit(),
             blocks=blocks,

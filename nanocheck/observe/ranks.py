@@ -1,0 +1,20 @@
+"""Which rank of a distributed run this process is, and which of the machine's cards it has."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def own_rank() -> int | None:
+    """As the launcher says it, such as ``torchrun``; None: there are no ranks."""
+    rank = os.environ.get("RANK", "")
+    return int(rank) if rank.isdecimal() and int(os.environ.get("WORLD_SIZE") or 1) > 1 else None
+
+
+def own_card() -> int:
+    """The current device, as the machine numbers its cards."""
+    current = torch.cuda.current_device()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return int(visible[current]) if current < len(visible) and visible[current].isdecimal() else current
