@@ -85,6 +85,20 @@ def test_a_compiled_step_is_run_for_every_number_of_multiprocessors() -> None:
     assert [each.target.gpu.sms for each in world.asks] == [20, 46, 90]
 
 
+def test_attention_of_too_few_blocks_for_a_card_is_run_for_every_number_of_multiprocessors() -> None:
+    """Keys are split into 4 parts on 46 and on 128 multiprocessors, into 2 on 76: seen of one head of 64."""
+    parts = {46: 4, 76: 2, 128: 4}
+    targets = [card(f"card-{sms}", sms, 24_000) for sms in parts]
+    few = StepConfig(batch=1, n_head=1, n_embd=64, block_size=4096)  # 64 blocks
+    enough = StepConfig(batch=4, n_head=1, n_embd=64, block_size=4096)  # 256, of 0.8 x 2 x 128
+    world = World(lambda config, sms: 500 + 10 * (parts[sms] if config == few else 1))
+    filled = fill([few, enough], targets, world, margin_bytes=DEFAULT_MARGIN_BYTES)
+    assert [each.target.gpu.sms for each in world.asks if each.config == few] == [46, 76, 128]
+    assert [each.target.gpu.sms for each in world.asks if each.config == enough] == [46, 128]
+    proof = prove(filled, [few, enough], targets, world, sample=6, seed=0, margin_bytes=DEFAULT_MARGIN_BYTES)
+    assert (proof.sample, proof.differences) == (6, ())
+
+
 def test_a_step_is_recorded_once_for_each_capability() -> None:
     targets = [card("a", 40, 24_000, (8, 6)), card("b", 60, 24_000, (8, 6)), card("c", 60, 24_000, (8, 9))]
     world = World(need(0))
