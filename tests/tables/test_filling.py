@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import result
+from made_up import peaks, result
 from table_world import World, card
 
 from nanocheck.core.config import StepConfig
@@ -142,6 +143,18 @@ def test_an_interruption_keeps_what_was_found() -> None:
     filled = fill(CONFIGS, targets, Interrupted(need(0)), margin_bytes=DEFAULT_MARGIN_BYTES)
     assert not filled.complete
     assert len(filled.cells) < len(CONFIGS)
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "timeout", "unsupported"])
+def test_a_run_with_room_that_ends_early_says_what_it_had_asked_for(outcome: str) -> None:
+    class Ends(World):
+        def run(self, ask: Ask) -> RunResult:
+            return result(ask.config, device=ask.target.device, outcome=outcome, peaks=peaks(9_000 * MIB))
+
+    targets = [card("small", 46, 8_000), card("large", 46, 24_000)]
+    filled = fill(CONFIGS[:1], targets, Ends(need(0)), margin_bytes=DEFAULT_MARGIN_BYTES)
+    kinds = {gpu: known.verdict.kind for (_, gpu), known in filled.cells.items()}
+    assert kinds == {"small": Kind.OOM, "large": Kind(outcome)}
 
 
 def test_what_no_card_of_a_kind_can_do_is_said_of_each_by_its_name() -> None:
