@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from nanocheck.core.scrub import scrub
 from nanocheck.core.table import Cell, Setting, Table, TableCard
 from nanocheck.core.verdict import Kind
-from nanocheck.report.markdown_cells import escape, frame_of, table
+from nanocheck.report.markdown_cells import code, escape, frame_of, table
 from nanocheck.report.table_frame import mebibytes, model_name_of, setting_name, would_fit
 from nanocheck.report.table_text import how_it_was_made
+
+#: How a command names a card of the catalog; quoted, if it holds a space.
+_ID = re.compile(r"--gpu ('[^']*'|\S+)")
 
 
 def render(found: Table) -> str:
@@ -22,10 +29,13 @@ def render(found: Table) -> str:
         parts.append(_largest(found, ways))
     parts.append("## Every cell")
     parts.append(
-        "MiB. What does not fit is told by what it asks for on a card with room. Prefix a setting's command "
-        "with the card: it runs that cell again."
+        "MiB. What does not fit is told by what it asks for on a card with room. A setting's command with "
+        "the id of a card for CARD runs that cell again; a card in words is named by them."
     )
     parts += [_cells(found, each) for each in found.settings]
+    if found.proof is not None and found.proof.differences:
+        rows = [msgspec.to_builtins(each) for each in found.proof.differences]
+        parts += ["## Derived cells that a run contradicts", table(frame_of(rows))]
     return scrub("\n\n".join(parts)) + "\n"
 
 
@@ -36,6 +46,8 @@ def _ways(found: Table) -> list[Setting]:
 def _largest(found: Table, ways: Sequence[Setting]) -> str:
     answers = found.largest_safe()
     named = {each.way: setting_name(each).removeprefix(model_name_of(each) + ", ") for each in ways}
+    often = Counter(named.values())
+    named = {way: name if often[name] == 1 else f"{name} ({way})" for way, name in named.items()}
     rows = [
         {
             "card": card.name,
@@ -68,9 +80,14 @@ def _cells(found: Table, setting: Setting) -> str:
         f"{escape(setting.why)}. Length {config.block_size}, {escape(config.optimizer)}, attention "
         f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}."
     )
-    again = f"\n\n```\n{cells[0].command.replace(cells[0].gpu, 'CARD', 1)}\n```" if cells else ""
+    again = "\n\n" + code("\n".join(_commands(cells))) if cells else ""
     numbers = ["usable", "headroom", "allocated", "reserved", "process", "ms a step (modelled)", "tokens/s"]
     return f"{head}{again}\n\n{table(frame_of(rows), right=numbers)}"
+
+
+def _commands(cells: Iterable[Cell]) -> list[str]:
+    """Those of a setting; cards that are named by their id alone share one, with a place for it."""
+    return list(dict.fromkeys(_ID.sub("--gpu CARD", each.command, count=1) for each in cells))
 
 
 def _row(cell: Cell, card: TableCard, fits: str) -> dict[str, str]:

@@ -32,8 +32,6 @@ def render(found: Table) -> list[Block]:
         which = [each for each in odd if each.verdict.sentence == sentence]
         names = f"{which[0].setting} on {which[0].gpu}" + (f" and {len(which) - 1} more" * (len(which) > 1))
         blocks.append(prose(f"{names}: ", words(verdict(kind), f": {sentence}"), hanging=2))
-    if not found.complete:
-        blocks.append(prose("interrupted: what is not in the table was not run"))
     return blocks
 
 
@@ -66,6 +64,8 @@ def how_it_was_made(found: Table) -> list[str]:
         lines.append(
             f"Of {computed} of the cards nobody published what the driver leaves usable; theirs is computed."
         )
+    if not found.complete:
+        lines.append("Interrupted: what is not in the table was not run.")
     where = found.environment
     lines.append(f"torch {where.torch}, CUDA {where.cuda}, nanocheck {where.nanocheck}, {found.date}.")
     return lines
