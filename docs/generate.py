@@ -18,7 +18,7 @@ from typing import Any
 
 from nanocheck import cli, pytest_plugin
 from nanocheck.calibrate.workloads import Workload, workloads
-from nanocheck.core import calibration, errors, kernels, result, verdict
+from nanocheck.core import calibration, drift, errors, kernels, result, verdict
 from nanocheck.core.run_diff import schema_of_diff
 from nanocheck.core.step_fields import StepFields
 from nanocheck.pytest_plugin import hooks, memory_suite, plugin, settings, training_suite
@@ -46,6 +46,7 @@ def pages() -> Mapping[str, str]:
         "run-diff.schema.json": json.dumps(schema_of_diff(), indent=1) + "\n",
         "verify.schema.json": json.dumps(schema_of_file(), indent=1) + "\n",
         "calibration.schema.json": json.dumps(calibration.schema_of_file(), indent=1) + "\n",
+        "drift.schema.json": json.dumps(drift.schema_of_file(), indent=1) + "\n",
         "calibrate.md": calibrated(workloads()),
         "verified.md": verified(verified_table.load_all(VERIFIED), load_cases()),
         "reference/commands.md": commands(),

@@ -70,6 +70,16 @@ class Replay:
             yield address, allocation.size_bytes
         yield from self._leaving.items()
 
+    def free_blocks(self) -> Iterator[tuple[int, int]]:
+        """(bytes, address of its segment) of every free block now; 0 for pages of expandable segments."""
+        for start, (end, segment, _) in self._free.items():
+            yield end - start, segment
+
+    def home_of(self, address: int) -> int | None:
+        """The address of the segment that a block in use lies in; ``None`` where it is not known or grows."""
+        segment, expandable = self._home.get(address, (0, True))
+        return None if expandable else segment
+
     def _oom(self, address: int, size: int, stack: int) -> None:
         pass
 

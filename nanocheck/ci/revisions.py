@@ -75,14 +75,15 @@ def base_of(root: Path, asked: str, around: Surroundings) -> tuple[str, str]:
             if commit:
                 return commit, "the first parent of the merge commit"
         commit = _resolve(root, around.base)
-        return (commit, "what the event says") if commit else ("", "the base's commit could not be fetched")
+        if not commit:
+            return "", "the base's commit could not be fetched"
+        # Where the author's own commit is checked out, what others have merged since is not its doing.
+        with contextlib.suppress(GitError):
+            return git(root, "merge-base", commit, "HEAD"), "where the branch began"
+        return commit, "what the event says"
     if around.base:
         commit = _resolve(root, around.base)
-        return (
-            (commit, "before the push")
-            if commit
-            else ("", "the commit before the push is not there any more")
-        )
+        return (commit, "before the push") if commit else ("", "the commit before it could not be fetched")
     return "", "neither a pull request nor a push says one"
 
 

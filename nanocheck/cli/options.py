@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nanocheck.core.device_selection import CardQuestion
     from nanocheck.core.gpus import Gpu
     from nanocheck.core.options import Option
-    from nanocheck.measuring.configurations import Measurement
+    from nanocheck.fleet.choose import AnyMeasurement
 
 _SIZES = {
     "n_layer": "layers",
@@ -145,6 +145,13 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     return CardQuestion.of(values, (*arguments.gpus, *in_words))
 
 
+def add_ray(parser: argparse.ArgumentParser) -> None:
+    """Where configurations run; ``select`` and ``measuring`` follow it."""
+    from nanocheck.core.options import RAY
+
+    parser.add_argument(RAY.flag, default=RAY.default, metavar=RAY.metavar, help=RAY.text)
+
+
 def cards(arguments: argparse.Namespace) -> list[Gpu]:
     """Those of ``--gpu`` that exist on the asked platform, each once; ``all``: every one of the catalog.
 
@@ -209,11 +216,12 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 
 @contextlib.contextmanager
-def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -> Iterator[Measurement]:
+def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -> Iterator[AnyMeasurement]:
     """Who measures configurations for a verb; with a line of progress, and the journal that was named."""
     from nanocheck.core.fingerprint import fingerprint
     from nanocheck.core.messages import say
-    from nanocheck.measuring.configurations import PATIENT, PRELOAD, PRELOAD_COMPILED, Measurement
+    from nanocheck.fleet.choose import cluster_at, measurement
+    from nanocheck.measuring.configurations import PATIENT, PRELOAD, PRELOAD_COMPILED
     from nanocheck.process.journal import Journal
     from nanocheck.report.progress import Progress
 
@@ -225,17 +233,19 @@ def measuring(target: Target, arguments: argparse.Namespace, workers: int = 2) -
             journal = stack.enter_context(Journal(arguments.journal, fingerprint()))
             for note in journal.notes:
                 say(note)
-        yield stack.enter_context(
+        cluster = stack.enter_context(cluster_at(getattr(arguments, "ray", ""), workers))
+        opened = measurement(
+            target,
+            cluster=cluster,
+            workers=workers,
+            journal=journal,
+            progress=progress,
             # Eager steps come first, compiled ones are sure to follow: the server imports for both.
-            Measurement(
-                target,
-                journal=journal,
-                workers=workers,
-                progress=progress,
-                preload=(*PRELOAD, *PRELOAD_COMPILED),
-                deadlines=PATIENT,
-            )
+            preload=(*PRELOAD, *PRELOAD_COMPILED),
+            deadlines=PATIENT,
         )
+        stack.callback(opened.close)
+        yield opened
 
 
 def write_json(path: Path, value: msgspec.Struct) -> None:

@@ -69,6 +69,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")
     add("--snapshot", type=Path, metavar="FILE", help="write PyTorch's own memory snapshot")
+    add(
+        "--requests",
+        type=Path,
+        metavar="FILE",
+        help="write every request to PyTorch's allocator and the block that served it, as JSON",
+    )
     add("--suggest", action="store_true", help="run again with changes until it fits, or fits better")
     add("--batch-arg", metavar="NAME", help="which of the script's own arguments is the batch size")
     add("--check", action="store_true", help="let the verdict decide the exit code: 0 only if it fits")
@@ -81,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: no or an unknown command, an unknown card, an invalid value.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
+    from nanocheck.core.errors import RequestError
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.measuring.foreground_run import run_command
     from nanocheck.measuring.request import Request
@@ -90,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.report.run_file import RunFile
     from nanocheck.report.time_text import time_blocks
     from nanocheck.search.batch_argument import find_batch
+    from nanocheck.timing.card import why_not_modelled
 
     leave_in_order()
     request = Request.of(arguments, options.card(arguments))
@@ -97,7 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
         return _every_card(request, arguments)
     batch = find_batch(request.command, arguments.batch_arg) if arguments.suggest else None
     target = request.card.select()
-    result = run_command(request, target, arguments.snapshot)
+    gpu = target.target.gpu
+    if request.clock and (unknown := why_not_modelled(gpu.capability_text, gpu.name)):
+        raise RequestError(f"--clock: {unknown}", hint="leave --clock away, or choose another card")
+    result = run_command(request, target, arguments.snapshot, arguments.requests)
     judged = JudgedRun.of(result, request.card.margin_bytes)
     time = _step_time(result, target.target) if request.time else None
     times: list[Block] = []
@@ -168,7 +179,7 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.search import every_card
 
     asked = f"--gpu {request.card.gpu}"
-    for option in ("snapshot", "suggest", "clock"):
+    for option in ("snapshot", "requests", "suggest", "clock"):
         if getattr(arguments, option):
             raise RequestError(
                 f"{asked}: expected one card for --{option}, found several", hint="name a card: --gpu rtx4070"

@@ -28,6 +28,12 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="a claims ledger, such as reports/claims-rtx4070.json; several times: several",
     )
     add(
+        "--drift",
+        type=Path,
+        metavar="FILE",
+        help="what nanocheck drift --json wrote: a page of peaks by release of PyTorch",
+    )
+    add(
         "--gpus",
         action="append",
         default=[],
@@ -41,10 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     Raises:
         RequestError: a file of ``--claims`` holds something else, or a catalog file is wrong.
-        StoredDataError: the table or a ledger is damaged or of another schema, or contradicts itself.
+        StoredDataError: a file is damaged or of another schema, or the table contradicts itself.
         MachineError: the folder cannot be written.
         OSError: a page of an earlier table cannot be removed.
     """
+    from nanocheck.core import drift
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import read_typed, write_atomically
     from nanocheck.core.gpus import load_catalog
@@ -52,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.core.table import SCHEMA, Table
     from nanocheck.report import ledger
     from nanocheck.report.site import pages
-    from nanocheck.report.site.private import public, public_ledger
+    from nanocheck.report.site.private import public, public_drift, public_ledger
 
     table = read_typed(
         arguments.table,
@@ -70,7 +77,18 @@ def run(arguments: argparse.Namespace) -> int:
                 hint="pytest suites/claims makes one in reports/",
             )
         ledgers.append(public_ledger(claims))
-    files = pages.files(public(table), catalog=load_catalog(arguments.gpus), ledgers=ledgers)
+    moved = None
+    if arguments.drift is not None:
+        moved = public_drift(
+            read_typed(
+                arguments.drift,
+                drift.Drift,
+                what="a drift table",
+                schema=drift.SCHEMA,
+                hint="make it: nanocheck drift --json drift.json",
+            )
+        )
+    files = pages.files(public(table), catalog=load_catalog(arguments.gpus), ledgers=ledgers, drift=moved)
     for name, text in files.items():
         write_atomically(arguments.out / name, text)
     old = pages.stale(arguments.out, files)

@@ -8,6 +8,7 @@ reserves does not is the card itself run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of that draw (default 0)")
     add("--run-all", action="store_true", help="derive nothing: run every cell on its own card")
     add("--workers", type=int, default=2, metavar="N", help="runs at once (default 2)")
+    options.add_ray(parser)
     add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
     add("--md", type=Path, metavar="FILE", help="write the table as a Markdown page")
     add("--csv", type=Path, metavar="FILE", help="write a row for each cell")
@@ -50,12 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: an unknown card or field, a wrong matrix, or an invalid number.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
+    import msgspec
 
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
     from nanocheck.core.table import dumps
-    from nanocheck.report import table_frame, table_markdown, table_text
+    from nanocheck.report import table_markdown, table_text
     from nanocheck.report.console import show
+    from nanocheck.report.table_csv import as_csv
     from nanocheck.tables.filling import Submits
     from nanocheck.tables.making import make
     from nanocheck.tables.proving import prove
@@ -79,27 +83,29 @@ def run(arguments: argparse.Namespace) -> int:
                 *(word for path in arguments.gpus for word in ("--gpus", path.name)),
             ],
         )
+        proof, interrupted = None, not found.complete
         if arguments.prove and found.complete:
-            proof = prove(
-                filled,
-                [each.config for each in entries],
-                targets,
-                runner,
-                sample=arguments.prove,
-                seed=arguments.seed,
-                margin_bytes=margin,
-            )
-            import msgspec
-
-            found = msgspec.structs.replace(found, proof=proof)
+            interrupted = True
+            with contextlib.suppress(KeyboardInterrupt):  # the table is there, whatever becomes of its proof
+                proof = prove(
+                    filled,
+                    [each.config for each in entries],
+                    targets,
+                    runner,
+                    sample=arguments.prove,
+                    seed=arguments.seed,
+                    margin_bytes=margin,
+                )
+                interrupted = False
+    found = msgspec.structs.replace(found, proof=proof)
     show(table_text.render(found))
     if arguments.json is not None:
         write_atomically(arguments.json, dumps(found))
     if arguments.md is not None:
         write_atomically(arguments.md, table_markdown.render(found))
     if arguments.csv is not None:
-        write_atomically(arguments.csv, table_frame.frame(found).to_csv(index=False))
-    if not found.complete:
+        write_atomically(arguments.csv, as_csv(found))
+    if interrupted:
         return INTERRUPTED
     proven = found.proof is None or not found.proof.differences
     return 0 if proven and any(each.verdict.is_answer for each in found.cells) else 1

@@ -195,8 +195,11 @@ class CardQuestion:
             margin_bytes=parse_size_of(margin, text[MARGIN]),
         )
 
-    def select(self) -> SelectedDevice:
+    def select(self, find: Callable[[], RealCard | str] = find_real_card) -> SelectedDevice:
         """The device that answers.
+
+        Args:
+            find: looks for the real card; another one where the run will not be on this machine.
 
         Raises:
             RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
@@ -206,4 +209,5 @@ class CardQuestion:
             self.device,
             platform=self.platform,
             reserve_bytes=self.reserve_bytes,
+            find=find,
         )

@@ -6,12 +6,12 @@ Every message says what was expected, what was found, and (``hint``) which comma
 exit      meaning
 ========  ==================================================================================
 0         everything asked for was done and is well
-1         a check failed: a regression, an out-of-memory, a loss, a moved training, a difference, noise
+1         a check failed: a regression, out-of-memory, a loss, a moved training or peak, a difference, noise
 2         the request was wrong: unknown GPU, malformed matrix, bad option
 3         this machine cannot do it: CPU-only torch, no C compiler, ...
 4         stored data is damaged: a corrupt baseline or journal
 5         nanocheck run --check: it fits as far as it was seen; verify, calibrate: well as far as time was
-6         nanocheck run --check, verify: there is no answer about memory; calibrate: no figure that counts
+6         nanocheck run --check, verify, drift: no answer about memory; calibrate: no figure that counts
 124       nanocheck run: the command reached the time limit
 130       interrupted
 ========  ==================================================================================

@@ -108,11 +108,17 @@ def to_typed(data: Any, kind: type[T], *, what: str, where: str, hint: str | Non
 def write_atomically(path: Path, text: str) -> None:
     """Replaces a file as a whole: a reader, or a crash, sees the old text or the new one.
 
+    What is there and no file, such as ``/dev/stdout``, a pipe or ``/dev/null``, is written to: root could
+    replace it, and the machine would lose it.
+
     Raises:
         MachineError: the folder cannot be written, or its disk is full.
     """
     temporary = ""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_text(text, encoding="utf-8", newline="\n")
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:

@@ -76,4 +76,12 @@ MARGIN = Option(
     metavar="SIZE",
     help="what must stay free for a verdict of safe",
 )
+RAY = Option(
+    flag="--ray",
+    in_pytest="--nanocheck-ray",
+    default="",
+    metavar="ADDRESS",
+    help="run configurations on a Ray cluster: its head's host:port, auto, or local for one on this machine; "
+    "needs pytest-nanocheck[ray]",
+)
 CARD_OPTIONS = (GPU, GPUS, CARD, DEVICE, PLATFORM, RESERVE, MARGIN)

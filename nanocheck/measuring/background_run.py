@@ -34,7 +34,7 @@ class Variation:
     """What is changed for one run; ``None``: as the request has it.
 
     ``name`` is for people; ``environment`` is added to ours; ``gpus``: a further file with cards; ``folder``:
-    where the command runs.
+    where the command runs; ``options``: further ones of ``nanocheck run``.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Variation:
     environment: Mapping[str, str] = field(default_factory=dict)
     gpus: Path | None = None
     folder: Path | None = None
+    options: tuple[str, ...] = ()
 
 
 class BackgroundRun:
@@ -56,6 +57,7 @@ class BackgroundRun:
         # -P: a folder called nanocheck where we stand is not us.
         verb = [sys.executable, "-P", "-m", "nanocheck", "run", *request.options(variation.gpu)]
         verb += [] if variation.gpus is None else ["--gpus", str(variation.gpus)]
+        verb += variation.options
         with self._said.open("wb") as said:
             self._process = subprocess.Popen(
                 [*verb, "--json", str(self._json), "--", *command],
@@ -82,9 +84,13 @@ class BackgroundRun:
             for answered in ("suggestions", "step_time"):  # of a ``RunFile``, beside the judged run
                 data.pop(answered, None)
             return to_typed(data, JudgedRun, what="a run", where="a further run", hint=None)
-        said = self._said.read_text(errors="replace")[-_TAIL:].strip()
         error = RequestError if code == RequestError.exit_code else MachineError
-        raise error(f"a further run gave no answer (exit code {code}):\n{said}")
+        raise error(f"a further run gave no answer (exit code {code}):\n{self.said}")
+
+    @property
+    def said(self) -> str:
+        """The end of what it and the command wrote to stderr."""
+        return self._said.read_text(errors="replace")[-_TAIL:].strip()
 
     def stop(self) -> None:
         """End it with everything it started. Idempotent."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,9 +14,9 @@ from nanocheck.core import methods
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
 from nanocheck.core.errors import StoredDataError
-from nanocheck.core.files import to_typed
 from nanocheck.core.result import Outcome, RunResult
 from nanocheck.measuring.job_result import to_result
+from nanocheck.measuring.stored_results import RECORDED, result_key, stored_result
 from nanocheck.measuring.task import Task
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 from nanocheck.process.journal import Journal
@@ -40,8 +39,6 @@ PATIENT = Deadlines(default=1200.0)
 _LAUNCH = {"TORCH_WARM_POOL": "0", "PYTHONHASHSEED": "0"}
 #: torch 2.9 renamed the variable; older ones read only the second, newer ones prefer the first.
 ALLOCATOR_VARIABLES = ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF")
-#: Behind the name of a run whose step is recorded.
-_RECORDED = " (recorded)"
 
 
 class Pending:
@@ -139,14 +136,14 @@ class Measurement:
         target = target or self._target
         if target.kind != self._target.kind:
             raise ValueError(f"expected a {self._target.kind} card, found a {target.kind} one")
-        key = self.key(config, target) + (_RECORDED if record else "")
-        if not record and key not in self._pending and key + _RECORDED in self._pending:
-            key += _RECORDED  # its peaks are the same
+        key = self.key(config, target) + (RECORDED if record else "")
+        if not record and key not in self._pending and key + RECORDED in self._pending:
+            key += RECORDED  # its peaks are the same
         if key in self._pending:
             return self._pending[key]
         pending = self._pending[key] = Pending(self, config, target, recorded=record)
         if self._journal is not None and key in self._journal:
-            pending.found = _of_journal(self._journal, key)
+            pending.found = stored_result(self._journal, key)
             self._from_journal += 1
         else:
             self._unsent.append(pending)
@@ -154,8 +151,7 @@ class Measurement:
 
     def key(self, config: StepConfig, target: Target | None = None) -> str:
         """Name of a result in the journal: the configuration's id, the identity of device and steps."""
-        identity = msgspec.json.encode([(target or self._target).device, self._steps])
-        return f"{config.id}@{hashlib.sha256(identity).hexdigest()[:16]}"
+        return result_key(config, (target or self._target).device, self._steps)
 
     def poll(self) -> None:
         """Let the processes go on without waiting for any."""
@@ -170,11 +166,11 @@ class Measurement:
         if self._records is not None:
             self._records.remove()
 
-    def wait(self) -> None:
-        """Until something changes: a configuration ended, or went on to its next stage."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Until something changes: a configuration ended, or went on to its next stage; or for so long."""
         self._send()
         if self._pool is not None:
-            self._pool.wait()
+            self._pool.wait(timeout)
 
     def _wait(self, pending: Pending) -> None:
         self._send()
@@ -208,7 +204,7 @@ class Measurement:
         """Unique; as people know it where it runs on the card that everything runs on."""
         elsewhere = pending.target.device != self._target.device
         return (self.key(pending.config, pending.target) if elsewhere else pending.config.id) + (
-            _RECORDED if pending.recorded else ""
+            RECORDED if pending.recorded else ""
         )
 
     def _folder(self, pending: Pending) -> Path | None:
@@ -244,7 +240,7 @@ class Measurement:
             shutil.rmtree(folder, ignore_errors=True)  # some megabytes each
         # Other outcomes may be the machine's bad day, so a resumed run tries them again.
         if self._journal is not None and found.outcome.is_answer:
-            key = self.key(pending.config, pending.target) + (_RECORDED if pending.recorded else "")
+            key = self.key(pending.config, pending.target) + (RECORDED if pending.recorded else "")
             self._journal.append(key, msgspec.to_builtins(found))
         pending.found = found
 
@@ -318,8 +314,3 @@ def job_environment(config: StepConfig, target: Target) -> dict[str, str | None]
 
         environment.update(card_environment(target))
     return environment
-
-
-def _of_journal(journal: Journal, key: str) -> RunResult:
-    hint = f"rm {journal.path}   # its results are then computed again"
-    return to_typed(journal.get(key), RunResult, what="a result", where=str(journal.path), hint=hint)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
+
 from nanocheck.core.device_selection import SelectedDevice
+from nanocheck.core.files import write_atomically
 from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.measuring.command_environment import VISIBLE, child_environment
@@ -26,18 +29,23 @@ def check_command(request: Request) -> None:
     find_program(request.command, os.environ)
 
 
-def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None = None) -> RunResult:
+def run_command(
+    request: Request, chosen: SelectedDevice, snapshot: Path | None = None, requests: Path | None = None
+) -> RunResult:
     """What the command's processes did.
 
     Args:
         snapshot: where to write PyTorch's own snapshot format.
+        requests: where to write every request to the allocator, a ``RequestLog`` as JSON.
 
     Raises:
         RequestError: see ``check_command``.
-        MachineError: the virtual GPU cannot be built here, or a process ran without it.
+        MachineError: the virtual GPU cannot be built here, a process ran without it, or ``requests`` cannot
+            be written.
     """
     from nanocheck.attribution.command_result import command_result
     from nanocheck.attribution.event_reader import read
+    from nanocheck.attribution.request_log import request_log
 
     check_command(request)
     scratch = Scratch("run")
@@ -59,6 +67,8 @@ def run_command(request: Request, chosen: SelectedDevice, snapshot: Path | None 
         seen = read(folder)
         if chosen.target.kind == "virtual":
             refuse_other_gpus(seen)
+        if requests is not None:
+            write_atomically(requests, msgspec.json.encode(request_log(seen)).decode() + "\n")
         return command_result(
             folder,
             seen,

@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from nanocheck.core.diff_side import Subject, without_folders
-from nanocheck.core.gpus import PLATFORMS, find_gpu
+from nanocheck.core.gpus import PLATFORMS, Gpu, find_gpu
 from nanocheck.core.result import Outcome, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
@@ -139,27 +140,40 @@ def _with_room(
     short = [run.result.outcome is Outcome.OOM for run in found]
     with Scratch("room") as folder:
         card = folder / "room.toml"
-        card.write_text(_card_with_room(request), encoding="utf-8")
+        gpu = find_gpu(request.card.gpu, request.card.gpus)
+        card.write_text(card_with_room(gpu), encoding="utf-8")
         wanted = [replace(each, gpus=card) for each, is_short in zip(asked, short, strict=True) if is_short]
-        more = iter(_run(request, wanted, show))
+        # A card in words is in that file, too.
+        files = tuple(each for each in request.card.gpus if isinstance(each, Path))
+        more = iter(_run(replace(request, card=replace(request.card, gpus=files)), wanted, show))
     answers = [next(more) if is_short else None for is_short in short]
     return [
         None if each is None or each.result.outcome is not Outcome.COMPLETED else each for each in answers
     ]
 
 
-def _card_with_room(request: Request) -> str:
-    """The asked card in a catalog file, with more memory: nothing else that a program sees is another."""
-    gpu = find_gpu(request.card.gpu, request.card.gpus)
-    figures = {"nominal_mib": _ROOM * gpu.nominal_bytes // MIB}
-    figures |= {
-        f"{platform}_usable_mib": _ROOM * gpu.usable_bytes[platform] // MIB
-        for platform in PLATFORMS
-        if platform in gpu.usable_bytes
+def card_with_room(gpu: Gpu) -> str:
+    """A card in a catalog file, with more memory: nothing else that a program sees is another."""
+    figures: dict[str, Any] = {
+        "name": gpu.name,
+        "capability": gpu.capability_text,
+        "sms": gpu.sms,
+        "l2_mib": gpu.l2_bytes / MIB,
+        "bus_width_bits": gpu.bus_width_bits,
+        "bandwidth_gb_s": gpu.bandwidth_gb_s,
+        "boost_mhz": gpu.boost_mhz,
+        "memory_mhz": gpu.memory_mhz,
+        "tgp_w": gpu.tgp_w,
+        "bf16_tflops": "none" if gpu.bf16_tflops is None else gpu.bf16_tflops,
+        "host": gpu.host,
+        "nominal_mib": _ROOM * gpu.nominal_bytes / MIB,
     }
+    for platform in PLATFORMS:
+        if platform in gpu.usable_bytes:
+            figures[f"{platform}_usable_mib"] = _ROOM * gpu.usable_bytes[platform] / MIB
     name = json.dumps(gpu.id)
-    lines = [f"[gpu.{name}]", *(f"{key} = {value}" for key, value in figures.items())]
-    lines += [f"[gpu.{name}.sources]", *(f'{key} = "computed: room to see a peak"' for key in figures)]
+    lines = [f"[gpu.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in figures.items())]
+    lines += [f"[gpu.{name}.sources]", *(f'{key} = "room to see a peak"' for key in figures)]
     return "\n".join(lines) + "\n"
 
 

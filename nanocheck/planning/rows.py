@@ -12,7 +12,7 @@ from nanocheck.core.plan import Goal, PlanRow, Prices
 from nanocheck.core.result import Provenance
 from nanocheck.core.verdict import FITS, JudgedRun
 from nanocheck.planning.horizon import horizon
-from nanocheck.timing.card import Card
+from nanocheck.timing.card import Card, why_not_modelled
 from nanocheck.timing.energy import board_watts, under_limit
 from nanocheck.timing.estimate import estimate
 from nanocheck.timing.of_run import host_seconds
@@ -80,6 +80,9 @@ def _why_not(run: JudgedRun, kernels: KernelList | None) -> str:
         return f"{run.verdict.sentence} (alone, with what it prints: nanocheck run --time -- ...)"
     if run.verdict.kind not in FITS:
         return run.verdict.sentence
+    device = run.result.device
+    if unknown := why_not_modelled(device.capability, device.name):
+        return unknown
     if run.result.provenance is not Provenance.VIRTUAL:
         return "a real card ran it: its own clock tells the time"
     if kernels is None:

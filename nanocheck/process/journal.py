@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nanocheck.core.errors import MachineError, StoredDataError
+from nanocheck.core.errors import MachineError, RequestError, StoredDataError
 from nanocheck.core.strict_text import parse_json
 
 SCHEMA = 1
@@ -91,12 +91,24 @@ class Journal:
                 beyond 64 bits).
             MachineError: the disk is full or gone.
         """
-        if key in self._entries:
-            raise ValueError(f"{key} is in {self.path} already: a result must not be computed twice")
-        body = _canonical({"data": data, "key": key})
-        again = parse_json(body)["data"]
-        self._write({"sum": _checksum(body), "key": key, "data": data})
-        self._entries[key] = again
+        self.append_all({key: data})
+
+    def append_all(self, entries: Mapping[str, Any]) -> None:
+        """Write several results and wait once until all are on disk.
+
+        Raises:
+            ValueError, MachineError: see ``append``; then none of them was written.
+        """
+        records, kept = [], {}
+        for key, data in entries.items():
+            if key in self._entries:
+                raise ValueError(f"{key} is in {self.path} already: a result must not be computed twice")
+            body = _canonical({"data": data, "key": key})
+            kept[key] = parse_json(body)["data"]
+            records.append({"sum": _checksum(body), "key": key, "data": data})
+        if records:
+            self._write(*records)
+            self._entries.update(kept)
 
     def close(self) -> None:
         """Release the lock. Idempotent."""
@@ -107,11 +119,11 @@ class Journal:
         self.path.unlink(missing_ok=True)
         self.close()
 
-    def _write(self, record: Mapping[str, Any]) -> None:
-        line = json.dumps(record, ensure_ascii=True, allow_nan=False).encode() + b"\n"
+    def _write(self, *records: Mapping[str, Any]) -> None:
+        lines = [json.dumps(record, ensure_ascii=True, allow_nan=False) + "\n" for record in records]
         end = self._file.seek(0, os.SEEK_END)
         try:
-            rest = memoryview(line)
+            rest = memoryview("".join(lines).encode())
             while rest:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
@@ -183,6 +195,27 @@ class Journal:
             f"{self.path} was of another environment or version; it is now {aside.name}, and all its "
             "results are computed again"
         )
+
+
+def fingerprint_of(path: Path) -> dict[str, Any]:
+    """Of a journal that is there, without opening it for writing.
+
+    Raises:
+        RequestError: no such file can be read.
+        StoredDataError: it is no journal, or of another schema.
+    """
+    try:
+        with path.open("rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise RequestError(f"expected a journal, found {path}: {error.strerror or error}") from error
+    try:
+        header = parse_json(line)
+        if header["kind"] == _KIND and header["schema"] == SCHEMA:
+            return dict(header["fingerprint"])
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise StoredDataError(f"{path}: expected a {_KIND} of schema {SCHEMA}, found {line[:60]!r}")
 
 
 def _open_locked(path: Path) -> io.FileIO:

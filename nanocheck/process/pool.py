@@ -145,10 +145,10 @@ class Pool:
         if self._queue or self._running:
             self._pump(0.0)
 
-    def wait(self) -> None:
-        """Serve all jobs until anything happened at all."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Serve all jobs until anything happened at all, or so many seconds."""
         if self._queue or self._running:
-            self._pump(None)
+            self._pump(timeout)
 
     def close(self) -> None:
         """Kill what runs, end the server, remove the scratch folder. Idempotent."""

@@ -6,6 +6,7 @@ of somebody's own: the fixture ``nanocheck``, or ``context_of(config)``.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,6 +20,7 @@ from nanocheck.pytest_plugin.settings import Settings
 
 if TYPE_CHECKING:
     from nanocheck.core.device_selection import SelectedDevice
+    from nanocheck.fleet.ray_cluster import RayCluster
     from nanocheck.pytest_plugin.hooks import Measuring
     from nanocheck.report.section import Section
 
@@ -50,6 +52,7 @@ class Context:
         self.to_controller: dict[str, Any] = {}
         self.from_workers: list[dict[str, Any]] = []
         self.opened: Measuring | None = None
+        self._entered = contextlib.ExitStack()
         self._receivers: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {}
 
     # -- settings and device ------------------------------------------------------------------------------
@@ -69,7 +72,16 @@ class Context:
         Raises:
             pytest.UsageError: an unknown card, or one that is not here.
         """
-        return self.usage(self.settings.card.select)
+        from nanocheck.fleet.choose import select
+
+        return self.usage(lambda: select(self.settings.card, self.cluster))
+
+    @functools.cached_property
+    def cluster(self) -> RayCluster | None:
+        """Where configurations run that do not run here; connected for the first that asks."""
+        from nanocheck.fleet.choose import cluster_at
+
+        return self._entered.enter_context(cluster_at(self.settings.ray, self.settings.workers))
 
     @property
     def workers(self) -> int:
@@ -150,6 +162,7 @@ class Context:
         """Ends whatever still runs. Idempotent."""
         if self.opened is not None:
             self.opened.close()
+        self._entered.close()
 
 
 def context_of(config: pytest.Config) -> Context:

@@ -7,7 +7,7 @@ import contextlib
 from nanocheck.core.device import Target
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.fingerprint import fingerprint
-from nanocheck.measuring.configurations import Measurement
+from nanocheck.fleet.choose import cluster_at, measurement
 from nanocheck.process.journal import Journal
 from nanocheck.pytest_plugin.settings import Settings
 from nanocheck.report.progress import Progress
@@ -30,14 +30,17 @@ class Harness:
                 path.unlink(missing_ok=True)
             self.journal = Journal(path, fingerprint())
         self._progress = Progress()
-        self._measurement = Measurement(
-            target, journal=self.journal, workers=workers, progress=self._progress
+        self._cluster = contextlib.ExitStack()
+        cluster = self._cluster.enter_context(cluster_at(settings.ray, workers))
+        self._measurement = measurement(
+            target, cluster=cluster, journal=self.journal, workers=workers, progress=self._progress
         )
         self.submit = self._measurement.submit
 
     def close(self) -> None:
         self._progress.clear()
         self._measurement.close()
+        self._cluster.close()
         if self.journal is not None:
             self.journal.close()
 

@@ -15,7 +15,7 @@ from nanocheck.core.baselines import writing_forbidden
 from nanocheck.core.described_card import DescribedCard, described
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
-from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
+from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS, RAY
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
 
@@ -28,6 +28,7 @@ OPTIONS: Mapping[str, tuple[str, str]] = {
         "what a baseline of another environment does to its test: skip, or fail (for CI)",
     ),
     "--nanocheck-workers": ("2", "how many configurations run at once"),
+    RAY.pytest_flag: (RAY.default, RAY.help),
     "--nanocheck-baselines": ("baselines", "the folder of expected peaks"),
     "--nanocheck-reports": ("reports", "the folder of reports"),
     "--nanocheck-journal": (".nanocheck", "the folder of journals, and of reports on a part of the matrix"),
@@ -78,6 +79,7 @@ class Settings:
     matrix: Path
     own_matrix: bool
     workers: int
+    ray: str
     baselines: Path
     reports: Path
     journal: Path
@@ -119,6 +121,7 @@ class Settings:
             matrix=matrix,
             own_matrix=matrix.resolve() == own.resolve(),
             workers=int(workers),
+            ray=_ray(values[RAY.pytest_flag], config),
             # What a project stores becomes its own; until then those of the wheel are expected.
             baselines=baselines if update else _shipped(baselines, config),
             reports=_path(config, "--nanocheck-reports"),
@@ -171,6 +174,17 @@ class Settings:
             f"reports {self.relative(self.reports)}, journal {self.relative(self.journal)}"
             + "".join(f", cards {self.relative(each)}" for each in self.card.gpus if isinstance(each, Path)),
         ]
+
+
+def _ray(address: str, config: pytest.Config) -> str:
+    several = hasattr(config, "workerinput") or getattr(config.option, "dist", "no") != "no"
+    if address and several:
+        raise RequestError(
+            f"{RAY.pytest_flag}: expected one pytest process, which hands its work to the cluster, found "
+            "pytest-xdist's",
+            hint="leave -n away: the nodes are the workers",
+        )
+    return address
 
 
 def _stale(word: str) -> str:

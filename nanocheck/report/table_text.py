@@ -46,7 +46,8 @@ def how_it_was_made(found: Table) -> list[str]:
         f"{len(found.cells):,} cells ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())}), "
         f"safe with {mib(found.margin_bytes)} MiB to spare."
     ]
-    provenances = " and ".join(sorted({each.provenance.value for each in found.cells})) or "nothing ran"
+    answered = {each.provenance.value for each in found.cells if each.verdict.is_answer}
+    provenances = " and ".join(sorted(answered)) or "nothing ran"
     derived = sum(each.how is How.DERIVED for each in found.cells)
     lines.append(
         f"{provenances}: {runs.total:,} runs ({found.share_run:.1%} of the cells) in {found.seconds:,.0f} s; "

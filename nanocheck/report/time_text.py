@@ -8,6 +8,7 @@ from nanocheck.core.result import RunResult
 from nanocheck.core.step_time import StepTime
 from nanocheck.report.blocks import Block, prose
 from nanocheck.report.terminal_table import Table, table
+from nanocheck.timing.card import why_not_modelled
 
 #: Under every estimate.
 NOBODY_TIMED = "no such card was timed; docs/time.md says how far the model was off where somebody did"
@@ -17,7 +18,8 @@ def time_blocks(result: RunResult, found: StepTime | None) -> list[Block]:
     """Of ``--time``; where there is no estimate, why."""
     host = result.main.host_time
     if found is None:
-        return [prose(f"no time: {why_not(host)}")]
+        unknown = why_not_modelled(result.device.capability, result.device.name)
+        return [prose(f"no time: {unknown or why_not(host)}")]
     shown = [{"what": what, "ms": figure, "more": more} for what, figure, more in figures(found, host)]
     return [
         prose(f"MODELLED: {headline(found, result.device.name)}"),

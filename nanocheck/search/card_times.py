@@ -18,6 +18,7 @@ from nanocheck.core.result import RunResult
 from nanocheck.core.step_time import StepTime
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import JudgedRun
+from nanocheck.timing.card import why_not_modelled
 from nanocheck.timing.of_run import step_time
 
 #: The same step allocates the same on two cards of one capability, but for what libraries and generated
@@ -91,6 +92,9 @@ def _unrecorded(host: HostTime | None, source: str) -> str:
 
 
 def _why_not(run: JudgedRun, source: str, recorded: JudgedRun) -> str:
+    device = run.result.device
+    if unknown := why_not_modelled(device.capability, device.name):
+        return unknown
     if not run.verdict.fits:
         return f"no step of it was seen to fit ({run.verdict.kind})"
     here, there = run.result.main.allocated_bytes, recorded.result.main.allocated_bytes

@@ -59,7 +59,9 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
     if roomy.outcome is Outcome.OOM:
         return None  # not even with room: some limit of the script's own
     if roomy.outcome is not Outcome.COMPLETED:
-        return classify(moved, margin_bytes)
+        # Such as a card that this PyTorch has no kernels for: the sentence names the card.
+        detail = roomy.detail.replace(roomy.device.name, device.name)
+        return classify(msgspec.structs.replace(moved, detail=detail), margin_bytes)
     if main.reserved_bytes + BORDER_BYTES <= device.available_bytes:
         process = msgspec.structs.replace(main, process_bytes=main.reserved_bytes + device.context_bytes)
         return classify(msgspec.structs.replace(moved, processes=(process,)), margin_bytes)

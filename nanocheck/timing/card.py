@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from dataclasses import dataclass
 
 from nanocheck.core.gpus import Gpu
+from nanocheck.timing.constants import load
 
 #: Of a multiprocessor and clock, two for a multiply and an add. FP32: CUDA programming guide, arithmetic
 #: instructions; tensor operations of Turing (fp16): NVIDIA Turing whitepaper.
@@ -78,6 +81,26 @@ class Card:
             turing = _TURING_TENSOR_A_CLOCK * self.sms * self.boost_mhz * 1e6
             return turing if dtype in HALF and dtype != "bfloat16" else fp32
         return tensor * 1e12 * (1.0 if dtype in HALF else 0.5) if dtype in TENSOR else fp32
+
+
+@functools.cache
+def fitted_capabilities() -> frozenset[str]:
+    """Compute capabilities that the model's constants were fitted to."""
+    last_words = {name.rpartition(" ")[2] for name in load()}
+    return frozenset(each for each in last_words if re.fullmatch(r"[0-9]+\.[0-9]", each))
+
+
+def why_not_modelled(capability: str, name: str) -> str:
+    """Why the model says nothing of a card; empty where it does.
+
+    Args:
+        capability: such as ``8.9``. name: as ``torch.cuda.get_device_name()`` prints it.
+    """
+    if capability not in fitted_capabilities():
+        return f"the model of time was fitted to no card of compute capability {capability}"
+    if "GTX" in name:
+        return "the model of time takes a card of this generation to have tensor cores, and a GTX has none"
+    return ""
 
 
 #: PyTorch's names of what tensor units take; TF32 runs at half the speed of the others (Ampere whitepaper).

@@ -9,7 +9,7 @@ from nanocheck.core.host_time import HostTime
 from nanocheck.core.kernels import KernelList
 from nanocheck.core.result import Provenance, RunResult
 from nanocheck.core.step_time import StepTime
-from nanocheck.timing.card import Card
+from nanocheck.timing.card import Card, why_not_modelled
 from nanocheck.timing.estimate import estimate
 from nanocheck.timing.queue import issues
 
@@ -21,10 +21,13 @@ def step_time(result: RunResult, gpu: Gpu, *, host: bool = True) -> StepTime | N
         host: False leaves this host's time out: the card alone.
 
     Returns:
-        None where no step was recorded, or a real card ran it: its host's time is not that of launches alone.
+        None where no step was recorded, or a real card ran it: its host's time is not that of launches alone;
+        and of a card that the model knows nothing of (``why_not_modelled``).
     """
     main = result.main
     if main.kernels is None or result.provenance is not Provenance.VIRTUAL:
+        return None
+    if why_not_modelled(gpu.capability_text, gpu.name):
         return None
     issuing = host_seconds(main.kernels, main.host_time) if host else None
     return estimate(main.kernels, Card.of(gpu), host_seconds=issuing)

@@ -17,7 +17,7 @@ from nanocheck.core.messages import say
 from nanocheck.virtual.trust import doubt
 
 #: Its folders; others than this user must not be able to write any.
-ROOMS = ("virtual", "inductor", "triton")
+ROOMS = ("virtual", "inductor", "triton", "environments")
 #: ``LD_PRELOAD`` is split at spaces and colons, and the loader replaces ``$ORIGIN`` and its like.
 _ODD = re.compile(r"[\s:$]")
 #: Where links to such paths may lie, beside the temporary folder.

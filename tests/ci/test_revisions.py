@@ -35,6 +35,17 @@ def test_else_it_is_what_the_event_says(pushed: Pushed) -> None:
     assert (commit, note) == (pushed.base, "before the push")
 
 
+def test_what_others_merged_since_is_not_the_branchs_doing(tmp_path: Path) -> None:
+    repository = Repository(tmp_path)
+    pushed = repository.push(TRAIN + "# more\n", "more")
+    repository._git("checkout", "--quiet", "main")
+    (repository.work / "other.py").write_text("")
+    newer = repository._commit("of others")
+    repository._git("checkout", "--quiet", "change")
+    found = revisions.base_of(repository.work, "", around(pushed, base=newer))
+    assert found == (pushed.base, "where the branch began")
+
+
 def test_without_any_it_says_why(pushed: Pushed) -> None:
     gone = around(pushed, head="4" * 40, base="5" * 40)
     assert revisions.base_of(pushed.checkout, "", gone) == ("", "the base's commit could not be fetched")

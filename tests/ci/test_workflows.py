@@ -156,3 +156,25 @@ def test_it_has_the_published_form(path: Path, schema: str) -> None:
     assert problems == []
     wrong = {**data, "jobs" if "jobs" in data else "runs" if "runs" in data else "nanocheck": 3}
     assert list(jsonschema.validators.validator_for(found)(found).iter_errors(wrong))
+
+
+def test_the_page_pastes_what_there_is() -> None:
+    text = (ROOT / "docs" / "pull-requests.md").read_text()
+    blocks = [
+        yaml.safe_load(each) for each in re.findall(r"^```yaml\n(\S.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    ]
+    jobs = [job for each in blocks for job in each.get("jobs", {}).values()]
+    calls = [step for job in jobs for step in job.get("steps", [job])]
+    inputs = {
+        "OWNER/nanocheck@": set(read(ACTION)["inputs"]),
+        "OWNER/nanocheck/.github/workflows/memory-check.yml@": set(
+            read(REUSABLE)[True]["workflow_call"]["inputs"]
+        ),
+    }
+    given = [(each["uses"], each["with"]) for each in calls if each["uses"].startswith("OWNER/")]
+    assert len(given) == 2
+    for used, values in given:
+        assert set(values) <= inputs[used.rpartition("@")[0] + "@"]
+    table = text[text.index("| input | default |") :].partition("\n\n")[0]
+    named = {each for row in table.splitlines()[2:] for each in re.findall(r"`([a-z-]+)`", row.split("|")[1])}
+    assert named == inputs["OWNER/nanocheck@"]

@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from nanocheck.cli import main
-from nanocheck.core.errors import RequestError
+from nanocheck.core.errors import INTERRUPTED, RequestError
 from nanocheck.core.result import Provenance
 from nanocheck.core.table import load
 from nanocheck.core.verdict import Kind
 
+#: A matrix that a spreadsheet, a page and a terminal must show as it is.
 MATRIX = """
 [[group]]
 name = "tiny | <b>"
@@ -99,3 +100,18 @@ def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
     (cell,) = load(out).cells
     assert cell.gpu == "my-card"
     assert shlex.split(cell.command)[2:5] == ["--card", words, "--run-all"]
+
+
+def test_a_proof_that_is_interrupted_loses_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nanocheck.tables.proving.prove", interrupted)
+    (tmp_path / "matrix.toml").write_text(MATRIX.replace("[2, 3500]", "2"))
+    out = tmp_path / "table.json"
+    arguments = ["table", "--gpu", "rtx4070", "--matrix", str(tmp_path / "matrix.toml"), "--prove", "1"]
+    assert main([*arguments, "--json", str(out)]) == INTERRUPTED
+    found = load(out)
+    assert found.complete
+    assert found.proof is None
+    assert len(found.cells) == 1

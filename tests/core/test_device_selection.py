@@ -31,6 +31,18 @@ def test_what_is_there_decides(answer: RealCard | str, choice: str, expected: ob
     assert found(answer, choice) == expected
 
 
+def test_a_card_of_the_same_name_and_another_size_is_another_card() -> None:
+    small, large = find_gpu("rtx4060-ti"), find_gpu("rtx4060-ti-16gb")
+    assert small.name == large.name
+    here = RealCard(large.name, large.usable_bytes["linux"])
+    assert choose_device(large, find=lambda: here).is_real
+    chosen = choose_device(small, find=lambda: here)
+    assert chosen.target.kind == "virtual"
+    assert "with 15,948.12 MiB is here, not rtx4060-ti" in chosen.why
+    stands_in = choose_device(small, "real", find=lambda: here).target
+    assert stands_in.capped_from == large.name
+
+
 def test_another_card_is_capped_only_when_asked_and_labelled() -> None:
     other = RealCard("NVIDIA L40S", 48 * GIB)
     assert found(other, "auto")[:2] == ("virtual", None)

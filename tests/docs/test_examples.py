@@ -23,7 +23,7 @@ REPORT = ROOT / "reports" / "rtx4070.json"
 SLOW = (
     "nanocheck advise",
     "nanocheck frontier",
-    "nanocheck run --gpu all",
+    "nanocheck run --gpu rtx3090,rtx4090",
     "nanocheck run --suggest",
     "pytest suites/reproducibility",
 )

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from made_up import oom_result, result
 
+from nanocheck.core.described_card import described
+from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
 from nanocheck.core.result import CodeFrame, OutOfMemory, StackHolding
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.measuring.revision import Repository
-from nanocheck.measuring.revision_runs import code_from_here, from_the_root
+from nanocheck.measuring.revision_runs import card_with_room, code_from_here, from_the_root
+
+#: Cards in words; the second belongs to a host that is not x86.
+_MINE = described(
+    [
+        "name=Mine, memory=20GiB, like=rtx4090, sms=100, l2=5MiB, bandwidth=700",
+        "name=Arm, memory=90GiB, like=gb10",
+    ]
+)
+CARDS = [*load_catalog().values(), *(find_gpu(each.id, [each]) for each in _MINE)]
 
 
 def held(*places: str | Path) -> tuple[StackHolding, ...]:
@@ -47,3 +60,20 @@ def test_a_revision_that_ran_code_of_the_checkout_is_told(tmp_path: Path) -> Non
     )
     assert "it ran net/m.py of the checkout here" in note
     assert str(tmp_path) not in note
+
+
+@pytest.mark.parametrize("gpu", CARDS, ids=lambda gpu: gpu.id)
+def test_a_card_with_room_is_the_same_card_with_more_memory(gpu: Gpu, tmp_path: Path) -> None:
+    file = tmp_path / "room.toml"
+    file.write_text(card_with_room(gpu), encoding="utf-8")
+    found = find_gpu(gpu.id, [file])
+    assert {name: size // 16 for name, size in found.usable_bytes.items()} == dict(gpu.usable_bytes)
+    same = replace(
+        found,
+        nominal_bytes=gpu.nominal_bytes,
+        usable_bytes=gpu.usable_bytes,
+        usable_most_bytes=gpu.usable_most_bytes,
+        sources=gpu.sources,
+        note=gpu.note,
+    )
+    assert same == gpu

@@ -214,6 +214,25 @@ def test_each_result_is_on_disk_before_append_returns(tmp_path: Path, synced: li
             assert synced[-1] == path.stat().st_size
 
 
+def test_several_results_are_on_disk_after_one_wait_or_none_is_written(
+    tmp_path: Path, synced: list[int]
+) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, PRINT) as journal:
+        waits = len(synced)
+        journal.append_all({"one": 1, "two": 2, "three": 3})
+        assert len(synced) == waits + 1
+        assert synced[-1] == path.stat().st_size
+        before = path.read_bytes()
+        for wrong in ({"four": 4, "two": 2}, {"five": 5, "six": float("nan")}):
+            with pytest.raises(ValueError):
+                journal.append_all(wrong)
+        journal.append_all({})
+        assert path.read_bytes() == before
+        assert set(journal) == {"one", "two", "three"}
+    assert read(path) == {"one": 1, "two": 2, "three": 3}
+
+
 def test_the_same_key_is_not_written_twice(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl", PRINT) as journal:
         journal.append("one", 1)

@@ -18,7 +18,7 @@ from nanocheck.process.journal import Journal
 class Journaled(Fake):
     """The fake, with the harness's use of a journal."""
 
-    def __init__(self, target: Any, *, journal: Journal | None, workers: int, progress: Any) -> None:
+    def __init__(self, target: Any, *, journal: Journal | None, **others: Any) -> None:
         super().__init__(target)
         self.journal = journal
 
@@ -42,7 +42,7 @@ class Journaled(Fake):
 
 @pytest.fixture
 def project(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("nanocheck.pytest_plugin.harness.Measurement", Journaled)
+    monkeypatch.setattr("nanocheck.pytest_plugin.harness.measurement", Journaled)
     (project.path / "conftest.py").write_text("")
     return project
 

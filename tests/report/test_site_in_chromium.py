@@ -23,12 +23,16 @@ pytestmark = pytest.mark.skipif(
 
 #: A name and a command as long as a line, without a place to break them.
 CARDS = made_up_tables.some_cards()
+#: A card in words, which no catalog has.
+WORDS = "--card 'name=My card, memory=24GiB'"
 CARDS = [*CARDS[:-1], replace(CARDS[-1], name="NVIDIA " + "H" * 70, usable_source="s" * 300)]
 TABLE = made_up_tables.table(made_up_tables.some_settings(), CARDS)
 TABLE = replace(
     TABLE,
     cells=tuple(
-        replace(each, command=f"nanocheck {'x' * 200}") if each.gpu == "h100" else each
+        replace(each, command=f"nanocheck {'x' * 200}")
+        if each.gpu == "h100"
+        else replace(each, command=each.command.replace("--gpu rtx3090", WORDS))
         for each in TABLE.cells
     ),
 )
@@ -253,6 +257,16 @@ def test_what_is_not_in_the_table_gets_the_command_and_no_verdict(index: chromiu
         assert address is None
         assert command == "nanocheck table --gpu t4 --run-all --set batch=6 --set n_layer=12"
         assert "4 ✓ safe" in words
+
+
+@pytest.mark.parametrize(("gpu", "option"), [("rtx3090", WORDS), ("h100", None)], ids=["in words", "unnamed"])
+def test_the_command_names_the_card_as_its_cells_do_or_there_is_none(
+    index: chromium.Chromium, gpu: str, option: str | None
+) -> None:
+    for verdict, _, _, command in ask(index, model="GPT-2 124M", card=CONTENTS.card_names[gpu], batch="6"):
+        assert verdict == "? not in the table"
+        expected = f"nanocheck table {option} --run-all --set batch=6 --set n_layer=12"
+        assert command == (None if option is None else expected)
 
 
 def test_a_card_that_the_table_did_not_reach_gets_commands_for_all_ways(

@@ -10,10 +10,12 @@ from made_up import device
 from timed_runs import timed
 
 from nanocheck.core.gpus import Gpu, load_catalog
+from nanocheck.core.torch_builds import NO_KERNELS
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.report.card_times_text import by_speed, card_times_blocks
 from nanocheck.report.console import as_text
+from nanocheck.report.further_runs_text import every_card_blocks
 from nanocheck.report.html import cards_page
 from nanocheck.search.card_times import RecordedStep, recorders, times
 from nanocheck.search.every_card import CardRow, EveryCard
@@ -103,6 +105,18 @@ def every() -> EveryCard:
         not_run=(),
         recorded=tuple(RecordedStep.of(each, found[each].result) for each in chosen),
     )
+
+
+def test_a_card_without_kernels_is_listed_apart_from_what_failed(every: EveryCard) -> None:
+    def row(gpu: str, sentence: str) -> CardRow:
+        verdict = Verdict(kind=Kind.UNSUPPORTED, process_bytes=0, headroom_bytes=None, sentence=sentence)
+        return msgspec.structs.replace(every.cards[0], gpu=gpu, verdict=verdict)
+
+    rows = (row("v100-16gb", f"{NO_KERNELS} it is old"), row("t4", "the virtual GPU does not answer x"))
+    found = msgspec.structs.replace(every, cards=rows)
+    assert (found.no_kernels, found.no_answer) == (("v100-16gb",), ("t4",))
+    shown = as_text(every_card_blocks(found))
+    assert "no answer on: t4\nthis PyTorch has no kernels for: v100-16gb\n" in shown
 
 
 def test_the_fastest_card_comes_first_and_the_page_says_what_the_terminal_says(every: EveryCard) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up import result
 from table_world import World, card
 
 from nanocheck.core.config import StepConfig
+from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
-from nanocheck.tables.filling import fill
+from nanocheck.tables.filling import Ask, fill
 from nanocheck.tables.proving import prove
 
 CONFIGS = [StepConfig(batch=each) for each in (1, 4, 8, 16)]
@@ -126,3 +128,21 @@ def test_an_interruption_keeps_what_was_found() -> None:
     filled = fill(CONFIGS, targets, Interrupted(need(0)), margin_bytes=DEFAULT_MARGIN_BYTES)
     assert not filled.complete
     assert len(filled.cells) < len(CONFIGS)
+
+
+def test_what_no_card_of_a_kind_can_do_is_said_of_each_by_its_name() -> None:
+    class WithoutKernels(World):
+        def run(self, ask: Ask) -> RunResult:
+            device = ask.target.device
+            return result(
+                ask.config, device=device, outcome="unsupported", detail=f"no kernels for {device.name}"
+            )
+
+    targets = [card("alpha", 80, 16_000), card("beta", 80, 32_000)]
+    world = WithoutKernels(need(0))
+    filled = fill(CONFIGS[:1], targets, world, margin_bytes=DEFAULT_MARGIN_BYTES)
+    first, second = (known.verdict.sentence for known in filled.cells.values())
+    assert first.startswith("no kernels for alpha;")
+    assert second.startswith("no kernels for beta;")
+    proof = prove(filled, CONFIGS, targets, world, sample=2, seed=0, margin_bytes=DEFAULT_MARGIN_BYTES)
+    assert proof.differences == ()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 
+import pandas as pd
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from table_world import World, card
@@ -16,6 +18,7 @@ from nanocheck.core.matrix import Entry
 from nanocheck.core.step_fields import ALLOCATORS, CHECKPOINTING, COMPILE_MODES, CYCLES, DTYPES, LOSSES
 from nanocheck.core.table import How, Setting
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
+from nanocheck.report.table_csv import as_csv
 from nanocheck.tables.instead import changes
 from nanocheck.tables.making import command, make
 
@@ -110,3 +113,11 @@ def test_a_command_names_what_is_not_usual() -> None:
     target = card("card", 46, 24_000)
     words = command(StepConfig(batch=2, dtype="fp32"), target, 2**30)
     assert words == "nanocheck table --gpu card --run-all --margin 1073741824 --set batch=2 --set dtype=fp32"
+
+
+def test_a_spreadsheet_runs_nothing_of_a_card() -> None:
+    target = card("=HYPERLINK(1)", 46, 24_000)
+    table, _ = make(entries(StepConfig(batch=2)), [target], World(need))
+    (row,) = pd.read_csv(io.StringIO(as_csv(table))).to_dict("records")
+    assert row["card"] == row["gpu"] == "'=HYPERLINK(1)"
+    assert row["peak reserved bytes"] == table.cells[0].reserved_bytes

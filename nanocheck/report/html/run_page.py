@@ -81,7 +81,7 @@ def _environment(result: RunResult) -> list[tuple[str, str]]:
     """Names and values of what is known of the environment, then of the device."""
     facts = [(name.replace("_", " "), str(value)) for name, value in result.environment.known.items()]
     for name, value in sorted(msgspec.structs.asdict(result.device).items()):
-        if value not in (None, ""):
+        if value not in (None, "", ()) and name != "notes":  # notes stand among the result's
             words = f"{mib(value)} MiB" if name.endswith("_bytes") else str(value)
             facts.append((f"device {name.removesuffix('_bytes').replace('_', ' ')}", words))
     return facts

@@ -28,6 +28,9 @@ class Asked:
 def page(frame: Frame) -> str:
     contents = frame.contents
     table = contents.table
+    of_card: dict[str, list[Cell]] = {each.gpu: [] for each in table.cards}
+    for cell in table.cells:
+        of_card[cell.gpu].append(cell)
     provenances = sorted({cell.provenance for cell in table.cells})
     return render(
         "site/index.html",
@@ -40,7 +43,12 @@ def page(frame: Frame) -> str:
         choices=cells.CHOICES,
         order=[cells.verdict(each) for each in cells.ORDER],
         overview=[
-            (card, [_best(contents, model, card.gpu) for model in contents.models]) for card in table.cards
+            (
+                card,
+                commands.card_option(card.gpu, of_card[card.gpu]),
+                [_best(contents, model, card.gpu) for model in contents.models],
+            )
+            for card in table.cards
         ],
         ways=_ways(contents),
         methods=words.lines(each.config for each in table.settings),
@@ -67,24 +75,22 @@ def _ways(contents: Contents) -> list[Asked]:
                     *cells.way_columns(way.settings[0]),
                 )
             ),
-            command=_command(contents, way),
-            reached=_any_cell(contents, way) is not None,
+            command=commands.another_batch(_cells(contents, way)),
+            reached=bool(_cells(contents, way)),
         )
         for model in contents.models
         for way in model.ways
     ]
 
 
-def _command(contents: Contents, way: Way) -> str | None:
-    cell = _any_cell(contents, way)
-    if cell is None:
-        return None
-    return commands.another_batch(cell, contents.settings[cell.setting].config.batch)
-
-
-def _any_cell(contents: Contents, way: Way) -> Cell | None:
-    cells_of = (contents.cell(setting.id, gpu) for setting in way.settings for gpu in contents.cards)
-    return next((cell for cell in cells_of if cell is not None), None)
+def _cells(contents: Contents, way: Way) -> list[tuple[Cell, int]]:
+    """Cells of a way, with their batches."""
+    return [
+        (cell, setting.config.batch)
+        for setting in way.settings
+        for gpu in contents.cards
+        if (cell := contents.cell(setting.id, gpu)) is not None
+    ]
 
 
 def _best(contents: Contents, model: Model, gpu: str) -> str:

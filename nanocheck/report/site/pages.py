@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nanocheck.core.drift import Drift
 from nanocheck.core.gpus import Gpu
-from nanocheck.core.table import Table, TableCard
+from nanocheck.core.table import Table, TableCard, dumps
 from nanocheck.report.ledger import EVIDENCE, LEGEND, Ledger
-from nanocheck.report.site import card_page, downloads, index_page, model_page, theme
+from nanocheck.report.site import card_page, drift_page, index_page, model_page, theme
 from nanocheck.report.site.contents import Contents
 from nanocheck.report.site.layout import GENERATOR, Frame, render
+from nanocheck.report.table_csv import as_csv
 
 
 def files(
-    table: Table, *, catalog: Mapping[str, Gpu] | None = None, ledgers: Sequence[Ledger] = ()
+    table: Table,
+    *,
+    catalog: Mapping[str, Gpu] | None = None,
+    ledgers: Sequence[Ledger] = (),
+    drift: Drift | None = None,
 ) -> dict[str, str]:
     """Path in the site -> text.
 
     Args:
         catalog: for the figures of cards beside their memory; what it does not know is left out.
         ledgers: of claims, a page each.
+        drift: peaks by release of PyTorch, a page.
 
     Raises:
         StoredDataError: the table contradicts itself, see ``Contents``.
@@ -34,13 +41,15 @@ def files(
         (f"Claims: {ledger.where}" if len(claims) > 1 else "Claims", address)
         for address, ledger in claims.items()
     )
+    if drift is not None:
+        links = (*links, ("Drift", "drift.html"))
     frame = Frame(contents, links)
     found = {
         "index.html": index_page.page(frame),
         "site.css": theme.style(),
         "site.js": Path(__file__).with_name("site.js").read_text(encoding="utf-8"),
-        "table.json": downloads.as_json(table),
-        "table.csv": downloads.as_csv(table),
+        "table.json": dumps(table),
+        "table.csv": as_csv(table),
         # GitHub Pages runs Jekyll over what it serves, unless this is there.
         ".nojekyll": "",
     }
@@ -57,6 +66,8 @@ def files(
             ledger=ledger,
             legend={**LEGEND, **EVIDENCE},
         )
+    if drift is not None:
+        found["drift.html"] = drift_page.page(frame, drift)
     return found
 
 

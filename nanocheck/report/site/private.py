@@ -1,4 +1,4 @@
-"""A table and a ledger as they may be published: without absolute paths and names of people and machines."""
+"""What may be published: tables and ledgers without absolute paths, names of people and machines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from nanocheck.core.anonymous import NAME, PATH, known_names
+from nanocheck.core.drift import Drift
 from nanocheck.core.table import Cell, Difference, Setting, Table, TableCard
 from nanocheck.report.ledger import Ledger
 
@@ -52,6 +53,20 @@ def public(table: Table, names: Sequence[str] | None = None) -> Table:
 def public_ledger(ledger: Ledger, names: Sequence[str] | None = None) -> Ledger:
     """The same ledger without them; what its claims say comes from files of the project."""
     return msgspec.structs.replace(ledger, command=_cleaner(names)(ledger.command))
+
+
+def public_drift(drift: Drift, names: Sequence[str] | None = None) -> Drift:
+    """The same drift table without them, in whatever ran and in why it did not."""
+    clean = _cleaner(names)
+    rows = tuple(
+        msgspec.structs.replace(
+            row,
+            name=clean(row.name),
+            cells=tuple(msgspec.structs.replace(each, detail=clean(each.detail)) for each in row.cells),
+        )
+        for row in drift.rows
+    )
+    return msgspec.structs.replace(drift, asked=clean(drift.asked), rows=rows)
 
 
 def _cleaner(names: Sequence[str] | None) -> Callable[[str], str]:

@@ -165,15 +165,15 @@ function notThere(asked, words, near, command) {
   const item = make("li", "", { class: "answer" });
   item.append(make("b", "? not in the table"), `: batch ${asked.batch.toLocaleString("en")}, ${words}. On this card the table has `);
   item.append(near.map((cell) => `${cell.batch} ${cell.verdict}`).join(", ") || "none of these", ". ");
-  if (!command) return item;
-  item.append("This runs it:", make("pre", command.replace("CARD", asked.gpu).replace("BATCH", asked.batch)));
+  if (!command || !asked.option) return item;
+  item.append("This runs it:", make("pre", command.replace("--gpu CARD", () => asked.option).replace("BATCH", asked.batch)));
   return item;
 }
 
 function question(table, cells) {
   const form = document.getElementById("question");
   const { model, card, batch, tokens, method } = form.elements;
-  const ids = new Map([...document.querySelectorAll("tr[data-gpu]")].map((row) => [text(row.cells[0]), row.dataset.gpu]));
+  const cards = new Map([...document.querySelectorAll("tr[data-card]")].map((row) => [text(row.cells[0]), row.dataset.card]));
   const commands = new Map([...document.querySelectorAll("[data-way]")].map((way) => [way.dataset.way, way.querySelector("code")]));
   const order = table.dataset.order.split("|");
   const narrow = () => {
@@ -186,12 +186,12 @@ function question(table, cells) {
     if (!batch.value) batch.value = batches[0];
   };
   options(model, distinct(cells, "model"));
-  options(card, [...ids.keys()]);
+  options(card, [...cards.keys()]);
   narrow();
   form.addEventListener("input", narrow);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const asked = { batch: Number(batch.value), gpu: ids.get(card.value) };
+    const asked = { batch: Number(batch.value), option: cards.get(card.value) };
     const ways = new Map();
     for (const cell of cells) {
       if (cell.model !== model.value || cell.tokens !== tokens.value) continue;

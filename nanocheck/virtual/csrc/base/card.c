@@ -37,7 +37,6 @@ static const struct {
     {"bus_bits", offsetof(nc_card, bus_bits), IS_INT},
     {"clock_khz", offsetof(nc_card, clock_khz), IS_INT},
     {"memory_khz", offsetof(nc_card, memory_khz), IS_INT},
-    {"stand_in", offsetof(nc_card, stand_in), IS_INT},
 };
 enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS };
 

@@ -13,7 +13,6 @@ typedef struct {
     int threads_per_sm, blocks_per_sm, registers_per_sm;
     int shared_per_block, shared_per_block_optin, shared_per_sm;
     int l2_bytes, bus_bits, clock_khz, memory_khz;
-    int stand_in; /* 1: its machines are not like this one, and this build of PyTorch stands in for theirs */
 } nc_card;
 NC_HIDDEN const nc_card *nc_card_get(void); /* NULL while no card has been chosen */
 #define NC_PENDING "pending" /* a card will be chosen before anything but its number is asked for */

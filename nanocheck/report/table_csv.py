@@ -1,8 +1,6 @@
-"""The table as files that other programs read."""
+"""A compatibility table as a file of comma-separated values, for pandas and for spreadsheets."""
 
 from __future__ import annotations
-
-import msgspec
 
 from nanocheck.core.scrub import scrub
 from nanocheck.core.table import Table
@@ -10,11 +8,6 @@ from nanocheck.report.table_frame import frame
 
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@")
-
-
-def as_json(table: Table) -> str:
-    """Everything, as ``nanocheck site`` and the others read it; ends in a newline."""
-    return msgspec.json.encode(table).decode() + "\n"
 
 
 def as_csv(table: Table) -> str:

@@ -1,0 +1,1 @@
+"""The same things on several releases of PyTorch: environments, runs, and what parts two of them."""
