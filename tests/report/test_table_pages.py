@@ -13,6 +13,7 @@ from table_world import World, card
 from nanocheck.core.config import StepConfig
 from nanocheck.core.matrix import Entry
 from nanocheck.core.table import Difference, Proof, Table
+from nanocheck.core.verdict import Kind
 from nanocheck.report import table_markdown, table_text
 from nanocheck.report.console import as_text
 from nanocheck.report.table_csv import as_csv
@@ -52,6 +53,17 @@ def test_every_way_has_a_column_of_its_own(other: dict[str, object]) -> None:
     ways = [StepConfig(batch=8, **plain), StepConfig(batch=8, **other)]  # type: ignore[arg-type]
     found = columns(table_markdown.render(made(*ways)))
     assert len(set(found)) == 2
+
+
+def test_where_nobody_knows_a_page_does_not_say_that_nothing_fits() -> None:
+    found = made(StepConfig(batch=2), StepConfig(batch=4))
+    unknown = msgspec.structs.replace(found.cells[0].verdict, kind=Kind.TIMEOUT)
+    cells = [
+        msgspec.structs.replace(each, verdict=unknown) if each.gpu == "b" else each for each in found.cells
+    ]
+    page = table_markdown.render(msgspec.structs.replace(found, cells=tuple(cells)))
+    row = next(line for line in page.splitlines() if line.startswith("| b "))
+    assert row.strip("| ").split("|")[-1].strip() == "timeout"
 
 
 def test_a_page_shows_a_command_for_cards_of_the_catalog_and_one_for_each_in_words() -> None:
