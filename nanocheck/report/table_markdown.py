@@ -34,7 +34,7 @@ def render(found: Table) -> str:
     )
     cells, cards = found.by_setting(), {each.gpu: each for each in found.cards}
     settings = {each.id: each for each in found.settings}
-    parts += [_cells(each, cells[each.id], cards, settings) for each in found.settings]
+    parts += [_cells(each, cells[each.id], cards, settings) for each in found.settings if cells[each.id]]
     if found.proof is not None and found.proof.differences:
         rows = [msgspec.to_builtins(each) for each in found.proof.differences]
         parts += ["## Derived cells that a run contradicts", table(frame_of(rows))]
@@ -90,7 +90,7 @@ def _cells(
         f"{escape(setting.why)}. Length {config.block_size}, {escape(config.optimizer)}, attention "
         f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}."
     )
-    again = "\n\n" + code("\n".join(_commands(cells))) if cells else ""
+    again = "\n\n" + code("\n".join(_commands(cells)))
     numbers = ["usable", "headroom", "allocated", "reserved", "process", "ms a step (modelled)", "tokens/s"]
     return f"{head}{again}\n\n{table(frame_of(rows), right=numbers)}"
 

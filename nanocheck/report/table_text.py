@@ -47,10 +47,10 @@ def how_it_was_made(found: Table) -> list[str]:
     """Sentences about its size, its runs, its proof and its environment."""
     counts = Counter(each.verdict.kind.value for each in found.cells)
     runs = found.runs
+    kinds = f" ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())})" if counts else ""
     lines = [
         f"{len(found.settings)} settings x {len(found.cards)} cards, {found.platform}: "
-        f"{len(found.cells):,} cells ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())}), "
-        f"safe with {mib(found.margin_bytes)} MiB to spare."
+        f"{len(found.cells):,} cells{kinds}, safe with {mib(found.margin_bytes)} MiB to spare."
     ]
     answered = {each.provenance.value for each in found.cells if each.verdict.is_answer}
     provenances = " and ".join(sorted(answered)) or "nothing ran"

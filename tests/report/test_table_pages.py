@@ -88,6 +88,8 @@ def test_a_table_of_nothing_can_be_shown() -> None:
     nothing = msgspec.structs.replace(made(StepConfig(batch=2)), cells=(), complete=False)
     for page in (table_markdown.render(nothing), as_text(table_text.render(nothing))):
         assert "Interrupted" in page
+        assert "()" not in page
+        assert "attention" not in page
     assert as_csv(nothing).strip() == ""
 
 
