@@ -13,6 +13,7 @@ from table_world import World, card
 from nanocheck.core.config import StepConfig
 from nanocheck.core.matrix import Entry
 from nanocheck.core.table import Difference, Proof, Table
+from nanocheck.core.verdict import Kind
 from nanocheck.report import table_markdown, table_text
 from nanocheck.report.console import as_text
 from nanocheck.report.table_csv import as_csv
@@ -54,6 +55,17 @@ def test_every_way_has_a_column_of_its_own(other: dict[str, object]) -> None:
     assert len(set(found)) == 2
 
 
+def test_where_nobody_knows_a_page_does_not_say_that_nothing_fits() -> None:
+    found = made(StepConfig(batch=2), StepConfig(batch=4))
+    unknown = msgspec.structs.replace(found.cells[0].verdict, kind=Kind.TIMEOUT)
+    cells = [
+        msgspec.structs.replace(each, verdict=unknown) if each.gpu == "b" else each for each in found.cells
+    ]
+    page = table_markdown.render(msgspec.structs.replace(found, cells=tuple(cells)))
+    row = next(line for line in page.splitlines() if line.startswith("| b "))
+    assert row.strip("| ").split("|")[-1].strip() == "timeout"
+
+
 def test_a_page_shows_a_command_for_cards_of_the_catalog_and_one_for_each_in_words() -> None:
     own = {"b": ["--card", "name=`b`, ```, memory=24GiB, like=t4"]}
     page = table_markdown.render(made(StepConfig(batch=2), own_cards=own))
@@ -76,6 +88,8 @@ def test_a_table_of_nothing_can_be_shown() -> None:
     nothing = msgspec.structs.replace(made(StepConfig(batch=2)), cells=(), complete=False)
     for page in (table_markdown.render(nothing), as_text(table_text.render(nothing))):
         assert "Interrupted" in page
+        assert "()" not in page
+        assert "attention" not in page
     assert as_csv(nothing).strip() == ""
 
 
