@@ -64,8 +64,8 @@ def how_it_was_made(found: Table) -> list[str]:
         wrong = len(found.proof.differences)
         lines.append(
             f"Proof: {found.proof.sample:,} derived cells, drawn at random (seed {found.proof.seed}), were "
-            f"run on their own cards: {found.proof.sample - wrong:,} the same ({found.proof.fit:,} fit, and "
-            "are the same to the byte)."
+            f"run on their own cards: {found.proof.sample - wrong:,} the same ({found.proof.fit:,} fit"
+            f"{'; see those that are not' if wrong else ', and are the same to the byte'})."
         )
     computed = sum(each.usable_source.startswith("computed") for each in found.cards)
     if computed:
