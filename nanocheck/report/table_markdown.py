@@ -87,8 +87,8 @@ def _cells(
     config = setting.config
     head = (
         f"### {escape(setting_name(setting))}, batch {config.batch} x {config.accumulation}\n\n"
-        f"{escape(setting.why)}. Length {config.block_size}, {escape(config.optimizer)}, attention "
-        f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}."
+        f"Length {config.block_size}, {escape(config.optimizer)}, attention "
+        f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}: {escape(setting.why)}."
     )
     again = "\n\n" + code("\n".join(_commands(cells)))
     numbers = ["usable", "headroom", "allocated", "reserved", "process", "ms a step (modelled)", "tokens/s"]
