@@ -17,6 +17,10 @@ from nanocheck.process.jobs import Job, JobResult
 from nanocheck.process.pool import Pool
 from nanocheck.virtual import card_environment, prepare
 
+# Here, and in every child: two threads on a busy machine wait for each other, at full speed, longer than they
+# compute. It must be known before the first library with threads is loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")

@@ -15,7 +15,7 @@ from nanocheck.attribution.journal_entries import Frame
 from nanocheck.attribution.phases import Band
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.replay import Allocation
-from nanocheck.core.result import CodeFrame, StackHolding
+from nanocheck.core.stacks import CodeFrame, StackHolding
 
 #: Stacks that are told apart, each some 300 bytes in a file.
 _MOST = 200

@@ -12,7 +12,8 @@ from nanocheck.attribution.held_stacks import HeldStacks
 from nanocheck.attribution.journal_entries import Frame, Request
 from nanocheck.attribution.places import Place, Places
 from nanocheck.attribution.process_figures import Figures
-from nanocheck.core.result import OutOfMemory, StackHolding, Variable
+from nanocheck.core.result import OutOfMemory, Variable
+from nanocheck.core.stacks import StackHolding
 
 
 def oom_of_process(figures: Figures) -> OutOfMemory | None:

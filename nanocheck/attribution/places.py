@@ -17,7 +17,7 @@ from pathlib import PurePath
 
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Frame
-from nanocheck.core.result import CodeFrame
+from nanocheck.core.stacks import CodeFrame
 from nanocheck.observe.library_frames import is_library, is_loop, own_frame
 
 _ALLOCATES = re.compile(r"empty_strided\w*\(\(([\d, ]*)\), \([\d, ]*\), torch\.(\w+)")

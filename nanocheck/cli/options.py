@@ -159,21 +159,18 @@ def cards(arguments: argparse.Namespace) -> list[Gpu]:
         RequestError: an unknown card, or none of them exists there.
     """
     from nanocheck.core.errors import RequestError
-    from nanocheck.core.gpus import find_gpu, load_catalog
+    from nanocheck.core.gpus import find_gpus
 
     question = card(arguments)
     platform = question.platform
-    if question.gpu == "all":
-        asked = list(load_catalog(question.gpus).values())
-    else:
-        asked = [find_gpu(each.strip(), question.gpus) for each in question.gpu.split(",")]
-    found = {each.id: each for each in asked if platform in each.usable_bytes}
+    asked = find_gpus([each.strip() for each in question.gpu.split(",")], question.gpus)
+    found = [each for each in asked if platform in each.usable_bytes]
     if not found:
         raise RequestError(
             f"--gpu {question.gpu}: expected a card that the catalog knows on {platform}, found none",
             hint="nanocheck gpus   # lists them",
         )
-    return list(found.values())
+    return found
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:

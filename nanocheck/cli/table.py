@@ -18,6 +18,7 @@ from nanocheck.core.errors import INTERRUPTED
 if TYPE_CHECKING:
     from nanocheck.core.device import Target
     from nanocheck.core.matrix import Entry
+    from nanocheck.core.table import Table
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -55,11 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from nanocheck.core.errors import RequestError
-    from nanocheck.core.files import write_atomically
-    from nanocheck.core.table import dumps
-    from nanocheck.report import table_markdown, table_text
-    from nanocheck.report.console import show
-    from nanocheck.report.table_csv import as_csv
+    from nanocheck.core.files import expect_writable
     from nanocheck.tables.filling import Submits
     from nanocheck.tables.making import make
     from nanocheck.tables.proving import prove
@@ -68,6 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) < least:
             raise RequestError(f"--{name}: expected at least {least}, found {getattr(arguments, name)}")
     entries, targets = _entries(arguments), _targets(arguments)
+    for path in (arguments.json, arguments.md, arguments.csv):
+        if path is not None:
+            expect_writable(path)
     margin = options.card(arguments).margin_bytes
     with options.measuring(targets[0], arguments, workers=arguments.workers) as measurement:
         runner = Submits(measurement.submit, measurement.wait)
@@ -78,10 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
             margin_bytes=margin,
             time_too=arguments.time,
             share=not arguments.run_all,
-            own_cards=[
-                *(word for text in arguments.card for word in ("--card", text)),
-                *(word for path in arguments.gpus for word in ("--gpus", path.name)),
-            ],
+            own_cards=_own_cards(arguments),
         )
         proof, interrupted = None, not found.complete
         if arguments.prove and found.complete:
@@ -98,17 +95,37 @@ def run(arguments: argparse.Namespace) -> int:
                 )
                 interrupted = False
     found = msgspec.structs.replace(found, proof=proof)
-    show(table_text.render(found))
-    if arguments.json is not None:
-        write_atomically(arguments.json, dumps(found))
-    if arguments.md is not None:
-        write_atomically(arguments.md, table_markdown.render(found))
-    if arguments.csv is not None:
-        write_atomically(arguments.csv, as_csv(found))
+    _write(found, arguments)
     if interrupted:
         return INTERRUPTED
     proven = found.proof is None or not found.proof.differences
     return 0 if proven and any(each.verdict.is_answer for each in found.cells) else 1
+
+
+def _write(found: Table, arguments: argparse.Namespace) -> None:
+    """The files first, each whatever becomes of the others: a pipe that closes must not cost a long run.
+
+    Raises:
+        MachineError: one of them could not be written.
+    """
+    from nanocheck.core.errors import MachineError
+    from nanocheck.core.files import write_atomically
+    from nanocheck.core.table import dumps
+    from nanocheck.report import table_markdown, table_text
+    from nanocheck.report.console import show
+    from nanocheck.report.table_csv import as_csv
+
+    failed: list[MachineError] = []
+    files = ((arguments.json, dumps), (arguments.md, table_markdown.render), (arguments.csv, as_csv))
+    for path, text in files:
+        if path is not None:
+            try:
+                write_atomically(path, text(found))
+            except MachineError as error:
+                failed.append(error)
+    show(table_text.render(found))
+    if failed:
+        raise failed[0]
 
 
 def _entries(arguments: argparse.Namespace) -> list[Entry]:
@@ -124,13 +141,40 @@ def _entries(arguments: argparse.Namespace) -> list[Entry]:
     return list(load_matrix(arguments.matrix or STANDARD).entries)
 
 
+def _own_cards(arguments: argparse.Namespace) -> dict[str, list[str]]:
+    """By id, the words that name it in a command: of cards in words, and of those that a file has.
+
+    An absolute path is shortened to its name: no command tells where its author's files are.
+    """
+    from nanocheck.core.described_card import OPTION, described
+    from nanocheck.core.gpus import load_catalog
+
+    packaged = load_catalog()
+    files: list[str] = []
+    for path in arguments.gpus:
+        files += ["--gpus", path.name if path.is_absolute() else str(path)]
+    found = {
+        gpu.id: [*files, "--gpu", gpu.id]
+        for gpu in load_catalog(arguments.gpus).values()
+        if packaged.get(gpu.id) != gpu
+    }
+    return found | {each.id: [*files, OPTION, each.text] for each in described(arguments.card)}
+
+
 def _targets(arguments: argparse.Namespace) -> list[Target]:
-    """The cards, the smallest first."""
+    """The cards, the smallest first; of ``all`` those that are larger than what is reserved."""
     from nanocheck.core.device import Target
+    from nanocheck.core.messages import say
 
     card = options.card(arguments)
+    asked = options.cards(arguments)
+    large = [each for each in asked if each.usable_bytes[card.platform] > card.reserve_bytes]
+    if card.gpu == "all" and 0 < len(large) < len(asked):
+        left = [each.id for each in asked if each not in large]
+        say(f"not larger than what is reserved, and left out: {', '.join(left)}")
+        asked = large
     found = [
         Target(kind="virtual", gpu=gpu, platform=card.platform, reserve_bytes=card.reserve_bytes)
-        for gpu in options.cards(arguments)
+        for gpu in asked
     ]
     return sorted(found, key=lambda each: (each.device.sure_capacity_bytes, each.gpu.id))

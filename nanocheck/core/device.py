@@ -103,7 +103,8 @@ class Target:
         capacity = self.gpu.usable_bytes[self.platform]
         if not 0 <= self.reserve_bytes < capacity:
             raise RequestError(
-                f"--reserve: expected less than the card's {capacity} bytes, found {self.reserve_bytes}"
+                f"--reserve: expected less than the card's {capacity} bytes ({self.gpu.id}), found "
+                f"{self.reserve_bytes}"
             )
 
     @property

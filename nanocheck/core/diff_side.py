@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from nanocheck.core.result import Outcome, OutOfMemory, Provenance, RunResult, StackHolding
+from nanocheck.core.result import Outcome, OutOfMemory, Provenance, RunResult
+from nanocheck.core.stacks import StackHolding
 from nanocheck.core.verdict import JudgedRun, Kind
 
 #: Blocks are larger than what was asked for; see ``ProcessMemory.groups``.

@@ -6,6 +6,7 @@ asked for (``msgspec``).
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -130,6 +131,27 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
+        raise MachineError(
+            f"expected to write {path}, found: {error.strerror or error}",
+            hint=writing_hint(path.parent, error),
+        ) from error
+
+
+def expect_writable(path: Path) -> None:
+    """Before hours of work whose result is to be written there; makes its folder.
+
+    Raises:
+        MachineError: ``write_atomically`` could not write it now.
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent):
+            pass
+    except OSError as error:
         raise MachineError(
             f"expected to write {path}, found: {error.strerror or error}",
             hint=writing_hint(path.parent, error),

@@ -48,6 +48,8 @@ CATALOG = tuple(
     )
 )
 DEFAULT_GPU = "rtx4070"
+#: In the place of an id.
+EVERY_CARD = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,17 @@ def _packaged() -> tuple[dict[str, Gpu], dict[str, CardTable], dict[str, dict[st
         cards,
         capabilities,
     )
+
+
+def find_gpus(ids: Sequence[str], extra: Sequence[CardSource] = ()) -> list[Gpu]:
+    """The cards of those ids, each once, as they were named; of ``EVERY_CARD`` alone, the whole catalog.
+
+    Raises:
+        RequestError: see ``find_gpu``.
+    """
+    if list(ids) == [EVERY_CARD]:
+        return list(load_catalog(extra).values())
+    return list({gpu.id: gpu for gpu in (find_gpu(each, extra) for each in ids)}.values())
 
 
 def find_gpu(gpu_id: str, extra: Sequence[CardSource] = ()) -> Gpu:

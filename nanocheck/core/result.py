@@ -23,6 +23,7 @@ from nanocheck.core.device import Device
 from nanocheck.core.host_time import HostTime
 from nanocheck.core.kernels import KernelList
 from nanocheck.core.measured_step import MeasuredStep
+from nanocheck.core.stacks import StackHolding
 
 SCHEMA = 2
 
@@ -151,34 +152,6 @@ class Holding(_Value, frozen=True, kw_only=True):
     shape: tuple[int, ...] | None = None
     phase: str | None = None
     step: int = 0
-
-
-class CodeFrame(_Value, frozen=True, kw_only=True):
-    """A call of the script's own: ``where`` is ``file:line``, ``line`` its source text."""
-
-    where: str
-    function: str
-    line: str | None = None
-
-
-class StackHolding(_Value, frozen=True, kw_only=True):
-    """Allocations of one group that one stack of the script asked for, whatever their sizes.
-
-    Attributes:
-        bytes: what the ``count`` tensors alive at the moment asked for, before blocks are rounded.
-        most_bytes: the most that the stack held at any moment of the run.
-        frames: of the script and its models, innermost first; none where the allocation had no stack that is
-            known, such as those of PyTorch's own threads.
-        shape, dtype: where all have the same and the code or a live object says it.
-    """
-
-    bytes: int
-    most_bytes: int
-    count: int
-    group: str
-    frames: tuple[CodeFrame, ...] = ()
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
 
 
 class Variable(_Value, frozen=True, kw_only=True):

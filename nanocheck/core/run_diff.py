@@ -22,8 +22,9 @@ from nanocheck.core import schemas
 from nanocheck.core.baselines import MEASURED_TOLERANCE
 from nanocheck.core.diff_side import Side, Subject, without_folders
 from nanocheck.core.errors import RequestError
-from nanocheck.core.result import CodeFrame, Provenance, StackHolding
+from nanocheck.core.result import Provenance
 from nanocheck.core.stack_matching import Match, Pair, pairs
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import parse_size_of
 from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from nanocheck.core.result import CodeFrame, StackHolding
+from nanocheck.core.stacks import CodeFrame, StackHolding
 
 
 class Match(StrEnum):

@@ -169,6 +169,13 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         """Runs for each cell."""
         return self.runs.total / len(self.cells) if self.cells else 0.0
 
+    def by_setting(self) -> dict[str, list[Cell]]:
+        """Setting -> its cells, which may be none."""
+        found: dict[str, list[Cell]] = {each.id: [] for each in self.settings}
+        for cell in self.cells:
+            found[cell.setting].append(cell)
+        return found
+
     def largest_safe(self) -> dict[tuple[str, str], int | None]:
         """(way, card) -> the largest batch of this table from which downwards all are safe; None: not one."""
         ways = {each.id: (each.way, each.config.batch) for each in self.settings}

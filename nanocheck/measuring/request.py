@@ -11,12 +11,11 @@ from nanocheck.core.coverage import PHASES
 from nanocheck.core.described_card import DescribedCard
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
+from nanocheck.core.gpus import EVERY_CARD
 from nanocheck.measuring.command_environment import DEFAULT_STEPS
 from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"
-#: ``--gpu``: one run for every card of the catalog.
-EVERY_CARD = "all"
 #: Between the ids of several cards.
 BETWEEN_CARDS = ","
 

@@ -16,7 +16,8 @@ import msgspec
 
 from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.gpus import PLATFORMS, Gpu, find_gpu
-from nanocheck.core.result import Outcome, StackHolding
+from nanocheck.core.result import Outcome
+from nanocheck.core.stacks import StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.measuring.background_run import BackgroundRuns, Variation

@@ -24,6 +24,12 @@ def escape(text: object) -> str:
     ).strip()
 
 
+def code(text: str) -> str:
+    """A text as a block of code, which no fence within it ends."""
+    fence = "`" * max(3, 1 + max((len(each) for each in re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
+
+
 def frame_of(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Rows as they are: text of strangers need not be UTF-8, and pandas would hand it to Arrow where that is
     installed, which refuses it.

@@ -11,7 +11,11 @@ from nanocheck.core.units import MIB
 from nanocheck.report.largest_batch_table import ALLOCATOR_WORDS, COMPILE_WORDS
 from nanocheck.report.markdown_cells import frame_of
 from nanocheck.report.report_file import model_name
+from nanocheck.tables.fewest_fields import fewest_fields
 from nanocheck.tables.instead import changes
+
+#: Fields that a name has no words of its own for.
+_SELDOM = ("bias", "cycle", "seed", "window", "memory_budget")
 
 
 def frame(table: Table) -> pd.DataFrame:
@@ -46,8 +50,9 @@ def would_fit(cell: Cell, settings: Mapping[str, Setting]) -> str:
 
 
 def setting_name(setting: Setting) -> str:
-    """Model and way in words, without the batch."""
+    """Model and way in words, without batch and accumulation."""
     config = setting.config
+    fewest = fewest_fields(config)
     words = [model_name_of(setting), config.dtype, COMPILE_WORDS[config.compile]]
     words += [f"{config.checkpointing} checkpointing"] if config.checkpointing != "none" else []
     words += ["chunked loss"] if config.loss != "full" else []
@@ -55,6 +60,7 @@ def setting_name(setting: Setting) -> str:
     words += ["update in the backward"] if config.update != "step" else []
     words += [config.optimizer] if config.optimizer != "adamw-fused" else []
     words += [ALLOCATOR_WORDS[config.allocator]] if config.allocator != "default" else []
+    words += [f"{name} {fewest[name]}".removesuffix(" True") for name in _SELDOM if name in fewest]
     return ", ".join(words)
 
 

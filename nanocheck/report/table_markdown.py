@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
 
 from nanocheck.core.scrub import scrub
 from nanocheck.core.table import Cell, Setting, Table, TableCard
 from nanocheck.core.verdict import Kind
-from nanocheck.report.markdown_cells import escape, frame_of, table
+from nanocheck.report.markdown_cells import code, escape, frame_of, table
 from nanocheck.report.table_frame import mebibytes, model_name_of, setting_name, would_fit
 from nanocheck.report.table_text import how_it_was_made
+
+#: How a command names a card of the catalog; quoted, if it holds a space.
+_ID = re.compile(r"--gpu ('[^']*'|\S+)")
 
 
 def render(found: Table) -> str:
@@ -22,10 +29,15 @@ def render(found: Table) -> str:
         parts.append(_largest(found, ways))
     parts.append("## Every cell")
     parts.append(
-        "MiB. What does not fit is told by what it asks for on a card with room. Prefix a setting's command "
-        "with the card: it runs that cell again."
+        "MiB. What does not fit is told by what it asks for on a card with room. A setting's command with "
+        "the id of a card for CARD runs that cell again; a card in words is named by them."
     )
-    parts += [_cells(found, each) for each in found.settings]
+    cells, cards = found.by_setting(), {each.gpu: each for each in found.cards}
+    settings = {each.id: each for each in found.settings}
+    parts += [_cells(each, cells[each.id], cards, settings) for each in found.settings if cells[each.id]]
+    if found.proof is not None and found.proof.differences:
+        rows = [msgspec.to_builtins(each) for each in found.proof.differences]
+        parts += ["## Derived cells that a run contradicts", table(frame_of(rows))]
     return scrub("\n\n".join(parts)) + "\n"
 
 
@@ -34,13 +46,16 @@ def _ways(found: Table) -> list[Setting]:
 
 
 def _largest(found: Table, ways: Sequence[Setting]) -> str:
-    answers = found.largest_safe()
+    answers = {key: _batch(batch) for key, batch in found.largest_safe().items()}
+    answers |= _unanswered(found)
     named = {each.way: setting_name(each).removeprefix(model_name_of(each) + ", ") for each in ways}
+    often = Counter(named.values())
+    named = {way: name if often[name] == 1 else f"{name} ({way})" for way, name in named.items()}
     rows = [
         {
             "card": card.name,
             "usable MiB": usable(card),
-            **{name: _batch(answers.get((way, card.gpu), -1)) for way, name in named.items()},
+            **{name: answers.get((way, card.gpu), "?") for way, name in named.items()},
         }
         for card in found.cards
     ]
@@ -48,7 +63,15 @@ def _largest(found: Table, ways: Sequence[Setting]) -> str:
 
 
 def _batch(largest: int | None) -> str:
-    return "?" if largest == -1 else "-" if largest is None else str(largest)
+    return "-" if largest is None else str(largest)
+
+
+def _unanswered(found: Table) -> dict[tuple[str, str], str]:
+    """(way, card) -> why, where not one cell says anything about memory: that nothing fits is not known."""
+    ways = {each.id: each.way for each in found.settings}
+    answered = {(ways[each.setting], each.gpu) for each in found.cells if each.verdict.is_answer}
+    every = {(ways[each.setting], each.gpu): each.verdict.kind.value for each in found.cells}
+    return {key: kind for key, kind in every.items() if key not in answered}
 
 
 def usable(card: TableCard) -> str:
@@ -57,20 +80,24 @@ def usable(card: TableCard) -> str:
     return mebibytes(card.usable_bytes) + computed
 
 
-def _cells(found: Table, setting: Setting) -> str:
-    cells = [each for each in found.cells if each.setting == setting.id]
-    cards = {each.gpu: each for each in found.cards}
-    settings = {each.id: each for each in found.settings}
+def _cells(
+    setting: Setting, cells: Sequence[Cell], cards: Mapping[str, TableCard], settings: Mapping[str, Setting]
+) -> str:
     rows = [_row(cell, cards[cell.gpu], would_fit(cell, settings)) for cell in cells]
     config = setting.config
     head = (
         f"### {escape(setting_name(setting))}, batch {config.batch} x {config.accumulation}\n\n"
-        f"{escape(setting.why)}. Length {config.block_size}, {escape(config.optimizer)}, attention "
-        f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}."
+        f"Length {config.block_size}, {escape(config.optimizer)}, attention "
+        f"{escape(' or '.join(dict.fromkeys(each.attention for each in cells)))}: {escape(setting.why)}."
     )
-    again = f"\n\n```\n{cells[0].command.replace(cells[0].gpu, 'CARD', 1)}\n```" if cells else ""
+    again = "\n\n" + code("\n".join(_commands(cells)))
     numbers = ["usable", "headroom", "allocated", "reserved", "process", "ms a step (modelled)", "tokens/s"]
     return f"{head}{again}\n\n{table(frame_of(rows), right=numbers)}"
+
+
+def _commands(cells: Iterable[Cell]) -> list[str]:
+    """Those of a setting; cards that are named by their id alone share one, with a place for it."""
+    return list(dict.fromkeys(_ID.sub("--gpu CARD", each.command, count=1) for each in cells))
 
 
 def _row(cell: Cell, card: TableCard, fits: str) -> dict[str, str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from nanocheck.core.table import How, Setting, Table, TableCard
+from nanocheck.core.table import Cell, How, Setting, Table, TableCard
 from nanocheck.core.units import gib, mib
 from nanocheck.core.verdict import Kind
 from nanocheck.report.blocks import Block, Words, prose, stack, verdict, words
@@ -19,7 +20,12 @@ def render(found: Table) -> list[Block]:
     """The whole answer; with more than a few cards, a line for each setting."""
     head = [prose(each) for each in how_it_was_made(found)]
     few = len(found.cards) <= _FEW
-    rows = [_cell_rows(found, each) if few else [_summary(found, each)] for each in found.settings]
+    cells, timed = found.by_setting(), any(each.time for each in found.cells)
+    cards = {each.gpu: each for each in found.cards}
+    rows = [
+        _cell_rows(each, cells[each.id], timed) if few else [_summary(each, cells[each.id], cards)]
+        for each in found.settings
+    ]
     shown = table([row for each in rows for row in each], left=["setting", "safe from"], whole=["card"])
     blocks: list[Block] = [stack(*head), shown]
     if found.proof is not None:
@@ -28,12 +34,12 @@ def render(found: Table) -> list[Block]:
             for each in found.proof.differences
         ]
     odd = [each for each in found.cells if not each.verdict.is_answer]
-    for kind, sentence in {(each.verdict.kind, each.verdict.sentence): each for each in odd}:
-        which = [each for each in odd if each.verdict.sentence == sentence]
+    alike: dict[tuple[Kind, str], list[Cell]] = {}
+    for each in odd:
+        alike.setdefault((each.verdict.kind, each.verdict.sentence), []).append(each)
+    for (kind, sentence), which in alike.items():
         names = f"{which[0].setting} on {which[0].gpu}" + (f" and {len(which) - 1} more" * (len(which) > 1))
         blocks.append(prose(f"{names}: ", words(verdict(kind), f": {sentence}"), hanging=2))
-    if not found.complete:
-        blocks.append(prose("interrupted: what is not in the table was not run"))
     return blocks
 
 
@@ -41,10 +47,10 @@ def how_it_was_made(found: Table) -> list[str]:
     """Sentences about its size, its runs, its proof and its environment."""
     counts = Counter(each.verdict.kind.value for each in found.cells)
     runs = found.runs
+    kinds = f" ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())})" if counts else ""
     lines = [
         f"{len(found.settings)} settings x {len(found.cards)} cards, {found.platform}: "
-        f"{len(found.cells):,} cells ({', '.join(f'{count:,} {kind}' for kind, count in counts.items())}), "
-        f"safe with {mib(found.margin_bytes)} MiB to spare."
+        f"{len(found.cells):,} cells{kinds}, safe with {mib(found.margin_bytes)} MiB to spare."
     ]
     answered = {each.provenance.value for each in found.cells if each.verdict.is_answer}
     provenances = " and ".join(sorted(answered)) or "nothing ran"
@@ -58,23 +64,23 @@ def how_it_was_made(found: Table) -> list[str]:
         wrong = len(found.proof.differences)
         lines.append(
             f"Proof: {found.proof.sample:,} derived cells, drawn at random (seed {found.proof.seed}), were "
-            f"run on their own cards: {found.proof.sample - wrong:,} the same ({found.proof.fit:,} fit, and "
-            "are the same to the byte)."
+            f"run on their own cards: {found.proof.sample - wrong:,} the same ({found.proof.fit:,} fit"
+            f"{'; see those that are not' if wrong else ', and are the same to the byte'})."
         )
     computed = sum(each.usable_source.startswith("computed") for each in found.cards)
     if computed:
         lines.append(
             f"Of {computed} of the cards nobody published what the driver leaves usable; theirs is computed."
         )
+    if not found.complete:
+        lines.append("Interrupted: what is not in the table was not run.")
     where = found.environment
     lines.append(f"torch {where.torch}, CUDA {where.cuda}, nanocheck {where.nanocheck}, {found.date}.")
     return lines
 
 
-def _summary(found: Table, setting: Setting) -> dict[str, Words]:
-    cells = [each for each in found.cells if each.setting == setting.id]
+def _summary(setting: Setting, cells: Sequence[Cell], cards: Mapping[str, TableCard]) -> dict[str, Words]:
     counts = Counter(each.verdict.kind for each in cells)
-    cards = {each.gpu: each for each in found.cards}
     safe = [cards[each.gpu] for each in cells if each.verdict.kind is Kind.SAFE]
     reserved = sorted({each.reserved_bytes for each in cells if each.verdict.is_answer})
     return {
@@ -101,7 +107,7 @@ def _smallest(safe: list[TableCard]) -> str:
     return f"{card.gpu} ({gib(card.usable_bytes)})"
 
 
-def _cell_rows(found: Table, setting: Setting) -> list[dict[str, Words]]:
+def _cell_rows(setting: Setting, cells: Sequence[Cell], timed: bool) -> list[dict[str, Words]]:
     return [
         {
             "card": cell.gpu,
@@ -112,10 +118,9 @@ def _cell_rows(found: Table, setting: Setting) -> list[dict[str, Words]]:
             "reserved": mebibytes(cell.reserved_bytes),
             **(
                 {"ms a step": "-" if cell.time is None else f"{cell.time.seconds * 1e3:,.0f}"}
-                if any(each.time for each in found.cells)
+                if timed
                 else {}
             ),
         }
-        for cell in found.cells
-        if cell.setting == setting.id
+        for cell in cells
     ]

@@ -16,12 +16,13 @@ import msgspec
 from nanocheck import __version__
 from nanocheck.core.diff_side import held_at_peak
 from nanocheck.core.errors import NanocheckError
-from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
-from nanocheck.core.result import Outcome, Provenance, StackHolding
+from nanocheck.core.gpus import Gpu, find_gpus
+from nanocheck.core.result import Outcome, Provenance
+from nanocheck.core.stacks import StackHolding
 from nanocheck.core.torch_builds import NO_KERNELS
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict
 from nanocheck.measuring.background_run import BackgroundRuns, Variation
-from nanocheck.measuring.request import EVERY_CARD, Request
+from nanocheck.measuring.request import Request
 from nanocheck.search.card_times import CardTime, RecordedStep, recorders, times
 from nanocheck.search.scheduler import drive
 
@@ -95,7 +96,7 @@ def on_every_card(request: Request, show: Callable[[int, int, list[str]], None])
         RequestError: an unknown card.
         NanocheckError: the command gives no answer on any of the first cards.
     """
-    asked = _asked(request)
+    asked = find_gpus(request.gpus, request.card.gpus)
     cards = sorted(
         (
             gpu
@@ -150,13 +151,6 @@ def _show(
     show: Callable[[int, int, list[str]], None], before: int, total: int, done: int, names: list[str]
 ) -> None:
     show(before + done, total, names)
-
-
-def _asked(request: Request) -> list[Gpu]:
-    if request.card.gpu == EVERY_CARD:
-        return list(load_catalog(request.card.gpus).values())
-    named = [find_gpu(each, request.card.gpus) for each in request.gpus]
-    return list({gpu.id: gpu for gpu in named}.values())
 
 
 def _is_large_enough(gpu: Gpu, request: Request) -> bool:

@@ -58,20 +58,21 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
     moved = msgspec.structs.replace(roomy, device=device)
     if roomy.outcome is Outcome.OOM:
         return None  # not even with room: some limit of the script's own
-    if roomy.outcome is not Outcome.COMPLETED:
-        # Such as a card that this PyTorch has no kernels for: the sentence names the card.
+    wanted, there = requested(roomy), device.available_bytes
+    if roomy.outcome is not Outcome.COMPLETED and wanted <= there:
+        # It ended before it asked for more than there is, such as on a card that this PyTorch has no kernels
+        # for: the sentence names the card.
         detail = roomy.detail.replace(roomy.device.name, device.name)
         return classify(msgspec.structs.replace(moved, detail=detail), margin_bytes)
-    if main.reserved_bytes + BORDER_BYTES <= device.available_bytes:
+    if main.reserved_bytes + BORDER_BYTES <= there:
         process = msgspec.structs.replace(main, process_bytes=main.reserved_bytes + device.context_bytes)
         return classify(msgspec.structs.replace(moved, processes=(process,)), margin_bytes)
-    wanted, there = requested(roomy), device.available_bytes
     if wanted > there:
         return Verdict(
             kind=Kind.OOM,
             process_bytes=main.reserved_bytes + device.context_bytes,
             headroom_bytes=None,
-            sentence=f"its tensors ask for {mib(wanted)} MiB at once, of {mib(there)} available",
+            sentence=f"its tensors ask for {mib(wanted)} MiB at once, of {mib(max(there, 0))} available",
         )
     return None
 

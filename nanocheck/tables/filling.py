@@ -143,6 +143,23 @@ def _behaviour(target: Target) -> _Behaviour:
     return target.gpu.sms, target.gpu.l2_bytes
 
 
+#: Queries that one block of flash attention's forward takes, and with how many blocks a multiprocessor it is
+#: content: ``set_params_splitkv`` and ``num_splits_heuristic`` of PyTorch's flash_attn/flash_api.cpp.
+_QUERIES, _FULL_WAVE = 64, 0.8 * 2
+
+
+def _goes_up_and_down(config: StepConfig, most_sms: int) -> bool:
+    """Whether what a step asks for may rise and fall with the multiprocessors.
+
+    Inductor divides reductions by them, and the rest of that division goes up and down (GPT-2 124M, batch 8:
+    7,169.7 MiB allocated on 36, 7,173.5 on 46, 7,170.2 on 56). Flash attention that has not enough blocks for
+    the card splits the keys, into a number that fills it best, and holds a result for each part (one head of
+    64, 4,096 tokens: 4 parts on 46, 2 on 76, 4 on 128). Sampling always has so few.
+    """
+    blocks = config.batch * config.n_head * -(-config.block_size // _QUERIES)
+    return config.compile != "off" or config.cycle == "whole" or blocks < _FULL_WAVE * most_sms
+
+
 def _with_room(
     filled: Filled, config: StepConfig, targets: Sequence[Target], record: bool
 ) -> Generator[Sequence[Ask], Sequence[RunResult], Mapping[_Behaviour, tuple[RunResult, str]]]:
@@ -151,9 +168,7 @@ def _with_room(
     An eager step: the smallest and the largest card are run. Where every figure of both is the same, what
     lies between asks for the same, too; otherwise the middle one is run, and so on. That nothing goes up with
     the multiprocessors and comes down again is what cards of 28 to 188 showed; ``prove`` checks it by
-    chance. A compiled step is run for every number of multiprocessors: Inductor divides reductions by it, and
-    the rest of that division goes up and down (GPT-2 124M, batch 8: 7,169.7 MiB allocated on 36, 7,173.5 on
-    46, 7,170.2 on 56).
+    chance. Where ``_goes_up_and_down``, every number of multiprocessors is run.
     """
     kinds: dict[_Behaviour, Target] = {}
     for target in targets:
@@ -161,7 +176,8 @@ def _with_room(
     order = [kinds[each] for each in sorted(kinds)]
     found: dict[int, RunResult] = {}
     last = len(order) - 1
-    spans = [(0, last)] if config.compile == "off" else [(each, each) for each in range(len(order))]
+    every = _goes_up_and_down(config, max(sms for sms, _ in kinds))
+    spans = [(each, each) for each in range(last + 1)] if every else [(0, last)]
     while spans:
         missing = sorted({end for span in spans for end in span} - set(found))
         asks = [Ask(config, with_room(order[each]), record and each == last) for each in missing]

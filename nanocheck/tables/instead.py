@@ -38,7 +38,7 @@ def _far(other: Setting, setting: Setting) -> tuple[int, int, str]:
 
 def changes(setting: Setting, other: Setting) -> list[str]:
     """What to change to get from one to the other, such as ``batch = 4``."""
-    names = ("batch", *(() if setting.config.batch == other.config.batch else ("accumulation",)), *_WAYS)
+    names = ("batch", "accumulation", *_WAYS)
     return [
         f"{name} = {getattr(other.config, name)}"
         for name in names

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from functools import cache
 
 import msgspec
 
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Target
-from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import load_catalog
 from nanocheck.core.matrix import Entry
 from nanocheck.core.result import Environment, RunResult
 from nanocheck.core.table import Cell, CellTime, How, Runs, Setting, Table, TableCard
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
+from nanocheck.tables.fewest_fields import fewest_fields
 from nanocheck.tables.filling import Filled, Known, Submits, fill
 from nanocheck.tables.instead import instead
 from nanocheck.timing.of_run import step_time
@@ -32,7 +29,7 @@ def make(
     margin_bytes: int = DEFAULT_MARGIN_BYTES,
     time_too: bool = False,
     share: bool = True,
-    own_cards: Sequence[str] = (),
+    own_cards: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[Table, Filled]:
     """Every configuration on every card, and what the runs found, for ``proving.prove``.
 
@@ -40,7 +37,7 @@ def make(
         targets: of one platform, with one reserve.
         time_too: model a step's time, from kernels recorded once for each compute capability.
         share: False runs every cell on its own card.
-        own_cards: words of a command line that add cards which the catalog has not.
+        own_cards: by id, the words that name a card which the catalog has not, or has with other figures.
 
     Raises:
         MachineError: nothing can be started here.
@@ -86,43 +83,24 @@ def make(
     return table, filled
 
 
-def command(config: StepConfig, target: Target, margin_bytes: int, own_cards: Sequence[str] = ()) -> str:
+def command(
+    config: StepConfig,
+    target: Target,
+    margin_bytes: int,
+    own_cards: Mapping[str, Sequence[str]] | None = None,
+) -> str:
     """What one types to run this cell on its own card."""
-    words = ["nanocheck", "table", *_naming(target, own_cards), "--run-all"]
+    gpu = target.gpu.id
+    words = ["nanocheck", "table", *(own_cards or {}).get(gpu, ["--gpu", gpu]), "--run-all"]
     if target.platform != "linux":
         words += ["--platform", target.platform]
     if target.reserve_bytes:
         words += ["--reserve", str(target.reserve_bytes)]
     if margin_bytes != DEFAULT_MARGIN_BYTES:
         words += ["--margin", str(margin_bytes)]
-    for name, value in _needed(config).items():
+    for name, value in fewest_fields(config).items():
         words += ["--set", f"{name}={str(value).lower() if isinstance(value, bool) else value}"]
     return shlex.join(words)
-
-
-def _naming(target: Target, own_cards: Sequence[str]) -> list[str]:
-    """What names the card: one in words names itself, if it is the only one."""
-    if not own_cards or target.gpu.id in _packaged():
-        return ["--gpu", target.gpu.id]
-    if list(own_cards[::2]) == ["--card"]:
-        return list(own_cards)
-    return [*own_cards, "--gpu", target.gpu.id]
-
-
-@cache
-def _packaged() -> frozenset[str]:
-    return frozenset(load_catalog())
-
-
-def _needed(config: StepConfig) -> dict[str, object]:
-    """The fewest fields that make this configuration."""
-    found = config.to_dict()
-    for name in [each for each in found if each != "batch"]:
-        without = {key: value for key, value in found.items() if key != name}
-        with contextlib.suppress(RequestError):  # some go only together, such as width and heads
-            if StepConfig.from_dict(without) == config:
-                found = without
-    return found
 
 
 def _cell(setting: Setting, target: Target, known: Known, filled: Filled, again: str) -> Cell:
@@ -195,5 +173,6 @@ def _card(target: Target) -> TableCard:
 
 
 def _environment(filled: Filled) -> Environment:
-    """Of the runs; they share one interpreter."""
-    return next((each.roomy.environment for each in filled.cells.values()), Environment())
+    """Of the runs; they share one interpreter. Who did not come to an answer may not have said all of it."""
+    runs = sorted((each.roomy for each in filled.cells.values()), key=lambda each: not each.outcome.is_answer)
+    return runs[0].environment if runs else Environment()

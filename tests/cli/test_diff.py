@@ -18,9 +18,10 @@ from made_up import device, oom_result, peaks, result
 
 from nanocheck.cli import main
 from nanocheck.core.config import StepConfig
-from nanocheck.core.result import CodeFrame, Provenance, RunResult, StackHolding
+from nanocheck.core.result import Provenance, RunResult
 from nanocheck.core.run_diff import AllocationChange, RunDiff, RunDiffs
 from nanocheck.core.stack_matching import Match
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun, classify
 from nanocheck.report import report_file

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from table_world import World, card
 
-from nanocheck.cli import main
-from nanocheck.core.errors import INTERRUPTED, RequestError
+from nanocheck.cli import build_parser, main
+from nanocheck.cli.table import _own_cards, _targets, _write
+from nanocheck.core.config import StepConfig
+from nanocheck.core.errors import INTERRUPTED, MachineError, RequestError
+from nanocheck.core.matrix import Entry
 from nanocheck.core.result import Provenance
 from nanocheck.core.table import load
-from nanocheck.core.verdict import Kind
+from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
+from nanocheck.tables.making import command, make
 
 #: A matrix that a spreadsheet, a page and a terminal must show as it is.
 MATRIX = """
@@ -91,6 +97,38 @@ def test_mistakes_are_told(arguments: list[str], found: str, capsys: pytest.Capt
     assert found in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["json", "md", "csv"])
+def test_what_cannot_be_written_is_told_before_anything_runs(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ran(*_: object, **__: object) -> None:
+        raise AssertionError("it ran")
+
+    monkeypatch.setattr("nanocheck.tables.making.make", ran)
+    (tmp_path / "file").touch()
+    for path in (tmp_path, tmp_path / "file" / "table"):
+        assert main(["table", "--set", "batch=2", f"--{option}", str(path)]) == MachineError.exit_code
+        assert str(path) in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_reader_that_leaves_costs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def left(*_: object) -> None:
+        raise BrokenPipeError
+
+    found, _ = make(
+        [Entry(config=StepConfig(), group="", why="")], [card("a", 46, 24_000)], World(lambda *_: 1)
+    )
+    monkeypatch.setattr("nanocheck.report.console.show", left)
+    # Between check and end somebody made a folder of the first; the others are written all the same.
+    files = {each: tmp_path / f"table.{each}" for each in ("json", "md", "csv")}
+    files["json"].mkdir()
+    with pytest.raises(BrokenPipeError):
+        _write(found, argparse.Namespace(**files))
+    assert files["md"].read_text().startswith("# What fits")
+    assert files["csv"].read_text().startswith("card,")
+
+
 def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
     (tmp_path / "matrix.toml").write_text(MATRIX.replace("[2, 3500]", "2"))
     out, words = tmp_path / "table.json", "name=My card, memory=24GiB, like=rtx4090"
@@ -100,6 +138,37 @@ def test_a_card_in_words_has_them_in_its_command(tmp_path: Path) -> None:
     (cell,) = load(out).cells
     assert cell.gpu == "my-card"
     assert shlex.split(cell.command)[2:5] == ["--card", words, "--run-all"]
+
+
+def test_each_command_names_its_own_card_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two cards in words, one whose figures a file changes, and one that is as it is packaged."""
+    (tmp_path / "mine.toml").write_text(
+        "[gpu.rtx4090]\nlinux_usable_mib = 23000\n[gpu.rtx4090.sources]\nlinux_usable_mib = 'a test'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["name=One, memory=24GiB, like=rtx4080", "name=Two's, memory=8GiB, like=t4"]
+    given = ["--gpus", "mine.toml", "--card", words[0], "--card", words[1], "--gpu", "rtx4070,rtx4090"]
+    asked = build_parser().parse_args(["table", *given])
+    own, targets = _own_cards(asked), {each.gpu.id: each for each in _targets(asked)}
+    assert set(targets) == {"one", "two-s", "rtx4070", "rtx4090"}
+    for gpu, target in targets.items():
+        again = shlex.split(command(StepConfig(), target, DEFAULT_MARGIN_BYTES, own))
+        (found,) = _targets(build_parser().parse_args(again[1:]))
+        assert found == target, gpu
+
+
+def test_of_all_cards_those_that_are_smaller_than_the_reserve_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def found(*words: str) -> list[str]:
+        return [each.gpu.id for each in _targets(build_parser().parse_args(["table", *words]))]
+
+    every, large = found(), found("--reserve", "6GiB")
+    assert large == [each for each in every if each in large]
+    assert 0 < len(large) < len(every)
+    assert "gtx1650" in capsys.readouterr().err
+    with pytest.raises(RequestError, match="gtx1650"):
+        found("--gpu", "gtx1650,rtx4090", "--reserve", "6GiB")
 
 
 def test_a_proof_that_is_interrupted_loses_no_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,15 +124,15 @@ def test_usable_memory_of_another_driver_is_a_difference_of_the_card(
 def test_a_card_that_the_catalog_does_not_hold_is_named_and_described_by_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put_in(monkeypatch, "NVIDIA H200", 150_109_880_320)
+    put_in(monkeypatch, "NVIDIA B900", 150_109_880_320)
     assert main(["verify", *ONLY]) == 0
     file = load(Path("verify/verify.json"))
-    assert (file.gpu, file.in_catalog) == ("nvidia-h200", False)
-    assert {each.rpartition(" ")[0] for each in Fake.ran} == {"real NVIDIA H200", "virtual NVIDIA H200"}
-    card = find_gpu("nvidia-h200", [Path("verify") / own_card.FILE])
+    assert (file.gpu, file.in_catalog) == ("nvidia-b900", False)
+    assert {each.rpartition(" ")[0] for each in Fake.ran} == {"real NVIDIA B900", "virtual NVIDIA B900"}
+    card = find_gpu("nvidia-b900", [Path("verify") / own_card.FILE])
     assert card.usable_bytes["linux"] == 150_109_880_320
     out, err = capsys.readouterr()
-    assert "NVIDIA H200" in err
+    assert "NVIDIA B900" in err
     assert "own description" in " ".join(out.split())
 
 

@@ -10,8 +10,9 @@ from made_up import device, environment, oom_result, peaks, result
 
 from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.errors import RequestError
-from nanocheck.core.result import CodeFrame, Group, OutOfMemory, RunResult, StackHolding
+from nanocheck.core.result import Group, OutOfMemory, RunResult
 from nanocheck.core.run_diff import Allowance, RunDiffs, diff, diff_all, diff_subjects
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import result
 
-from nanocheck.core.result import CodeFrame, StackHolding
 from nanocheck.core.run_diff import diff
 from nanocheck.core.stack_matching import Match, Pair, pairs
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.verdict import JudgedRun
 
 #: Few, so that the same line stands twice in one function.

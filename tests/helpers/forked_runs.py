@@ -27,6 +27,14 @@ import nanocheck
 _SITE = Path(nanocheck.__file__).parent / "observe" / "site" / "sitecustomize.py"
 #: How variables begin that are read late enough: when CUDA is initialised, or by the observer.
 _LATE = ("NANOCHECK_", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "PYTEST_")
+#: No file's frame lies below the script's own.
+_START = """
+import socket, sys
+sys.path.insert(0, sys.argv[1])
+from forking_python import become, run, serve
+del sys.path[0]
+run(become(serve(socket.socket(fileno=int(sys.argv[2])))))
+"""
 
 
 class _Forking:
@@ -38,7 +46,7 @@ class _Forking:
         start = {name: text for name, text in environment.items() if not name.startswith("NANOCHECK_RUN")}
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, str(HELPERS / "forking_python.py"), str(other.fileno())],
+                [sys.executable, "-c", _START, str(HELPERS), str(other.fileno())],
                 env={**start, "NANOCHECK_CARD": "pending"},
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""A Python with torch imported that forks for each script of ``forked_runs``: its argument is a socket.
+"""A Python with torch imported that forks for each script of ``forked_runs``, which starts it.
 
 In the fork the script finds what it would find in a Python of its own: the environment, its own folder first
 on the path, the observer started by the very ``sitecustomize`` that ``nanocheck run`` puts in its way, and no
@@ -69,13 +69,10 @@ def run(code: types.CodeType) -> None:
     except SystemExit:
         raise
     except BaseException as error:
-        trace = error.__traceback__
-        sys.excepthook(type(error), error, trace and trace.tb_next)
+        error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        sys.excepthook(type(error), error, error.__traceback__)
         sys.exit(1)
 
 
-# Frames of a file by this name are the standard library's: there is none of the script's below its own.
+# Frames of a file by this name are the standard library's, as those of ``python -c`` are, which calls this.
 run.__code__ = run.__code__.replace(co_filename="<frozen runpy>")
-
-if __name__ == "__main__":
-    run(become(serve(socket.socket(fileno=int(sys.argv[1])))))

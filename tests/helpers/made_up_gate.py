@@ -8,9 +8,10 @@ import msgspec
 from made_up import oom_result, peaks, result
 
 from nanocheck.core.gate import Gate, GateRow, Missing
-from nanocheck.core.result import CodeFrame, Holding, RunResult, StackHolding
+from nanocheck.core.result import Holding, RunResult
 from nanocheck.core.run_diff import AllocationChange, diff
 from nanocheck.core.stack_matching import Match, Pair
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
 

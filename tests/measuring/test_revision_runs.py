@@ -10,7 +10,8 @@ from made_up import oom_result, result
 
 from nanocheck.core.described_card import described
 from nanocheck.core.gpus import Gpu, find_gpu, load_catalog
-from nanocheck.core.result import CodeFrame, OutOfMemory, StackHolding
+from nanocheck.core.result import OutOfMemory
+from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.measuring.revision import Repository
 from nanocheck.measuring.revision_runs import card_with_room, code_from_here, from_the_root

@@ -16,7 +16,7 @@ from nanocheck.core.errors import RequestError
 from nanocheck.process.child import Reporter
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 
-SHORT = Deadlines(stages={"hanging": 0.3, "quick": 0.3}, default=60, grace=0.3)
+SHORT = Deadlines(stages={"hanging": 0.3, "quick": 0.3}, default=60, grace=1.0)
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,10 @@ def example(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_example_stores_what_it_needs_and_passes(example: Path) -> None:
+def test_the_example_passes_and_a_forgotten_copy_fails_with_its_line_until_it_is_accepted(
+    example: Path,
+) -> None:
+    """One after the other: what is stored first is what the copy is compared with."""
     shutil.rmtree(example / "baselines", ignore_errors=True)
     assert run(example, "--update-baselines", "-q", "-k", "needs").returncode == 0
     (stored,) = (example / "baselines" / "tests" / "rtx4070").glob("*.json")
@@ -92,10 +95,7 @@ def test_the_example_stores_what_it_needs_and_passes(example: Path) -> None:
     for each in ids:
         assert re.search(rf"PASSED \S*{re.escape(each)}", done.stdout), each
 
-
-def test_a_forgotten_copy_fails_the_test_with_its_line_until_it_is_accepted(example: Path) -> None:
     model = (example / "model.py").read_text()
-    run(example, "-q", UNCHANGED, "--update-baselines")
     changed = model.replace(
         "logits = self.head(x)\n", "logits = self.head(x)\n        copy = logits.float()\n"
     )

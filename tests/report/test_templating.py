@@ -96,11 +96,20 @@ def test_a_value_that_is_missing_is_an_error() -> None:
             shown(template, "x")
 
 
-@pytest.mark.parametrize("name", [path.name for path in TEMPLATES.iterdir()])
+@pytest.mark.parametrize("name", [path.name for path in TEMPLATES.glob("*.html")])
 def test_a_template_of_ours_switches_nothing_off_and_fetches_nothing(name: str) -> None:
     source = (TEMPLATES / name).read_text()
     assert not re.search(r"\|\s*safe|autoescape|Markup", source)
     assert not re.search(r"\s(on\w+|src|style)=|<(link|img|iframe|object|form|base)\b|https?:", source)
+
+
+@pytest.mark.parametrize("name", [path.name for path in TEMPLATES.glob("site/*.html")])
+def test_a_template_of_the_site_fetches_only_files_beside_it(name: str) -> None:
+    source = (TEMPLATES / "site" / name).read_text()
+    assert not re.search(r"\|\s*safe|autoescape|Markup", source)
+    assert not re.search(r"\s(on\w+|style)=|<(img|iframe|object|base)\b|https?:", source)
+    for fetched in re.findall(r"<(?:link|script|form)\b[^>]*\s(?:href|src|action)=\"([^\"]*)\"", source):
+        assert re.fullmatch(r"data:,|\{\{ up \}\}site\.(css|js)", fetched), fetched
 
 
 def page(style: str, script: str = "") -> str:

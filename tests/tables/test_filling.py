@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import result
+from made_up import peaks, result
 from table_world import World, card
 
 from nanocheck.core.config import StepConfig
@@ -85,6 +86,20 @@ def test_a_compiled_step_is_run_for_every_number_of_multiprocessors() -> None:
     assert [each.target.gpu.sms for each in world.asks] == [20, 46, 90]
 
 
+def test_attention_of_too_few_blocks_for_a_card_is_run_for_every_number_of_multiprocessors() -> None:
+    """Keys are split into 4 parts on 46 and on 128 multiprocessors, into 2 on 76: seen of one head of 64."""
+    parts = {46: 4, 76: 2, 128: 4}
+    targets = [card(f"card-{sms}", sms, 24_000) for sms in parts]
+    few = StepConfig(batch=1, n_head=1, n_embd=64, block_size=4096)  # 64 blocks
+    enough = StepConfig(batch=4, n_head=1, n_embd=64, block_size=4096)  # 256, of 0.8 x 2 x 128
+    world = World(lambda config, sms: 500 + 10 * (parts[sms] if config == few else 1))
+    filled = fill([few, enough], targets, world, margin_bytes=DEFAULT_MARGIN_BYTES)
+    assert [each.target.gpu.sms for each in world.asks if each.config == few] == [46, 76, 128]
+    assert [each.target.gpu.sms for each in world.asks if each.config == enough] == [46, 128]
+    proof = prove(filled, [few, enough], targets, world, sample=6, seed=0, margin_bytes=DEFAULT_MARGIN_BYTES)
+    assert (proof.sample, proof.differences) == (6, ())
+
+
 def test_a_step_is_recorded_once_for_each_capability() -> None:
     targets = [card("a", 40, 24_000, (8, 6)), card("b", 60, 24_000, (8, 6)), card("c", 60, 24_000, (8, 9))]
     world = World(need(0))
@@ -128,6 +143,18 @@ def test_an_interruption_keeps_what_was_found() -> None:
     filled = fill(CONFIGS, targets, Interrupted(need(0)), margin_bytes=DEFAULT_MARGIN_BYTES)
     assert not filled.complete
     assert len(filled.cells) < len(CONFIGS)
+
+
+@pytest.mark.parametrize("outcome", ["crashed", "timeout", "unsupported"])
+def test_a_run_with_room_that_ends_early_says_what_it_had_asked_for(outcome: str) -> None:
+    class Ends(World):
+        def run(self, ask: Ask) -> RunResult:
+            return result(ask.config, device=ask.target.device, outcome=outcome, peaks=peaks(9_000 * MIB))
+
+    targets = [card("small", 46, 8_000), card("large", 46, 24_000)]
+    filled = fill(CONFIGS[:1], targets, Ends(need(0)), margin_bytes=DEFAULT_MARGIN_BYTES)
+    kinds = {gpu: known.verdict.kind for (_, gpu), known in filled.cells.items()}
+    assert kinds == {"small": Kind.OOM, "large": Kind(outcome)}
 
 
 def test_what_no_card_of_a_kind_can_do_is_said_of_each_by_its_name() -> None:

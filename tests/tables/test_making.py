@@ -15,7 +15,18 @@ from nanocheck.cli.configuration import configuration
 from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import RequestError
 from nanocheck.core.matrix import Entry
-from nanocheck.core.step_fields import ALLOCATORS, CHECKPOINTING, COMPILE_MODES, CYCLES, DTYPES, LOSSES
+from nanocheck.core.step_fields import (
+    ALLOCATORS,
+    CHECKPOINTING,
+    COMPILE_MODES,
+    CYCLES,
+    DTYPES,
+    LOSSES,
+    MODELS,
+    OPTIMIZERS,
+    UPDATES,
+    WEIGHTS,
+)
 from nanocheck.core.table import How, Setting
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
 from nanocheck.report.table_csv import as_csv
@@ -46,6 +57,14 @@ fields = st.fixed_dictionaries(
         "allocator": st.sampled_from(ALLOCATORS),
         "cycle": st.sampled_from(CYCLES),
         "seed": st.integers(0, 5000),
+        "model": st.sampled_from(MODELS),
+        "block_size": st.sampled_from([64, 1024, 2048]),
+        "vocab_size": st.sampled_from([256, 50304, 65536]),
+        "optimizer": st.sampled_from(OPTIMIZERS),
+        "weights": st.sampled_from(WEIGHTS),
+        "update": st.sampled_from(UPDATES),
+        "window": st.sampled_from(["L", "SSSL"]),
+        "memory_budget": st.integers(1, 100),
     },
 )
 
