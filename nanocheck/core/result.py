@@ -10,13 +10,13 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
+from nanocheck.core.card_share import CardShare, fullest_card
 from nanocheck.core.config import StepConfig
 from nanocheck.core.coverage import Coverage
 from nanocheck.core.device import Device
@@ -360,40 +360,14 @@ class RunResult(_Value, frozen=True, kw_only=True):
 
     @property
     def card_bytes(self) -> int:
-        """The most that processes which used one card at the same time may have had of it together, on the
-        card where that is most: the sum of their peaks, which need not have been at one moment. A process
-        whose end nobody saw lasts for ever.
+        """The most that the processes of one card may have had of it together, on the card where that is
+        most; see ``fullest_card``.
         """
-        return max(self.bytes_by_card.values())
+        return self.fullest_card.together_bytes
 
     @property
-    def bytes_by_card(self) -> dict[int, int]:
-        """By the card's number, what its processes may have had of it together."""
-        return {card: self._together(those) for card, those in self._by_card.items()}
-
-    @property
-    def on_fullest_card(self) -> int:
-        """How many processes the card has of which most may be taken."""
-        found = self.bytes_by_card
-        return len(self._by_card[max(found, key=lambda card: found[card])])
-
-    @property
-    def _by_card(self) -> dict[int, list[ProcessMemory]]:
-        found: dict[int, list[ProcessMemory]] = {}
-        for each in self.processes or (self.main,):
-            found.setdefault(each.card, []).append(each)
-        return found
-
-    def _together(self, processes: Sequence[ProcessMemory]) -> int:
-        spans = [
-            (
-                0.0 if each.began_s is None else each.began_s,
-                math.inf if each.ended_s is None else each.ended_s,
-                each.process_bytes or each.reserved_bytes + self.device.context_bytes,
-            )
-            for each in processes
-        ]
-        return max(sum(size for other, end, size in spans if other <= began <= end) for began, _, _ in spans)
+    def fullest_card(self) -> CardShare:
+        return fullest_card(self.processes or (self.main,), self.device.context_bytes)
 
     @property
     def oom(self) -> OutOfMemory | None:

@@ -121,7 +121,7 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     # Without PyTorch's caching allocator there is no history; what the card itself knows is there.
     if not result.main.peaks and result.main.process_bytes <= device.context_bytes:
         return verdict(Kind.CRASHED, "it reported success, but no peak")
-    surplus = (device.context_most_bytes - device.context_bytes) * result.on_fullest_card
+    surplus = (device.context_most_bytes - device.context_bytes) * result.fullest_card.processes
     surplus += device.capacity_bytes - device.sure_capacity_bytes
     headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
     kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
@@ -235,10 +235,12 @@ def _where(result: RunResult, headroom_bytes: int) -> str:
     """Who has how much of what is there when CUDA takes the most."""
     main, device = result.main, result.device
     beside = main.process_bytes - device.context_bytes - main.reserved_bytes
-    together = result.on_fullest_card > 1 and result.card_bytes > main.process_bytes
+    together = result.fullest_card.processes > 1 and result.card_bytes > main.process_bytes
     if together:
         there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
-        return f"{result.on_fullest_card} processes together may need {there}, their peaks at one moment"
+        return (
+            f"{result.fullest_card.processes} processes together may need {there}, their peaks at one moment"
+        )
     whole = f"of {mib(main.reserved_bytes + max(beside, 0) + headroom_bytes)} available"
     if beside > MIB:
         return f"{mib(main.reserved_bytes)} MiB reserved and {mib(beside)} MiB taken beside PyTorch {whole}"

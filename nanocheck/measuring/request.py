@@ -16,6 +16,8 @@ from nanocheck.measuring.command_environment import DEFAULT_STEPS
 from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"
+#: Of a distributed run, every rank is run.
+ALL_RANKS = "all"
 #: Between the ids of several cards.
 BETWEEN_CARDS = ","
 
@@ -67,7 +69,7 @@ class Request:
     sizes: str = POLICIES[0]
     time: bool = False
     clock: int = 0
-    ranks: str = "all"
+    ranks: str = ALL_RANKS
 
     @property
     def gpus(self) -> list[str]:
@@ -113,7 +115,7 @@ class Request:
             sizes=arguments.sizes or POLICIES[0],
             time=arguments.time or bool(arguments.clock),
             clock=arguments.clock or 0,
-            ranks=_ranks(arguments.ranks),
+            ranks=_ranks(getattr(arguments, "ranks", ALL_RANKS)),
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -132,7 +134,7 @@ class Request:
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
             *("--sizes", self.sizes),
-            *(("--ranks", self.ranks) if self.ranks != "all" else ()),
+            *(("--ranks", self.ranks) if self.ranks != ALL_RANKS else ()),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
             *(("--longest",) if self.longest else ()),
@@ -141,7 +143,7 @@ class Request:
 
 
 def _ranks(text: str) -> str:
-    if text == "all" or re.fullmatch(r"\d{1,6}(,\d{1,6})*", text):
+    if text == ALL_RANKS or re.fullmatch(r"\d{1,6}(,\d{1,6})*", text):
         return text
     raise RequestError(f"--ranks: expected numbers such as 0,7, or all, found {text!r}", hint="--ranks 0")
 

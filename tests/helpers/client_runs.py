@@ -35,12 +35,18 @@ def environment_of(gpu: str) -> dict[str, str]:
 
 
 def run_client(
-    script: str, *arguments: str, launcher: tuple[str, ...] = (), gpu: str = "rtx4090", timeout: float = 300
+    script: str,
+    *arguments: str,
+    launcher: tuple[str, ...] = (),
+    gpu: str = "rtx4090",
+    cards: int = 1,
+    timeout: float = 300,
 ) -> subprocess.CompletedProcess[str]:
-    """A script of tests/clients on the virtual card, to its end, whatever that is."""
+    """A script of tests/clients on a machine with so many virtual cards, to its end, whatever that is."""
+    machine = {"NANOCHECK_CARDS": str(cards), "CUDA_VISIBLE_DEVICES": ",".join(map(str, range(cards)))}
     return subprocess.run(
         [sys.executable, *launcher, str(CLIENTS / script), *arguments],
-        env=environment_of(gpu),
+        env=environment_of(gpu) | machine,
         capture_output=True,
         text=True,
         timeout=timeout,

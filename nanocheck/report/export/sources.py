@@ -164,7 +164,7 @@ def _context_span(result: RunResult) -> int | None:
     device = result.device
     if device.kind != "virtual":
         return None
-    return (device.context_most_bytes - device.context_bytes) * result.on_fullest_card
+    return (device.context_most_bytes - device.context_bytes) * result.fullest_card.processes
 
 
 def _span(least: int, more: int | None) -> Span:

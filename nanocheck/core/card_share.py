@@ -1,0 +1,65 @@
+"""What the processes of one card may have of it together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class OnACard(Protocol):
+    """What is read of a ``ProcessMemory``."""
+
+    @property
+    def card(self) -> int: ...
+    @property
+    def reserved_bytes(self) -> int: ...
+    @property
+    def process_bytes(self) -> int: ...
+    @property
+    def began_s(self) -> float | None: ...
+    @property
+    def ended_s(self) -> float | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardShare:
+    """One of the machine's cards, from 0, and how many processes used it.
+
+    Attributes:
+        together_bytes: the most that those which used it at the same time may have had of it: the sum of
+            their peaks, which need not have been at one moment. One whose end nobody saw lasts for ever.
+    """
+
+    card: int
+    processes: int
+    together_bytes: int
+
+
+def shares(processes: Sequence[OnACard], context_bytes: int) -> tuple[CardShare, ...]:
+    """One for each card that was used, by number; ``context_bytes``: of a process that says none."""
+    found: dict[int, list[OnACard]] = {}
+    for each in processes:
+        found.setdefault(each.card, []).append(each)
+    return tuple(
+        CardShare(card=card, processes=len(those), together_bytes=_together(those, context_bytes))
+        for card, those in sorted(found.items())
+    )
+
+
+def fullest_card(processes: Sequence[OnACard], context_bytes: int) -> CardShare:
+    """Of which most may be taken; ``processes``: at least one."""
+    return max(shares(processes, context_bytes), key=lambda share: share.together_bytes)
+
+
+def _together(processes: Sequence[OnACard], context_bytes: int) -> int:
+    spans = [
+        (
+            0.0 if each.began_s is None else each.began_s,
+            math.inf if each.ended_s is None else each.ended_s,
+            each.process_bytes or each.reserved_bytes + context_bytes,
+        )
+        for each in processes
+    ]
+    return max(sum(size for other, end, size in spans if other <= began <= end) for began, _, _ in spans)
