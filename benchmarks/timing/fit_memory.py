@@ -124,6 +124,6 @@ def multiprocessors(found: dict[str, Constant]) -> None:
         "sm_bytes_a_clock",
         values,
         "bytes",
-        "what a multiprocessor moves in a clock in elementwise kernels and reductions",
+        "what a multiprocessor moves in a clock, at most, in kernels of few operations a byte",
         f"written-out attention in fp32 on a B200, whose memory could move more, {ROWS}",
     )

@@ -37,15 +37,18 @@ class Cache:
 
 
 def bandwidth(card: Card, kernel: Kernel, constants: Constants) -> float:
-    """Bytes a second that a kernel of its kind reaches."""
+    """Bytes a second that a kernel of its kind reaches; norms and softmaxes at most what copies do."""
     copy = card.bandwidth * constants[f"copy {card.memory}"]
+    under_way = constants["sm_bytes_a_clock"] * card.sms * card.boost_mhz * 1e6
     if kernel.kind is KernelKind.NORM:
-        return copy * constants["norm_backward" if "backward" in kernel.name else "norm_forward"]
-    if kernel.kind is KernelKind.SOFTMAX:  # PyTorch's losses call the log-softmax, attention the other
-        return copy * constants["log_softmax" if "log_softmax" in kernel.name else "softmax"]
-    if kernel.kind in {KernelKind.ELEMENTWISE, KernelKind.REDUCTION}:
-        return min(copy, constants["sm_bytes_a_clock"] * card.sms * card.boost_mhz * 1e6)
-    return copy
+        of_copy = constants["norm_backward" if "backward" in kernel.name else "norm_forward"]
+    elif kernel.kind is KernelKind.SOFTMAX:  # PyTorch's losses call the log-softmax, attention the other
+        of_copy = constants["log_softmax" if "log_softmax" in kernel.name else "softmax"]
+    elif kernel.kind in {KernelKind.ELEMENTWISE, KernelKind.REDUCTION}:
+        of_copy = 1.0
+    else:
+        return copy
+    return min(of_copy * copy, under_way)
 
 
 def memory_seconds(card: Card, kernel: Kernel, hits: float, constants: Constants) -> float:

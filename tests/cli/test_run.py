@@ -137,14 +137,13 @@ def test_the_batch_that_fits_is_found_by_running_it(train: Path) -> None:
 
 
 def test_every_card_gets_a_run(train: Path, tmp_path: Path) -> None:
-    from nanocheck.core.gpus import load_catalog
+    from nanocheck.core import gpus
     from nanocheck.search import every_card
 
-    catalog = load_catalog()
+    catalog = gpus.load_catalog()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            every_card, "load_catalog", lambda _: {name: catalog[name] for name in ("rtx4090", "rtx4070")}
-        )
+        two = {name: catalog[name] for name in ("rtx4090", "rtx4070")}
+        patch.setattr(gpus, "load_catalog", lambda _: two)
         patch.chdir(train)
         command = [sys.executable, "train.py", "--batch_size=300000"]
         found = every_card.on_every_card(request("--gpu", "all", command=command), lambda *_: None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from timing_kernels import CARDS, DTYPES, cards, memory_kernel, product_kernel
 
@@ -100,9 +100,10 @@ def test_a_repeated_part_finds_l2_as_it_left_it() -> None:
 
 
 @given(st.integers(2**20, 2**34), st.sampled_from((KernelKind.NORM, KernelKind.SOFTMAX)), cards)
-def test_norms_are_slower_than_copies(size: int, kind: KernelKind, one: Card) -> None:
+@example(2**20, KernelKind.NORM, card("b200"))
+def test_norms_are_never_faster_than_copies(size: int, kind: KernelKind, one: Card) -> None:
     copied = moving_seconds(one, memory_kernel(KernelKind.ELEMENTWISE, size), 0, KNOWN)
-    assert moving_seconds(one, memory_kernel(kind, size), 0, KNOWN) > copied
+    assert moving_seconds(one, memory_kernel(kind, size), 0, KNOWN) >= copied
 
 
 @given(cards, st.sampled_from([KernelKind.ELEMENTWISE, KernelKind.REDUCTION]))
