@@ -76,6 +76,7 @@ def child_environment(
         allowed = target.available_bytes
         environment["NANOCHECK_RUN_MEMORY_BYTES"] = str(allowed)
     environment["NANOCHECK_RUN"] = str(folder.absolute())
+    environment["NANOCHECK_MACHINE"] = str(_shared(folder).absolute())
     environment[absent_ranks.VARIABLE] = ranks
     environment["NANOCHECK_RUN_STEPS"] = str(steps)
     environment["NANOCHECK_RUN_COVER"] = ",".join(cover)
@@ -106,6 +107,13 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool, cloc
         # Holds the stand-in for nvidia-smi.
         "PATH": _first(_OBSERVE / "bin", environment.get("PATH", os.defpath)),
     }
+
+
+def _shared(folder: Path) -> Path:
+    """Where the processes of one run leave each other what the machine knows: cards in use, ranks' messages."""
+    shared = folder / "machine"
+    shared.mkdir(exist_ok=True)
+    return shared
 
 
 def _of_our_torch(target: Target, clock: bool) -> dict[str, str]:
