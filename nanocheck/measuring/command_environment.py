@@ -110,7 +110,7 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool, cloc
 
 
 def _shared(folder: Path) -> Path:
-    """Where the processes of one run leave each other what the machine knows: cards in use, ranks' messages."""
+    """Where the processes of one run leave each other what the machine knows: cards in use, messages."""
     shared = folder / "machine"
     shared.mkdir(exist_ok=True)
     return shared
