@@ -4,6 +4,7 @@
  * (nccl_collectives.c says what they leave behind). What NCCL allocates for itself counts as zero here.
  */
 #include "answers/nccl.h"
+#include "work/members.h"
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +14,20 @@ static __thread const char *last_error = "";
 ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why) {
     last_error = why;
     return result;
+}
+
+uint64_t nc_nccl_hash(const void *unique_id) { /* FNV-1a */
+    uint64_t hash = 0xcbf29ce484222325;
+    for (size_t i = 0; i < sizeof(ncclUniqueId); i++)
+        hash = (hash ^ ((const unsigned char *)unique_id)[i]) * 0x100000001b3;
+    return hash;
+}
+/* For Python, before the communicator is made: the global ranks of its group, in the group's order. 1: they are kept. */
+int nanocheck_nccl_members(const void *unique_id, int n, const int *global_ranks) {
+    return unique_id && nc_members_say(NC_BY_ID, nc_nccl_hash(unique_id), n, global_ranks);
+}
+int nanocheck_nccl_split_members(int colour, int n, const int *global_ranks) {
+    return nc_members_say(NC_BY_COLOUR, (uint64_t)(unsigned)colour, n, global_ranks);
 }
 
 static ncclResult_t create(ncclComm_t *comm, int ranks, int rank) {

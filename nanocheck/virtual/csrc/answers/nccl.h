@@ -12,6 +12,8 @@
 struct ncclComm {
     int device, ranks, rank;
 };
+/* Of all its 128 bytes. */
+NC_HIDDEN uint64_t nc_nccl_hash(const void *unique_id);
 /* Notes why for ncclGetLastError, and hands the result back. */
 NC_HIDDEN ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why);
 
