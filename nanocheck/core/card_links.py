@@ -5,9 +5,9 @@ For what programs ask of a machine with several cards; nothing is counted by it.
 
 from __future__ import annotations
 
-#: NVLinks of the modules that NVIDIA joins by switches (HGX boards), by their ids in the catalog. NVIDIA's
-#: architecture white papers: 6 of V100 (table "NVLink"), 12 of A100, 18 of H100 and Blackwell (the H200 is an H100
-#: with other memory). Cards in PCI Express slots that a bridge can join in pairs are taken to have none.
+#: NVLinks of the modules that NVIDIA joins by switches (HGX boards), by their ids in the catalog, from
+#: NVIDIA's architecture papers: 6 of V100, 12 of A100, 18 of H100 (the H200 is one with other memory) and of
+#: Blackwell. Cards in PCI Express slots that a bridge can join in pairs are taken to have none.
 _LINKS = {
     "v100-16gb": 6,
     "v100-32gb": 6,
@@ -27,7 +27,7 @@ def links(gpu_id: str) -> int:
 
 
 def reads_peers(name: str) -> bool:
-    """Whether the driver lets it read another card's memory, by the name that CUDA prints: GeForce cards may not
-    (GeForce 30 cards with a bridge may in truth).
+    """Whether the driver lets it read another card's memory, by the name that CUDA prints: GeForce cards may
+    not (those of the series 20 and 30 that a bridge joins may in truth).
     """
     return not name.startswith(_WITHOUT_PEERS)

@@ -32,7 +32,7 @@ def machine_of(text: str) -> tuple[Alike, ...] | None:
     questions of their own.
 
     Raises:
-        RequestError: some parts have a number and some have none; no cards, or more than a machine has; ``all``.
+        RequestError: some parts have a number and some have none; no cards, or too many; ``all``.
     """
     parts = text.split(BETWEEN)
     found = [_ALIKE.fullmatch(each) for each in parts]
@@ -40,9 +40,9 @@ def machine_of(text: str) -> tuple[Alike, ...] | None:
     if not alike:
         return None
     if len(alike) < len(parts):
+        without = [part for part, each in zip(parts, found, strict=True) if each is None]
         raise RequestError(
-            f"--gpu {text}: expected a number before each card of a machine, found "
-            f"{', '.join(part for part, each in zip(parts, found, strict=True) if each is None) or 'nothing'}",
+            f"--gpu {text}: expected a number before each card of a machine, found {', '.join(without)!r}",
             hint=EXAMPLE,
         )
     cards = sum(each.cards for each in alike)

@@ -1,8 +1,8 @@
 """A run on several nodes, all of whose ranks start on this machine: most of them only wait.
 
-``torchrun --nnodes=2 --node_rank=0`` waits for the launcher of the other node, which is not there. So the launcher
-is told of one node with the ranks of all, and each rank then finds what its own node's launcher would have said.
-Its card is one of its node's: what a card is called in the run's result counts the nodes' before it.
+``torchrun --nnodes=2 --node_rank=0`` waits for the launcher of the other node, which is not there. So the
+launcher is told of one node with the ranks of all, and each rank then finds what its own node's launcher
+would have said. Its card is one of its node's; results number the cards of all nodes, one after the other.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ def card_in_run(slot: int) -> int:
 
 def install() -> None:
     """Change what the launcher is asked for; called when its module was imported."""
-    launcher = sys.modules[MODULE].elastic_launch  # type: ignore[attr-defined]
+    launcher = sys.modules[MODULE].elastic_launch
     begin = launcher.__init__
 
-    def __init__(self: Any, config: Any, entrypoint: Any) -> None:
+    def started(self: Any, config: Any, entrypoint: Any) -> None:
         bring_here(config)
         begin(self, config, entrypoint)
 
-    launcher.__init__ = __init__
+    launcher.__init__ = started
 
 
 def bring_here(config: Any) -> None:
@@ -81,7 +81,9 @@ def bring_here(config: Any) -> None:
         return
     if nodes > 1:
         if getattr(config, "virtual_local_rank", False):
-            raise SystemExit("nanocheck: expected --virtual-local-rank on one node, found several: leave it away")
+            raise SystemExit(
+                "nanocheck: expected --virtual-local-rank on one node, found several: leave it away"
+            )
         os.environ[PER_NODE] = str(per_node)
         config.min_nodes = config.max_nodes = 1
         config.nproc_per_node = nodes * per_node
