@@ -33,7 +33,6 @@ from nanocheck.core.result import (
 )
 from nanocheck.tracing.kernel_list import kernels_of_process
 
-
 #: CUDA's words for a number that is no card's.
 _NO_SUCH_CARD = "invalid device ordinal"
 
