@@ -78,6 +78,8 @@ def _ranks(rows: Sequence[RankRow]) -> Table:
 def _figures(process: ProcessMemory, device: Device) -> Table:
     context = mib_span(device.context_bytes, device.context_most_bytes)
     capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
+    taken = (process.nccl_least_bytes, process.nccl_most_bytes)
+    nccl = f" and {mib_span(*taken)} of NCCL's" if taken[1] else ""
     figures = [
         ("peak allocated", process.allocated_bytes, _at(process.at)),
         (
@@ -85,7 +87,7 @@ def _figures(process: ProcessMemory, device: Device) -> Table:
             process.reserved_bytes,
             f"of {mib(device.available_bytes)} that PyTorch may reserve",
         ),
-        ("peak process", process.process_bytes, f"with {context} of CUDA's own, of {capacity}"),
+        ("peak process", process.process_bytes, f"with {context} of CUDA's own{nccl}, of {capacity}"),
     ]
     if process.fragmentation is not None:
         unused = f"reserved and unused at the reserved peak; allocator retries: {process.retries}"

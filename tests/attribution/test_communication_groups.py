@@ -11,7 +11,7 @@ import pytest
 from observing import observe
 
 from nanocheck.attribution import communication
-from nanocheck.core.result import ProcessMemory
+from nanocheck.core.process_memory import Communicators, ProcessMemory
 
 BEGIN = """
     import os, sys
@@ -38,6 +38,8 @@ DDP = """
     from torch.nn.parallel import DistributedDataParallel
 
     model = DistributedDataParallel(model, gradient_as_bucket_view=sys.argv[1] == "view")
+    if sys.argv[1] == "view":
+        dist.all_to_all_single(torch.empty(2, device="cuda"), torch.ones(2, device="cuda"))
 """
 FSDP2 = """
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
@@ -86,6 +88,9 @@ def test_ddps_buckets_are_as_large_as_the_gradients(way: str, tmp_path: Path) ->
     assert held(process, "parameters") == parameters
     assert held(process, "gradients") == parameters
     assert held(process, communication.BUCKETS) == (parameters if way == "own" else 0)
+    assert process.communicators == (Communicators(ranks=2, count=1, messages=int(way == "view")),)
+    assert process.process_bytes >= process.reserved_bytes + process.nccl_least_bytes
+    assert process.nccl_most_bytes > 0
 
 
 def test_a_whole_layer_of_fully_shard_is_its_parameters_in_the_dtype_that_computes(tmp_path: Path) -> None:
