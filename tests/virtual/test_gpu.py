@@ -128,7 +128,6 @@ def test_a_large_copy_of_what_nobody_wrote_takes_no_memory_of_the_host(on_virtua
     assert rows[1]["more"] < -56 * MIB
 
 
-
 def test_memory_snapshots_name_the_line(on_virtual: OnVirtual) -> None:
     taken = on_virtual("snapshot").value
     assert taken["segments"] == 1
