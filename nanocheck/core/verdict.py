@@ -148,9 +148,7 @@ def _of_the_machine(result: RunResult, margin_bytes: int) -> Verdict:
     """Of cards that differ, each is asked for itself, and the worst decides."""
     if result.outcome is not Outcome.COMPLETED or len(result.machine) < 2 or not result.processes:
         return _of_a_card(result, margin_bytes)
-    each = {
-        card: _of_a_card(result.on_card(card), margin_bytes) for card in {p.card for p in result.processes}
-    }
+    each = {card: _of_a_card(result.on_card(card), margin_bytes) for card in result.cards}
     card, worst = min(each.items(), key=lambda found: (_how_well(found[1]), found[0]))
     name = result.device_of(card).name
     return msgspec.structs.replace(worst, sentence=f"on card {card}, {name}, {worst.sentence}")
@@ -316,6 +314,11 @@ def _where(result: RunResult, headroom_bytes: int) -> str:
         there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
         return (
             f"{result.fullest_card.processes} processes together may need {there}, their peaks at one moment"
+        )
+    if result.fullest_card.card != main.card:
+        there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
+        return (
+            f"{there} are taken on card {result.fullest_card.card}, by a process that is reported on another"
         )
     whole = f"of {mib(main.reserved_bytes + max(beside, 0) + headroom_bytes)} available"
     if beside > MIB:
