@@ -18,7 +18,8 @@ from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
-from nanocheck.core.device import Device
+from nanocheck.core import ranks
+from nanocheck.core.device import CardsAlike, Device
 from nanocheck.core.measured_step import MeasuredStep
 from nanocheck.core.result import (
     Ending,
@@ -32,6 +33,9 @@ from nanocheck.core.result import (
 )
 from nanocheck.tracing.kernel_list import kernels_of_process
 
+#: CUDA's words for a number that is no card's.
+_NO_SUCH_CARD = "invalid device ordinal"
+
 
 def command_result(
     folder: Path,
@@ -39,6 +43,7 @@ def command_result(
     *,
     command: Sequence[str],
     device: Device,
+    machine: tuple[CardsAlike, ...] = (),
     ending: Ending,
     seconds: float,
     notes: Sequence[str] = (),
@@ -48,7 +53,7 @@ def command_result(
 
     Args:
         folder: where the processes left their files. seen: their event logs, as ``read`` gives them.
-        device: the card that was asked for.
+        device, machine: the card that was asked for, or the machine's; see ``RunResult``.
         ending: how the command ended; one that finished although its answer was known counts as answered.
         seconds: wall time of the command.
         notes: what its launcher saw; they come first.
@@ -64,17 +69,33 @@ def command_result(
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     known = any(each.start is not None for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
-    return RunResult(
+    result = RunResult(
         command=tuple(command),
         provenance=provenance,
         device=device,
+        machine=machine,
         environment=_environment(seen),
         outcome=outcome,
         processes=tuple(processes),
+        world=max((each.start.world for each in seen if each.start is not None), default=1),
         ending=ending,
         seconds={"command": round(seconds, 1)},
         notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
+    )
+    first = [each for each in (ranks.assumption(result), _too_few_cards(result)) if each]
+    return msgspec.structs.replace(result, notes=(*first, *result.notes)) if first else result
+
+
+def _too_few_cards(result: RunResult) -> str:
+    """That a process asked for a card beyond the machine's last one, as CUDA's words for it do not say."""
+    if not any(_NO_SUCH_CARD in each.error for each in result.processes):
+        return ""
+    cards = sum(each.cards for each in result.machine) or 1
+    wanted = max(result.world, cards + 1)
+    return (
+        f"a process asked for a card that the machine has not ({_NO_SUCH_CARD}): it has {cards}; "
+        f"--gpu {wanted}x{result.device.gpu} has {wanted}"
     )
 
 
