@@ -298,7 +298,9 @@ def _classify_completed(
         if device.sure_capacity_bytes < device.capacity_bytes:
             left = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
             drivers = f" and drivers leave {left} MiB of the card"
-        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB{drivers}: {where}"
+        nccl = result.fullest_card.nccl_bytes
+        others = f", NCCL {mib_span(*nccl)} MiB" if nccl[1] else ""
+        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB{others}{drivers}: {where}"
     if headroom_bytes < margin_bytes:
         inside = f"{mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}"
         return Kind.TIGHT, f"{inside}{found}: {where}"
