@@ -28,8 +28,8 @@ def started_again_with(environment: dict[str, str]) -> dict[str, str]:
     with (
         mock.patch.dict(os.environ, environment, clear=True),
         mock.patch.object(os, "execve", execve),
-        mock.patch.object(relaunch, "_prepared", lambda _folder: {"environment": {"LD_PRELOAD": "theirs"}}),
-        mock.patch.object(relaunch, "torch_folder", lambda: "/theirs/torch"),
+        mock.patch.object(relaunch, "_prepared", return_value={"environment": {"LD_PRELOAD": "theirs"}}),
+        mock.patch.object(relaunch, "torch_folder", return_value="/theirs/torch"),
     ):
         relaunch.where_another_torch_is()
     return caught
