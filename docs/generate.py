@@ -18,7 +18,7 @@ from typing import Any
 
 from nanocheck import cli, pytest_plugin
 from nanocheck.calibrate.workloads import Workload, workloads
-from nanocheck.core import calibration, drift, errors, kernels, result, verdict
+from nanocheck.core import calibration, drift, errors, kernels, process_memory, result, verdict
 from nanocheck.core.run_diff import schema_of_diff
 from nanocheck.core.step_fields import StepFields
 from nanocheck.pytest_plugin import hooks, memory_suite, plugin, settings, training_suite
@@ -227,7 +227,8 @@ def described(name: str, found: Mapping[str, Any]) -> str:
     text, fields = attributes(str(doc), tuple(found.get("properties", {})))
     if "enum" in found:
         # In the order in which they are written down: the schema sorts them.
-        members = next(vars(each)[name] for each in (result, verdict, kernels) if name in vars(each))
+        homes = (result, process_memory, verdict, kernels)
+        members = next(vars(each)[name] for each in homes if name in vars(each))
         body = "One of " + ", ".join(f"`{each.value}`" for each in members) + ".\n"
     else:
         required = found.get("required", ())

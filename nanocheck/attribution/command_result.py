@@ -18,6 +18,7 @@ from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
+from nanocheck.core import ranks
 from nanocheck.core.device import Device
 from nanocheck.core.measured_step import MeasuredStep
 from nanocheck.core.result import (
@@ -64,18 +65,21 @@ def command_result(
     virtual = any(each.start is not None and each.start.virtual for each in seen)
     known = any(each.start is not None for each in seen)
     provenance = Provenance.VIRTUAL if virtual else Provenance.MEASURED if known else Provenance.UNKNOWN
-    return RunResult(
+    result = RunResult(
         command=tuple(command),
         provenance=provenance,
         device=device,
         environment=_environment(seen),
         outcome=outcome,
         processes=tuple(processes),
+        world=max((each.start.world for each in seen if each.start is not None), default=1),
         ending=ending,
         seconds={"command": round(seconds, 1)},
         notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
+    taken = ranks.assumption(result)
+    return msgspec.structs.replace(result, notes=(taken, *result.notes)) if taken else result
 
 
 def _timed(process: ProcessMemory, seen: Observation, folder: Path) -> ProcessMemory:

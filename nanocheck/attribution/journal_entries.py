@@ -35,11 +35,13 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
         libraries: prefixes of files that are not the script's: packages, the standard library, torch.
         settings: the allocator's own. arches: that this build of PyTorch has kernels for.
         clock: seconds of the machine's monotonic clock.
-        rank: of a distributed run, as its launcher said it. card: which of the machine's it had then.
+        rank: of a distributed run, as its launcher said it, of ``world`` that there are.
+        card: which of the machine's it had then.
     """
 
     pid: int
     rank: int | None = None
+    world: int = 1
     card: int = 0
     clock: float | None = None
     command: tuple[str, ...] = ()

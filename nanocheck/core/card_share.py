@@ -18,6 +18,8 @@ class OnACard(Protocol):
     @property
     def process_bytes(self) -> int: ...
     @property
+    def nccl_spread_bytes(self) -> int: ...
+    @property
     def began_s(self) -> float | None: ...
     @property
     def ended_s(self) -> float | None: ...
@@ -30,11 +32,13 @@ class CardShare:
     Attributes:
         together_bytes: the most that those which used it at the same time may have had of it: the sum of
             their peaks, which need not have been at one moment. One whose end nobody saw lasts for ever.
+        nccl_spread_bytes: what NCCL may have taken in them beside what ``together_bytes`` counts for it.
     """
 
     card: int
     processes: int
     together_bytes: int
+    nccl_spread_bytes: int = 0
 
 
 def shares(processes: Sequence[OnACard], context_bytes: int) -> tuple[CardShare, ...]:
@@ -43,14 +47,21 @@ def shares(processes: Sequence[OnACard], context_bytes: int) -> tuple[CardShare,
     for each in processes:
         found.setdefault(each.card, []).append(each)
     return tuple(
-        CardShare(card=card, processes=len(those), together_bytes=_together(those, context_bytes))
+        CardShare(
+            card=card,
+            processes=len(those),
+            together_bytes=_together(those, context_bytes),
+            nccl_spread_bytes=sum(each.nccl_spread_bytes for each in those),
+        )
         for card, those in sorted(found.items())
     )
 
 
 def fullest_card(processes: Sequence[OnACard], context_bytes: int) -> CardShare:
     """Of which most may be taken; ``processes``: at least one."""
-    return max(shares(processes, context_bytes), key=lambda share: share.together_bytes)
+    return max(
+        shares(processes, context_bytes), key=lambda share: share.together_bytes + share.nccl_spread_bytes
+    )
 
 
 def _together(processes: Sequence[OnACard], context_bytes: int) -> int:

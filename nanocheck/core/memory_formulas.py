@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 
-from nanocheck.core.shapes import bf16_embeddings, block_linears, parameter_count, parameter_shapes
+from nanocheck.core import sharding
+from nanocheck.core.shapes import Shape, bf16_embeddings, block_linears, parameter_count, parameter_shapes
 from nanocheck.core.step_fields import StepFields
 
 #: Rank of the adapters of ``nf4-lora``.
@@ -26,11 +27,14 @@ _SMALLEST_PAGED = 100_000
 
 
 def trained(config: StepFields) -> list[tuple[int, int]]:
-    """How many numbers each trained parameter has, and the bytes of each number."""
+    """How many numbers each trained parameter has, and the bytes of each number.
+
+    Of several ranks it is what the one that runs keeps of them.
+    """
     if config.weights == "nf4-lora":
         block = [(LORA_RANK * width, height * LORA_RANK) for height, width in block_linears(config)]
         return [(size, 4) for pair in block for size in pair] * config.n_layer
-    sizes = [math.prod(shape) for shape in parameter_shapes(config)]
+    sizes = [math.prod(shape) for shape in _kept(config)]
     if config.weights == "bf16":
         return [(size, 2) for size in sizes]
     found = [(size, 4) for size in sizes]
@@ -38,6 +42,14 @@ def trained(config: StepFields) -> list[tuple[int, int]]:
         found.remove((math.prod(shape), 4))
         found.append((math.prod(shape), 2))
     return found
+
+
+def _kept(config: StepFields) -> list[Shape]:
+    """The shape of every parameter, or of the rank's part of it."""
+    shapes = parameter_shapes(config)
+    if config.sharding != "fsdp2":
+        return list(shapes)
+    return [sharding.fsdp2_shard(shape, config.ranks) for shape in shapes]
 
 
 def weight_bytes(config: StepFields) -> int:
@@ -71,7 +83,16 @@ def gradient_bytes(config: StepFields) -> int:
 
 def state_bytes(config: StepFields) -> int:
     """Bytes of an AdamW's state that PyTorch's allocator holds on the GPU."""
-    return sum(_state(config, size, each) for size, each in trained(config)) + _maps(config)
+    kept = trained(config)
+    if config.sharding == "zero1":
+        part = sharding.zero1_parts(parameter_shapes(config), config.ranks)[sharding.rank_that_runs(config)]
+        kept = [(math.prod(shape), kept[0][1]) for shape in part]
+    return sum(_state(config, size, each) for size, each in kept) + _maps(config)
+
+
+def bucket_bytes(config: StepFields) -> int:
+    """Bytes of the buckets that DistributedDataParallel adds gradients up in, beside the gradients."""
+    return gradient_bytes(config) if config.sharding in ("ddp", "zero1") else 0
 
 
 def _state(config: StepFields, size: int, itemsize: int) -> int:
@@ -118,8 +139,8 @@ def host_bytes(config: StepFields) -> int:
 
 
 def static_bytes(config: StepFields) -> int:
-    """Weights, gradients and state on the GPU: what a step holds beside its activations."""
-    return weight_bytes(config) + gradient_bytes(config) + state_bytes(config)
+    """Weights, gradients, state and buckets on the GPU: what a step holds beside its activations."""
+    return weight_bytes(config) + gradient_bytes(config) + state_bytes(config) + bucket_bytes(config)
 
 
 def chunked_loss_saving(config: StepFields) -> int:

@@ -17,6 +17,8 @@ _NAMED_ONLY_IF_OTHER = {
     "loss": "loss-",
     "update": "update-in-",
     "memory_budget": "budget",
+    "ranks": "r",
+    "sharding": "",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
+from nanocheck.core import sharding
 from nanocheck.core import step_fields as allowed
 from nanocheck.core.architectures import AUTORESEARCH_GATE_CHANNELS, SMEAR_CHANNELS
 from nanocheck.core.errors import RequestError
@@ -28,6 +29,7 @@ _CHOICES = {
     "weights": allowed.WEIGHTS,
     "loss": allowed.LOSSES,
     "update": allowed.UPDATES,
+    "sharding": allowed.SHARDINGS,
 }
 
 
@@ -40,6 +42,7 @@ def check(config: StepFields) -> None:
     _check_ranges(config)
     _check_model(config)
     _check_methods(config)
+    sharding.check(config)
 
 
 def _check_types(config: StepFields) -> None:
@@ -57,6 +60,7 @@ def _check_ranges(config: StepFields) -> None:
     for name in SIZES:
         _within(name, getattr(config, name), 1, MOST)
     _within("seed", config.seed, 0, _MOST_SEED)
+    _within("ranks", config.ranks, 1, sharding.MOST_RANKS)
     if config.n_embd % config.n_head:
         raise RequestError(
             f"n_embd: expected a multiple of n_head, found {config.n_embd} % {config.n_head} = "

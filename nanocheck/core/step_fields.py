@@ -20,6 +20,8 @@ CHECKPOINTING = ("none", "block", "selective")
 WEIGHTS = ("fp32", "bf16", "nf4-lora")
 LOSSES = ("full", "chunked")
 UPDATES = ("step", "backward")
+#: How ranks share a training; ``none``: there is one.
+SHARDINGS = ("none", "ddp", "zero1", "fsdp2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,12 @@ class StepFields:
             gradient, which is then dropped (accumulation 1 only, no clipping).
         memory_budget: percent of the activations that a compiled step may keep, AOTAutograd's
             ``activation_memory_budget``; 100 leaves the choice to it.
+        ranks: processes that train together, each on a card of its own. ``batch`` and ``accumulation`` are
+            each rank's: a step trains on ``ranks`` times as many tokens. One rank is run, the one that needs
+            most (``sharding.rank_that_runs``).
+        sharding: what of the training each rank keeps whole: ``ddp`` everything (DistributedDataParallel),
+            ``zero1`` all but the optimizer's state (ZeroRedundancyOptimizer under it), ``fsdp2`` nothing
+            (``fully_shard`` of each block and of the rest). gpt2 only.
     """
 
     model: str = "gpt2"
@@ -81,3 +89,5 @@ class StepFields:
     loss: str = "full"
     update: str = "step"
     memory_budget: int = 100
+    ranks: int = 1
+    sharding: str = "none"

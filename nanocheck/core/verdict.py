@@ -7,8 +7,16 @@ from enum import StrEnum
 
 import msgspec
 
+from nanocheck.core import ranks
 from nanocheck.core.coverage import LaterStep
-from nanocheck.core.result import Outcome, OutOfMemory, ProcessMemory, Recovery, RunResult
+from nanocheck.core.result import (
+    ObservationEnd,
+    Outcome,
+    OutOfMemory,
+    ProcessMemory,
+    Recovery,
+    RunResult,
+)
 from nanocheck.core.units import MIB, mib, mib_span
 
 #: What must stay free for a run to be called safe, beside the most that CUDA itself takes. The parts: a plain
@@ -39,7 +47,11 @@ class Kind(StrEnum):
 MEANINGS = {
     Kind.SAFE: (0, "it finishes, and the margin stays free"),
     Kind.TIGHT: (0, "it finishes, but something small more may not fit: less than the margin stays free"),
-    Kind.PARTIAL: (5, "what was run fits, and something was seen by which later steps may need more"),
+    Kind.PARTIAL: (
+        5,
+        "what was run fits, and something was seen by which later steps, or ranks that were not run, may "
+        "need more",
+    ),
     Kind.LOST_WORK: (1, "it finishes, but ran out of memory on the way and left out what did not fit"),
     Kind.OOM: (1, "it runs out of memory"),
     Kind.INCOMPLETE: (6, "not every process that used the card, or may, was seen to its end"),
@@ -58,6 +70,20 @@ FITS = (Kind.SAFE, Kind.TIGHT, Kind.PARTIAL)
 ANSWERS = (*FITS, Kind.LOST_WORK, Kind.OOM)
 
 
+class RankVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one rank's memory means on its card, with whatever else uses that card.
+
+    Attributes:
+        kind: *incomplete* of a rank that was not seen to its end since another failed first.
+        process_bytes: what it had of the card.
+    """
+
+    rank: int
+    card: int
+    kind: Kind
+    process_bytes: int
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a result means on its card.
 
@@ -65,12 +91,14 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         process_bytes: what all processes together may have had of the card, as nvidia-smi would show it.
         headroom_bytes: what stays free of the card at the peak; ``None`` unless the run completed.
         sentence: one sentence for a person, without the kind before it.
+        ranks: of a run with several ranks, each one's own, in their order: the worst is the machine's.
     """
 
     kind: Kind
     process_bytes: int
     headroom_bytes: int | None
     sentence: str
+    ranks: tuple[RankVerdict, ...] = ()
 
     @property
     def is_answer(self) -> bool:
@@ -106,9 +134,17 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     """The verdict on one result; ``result.device`` says how large the card is and who else is on it.
 
     *Safe* and *tight* need every process that touched the card seen to its end, and all of them together
-    inside the card. How much CUDA itself takes, and of some cards how much the driver leaves, is known as a
-    range: *oom* is certain at what is kindest, *safe* holds at what is not, and what lies between is *tight*.
+    inside the card; of several cards the fullest decides, and ranks that were left out are taken to need what
+    the others do only where nothing speaks against it (``core.ranks``). How much CUDA itself and NCCL take,
+    and of some cards how much the driver leaves, is known as a range: *oom* is certain at what is kindest,
+    *safe* holds at what is not, and what lies between is *tight*.
     """
+    found = _of_the_machine(result, margin_bytes)
+    several = len(ranks.ran(result)) > 1
+    return msgspec.structs.replace(found, ranks=_by_rank(result, margin_bytes)) if several else found
+
+
+def _of_the_machine(result: RunResult, margin_bytes: int) -> Verdict:
     used, device = result.card_bytes, result.device
 
     def verdict(kind: Kind, sentence: str, headroom_bytes: int | None = None) -> Verdict:
@@ -122,14 +158,37 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     if not result.main.peaks and result.main.process_bytes <= device.context_bytes:
         return verdict(Kind.CRASHED, "it reported success, but no peak")
     surplus = (device.context_most_bytes - device.context_bytes) * result.fullest_card.processes
+    surplus += result.fullest_card.nccl_spread_bytes
     surplus += device.capacity_bytes - device.sure_capacity_bytes
     headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
     kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
-    questions = open_questions(result)
+    questions = [*open_questions(result), *filter(None, [ranks.doubt(result, margin_bytes)])]
     if kind in (Kind.SAFE, Kind.TIGHT) and questions:
-        steps = max(each.coverage.steps for each in result.processes if each.coverage is not None)
-        kind, sentence = Kind.PARTIAL, f"it fits for {steps} steps, but {'; '.join(questions)}: {sentence}"
+        covered = [each.coverage for each in result.processes if each.coverage is not None]
+        steps = max((each.steps for each in covered), default=0)
+        seen = f"for {steps} steps" if steps else "as far as it was run"
+        kind, sentence = Kind.PARTIAL, f"it fits {seen}, but {'; '.join(questions)}: {sentence}"
     return verdict(kind, sentence + _by_the_worst(result), headroom)
+
+
+def _by_rank(result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
+    found = []
+    for process in sorted(
+        (each for each in result.processes if each.rank is not None), key=lambda each: each.rank or 0
+    ):
+        beside = tuple(each for each in result.processes if each.card == process.card)
+        if process.oom is not None and not process.oom.caught:
+            kind = Kind.OOM
+        elif result.outcome is Outcome.COMPLETED:
+            alone = msgspec.structs.replace(result, processes=beside, world=1)
+            kind = _of_the_machine(alone, margin_bytes).kind
+        else:
+            kind = Kind.CRASHED if process.ended is ObservationEnd.FAILED else Kind.INCOMPLETE
+        assert process.rank is not None
+        found.append(
+            RankVerdict(rank=process.rank, card=process.card, kind=kind, process_bytes=ranks.need(process))
+        )
+    return tuple(found)
 
 
 def open_questions(result: RunResult) -> list[str]:

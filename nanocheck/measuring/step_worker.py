@@ -18,7 +18,7 @@ import torch
 import nanocheck
 from nanocheck.attribution.out_of_memory import oom_of_step
 from nanocheck.attribution.places import Places
-from nanocheck.core import methods
+from nanocheck.core import methods, sharding
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Device
 from nanocheck.core.errors import MachineError
@@ -175,7 +175,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             "cuDNN attention ran; the workspace of its real plans is not known and counts as 0 bytes"
         )
     micro_batches = max(observer.forwards.values(), default=0)
-    notes += methods.notes(config)
+    notes += [*methods.notes(config), *sharding.notes(config)]
     if oom is None and config.accumulation > micro_batches:
         notes.append(f"{micro_batches} of {config.accumulation} micro-batches ran; the rest repeat them")
     if observer.proof == UNSETTLED:
@@ -184,6 +184,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
     process = ProcessMemory(
+        rank=sharding.rank_that_runs(config) if config.ranks > 1 else None,
         allocated_bytes=max((peak.allocated_bytes for peak in peaks), default=0),
         reserved_bytes=reserved,
         process_bytes=reserved + task.device.context_bytes,

@@ -35,6 +35,7 @@ from nanocheck.observe.values.unknown_sizes import COUNTS, UnknownSizes
 
 _FILL_LIMIT_BYTES = 64 << 20
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
+_HAS_KERNELS = hasattr(torch.library, "get_kernel")  # since torch 2.9
 
 _placeholders = 0
 _scalars = 0  # of them, those that the C library saw as a read of one number
@@ -83,6 +84,8 @@ def install() -> bool:
     _wrap("cpu", _after_copy)
     _wrap("to", _after_copy)
     _wrap("tolist", _after_list)
+    if not _HAS_KERNELS:
+        _read_large_numbers()
     return True
 
 
@@ -104,9 +107,20 @@ def _override_scalar(library: Any) -> None:
 
 def _real_scalar() -> Callable[[torch.Tensor], Any]:
     """PyTorch's own ``_local_scalar_dense`` for CUDA, or what does the same before torch 2.9."""
-    if getattr(torch.library, "get_kernel", None) is not None:
+    if _HAS_KERNELS:
         return real_kernel(torch.ops.aten._local_scalar_dense.default, "CUDA")
     return lambda tensor: torch.ops.aten._local_scalar_dense(tensor.detach().to("cpu"))
+
+
+def _read_large_numbers() -> None:
+    """Before torch 2.9 no operator of Python hands on a number above 2**63: it is read from a copy."""
+    item = torch.Tensor.item
+
+    def wrapper(self: torch.Tensor) -> Any:
+        return item(self.cpu() if self.is_cuda and self.dtype == torch.uint64 else self)
+
+    wrapper.__name__, wrapper.__qualname__, wrapper.__doc__ = "item", "Tensor.item", item.__doc__
+    torch.Tensor.item = wrapper  # type: ignore[method-assign, assignment]
 
 
 def _wrap(name: str, after: Callable[[torch.Tensor, Any], Any]) -> None:

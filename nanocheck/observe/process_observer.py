@@ -113,6 +113,7 @@ class Watch:
             schema=SCHEMA,
             pid=os.getpid(),
             rank=ranks.own_rank(),
+            world=ranks.world(),
             card=ranks.own_card(),
             clock=time.monotonic(),
             parent=os.getppid(),

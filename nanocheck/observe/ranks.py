@@ -10,7 +10,13 @@ import torch
 def own_rank() -> int | None:
     """As the launcher says it, such as ``torchrun``; None: there are no ranks."""
     rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() and int(os.environ.get("WORLD_SIZE") or 1) > 1 else None
+    return int(rank) if rank.isdecimal() and world() > 1 else None
+
+
+def world() -> int:
+    """How many ranks the launcher says there are; 1 where it says nothing."""
+    said = os.environ.get("WORLD_SIZE", "")
+    return int(said) if said.isdecimal() else 1
 
 
 def own_card() -> int:

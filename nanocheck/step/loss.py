@@ -22,7 +22,8 @@ def loss_of(config: StepConfig) -> Loss:
     """``next_token_loss``, or the chunked one, as the configuration asks for it."""
     function: Loss = chunked_next_token_loss if config.loss == "chunked" else next_token_loss
     # No autocast is there to do it: see ``nanocheck.step.precision``.
-    return partial(function, mean_in_fp32=True) if config.weights != "fp32" else function
+    in_16_bits = config.weights != "fp32" or (config.sharding == "fsdp2" and config.dtype == "bf16")
+    return partial(function, mean_in_fp32=True) if in_16_bits else function
 
 
 def next_token_loss(

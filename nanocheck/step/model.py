@@ -159,7 +159,9 @@ def initialise(model: GPT, config: StepConfig) -> None:
     device = next(model.parameters()).device
     generator = torch.Generator(device=device).manual_seed(config.seed)
     residual_std = INIT_STD / math.sqrt(2 * config.n_layer)
-    for name, parameter in model.named_parameters():
+    for name, whole in model.named_parameters():
+        # Of a sharded parameter this rank fills its own part.
+        parameter = whole.to_local() if hasattr(whole, "to_local") else whole
         if parameter.dim() >= 2:
             std = residual_std if name.endswith("c_proj.weight") else INIT_STD
             parameter.normal_(0.0, std, generator=generator)

@@ -17,7 +17,8 @@ LEARNING_RATE = 6e-4
 BETAS = (0.9, 0.95)
 WEIGHT_DECAY = 0.1
 
-_SWITCHES: dict[str, dict[str, Any]] = {
+#: What PyTorch's AdamW is told, by implementation.
+SWITCHES: dict[str, dict[str, Any]] = {
     "adamw-fused": {"fused": True},
     "adamw-foreach": {"foreach": True},
     "adamw-loop": {"foreach": False, "fused": False},
@@ -30,12 +31,16 @@ def build_optimizer(model: nn.Module, config: StepConfig) -> torch.optim.Optimiz
     Tensors of two and more dimensions decay by 0.1, vectors do not decay. Parameters keep the
     model's order inside each group, for the optimizer allocates its state in that order.
     """
+    return adamw(decay_groups(model), config, lr=LEARNING_RATE, betas=BETAS)
+
+
+def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """What decays, and what does not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
+    return [
         {"params": [each for each in parameters if each.dim() >= 2], "weight_decay": WEIGHT_DECAY},
         {"params": [each for each in parameters if each.dim() < 2], "weight_decay": 0.0},
     ]
-    return adamw(groups, config, lr=LEARNING_RATE, betas=BETAS)
 
 
 def adamw(groups: list[dict[str, Any]], config: StepConfig, **options: Any) -> torch.optim.Optimizer:
@@ -54,8 +59,8 @@ def adamw(groups: list[dict[str, Any]], config: StepConfig, **options: Any) -> t
 def _adamw(
     config: StepConfig, options: dict[str, Any], groups: list[dict[str, Any]]
 ) -> torch.optim.Optimizer:
-    if config.optimizer in _SWITCHES:
-        return torch.optim.AdamW(groups, **options, **_SWITCHES[config.optimizer])
+    if config.optimizer in SWITCHES:
+        return torch.optim.AdamW(groups, **options, **SWITCHES[config.optimizer])
     return small_adamw(groups, config, **options)
 
 

@@ -30,10 +30,11 @@ def allow_tf32(config: StepConfig) -> None:
 def autocast(config: StepConfig, device_type: str) -> AbstractContextManager[object]:
     """A context to enter again for every forward, as nanoGPT's ``ctx``.
 
-    None where the weights have 16 bits already: autocast would turn every norm's input to fp32 and keep it.
+    None where the weights have 16 bits already, or ``fully_shard`` hands them to the forward in 16 bits:
+    autocast would turn every norm's input to fp32 and keep it.
     The loss then adds up in fp32 by itself (``nanocheck.step.loss``).
     """
-    casts_itself = config.model == "nanochat-2026"
+    casts_itself = config.model == "nanochat-2026" or config.sharding == "fsdp2"
     if config.dtype not in _AUTOCAST or config.weights != "fp32" or casts_itself:
         return nullcontext()
     return torch.autocast(device_type=device_type, dtype=_AUTOCAST[config.dtype])

@@ -63,6 +63,12 @@ class Recipe:
             initialise(cast(GPT, model), config)
         return model, loaded
 
+    def network(self, model: nn.Module, config: StepConfig) -> nn.Module:
+        """What is called in a forward: the model, or ``torch.compile``'s wrapper of it."""
+        if config.compile == "off":
+            return model
+        return cast(nn.Module, torch.compile(model, mode=config.compile, **self.compile_options))
+
     def optimizer(self, model: nn.Module, config: StepConfig) -> torch.optim.Optimizer:
         """The optimizer of ``config.optimizer``, without state yet."""
         return build_optimizer(model, config)

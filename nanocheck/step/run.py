@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -96,6 +96,7 @@ def run_step(
     Raises:
         RequestError: the request makes no sense, such as losses of a virtual GPU.
         StoredDataError: the checkpoint belongs to another model.
+        MachineError: several ranks were asked for, and the device is not virtual.
     """
     if steps < 1 or (micro_batches is not None and micro_batches < 1):
         raise RequestError(
@@ -109,6 +110,12 @@ def run_step(
                 hint="pass checkpoint=, the file of a run of the cycle full",
             )
     with ExitStack() as stack:
+        if config.ranks > 1:
+            from nanocheck.step.sharding.group import (
+                rank_of_several,  # not for everyone: it imports torch.distributed
+            )
+
+            stack.enter_context(rank_of_several(config, device))
         if workdir is None and config.cycle != "train":
             workdir = stack.enter_context(Scratch("step"))
         if config.cycle == "resume" and checkpoint is None:
@@ -190,7 +197,7 @@ def _build(
     return recipe.training(
         config=config,
         model=model,
-        network=_compiled(model, config.compile, recipe.compile_options),
+        network=recipe.network(model, config),
         optimizer=optimizer,
         scaler=scaler,
         batches=batches,
@@ -216,9 +223,3 @@ def _frozen_base(recipe: Recipe, config: StepConfig, device: str) -> nn.Module:
         # No value will be looked at: do not draw billions of them.
         return recipe.blank(config)
     return recipe.build(replace(config, weights="fp32"), "cpu", None, lambda phase, step: None)[0]
-
-
-def _compiled(model: nn.Module, mode: str, options: Mapping[str, Any]) -> nn.Module:
-    if mode == "off":
-        return model
-    return cast(nn.Module, torch.compile(model, mode=mode, **options))

@@ -57,6 +57,8 @@ class Training:
 
     #: Whether the original evaluates before its first step, too.
     evaluates_first: ClassVar[bool] = True
+    #: Whether the last micro-batch of a step does what the others do not, and so stands for none of them.
+    last_differs: ClassVar[bool] = False
 
     config: StepConfig
     model: nn.Module
@@ -100,6 +102,7 @@ class Training:
         repetition = Repetition() if self.skip_repetitions else None
         while done < self.micro_batches:
             done, ran = done + 1, ran + 1
+            self.before_micro_batch(last=done == self.micro_batches)
             self.micro_batch(index)
             if self.watch is not None:
                 self.watch.micro_batch(self)
@@ -107,7 +110,7 @@ class Training:
                 assert self.loss is not None
                 total += self.loss.item()
             if repetition is not None:
-                done += repetition.skippable(done, self.micro_batches)
+                done += repetition.skippable(done, self.micro_batches - self.last_differs)
         self.most_run = max(self.most_run, ran)
         self.enter("optimizer", index)
         if self.watch is not None:
@@ -118,6 +121,9 @@ class Training:
         self.observe("optimizer", index)
         if self.read_losses:
             self.losses.append(total * self.config.accumulation / self.micro_batches)
+
+    def before_micro_batch(self, *, last: bool) -> None:
+        """A micro-batch of a step follows, perhaps its last."""
 
     def micro_batch(self, index: int) -> None:
         """Forward, next batch, backward; ``loss`` is afterwards the micro-batch's part of the step's."""

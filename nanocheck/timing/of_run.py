@@ -22,9 +22,12 @@ def step_time(result: RunResult, gpu: Gpu, *, host: bool = True) -> StepTime | N
 
     Returns:
         None where no step was recorded, or a real card ran it: its host's time is not that of launches alone;
-        and of a card that the model knows nothing of (``why_not_modelled``).
+        and of a card that the model knows nothing of (``why_not_modelled``). None of several ranks: what
+        they say to each other takes time, of which the model knows nothing.
     """
     main = result.main
+    if result.config is not None and result.config.ranks > 1:
+        return None
     if main.kernels is None or result.provenance is not Provenance.VIRTUAL:
         return None
     if why_not_modelled(gpu.capability_text, gpu.name):

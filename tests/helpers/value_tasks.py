@@ -35,6 +35,8 @@ def written(payload: Any, emit: Emit) -> Any:
     found["copied"] = tokens.clone().tolist()
     found["step"] = [int(each) for each in torch.arange(3).cuda()]
     found["compared"] = [bool(counter == 0), bool(counter > 0), bool(tokens[0] == 3), bool(tokens[0] > 3)]
+    large = torch.tensor([2**64 - 1], dtype=torch.uint64, device="cuda")
+    found["large"] = [large.item(), *large.tolist()]
     found["made up"] = placeholder_values.placeholders()
     return found
 

@@ -150,6 +150,31 @@ def pinned(payload: Any, emit: Emit) -> Any:
     }
 
 
+def copied_out(cases: list[list[int]], emit: Emit) -> Any:
+    """Large copies into page-locked memory: what arrives, and how much of the host they take.
+
+    Each case: offsets in both, bytes, where three known bytes lie among them (-1: nowhere).
+    """
+    room = max(to + at + size for to, at, size, _ in cases)
+    page = torch.empty(room, dtype=torch.uint8, pin_memory=True)
+    rows = []
+    for to, at, size, known in cases:
+        card = torch.empty(room, dtype=torch.uint8, device="cuda")
+        page.fill_(7)
+        if known >= 0:
+            card[at + known : at + known + 3] = torch.tensor([1, 2, 3], dtype=torch.uint8)
+        expected = page.clone()
+        expected[to : to + size] = 0
+        if known >= 0:
+            expected[to + known : to + known + 3] = torch.tensor([1, 2, 3], dtype=torch.uint8)
+        before = _resident_bytes()
+        page[to : to + size].copy_(card[at : at + size], non_blocking=True)
+        rows.append({"more": _resident_bytes() - before, "same": torch.equal(page, expected)})
+        del card
+        torch.cuda.empty_cache()
+    return rows
+
+
 def snapshot(payload: Any, emit: Emit) -> Any:
     torch.cuda.memory._record_memory_history()
     kept = torch.empty(5 * MIB, dtype=torch.uint8, device="cuda")

@@ -42,6 +42,7 @@ def test_what_the_program_wrote_reads_as_it_is_also_after_kernels_read_it(run: R
         "copied": [3, 1, 4, 1, 5],
         "step": [0, 1, 2],
         "compared": [True, False, True, False],
+        "large": [2**64 - 1] * 2,
         "made up": 0,
     }
 

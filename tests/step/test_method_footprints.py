@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from paths import HELPERS
+from small_steps import SMALL, Held
 
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Target
-from nanocheck.core.gpus import find_gpu
 from nanocheck.core.shapes import parameter_shapes
-from nanocheck.process.jobs import Job
-from nanocheck.process.pool import Pool
-from nanocheck.virtual import card_environment, prepare
 
-Held = Callable[..., dict[str, int]]
-SMALL = {"n_layer": 2, "n_head": 4, "n_embd": 64, "block_size": 64, "vocab_size": 1000, "batch": 2}
 #: Workspaces, batches, logits and loss: the same with and without a method.
 FP32_LOSS = 4
 
 needs_torchao = pytest.mark.skipif(find_spec("torchao") is None, reason="pip install torchao")
-
-
-@pytest.fixture(scope="module")
-def held() -> Iterator[Held]:
-    path = os.pathsep.join([str(HELPERS), os.environ.get("PYTHONPATH", "")])
-    launch = {**prepare().launch_environment(), "PYTHONPATH": path}
-    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-    preload = ["torch", "torch._dynamo", "torch._inductor.compile_fx", "method_tasks"]
-    with Pool(1, launch, preload) as pool:
-
-        def run(**fields: Any) -> dict[str, int]:
-            config = StepConfig.from_dict({**SMALL, **fields})
-            job = Job(
-                id=config.id, task="method_tasks:held", payload=config.to_dict(), environment=environment
-            )
-            result = pool.submit(job).result()
-            assert result.outcome == "ok", f"{result.reason}\n{result.output}\n{result.error}"
-            return dict(result.value)
-
-        yield run
 
 
 def config(**fields: Any) -> StepConfig:

@@ -42,6 +42,16 @@ def test_tensors_of_asynchronous_work_live_until_the_next_steps_first_collective
     assert int(found["peak"]) // MIB == 64
 
 
+@pytest.mark.parametrize("behind", [1, 2])
+def test_tensors_live_longer_where_steps_are_shorter_than_the_watchdogs_pause(
+    behind: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOCHECK_COLLECTIVES_BEHIND", str(behind))
+    found = printed(run_client("async_collectives.py", str(tmp_path / "store"), "0"))
+    # A step's three tensors more for each step, beside the one that is being made.
+    assert int(found["peak"]) // MIB == 64 + 48 * behind
+
+
 def test_a_process_group_of_two_knows_its_size_and_its_ranks(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(

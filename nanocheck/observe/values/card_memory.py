@@ -112,6 +112,15 @@ def hold(tensor: torch.Tensor) -> None:
         storage.nanocheck_life = _Life(start, size)  # type: ignore[attr-defined]
 
 
+def extend(tensor: torch.Tensor, before: int) -> None:
+    """Where so many bytes of its storage are known: let zeros follow them to its end."""
+    start, size = start_of(tensor), tensor.untyped_storage().nbytes()
+    if all_known(start, before):
+        ctypes.memset(start + before, 0, size - before)
+        hold(tensor)
+        tell_computed(start, size)
+
+
 def tell_lost(start: int, size: int) -> None:
     """Nobody knows any more what so many bytes from an address on hold."""
     if size > 0:

@@ -57,6 +57,22 @@ def spoiling(operator: Any, kernel: Kernel) -> Kernel:
     return run
 
 
+def growing(operator: Any, kernel: Kernel) -> Kernel:
+    """``resize_``: what stood there stays; the rest nobody has written, so any value is true: zeros.
+
+    ``all_gather_object`` sends a shorter object in a tensor that was resized to the longest one's length.
+    """
+
+    def run(changed: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        before = changed.untyped_storage().nbytes() if changed.is_cuda else 0
+        result = kernel(changed, *args, **kwargs)
+        if changed.dtype in WHOLE and before < changed.untyped_storage().nbytes() <= LIMIT_BYTES and before:
+            card_memory.extend(changed, before)
+        return result
+
+    return run
+
+
 def functional(operator: Any, kernel: Kernel, *, predicate: bool, unknown: Unknown | None) -> Kernel:
     """An operator that makes new tensors.
 

@@ -45,6 +45,9 @@ FUNCTIONS = (*PREDICATES, *ARITHMETIC, *REDUCTIONS, *MOVES, *FACTORIES)
 #: What they overwrite need not have been known. ``zero_`` is a ``fill_``.
 WRITES = ("copy_", "fill_")
 
+#: They keep what stood there, and what they add nobody has written.
+GROWS = ("resize_",)
+
 #: They write what nobody computes, and no parameter of their kernels says where.
 SPOILS = ("random_", "bernoulli_", "geometric_", "put_", "index_reduce_")
 

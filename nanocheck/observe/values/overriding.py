@@ -56,6 +56,9 @@ def override_operators(library: Any, sizes: UnknownSizes) -> bool:
     for name in operators.SPOILS:
         for overload in _overloads(name):
             _put(library, overload, functools.partial(known_operators.spoiling, overload))
+    for name in operators.GROWS:
+        for overload in _overloads(name):
+            _put(library, overload, functools.partial(known_operators.growing, overload))
     for overload, function in scalars_on_card.overrides():
         put(library, overload, function)
     return True

@@ -164,7 +164,8 @@ def _context_span(result: RunResult) -> int | None:
     device = result.device
     if device.kind != "virtual":
         return None
-    return (device.context_most_bytes - device.context_bytes) * result.fullest_card.processes
+    share = result.fullest_card
+    return (device.context_most_bytes - device.context_bytes) * share.processes + share.nccl_spread_bytes
 
 
 def _span(least: int, more: int | None) -> Span:

@@ -3,13 +3,13 @@
 #include "base/clock.h"
 #include "base/machine.h"
 #include "memory/arena.h"
+#include "memory/budget.h"
 #include "memory/mappings.h"
+#include "memory/owners.h"
 #include "work/capture.h"
 #include "work/collectives.h"
 #include <stdio.h>
 #include <string.h>
-
-static __thread int current_device;
 
 cudaError_t cudaGetDeviceCount(int *count) {
     NEEDS_ROOM(count);
@@ -18,13 +18,14 @@ cudaError_t cudaGetDeviceCount(int *count) {
 }
 cudaError_t cudaGetDevice(int *device) {
     NEEDS_ROOM(device);
-    *device = current_device;
+    *device = nc_machine_current();
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
-    current_device = device;
+    if (!nc_budget_enter(nc_machine_slot(device))) return nc_fail(cudaErrorMemoryAllocation);
+    nc_machine_use(device);
     return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize(void) {
@@ -33,13 +34,16 @@ cudaError_t cudaDeviceSynchronize(void) {
     nc_clock_waited(0);
     return cudaSuccess;
 }
-/* Whatever the process holds of the card is freed, and its streams and events are none any more. */
-static void free_one(void *address) { cudaFree(address); }
+/* Whatever the process holds of the current card is freed; its streams and events are none any more, on a machine
+ * with several cards those of the others with them: a stream has no card here. */
+static void free_one(void *address) {
+    if (nc_arena_of(address) != NC_DEVICE || nc_owner_of(address) == nc_machine_here()) cudaFree(address);
+}
 static void forget_stream(void *stream) { nc_object_delete(stream, NC_STREAM); }
 static void forget_event(void *event) { cudaEventDestroy(event); }
 cudaError_t cudaDeviceReset(void) {
     if (nc_capture_forbids()) return nc_fail(cudaErrorStreamCaptureUnsupported);
-    nc_mappings_reset();
+    nc_mappings_reset(nc_machine_here());
     nc_arena_each(NC_DEVICE, NC_ALLOCATION, free_one);
     nc_arena_each(NC_MANAGED, NC_ALLOCATION, free_one);
     nc_objects_each(NC_EVENT, forget_event);
@@ -52,11 +56,6 @@ cudaError_t cudaSetDeviceFlags(unsigned flags) { return cudaSuccess; }
 cudaError_t cudaGetDeviceFlags(unsigned *flags) {
     NEEDS_ROOM(flags);
     *flags = 0;
-    return cudaSuccess;
-}
-cudaError_t cudaDeviceCanAccessPeer(int *can, int a, int b) {
-    NEEDS_ROOM(can);
-    *can = 0;
     return cudaSuccess;
 }
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
@@ -74,9 +73,9 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
 
 cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     NEEDS_ROOM(p);
-    const nc_card *card = nc_card_get();
-    if (!card) return nc_fail(cudaErrorNoDevice);
+    if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
+    const nc_card *card = nc_card_of(nc_machine_slot(device));
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "%s", card->name);
     memcpy(p->uuid.bytes, "nanocheckvirtual", sizeof p->uuid.bytes);
@@ -85,7 +84,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     p->sharedMemPerBlock = (size_t)card->shared_per_block;
     p->sharedMemPerBlockOptin = (size_t)card->shared_per_block_optin;
     p->sharedMemPerMultiprocessor = (size_t)card->shared_per_sm;
-    p->reservedSharedMemPerBlock = (size_t)nc_attribute(cudaDevAttrReservedSharedMemoryPerBlock);
+    p->reservedSharedMemPerBlock = (size_t)nc_attribute_of(card, cudaDevAttrReservedSharedMemoryPerBlock);
     p->regsPerBlock = 65536;
     p->regsPerMultiprocessor = card->registers_per_sm;
     p->warpSize = 32;
@@ -102,7 +101,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
     p->maxThreadsPerMultiProcessor = card->threads_per_sm;
     p->maxBlocksPerMultiProcessor = card->blocks_per_sm;
     p->l2CacheSize = card->l2_bytes;
-    p->persistingL2CacheMaxSize = nc_attribute(cudaDevAttrMaxPersistingL2CacheSize);
+    p->persistingL2CacheMaxSize = nc_attribute_of(card, cudaDevAttrMaxPersistingL2CacheSize);
     p->memoryBusWidth = card->bus_bits;
     p->textureAlignment = 512;
     p->texturePitchAlignment = 32;
@@ -120,7 +119,8 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (!nc_machine_has(device)) return nc_fail(cudaErrorInvalidDevice);
     if (attribute < 1 || attribute >= cudaDevAttrMax) return nc_fail(cudaErrorInvalidValue);
-    *value = attribute == cudaDevAttrPciBusId ? nc_machine_slot(device) + 1 : nc_attribute(attribute);
+    int slot = nc_machine_slot(device);
+    *value = attribute == cudaDevAttrPciBusId ? slot + 1 : nc_attribute_of(nc_card_of(slot), attribute);
     return cudaSuccess;
 }
 

@@ -2,6 +2,8 @@
 #include "answers/answers.h"
 #include "answers/memory.h"
 #include "base/locks.h"
+#include "base/machine.h"
+#include "memory/owners.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +80,8 @@ cudaError_t cudaPointerGetAttributes(struct cudaPointerAttributes *a, const void
               : arena == NC_MANAGED ? cudaMemoryTypeManaged
                                     : cudaMemoryTypeUnregistered;
     a->device = -2; /* cudaInvalidDeviceId for memory CUDA does not know */
-    if (arena >= 0) cudaGetDevice(&a->device);
+    if (arena == NC_DEVICE) a->device = nc_machine_ordinal(nc_owner_of(address));
+    else if (arena >= 0) a->device = nc_machine_current();
     a->devicePointer = arena < 0 ? NULL : (void *)address;
     a->hostPointer = arena == NC_DEVICE ? NULL : arena < 0 ? NULL : (void *)address;
     return cudaSuccess;

@@ -1,8 +1,10 @@
 /* cudaMalloc and its kin: device and managed memory. */
 #include "answers/memory.h"
 #include "answers/answers.h"
+#include "base/machine.h"
 #include "memory/arena.h"
 #include "memory/budget.h"
+#include "memory/owners.h"
 #include "values/known.h"
 #include "work/capture.h"
 
@@ -15,23 +17,26 @@ cudaError_t cudaMalloc(void **address, size_t bytes) {
         return cudaSuccess;
     }
     size_t size = nc_round(bytes);
-    if (size < bytes || !nc_budget_take(size)) return nc_fail(cudaErrorMemoryAllocation);
+    int slot = nc_machine_here();
+    if (size < bytes || !nc_budget_take(slot, size)) return nc_fail(cudaErrorMemoryAllocation);
     if (!(*address = nc_arena_take(NC_DEVICE, NC_ALLOCATION,
                                    size))) /* the budget had them, so there are addresses */
         nc_fatal("the operating system refused %zu bytes of address space (vm.overcommit_memory, "
                  "vm.max_map_count?)",
                  size);
+    nc_owner_set(*address, slot);
     nc_trace("cudaMalloc %zu", bytes);
     return cudaSuccess;
 }
 
 cudaError_t nc_give_back(nc_arena arena, void *address) {
+    int slot = arena == NC_DEVICE ? nc_owner_of(address) : 0; /* while it is there */
     size_t size = nc_arena_remove(arena, NC_ALLOCATION, address);
     if (!size) return nc_fail(cudaErrorInvalidValue);
     nc_known_drop(address, size);
     nc_arena_decommit(address, size);
     nc_arena_forget(arena, address);
-    if (arena == NC_DEVICE) nc_budget_give(size);
+    if (arena == NC_DEVICE) nc_budget_give(slot, size);
     return cudaSuccess;
 }
 
@@ -48,7 +53,7 @@ cudaError_t cudaFreeAsync(void *address, cudaStream_t stream) { return cudaFree(
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
     if (!nc_card_get()) return nc_fail(cudaErrorNoDevice);
     if (!free_bytes || !total_bytes) return nc_fail(cudaErrorInvalidValue);
-    *free_bytes = nc_budget_free();
+    *free_bytes = nc_budget_free(nc_machine_here());
     *total_bytes = nc_card_get()->total_bytes;
     return cudaSuccess;
 }

@@ -1,71 +1,22 @@
-/* NCCL's communicators: what PyTorch's own ProcessGroupNCCL runs on.
- *
- * A communicator knows its size and rank. Its collectives complete at once, whether the others are there or not
- * (nccl_collectives.c says what they leave behind). What NCCL allocates for itself counts as zero here.
- */
+/* NCCL's errors, what it says of a communicator, and memory that it allocates for the program. */
 #include "answers/nccl.h"
+#include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-static __thread const char *last_error = "";
+static __thread char last_error[512];
 
-ncclResult_t nc_nccl_fail(ncclResult_t result, const char *why) {
-    last_error = why;
+ncclResult_t nc_nccl_fail(ncclResult_t result, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(last_error, sizeof last_error, format, arguments);
+    va_end(arguments);
     return result;
 }
 
-static ncclResult_t create(ncclComm_t *comm, int ranks, int rank) {
-    if (ranks < 1 || rank < 0 || rank >= ranks)
-        return nc_nccl_fail(ncclInvalidArgument, "the rank is not below the number of ranks");
-    if (!(*comm = nc_object_new(NC_COMM)))
-        return nc_nccl_fail(ncclSystemError, "no memory for a communicator");
-    cudaGetDevice(&(*comm)->device);
-    (*comm)->ranks = ranks;
-    (*comm)->rank = rank;
-    return ncclSuccess;
-}
 ncclResult_t ncclGetVersion(int *version) {
     *version = NCCL_VERSION_CODE;
     return ncclSuccess;
 }
-ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
-    static unsigned made;
-    memset(id, 0, sizeof *id);
-    snprintf(id->internal, sizeof id->internal, "nanocheck %d %u", (int)getpid(),
-             __atomic_add_fetch(&made, 1, __ATOMIC_RELAXED));
-    return ncclSuccess;
-}
-ncclResult_t ncclCommInitRank(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank) {
-    return create(comm, ranks, rank);
-}
-ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int ranks, ncclUniqueId id, int rank,
-                                    ncclConfig_t *config) {
-    return create(comm, ranks, rank);
-}
-ncclResult_t ncclCommInitRankScalable(ncclComm_t *comm, int ranks, int rank, int count, ncclUniqueId *ids,
-                                      ncclConfig_t *config) {
-    return create(comm, ranks, rank);
-}
-ncclResult_t ncclCommInitAll(ncclComm_t *comms, int devices, const int *list) {
-    for (int rank = 0; rank < devices; rank++) {
-        ncclResult_t result = create(&comms[rank], devices, rank);
-        if (result != ncclSuccess) return result;
-        comms[rank]->device = list ? list[rank] : rank;
-    }
-    return ncclSuccess;
-}
-ncclResult_t ncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t *made, ncclConfig_t *config) {
-    *made = NULL;
-    /* Which ranks share the colour only they know: PyTorch says it by the communicator's configuration. */
-    return color == NCCL_SPLIT_NOCOLOR ? ncclSuccess : create(made, comm->ranks, comm->rank);
-}
-ncclResult_t ncclCommFinalize(ncclComm_t comm) { return ncclSuccess; }
-ncclResult_t ncclCommDestroy(ncclComm_t comm) {
-    if (!comm || nc_object_delete(comm, NC_COMM)) return ncclSuccess;
-    return nc_nccl_fail(ncclInvalidArgument, "the communicator was destroyed before, or never was one");
-}
-ncclResult_t ncclCommAbort(ncclComm_t comm) { return ncclCommDestroy(comm); }
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t *error) {
     *error = ncclSuccess;
     return ncclSuccess;
@@ -92,6 +43,7 @@ const char *ncclGetErrorString(ncclResult_t result) {
     case ncclSystemError: return "unhandled system error";
     case ncclInvalidArgument: return "invalid argument";
     case ncclInvalidUsage: return "invalid usage";
+    case ncclRemoteError: return "remote process exited or there was a network error";
     default: return "error of the virtual GPU's NCCL";
     }
 }

@@ -4,6 +4,7 @@
  * reservation. Memory is given back when its handle is released and nothing maps it any more.
  */
 #include "answers/answers.h"
+#include "base/machine.h"
 #include "memory/arena.h"
 #include "memory/mappings.h"
 #include "values/known.h"
@@ -33,7 +34,9 @@ CUresult cuMemCreate(CUmemGenericAllocationHandle *handle, size_t bytes, const C
     NEEDS_ROOM_CU(handle);
     if (!nc_card_get()) return CUDA_ERROR_NO_DEVICE;
     if (!bytes || bytes % NC_GRANULE) return CUDA_ERROR_INVALID_VALUE;
-    void *memory = nc_physical_new(bytes);
+    int at = p && p->location.type == CU_MEM_LOCATION_TYPE_DEVICE ? p->location.id : nc_machine_current();
+    if (!nc_machine_has(at)) return CUDA_ERROR_INVALID_DEVICE;
+    void *memory = nc_physical_new(nc_machine_slot(at), bytes);
     if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;
     *handle = (CUmemGenericAllocationHandle)(uintptr_t)memory;
     return CUDA_SUCCESS;
@@ -77,7 +80,10 @@ CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *addr
 }
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *p, CUmemGenericAllocationHandle h) {
     NEEDS_ROOM_CU(p);
+    int slot = nc_physical_slot((void *)(uintptr_t)h);
+    if (slot < 0) return CUDA_ERROR_INVALID_VALUE;
     memset(p, 0, sizeof *p);
+    p->location.id = nc_machine_ordinal(slot);
     p->type = CU_MEM_ALLOCATION_TYPE_PINNED;
     p->location.type = CU_MEM_LOCATION_TYPE_DEVICE;
     return CUDA_SUCCESS;

@@ -1,4 +1,4 @@
-/* Which card this process has. */
+/* What the machine's cards are. */
 #ifndef NANOCHECK_CARD_H
 #define NANOCHECK_CARD_H
 #include "base/base.h"
@@ -13,10 +13,13 @@ typedef struct {
     int threads_per_sm, blocks_per_sm, registers_per_sm;
     int shared_per_block, shared_per_block_optin, shared_per_sm;
     int l2_bytes, bus_bits, clock_khz, memory_khz;
+    int cards; /* so many of the machine's, one after the other, are like this one */
+    int links; /* NVLinks to the machine's other cards; 0: they meet on PCI Express */
+    int peers; /* whether a card of this kind reads another's memory */
 } nc_card;
-NC_HIDDEN const nc_card *nc_card_get(void); /* NULL while no card has been chosen */
-#define NC_PENDING "pending" /* a card will be chosen before anything but its number is asked for */
-NC_HIDDEN bool nc_card_pending(void);
-NC_HIDDEN int nc_attribute(int attribute);
+/* This thread's card; NULL while none has been chosen: NANOCHECK_CARD is not there, or "pending". */
+NC_HIDDEN const nc_card *nc_card_get(void);
+NC_HIDDEN const nc_card *nc_card_of(int slot);
+NC_HIDDEN int nc_attribute_of(const nc_card *card, int attribute);
 
 #endif

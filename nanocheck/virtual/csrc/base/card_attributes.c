@@ -1,8 +1,7 @@
 /* What the card answers for each attribute of CUDA; those of runtime and driver share their numbers. */
 #include "base/card.h"
 
-int nc_attribute(int attribute) {
-    const nc_card *c = nc_card_get();
+int nc_attribute_of(const nc_card *c, int attribute) {
     switch (attribute) {
     case cudaDevAttrMaxThreadsPerBlock:
     case cudaDevAttrMaxBlockDimX:

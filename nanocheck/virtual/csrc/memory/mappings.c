@@ -8,6 +8,7 @@
 #include "base/report.h"
 #include "memory/arena.h"
 #include "memory/budget.h"
+#include "memory/owners.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 typedef struct {
     size_t bytes;
     size_t mappings;
+    int slot;
     bool released;
 } physical;
 enum { CONTINUED = 1 };
@@ -28,19 +30,21 @@ static bool is_handle(void *handle) {
     return nc_object_is(handle, NC_PHYSICAL) && !((physical *)handle)->released;
 }
 
-static size_t drop(physical *memory) { /* bytes to give back */
-    if (!memory->released || memory->mappings) return 0;
+static void drop(physical *memory) {
+    if (!memory->released || memory->mappings) return;
     size_t bytes = memory->bytes;
+    int slot = memory->slot;
     nc_object_delete(memory, NC_PHYSICAL);
-    return bytes;
+    nc_budget_give(slot, bytes);
 }
 
-void *nc_physical_new(size_t bytes) {
-    if (!nc_budget_take(bytes)) return NULL;
+void *nc_physical_new(int slot, size_t bytes) {
+    if (!nc_budget_take(slot, bytes)) return NULL;
     physical *memory = nc_object_new(NC_PHYSICAL);
     if (!memory) nc_fatal("no memory for a handle");
     nc_lock(NC_LOCK_MAPPINGS);
     memory->bytes = bytes;
+    memory->slot = slot;
     nc_unlock(NC_LOCK_MAPPINGS);
     return memory;
 }
@@ -49,10 +53,16 @@ bool nc_physical_release(void *handle) {
     nc_lock(NC_LOCK_MAPPINGS);
     bool held = is_handle(handle);
     if (held) ((physical *)handle)->released = true;
-    size_t bytes = held ? drop(handle) : 0;
+    if (held) drop(handle);
     nc_unlock(NC_LOCK_MAPPINGS);
-    if (bytes) nc_budget_give(bytes);
     return held;
+}
+
+int nc_physical_slot(void *handle) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    int slot = is_handle(handle) ? ((physical *)handle)->slot : -1;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    return slot;
 }
 
 /* The words of these granules; NULL unless they are whole granules of the device arena. */
@@ -90,7 +100,10 @@ bool nc_map(char *address, size_t bytes, size_t offset, void *handle) {
                 && reserved(address, bytes) && !any(words, bytes / NC_GRANULE);
     for (size_t i = 0; fits && i < bytes / NC_GRANULE; i++)
         words[i] = (uintptr_t)memory | (i ? CONTINUED : 0);
-    if (fits) memory->mappings++;
+    if (fits) {
+        memory->mappings++;
+        nc_owner_set(last, memory->slot);
+    }
     nc_unlock(NC_LOCK_MAPPINGS);
     if (fits && !nc_arena_commit(address, bytes))
         nc_fatal("the operating system refused to map %zu bytes", bytes);
@@ -105,7 +118,7 @@ static bool whole(const uintptr_t *words, size_t count) { /* mappings, none of t
 }
 
 bool nc_unmap(char *address, size_t bytes) {
-    size_t count = bytes / NC_GRANULE, given = 0;
+    size_t count = bytes / NC_GRANULE;
     nc_lock(NC_LOCK_MAPPINGS);
     uintptr_t *words = words_of(address, bytes);
     bool fits = words && reserved(address, bytes) && whole(words, count);
@@ -115,10 +128,9 @@ bool nc_unmap(char *address, size_t bytes) {
         words[i] = 0;
         if (!first) continue;
         memory->mappings--;
-        given += drop(memory);
+        drop(memory);
     }
     nc_unlock(NC_LOCK_MAPPINGS);
-    if (given) nc_budget_give(given);
     return fits;
 }
 
@@ -144,10 +156,12 @@ bool nc_mapped(const char *address, size_t bytes) {
     return words && all;
 }
 
-static void unmap_all(void *head) { /* of one reservation, under the lock */
+static int leaving;                 /* the card that is emptied, under the lock */
+static void unmap_all(void *head) { /* of one reservation */
     size_t bytes = nc_arena_size(NC_DEVICE, NC_RESERVATION, head);
-    uintptr_t *words = bytes ? words_of(head, bytes) : NULL;
-    for (size_t i = 0; words && i < bytes / NC_GRANULE; i++) {
+    uintptr_t *words = bytes && nc_owner_of(head) == leaving ? words_of(head, bytes) : NULL;
+    if (!words) return;
+    for (size_t i = 0; i < bytes / NC_GRANULE; i++) {
         physical *memory = (physical *)(words[i] & ~(uintptr_t)CONTINUED);
         if (words[i] && !(words[i] & CONTINUED)) memory->mappings--;
         words[i] = 0;
@@ -155,19 +169,17 @@ static void unmap_all(void *head) { /* of one reservation, under the lock */
     nc_arena_decommit(head, bytes);
     if (nc_arena_remove(NC_DEVICE, NC_RESERVATION, head)) nc_arena_forget(NC_DEVICE, head);
 }
-static size_t given;
 static void release(void *object) {
     physical *memory = object;
+    if (memory->slot != leaving) return;
     memory->released = true;
-    given += drop(memory);
+    drop(memory);
 }
-void nc_mappings_reset(void) {
+void nc_mappings_reset(int slot) {
     nc_lock(NC_LOCK_MAPPINGS);
-    given = 0;
+    leaving = slot;
     last = NULL;
     nc_arena_each(NC_DEVICE, NC_RESERVATION, unmap_all);
     nc_objects_each(NC_PHYSICAL, release);
-    size_t bytes = given;
     nc_unlock(NC_LOCK_MAPPINGS);
-    if (bytes) nc_budget_give(bytes);
 }

@@ -4,7 +4,8 @@
 #include "base/base.h"
 
 /* A handle, counted by the card's budget until it is released and nothing maps it any more. NULL: the card is full. */
-NC_HIDDEN void *nc_physical_new(size_t bytes);
+NC_HIDDEN void *nc_physical_new(int slot, size_t bytes);
+NC_HIDDEN int nc_physical_slot(void *handle);     /* -1: no handle (any more) */
 NC_HIDDEN bool nc_physical_release(void *handle); /* false: no handle (any more) */
 /* False: not within one reservation, something is mapped there, or the handle has fewer bytes. */
 NC_HIDDEN bool nc_map(char *address, size_t bytes, size_t offset, void *handle);
@@ -12,6 +13,6 @@ NC_HIDDEN bool nc_unmap(char *address, size_t bytes); /* false: not the whole of
 NC_HIDDEN bool nc_unreserve(char *address,
                             size_t bytes); /* false: no such reservation, or something is mapped in it */
 NC_HIDDEN bool nc_mapped(const char *address, size_t bytes); /* every granule of it */
-NC_HIDDEN void nc_mappings_reset(void); /* unmaps, unreserves and releases all there is */
+NC_HIDDEN void nc_mappings_reset(int slot); /* unmaps, unreserves and releases all there is on the card */
 
 #endif

@@ -1,9 +1,10 @@
-/* What this process holds of the card, where other processes can read it: $NANOCHECK_RUN/used-<pid>.
+/* What this process holds of each card, where other processes can read it: $NANOCHECK_RUN/used-<pid>.
  *
- * A real nvidia-smi asks the driver, which knows all processes. Here each has a card of its own, so
- * under `nanocheck run` it keeps one number in a mapped file; nanocheck's nvidia-smi adds them up.
+ * A real nvidia-smi asks the driver, which knows all processes. Here a process keeps, under `nanocheck run`,
+ * one number for each card in a mapped file; nanocheck's nvidia-smi adds them up.
  */
 #include "memory/shown.h"
+#include "base/machine.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -28,15 +29,15 @@ static void open_file(void) {
         return;
     int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0) return; /* a full disk, a folder that is gone: nvidia-smi shows less */
-    if (!ftruncate(file, sizeof *shown)) {
-        void *page = mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (!ftruncate(file, NC_CARDS_MOST * sizeof *shown)) {
+        void *page = mmap(NULL, NC_CARDS_MOST * sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
         if (page != MAP_FAILED) shown = page;
     }
     close(file);
 }
 
 /* Called under the lock of the budget. */
-void nc_shown_set(size_t bytes) {
+void nc_shown_set(int slot, size_t bytes) {
     if (!tried) open_file();
-    if (shown) __atomic_store_n(shown, bytes, __ATOMIC_RELAXED);
+    if (shown) __atomic_store_n(&shown[slot], bytes, __ATOMIC_RELAXED);
 }

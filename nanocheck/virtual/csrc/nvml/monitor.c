@@ -22,7 +22,7 @@ int nvmlDeviceGetPowerUsage(void *d, unsigned *milliwatts) {
 }
 int nvmlDeviceGetClockInfo(void *d, int type, unsigned *mhz) {
     NEEDS_INIT;
-    *mhz = (unsigned)nc_nvml_of_card(type == 2 ? 36 : 13) / 1000;
+    *mhz = (unsigned)nc_nvml_attribute(d, type == 2 ? 36 : 13) / 1000;
     return OK;
 }
 int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) {
@@ -30,8 +30,8 @@ int nvmlDeviceGetMaxClockInfo(void *d, int type, unsigned *mhz) {
 }
 int nvmlDeviceGetCudaComputeCapability(void *d, int *major, int *minor) {
     NEEDS_INIT;
-    *major = nc_nvml_of_card(75);
-    *minor = nc_nvml_of_card(76);
+    *major = nc_nvml_attribute(d, 75);
+    *minor = nc_nvml_attribute(d, 76);
     return OK;
 }
 int nvmlDeviceGetIndex(void *d, unsigned *index) {
@@ -75,7 +75,4 @@ NOT_OFFERED(nvmlDeviceGetEnforcedPowerLimit, unsigned *milliwatts)
 NOT_OFFERED(nvmlDeviceGetTotalEnergyConsumption, unsigned long long *millijoules)
 NOT_OFFERED(nvmlDeviceGetMigMode, unsigned *now, unsigned *later)
 NOT_OFFERED(nvmlDeviceGetEccMode, int *now, int *later)
-/* One card alone has no links to others. */
-NOT_OFFERED(nvmlDeviceGetNvLinkRemoteDeviceType, unsigned link, void *type)
-NOT_OFFERED(nvmlDeviceGetNvLinkRemotePciInfo_v2, unsigned link, void *info)
 NOT_OFFERED(nvmlDeviceGetGpuFabricInfoV, void *info)

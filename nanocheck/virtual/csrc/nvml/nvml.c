@@ -1,4 +1,4 @@
-/* libnvidia-ml, as far as PyTorch asks it: how much memory this process holds on the card.
+/* libnvidia-ml, as far as PyTorch asks it: how much memory the processes hold of each card.
  *
  * A library of its own, since programs open it by its own name. It is preloaded beside the virtual
  * GPU and asks that for every figure.
@@ -26,35 +26,41 @@ typedef struct {
     unsigned long long total, reserved, free, used;
 } memory_v2;
 
-static int (*count_devices)(int *);
+/* The questions of answers/introspection.c. */
+static int (*cards)(void);
 static int (*driver_version)(int *);
-static int (*memory_info)(size_t *, size_t *);
-static size_t (*process_bytes)(void);
-static int (*device_name)(char *, int, int);
-static int (*attribute)(int *, int, int);
+static size_t (*total_bytes)(int);
+static size_t (*left_bytes)(int);
+static const char *(*name)(int);
+static int (*attribute)(int, int);
+static int (*links)(int);
+static int (*peers)(int);
+static int (*processes)(int, unsigned *, size_t *, int);
 static int users; /* calls of nvmlInit less those of nvmlShutdown */
 
 __attribute__((constructor)) static void find_virtual_gpu(void) {
-    *(void **)&count_devices = dlsym(RTLD_DEFAULT, "cuDeviceGetCount");
+    *(void **)&cards = dlsym(RTLD_DEFAULT, "nanocheck_machine_cards");
     *(void **)&driver_version = dlsym(RTLD_DEFAULT, "cuDriverGetVersion");
-    *(void **)&memory_info = dlsym(RTLD_DEFAULT, "cudaMemGetInfo");
-    *(void **)&process_bytes = dlsym(RTLD_DEFAULT, "nanocheck_process_bytes");
-    *(void **)&device_name = dlsym(RTLD_DEFAULT, "cuDeviceGetName");
-    *(void **)&attribute = dlsym(RTLD_DEFAULT, "cuDeviceGetAttribute");
+    *(void **)&total_bytes = dlsym(RTLD_DEFAULT, "nanocheck_card_total");
+    *(void **)&left_bytes = dlsym(RTLD_DEFAULT, "nanocheck_card_left");
+    *(void **)&name = dlsym(RTLD_DEFAULT, "nanocheck_card_name");
+    *(void **)&attribute = dlsym(RTLD_DEFAULT, "nanocheck_card_attribute");
+    *(void **)&links = dlsym(RTLD_DEFAULT, "nanocheck_card_links");
+    *(void **)&peers = dlsym(RTLD_DEFAULT, "nanocheck_card_peers");
+    *(void **)&processes = dlsym(RTLD_DEFAULT, "nanocheck_card_processes");
 }
 
 bool nc_nvml_initialized(void) { return __atomic_load_n(&users, __ATOMIC_RELAXED) > 0; }
-
-int nc_nvml_of_card(int which) {
-    int value = 0;
-    return attribute(&value, which, 0) ? 0 : value;
-}
+unsigned nc_nvml_index(const void *device) { return (unsigned)((size_t)device - FIRST_HANDLE); }
+bool nc_nvml_is(const void *device) { return nc_nvml_index(device) < (unsigned)cards(); }
+static int slot_of(const void *device) { return (int)nc_nvml_index(device); }
+int nc_nvml_attribute(const void *device, int which) { return attribute(slot_of(device), which); }
+int nc_nvml_links(const void *device) { return links(slot_of(device)); }
+int nc_nvml_peers(const void *device) { return peers(slot_of(device)); }
 
 int nvmlInit_v2(void) {
-    int count = 0;
-    if (!process_bytes || !count_devices) return NO_LIBRARY;
-    count_devices(&count);
-    if (!count) return NO_DRIVER;
+    if (!cards || !processes) return NO_LIBRARY;
+    if (!cards()) return NO_DRIVER;
     __atomic_add_fetch(&users, 1, __ATOMIC_RELAXED);
     return OK;
 }
@@ -72,19 +78,14 @@ const char *nvmlErrorString(int error) { return error ? "error of the virtual GP
 
 int nvmlDeviceGetCount_v2(unsigned *count) {
     NEEDS_INIT;
-    int n = 0;
-    count_devices(&n);
-    *count = (unsigned)n;
+    *count = (unsigned)cards();
     return OK;
 }
 int nvmlDeviceGetCount(unsigned *count) { return nvmlDeviceGetCount_v2(count); }
-unsigned nc_nvml_index(const void *device) { return (unsigned)((size_t)device - FIRST_HANDLE); }
 static int handle_of(unsigned index, void **device) {
     NEEDS_INIT;
-    int n = 0;
-    count_devices(&n);
     *device = (void *)(size_t)(FIRST_HANDLE + index);
-    return index < (unsigned)n ? OK : NOT_FOUND;
+    return nc_nvml_is(*device) ? OK : NOT_FOUND;
 }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device) { return handle_of(index, device); }
 int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return handle_of(index, device); }
@@ -108,14 +109,14 @@ int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
     return OK;
 }
 int nvmlDeviceGetName(void *device, char *text, unsigned length) {
-    NEEDS_INIT;
+    NEEDS_DEVICE(device);
     if (!length) return SMALL;
-    return device_name(text, (int)length, 0) ? UNKNOWN : OK;
+    snprintf(text, length, "%s", name(slot_of(device)));
+    return OK;
 }
 int nvmlDeviceGetMemoryInfo(void *device, memory *info) {
-    NEEDS_INIT;
-    size_t available = 0, total = 0;
-    memory_info(&available, &total);
+    NEEDS_DEVICE(device);
+    size_t available = left_bytes(slot_of(device)), total = total_bytes(slot_of(device));
     *info = (memory){total, available, total - available};
     return OK;
 }
@@ -126,25 +127,30 @@ int nvmlDeviceGetMemoryInfo_v2(void *device, memory_v2 *info) {
     return error;
 }
 
-static int running(unsigned *count, void *list, size_t entry) {
-    NEEDS_INIT;
+enum { MOST_PROCESSES = 256 };
+static int running(void *device, unsigned *count, void *list, size_t entry) {
+    NEEDS_DEVICE(device);
     if (!count) return INVALID;
-    bool fits = *count >= 1 && list;
-    *count = 1;
-    if (!fits) return SMALL;
-    process mine = {(unsigned)getpid(), process_bytes(), 0xffffffffu, 0xffffffffu};
-    memcpy(list, &mine, entry);
+    unsigned pids[MOST_PROCESSES], room = *count;
+    size_t bytes[MOST_PROCESSES];
+    int found = processes(slot_of(device), pids, bytes, MOST_PROCESSES);
+    *count = (unsigned)found;
+    if (found && (room < *count || !list)) return SMALL;
+    for (int i = 0; i < found; i++) {
+        process one = {pids[i], bytes[i], 0xffffffffu, 0xffffffffu};
+        memcpy((char *)list + (size_t)i * entry, &one, entry);
+    }
     return OK;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, void *list) {
-    return running(count, list, PROCESS);
+    return running(device, count, list, PROCESS);
 }
 int nvmlDeviceGetComputeRunningProcesses_v2(void *device, unsigned *count, void *list) {
-    return running(count, list, PROCESS);
+    return running(device, count, list, PROCESS);
 }
 /* NVIDIA's header maps the plain name to the third version; a program that asks for it by name gets the first. */
 int nvmlDeviceGetComputeRunningProcesses(void *device, unsigned *count, void *list) {
-    return running(count, list, PROCESS_V1);
+    return running(device, count, list, PROCESS_V1);
 }
 int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned *count, void *list) {
     NEEDS_INIT;

@@ -1,4 +1,4 @@
-/* What the two files of libnvidia-ml share. Numbers and field layouts follow NVIDIA's NVML API reference. */
+/* What the files of libnvidia-ml share. Numbers and field layouts follow NVIDIA's NVML API reference. */
 #ifndef NANOCHECK_NVML_H
 #define NANOCHECK_NVML_H
 #include <stdbool.h>
@@ -24,11 +24,17 @@ NC_HIDDEN bool nc_nvml_initialized(void);
 #define NEEDS_INIT \
     if (!nc_nvml_initialized()) return UNINITIALIZED
 
-/* A device's handle is its number and this. */
+/* A device's handle is the machine's number of the card, whatever CUDA_VISIBLE_DEVICES says, and this. */
 enum { FIRST_HANDLE = 0x20 };
 NC_HIDDEN unsigned nc_nvml_index(const void *device);
+NC_HIDDEN bool nc_nvml_is(const void *device);
+#define NEEDS_DEVICE(device) \
+    NEEDS_INIT;              \
+    if (!nc_nvml_is(device)) return INVALID
 
-/* cuDeviceGetAttribute of the virtual GPU; 0 where there is no card yet. */
-NC_HIDDEN int nc_nvml_of_card(int attribute);
+/* What the virtual GPU itself says of a card; 0 where there is none yet. The attribute has CUDA's number. */
+NC_HIDDEN int nc_nvml_attribute(const void *device, int attribute);
+NC_HIDDEN int nc_nvml_links(const void *device);
+NC_HIDDEN int nc_nvml_peers(const void *device);
 
 #endif

@@ -136,6 +136,16 @@ bool nc_known_all(const void *at, size_t bytes) {
     }
 }
 
+size_t nc_known_prefix(const void *at, size_t bytes) {
+    const uint16_t *unit = bytes ? unit_of(at) : NULL;
+    if (!unit) return bytes;
+    for (size_t from = within(at), known = 0;; unit++, from = 0) {
+        size_t length = read_unit(unit) & LENGTH;
+        known += length > from ? length - from : 0;
+        if (length < UNIT || known >= bytes) return known < bytes ? known : bytes;
+    }
+}
+
 bool nc_known_guessed(const void *at) {
     const uint16_t *unit = unit_of(at);
     return unit && read_unit(unit) & GUESSED;

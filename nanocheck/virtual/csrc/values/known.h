@@ -16,8 +16,9 @@ NC_HIDDEN void nc_known_doubt(const void *at);
 NC_HIDDEN void nc_known_keep(const void *at);
 NC_HIDDEN void nc_known_keep_range(const void *at, size_t bytes);
 NC_HIDDEN void nc_known_copy(const void *to, const void *from, size_t bytes);
-NC_HIDDEN void nc_known_drop(const void *at, size_t bytes); /* the memory is given back */
-NC_HIDDEN bool nc_known_all(const void *at, size_t bytes);  /* true, too, outside the card */
+NC_HIDDEN void nc_known_drop(const void *at, size_t bytes);     /* the memory is given back */
+NC_HIDDEN bool nc_known_all(const void *at, size_t bytes);      /* true, too, outside the card */
+NC_HIDDEN size_t nc_known_prefix(const void *at, size_t bytes); /* how many of these, from the first one on */
 NC_HIDDEN bool nc_known_guessed(const void *at);
 
 #endif
