@@ -105,6 +105,11 @@ class Ranks:
             raise AssertionError(f"rank {rank} ended: {process.stderr.read()}")
         return json.loads(line)
 
+    def answer_after_start(self, rank: int) -> None:
+        """Once its process is there."""
+        self.ask(rank, "pass")
+        self.answer(rank)
+
     def all(self, do: str | Sequence[str], say: str = "None") -> list[Any]:
         """Let all that are there do it at the same time; a text each where they differ."""
         for index, rank in enumerate(self.processes):

@@ -1,4 +1,4 @@
-"""What ranks wrote themselves reaches the others; what nobody knows stays unknown; against a model in numpy."""
+"""What ranks wrote themselves reaches the others, what nobody knows stays unknown: against numpy."""
 
 from __future__ import annotations
 
@@ -88,7 +88,10 @@ def expected(
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 @given(data=st.data())
 def test_collectives_of_known_values(ranks: Ranks, data: st.DataObject) -> None:
@@ -140,7 +143,8 @@ def test_half_precision_is_rounded_to_the_nearest_even(ranks: Ranks) -> None:
 def test_only_the_known_beginning_arrives(ranks: Ranks) -> None:
     """A pickled object in a tensor that was made longer: its end was never written."""
     found = ranks.all(
-        "given, taken = holding(b'a' * 600), holding(b'?' * 1800); gpu.nanocheck_lost(given.value + 520, 80); "
+        "given, taken = holding(b'a' * 600), holding(b'?' * 1800)\n"
+        "gpu.nanocheck_lost(given.value + 520, 80); "
         "gpu.ncclAllGather(given, taken, c_size_t(600), 1, comm, None)",
         "[content(taken, 520), content(taken, 521)]",
     )
@@ -158,7 +162,7 @@ def test_a_scaled_sum(ranks: Ranks) -> None:
 
 
 def test_all_of_a_group_is_said_before_anybody_waits(ranks: Ranks) -> None:
-    """A ring: each sends to the next and receives from the one before, in whatever order; more than fits unread."""
+    """A ring: each sends to the next and receives from the one before; more than fits unread."""
     found = ranks.all(
         "given = holding(bytes([rank]) * (1 << 20)); taken = [memory(1 << 20) for _ in range(6)]\n"
         "gpu.ncclGroupStart()\n"
@@ -200,7 +204,8 @@ def test_unknown_contents_wait_for_nobody(ranks: Ranks) -> None:
     for rank in range(SIZE):
         ranks.ask(
             rank,
-            "given = holding(bytes(64), known=False); gpu.ncclAllReduce(given, given, c_size_t(64), 1, 0, comm, None)",
+            "given = holding(bytes(64), known=False); "
+            "gpu.ncclAllReduce(given, given, c_size_t(64), 1, 0, comm, None)",
             "content(given, 64)",
         )
         assert ranks.answer(rank) is None
