@@ -24,8 +24,6 @@ REASON = "NANOCHECK_RUN_REASON"
 #: In ``CUDA_VISIBLE_DEVICES`` until the virtual GPU is there: CUDA finds no card by that name, so that
 #: whatever runs without it, a program that is no Python for one, runs on no card at all.
 NO_CARD = "the-virtual-one"
-#: How many cards the virtual machine has.
-CARDS = "NANOCHECK_CARDS"
 #: ``LD_PRELOAD`` as the command was given it.
 PRELOAD = "NANOCHECK_RUN_PRELOAD"
 
@@ -59,13 +57,9 @@ def where_another_torch_is() -> None:
     else:
         environment.update(found["environment"])
         if os.environ.get("CUDA_VISIBLE_DEVICES") == NO_CARD:  # the script's own choice stays
-            environment["CUDA_VISIBLE_DEVICES"] = all_cards(int(environment.get(CARDS, "1")))
+            cards = int(os.environ.get("NANOCHECK_CARDS", "1"))
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(cards)))
     os.execve(sys.executable, arguments, environment)
-
-
-def all_cards(count: int) -> str:
-    """``CUDA_VISIBLE_DEVICES`` of a process that may use each of the machine's cards."""
-    return ",".join(map(str, range(count)))
 
 
 def say_why_not() -> None:

@@ -55,6 +55,6 @@ def test_it_may_use_each_card(cards: int) -> None:
 def test_the_launchers_choice_stays(chosen: list[int]) -> None:
     text = ",".join(map(str, chosen))
     found = started_again_with(
-        {relaunch.TOOL: "python", relaunch.TORCH: "/ours/torch", relaunch.CARDS: "8", VISIBLE: text}
+        {relaunch.TOOL: "python", relaunch.TORCH: "/ours/torch", "NANOCHECK_CARDS": "8", VISIBLE: text}
     )
     assert found[VISIBLE] == text
