@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanocheck.core.device import Target
-from nanocheck.core.device_selection import MOST_CARDS
 from nanocheck.core.gpus import find_gpu
+from nanocheck.core.machine import MOST_CARDS
 from nanocheck.measuring.command_environment import VISIBLE, child_environment
 from nanocheck.observe import relaunch
 
