@@ -58,17 +58,22 @@ class _Last(argparse.Action):
 
 
 def add_card(
-    parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
+    parser: argparse.ArgumentParser,
+    *,
+    several: bool = False,
+    machine: bool = False,
+    without: Sequence[Option] = (),
 ) -> None:
     """Which card, and what must stay free on it.
 
     Args:
         several: ``--gpu`` can be given more than once.
+        machine: it may name a machine with several cards, ``8xh100``.
         without: options that mean nothing to the verb.
     """
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    parser.set_defaults(several_cards=several)
+    parser.set_defaults(several_cards=several, machine=machine)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -128,7 +133,7 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
         RequestError: an invalid value.
     """
     from nanocheck.core.described_card import described
-    from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.device_selection import CardQuestion, one_card_expected
     from nanocheck.core.errors import RequestError
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
@@ -142,7 +147,10 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
                 f"expected one card, found {', '.join(ids)}", hint=f"leave {GPU.flag} or {CARD.flag} away"
             )
         values[GPU] = "all" if "all" in ids else ",".join(ids)
-    return CardQuestion.of(values, (*arguments.gpus, *in_words))
+    found = CardQuestion.of(values, (*arguments.gpus, *in_words))
+    if found.machine and not arguments.machine:
+        raise one_card_expected(found)
+    return found
 
 
 def add_ray(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +171,8 @@ def cards(arguments: argparse.Namespace) -> list[Gpu]:
 
     question = card(arguments)
     platform = question.platform
-    asked = find_gpus([each.strip() for each in question.gpu.split(",")], question.gpus)
+    ids = [each.gpu for each in question.machine] or [each.strip() for each in question.gpu.split(",")]
+    asked = find_gpus(ids, question.gpus)
     found = [each for each in asked if platform in each.usable_bytes]
     if not found:
         raise RequestError(

@@ -237,11 +237,6 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
     timeline: Timeline | None = None
 
     @property
-    def nccl_spread_bytes(self) -> int:
-        """What NCCL may take beside what ``process_bytes`` counts for it."""
-        return self.nccl_most_bytes - self.nccl_least_bytes
-
-    @property
     def peak_phase(self) -> str:
         """The phase in which the allocated peak was reached; empty where nothing ran."""
         return max(self.peaks, key=lambda peak: peak.allocated_bytes).phase if self.peaks else ""

@@ -145,6 +145,23 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
 
 
 def _of_the_machine(result: RunResult, margin_bytes: int) -> Verdict:
+    """Of cards that differ, each is asked for itself, and the worst decides."""
+    if result.outcome is not Outcome.COMPLETED or len(result.machine) < 2 or not result.processes:
+        return _of_a_card(result, margin_bytes)
+    each = {
+        card: _of_a_card(result.on_card(card), margin_bytes) for card in {p.card for p in result.processes}
+    }
+    card, worst = min(each.items(), key=lambda found: (_how_well(found[1]), found[0]))
+    name = result.device_of(card).name
+    return msgspec.structs.replace(worst, sentence=f"on card {card}, {name}, {worst.sentence}")
+
+
+def _how_well(found: Verdict) -> tuple[int, int]:
+    order = (Kind.PARTIAL, Kind.TIGHT, Kind.SAFE)
+    return (1 + order.index(found.kind) if found.kind in order else 0, found.headroom_bytes or 0)
+
+
+def _of_a_card(result: RunResult, margin_bytes: int) -> Verdict:
     used, device = result.card_bytes, result.device
 
     def verdict(kind: Kind, sentence: str, headroom_bytes: int | None = None) -> Verdict:
@@ -176,12 +193,10 @@ def _by_rank(result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
     for process in sorted(
         (each for each in result.processes if each.rank is not None), key=lambda each: each.rank or 0
     ):
-        beside = tuple(each for each in result.processes if each.card == process.card)
         if process.oom is not None and not process.oom.caught:
             kind = Kind.OOM
         elif result.outcome is Outcome.COMPLETED:
-            alone = msgspec.structs.replace(result, processes=beside, world=1)
-            kind = _of_the_machine(alone, margin_bytes).kind
+            kind = _of_a_card(result.on_card(process.card), margin_bytes).kind
         else:
             kind = Kind.CRASHED if process.ended is ObservationEnd.FAILED else Kind.INCOMPLETE
         assert process.rank is not None
@@ -283,7 +298,9 @@ def _classify_completed(
         if device.sure_capacity_bytes < device.capacity_bytes:
             left = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
             drivers = f" and drivers leave {left} MiB of the card"
-        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB{drivers}: {where}"
+        nccl = result.fullest_card.nccl_bytes
+        others = f", NCCL {mib_span(*nccl)} MiB" if nccl[1] else ""
+        return Kind.TIGHT, f"{missing}, since CUDA itself takes {span} MiB{others}{drivers}: {where}"
     if headroom_bytes < margin_bytes:
         inside = f"{mib(headroom_bytes)} MiB of headroom is inside the margin of {mib(margin_bytes)}"
         return Kind.TIGHT, f"{inside}{found}: {where}"
