@@ -61,11 +61,14 @@ class Wiring:
     sharp: bool = False
 
 
-#: By the beginning of the card's id: those that NVLink joins by switches. Logs of NCCL say 24 channels for
-#: A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685); the others are guessed from them.
+#: By the card's id: those that NVLink joins by switches; cards in slots, with a bridge or without, are not. Logs
+#: of NCCL say 24 channels for A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685); the
+#: others are guessed from them.
 _NVLINK = {
-    "v100-": Wiring(8, 12, 12),
-    "a100-": Wiring(24, 24, 24),
+    "v100-16gb": Wiring(8, 12, 12),
+    "v100-32gb": Wiring(8, 12, 12),
+    "a100-40gb": Wiring(24, 24, 24),
+    "a100-80gb": Wiring(24, 24, 24),
     "h100": Wiring(16, 24, 32, sharp=True),
     "h200": Wiring(16, 24, 32, sharp=True),
     "b200": Wiring(16, 32, 32, sharp=True),
@@ -83,11 +86,11 @@ def taken_bytes(
         gpu: the card's id in the catalog.
         settings: of ``VARIABLES`` those that were set.
     """
-    wiring = next((found for name, found in _NVLINK.items() if gpu.startswith(name)), _PCIE)
+    wiring = _NVLINK.get(gpu, _PCIE)
     least = most = 0
     for each in communicators:
         low, high = _one(wiring, each.ranks, settings)
-        least, most = least + low * each.count, most + high * each.count
+        least, most = least, most + high * each.count
         if each.messages:
             low, high = _messages(wiring, each.ranks, settings)
             least, most = least + low * each.messages, most + high * each.messages
