@@ -19,7 +19,7 @@ from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
 from nanocheck.core import nccl_memory, ranks
-from nanocheck.core.device import Device
+from nanocheck.core.device import CardsAlike, Device
 from nanocheck.core.measured_step import MeasuredStep
 from nanocheck.core.process_memory import Communicators
 from nanocheck.core.result import (
@@ -34,6 +34,9 @@ from nanocheck.core.result import (
 )
 from nanocheck.tracing.kernel_list import kernels_of_process
 
+#: CUDA's words for a number that is no card's.
+_NO_SUCH_CARD = "invalid device ordinal"
+
 
 def command_result(
     folder: Path,
@@ -41,6 +44,7 @@ def command_result(
     *,
     command: Sequence[str],
     device: Device,
+    machine: tuple[CardsAlike, ...] = (),
     ending: Ending,
     seconds: float,
     notes: Sequence[str] = (),
@@ -50,7 +54,7 @@ def command_result(
 
     Args:
         folder: where the processes left their files. seen: their event logs, as ``read`` gives them.
-        device: the card that was asked for.
+        device, machine: the card that was asked for, or the machine's; see ``RunResult``.
         ending: how the command ended; one that finished although its answer was known counts as answered.
         seconds: wall time of the command.
         notes: what its launcher saw; they come first.
@@ -70,6 +74,7 @@ def command_result(
         command=tuple(command),
         provenance=provenance,
         device=device,
+        machine=machine,
         environment=_environment(seen),
         outcome=outcome,
         processes=tuple(processes),
@@ -79,8 +84,20 @@ def command_result(
         notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
         detail=detail,
     )
-    taken = ranks.assumption(result)
-    return msgspec.structs.replace(result, notes=(taken, *result.notes)) if taken else result
+    first = [each for each in (ranks.assumption(result), _too_few_cards(result)) if each]
+    return msgspec.structs.replace(result, notes=(*first, *result.notes)) if first else result
+
+
+def _too_few_cards(result: RunResult) -> str:
+    """That a process asked for a card beyond the machine's last one, as CUDA's words for it do not say."""
+    if not any(_NO_SUCH_CARD in each.error for each in result.processes):
+        return ""
+    cards = sum(each.cards for each in result.machine) or 1
+    wanted = max(result.world, cards + 1)
+    return (
+        f"a process asked for a card that the machine has not ({_NO_SUCH_CARD}): it has {cards}; "
+        f"--gpu {wanted}x{result.device.gpu} has {wanted}"
+    )
 
 
 def _timed(process: ProcessMemory, seen: Observation, folder: Path) -> ProcessMemory:

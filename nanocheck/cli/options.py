@@ -128,7 +128,7 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
         RequestError: an invalid value.
     """
     from nanocheck.core.described_card import described
-    from nanocheck.core.device_selection import CardQuestion
+    from nanocheck.core.device_selection import CardQuestion, one_card_expected
     from nanocheck.core.errors import RequestError
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
@@ -142,7 +142,10 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
                 f"expected one card, found {', '.join(ids)}", hint=f"leave {GPU.flag} or {CARD.flag} away"
             )
         values[GPU] = "all" if "all" in ids else ",".join(ids)
-    return CardQuestion.of(values, (*arguments.gpus, *in_words))
+    found = CardQuestion.of(values, (*arguments.gpus, *in_words))
+    if found.machine and not hasattr(arguments, "ranks"):
+        raise one_card_expected(found)
+    return found
 
 
 def add_ray(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -70,6 +70,13 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.sure_capacity_bytes - self.context_most_bytes - self.reserve_bytes
 
 
+class CardsAlike(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """So many cards of one kind in a machine; ``device``: one of them."""
+
+    cards: int
+    device: Device
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A card of the catalog as something to run on: all its figures, and what is done to it.
@@ -78,7 +85,7 @@ class Target:
         kind: ``real``, ``virtual`` or ``cpu``.
         gpu: the card that was asked for; its figures are the limits a verdict is about.
         platform, reserve_bytes, capped_from: see ``Device``; the last only for ``real``.
-        cards: how many of them the machine has.
+        cards: how many of them the machine has. beside: its further cards, so many of each kind, in order.
 
     Raises:
         RequestError: the catalog does not know the card's memory on this platform, or more is reserved than
@@ -91,6 +98,7 @@ class Target:
     reserve_bytes: int = 0
     capped_from: str | None = None
     cards: int = 1
+    beside: tuple[tuple[int, Gpu], ...] = ()
 
     def __post_init__(self) -> None:
         if self.platform not in self.gpu.usable_bytes:
@@ -107,9 +115,30 @@ class Target:
                 f"{self.reserve_bytes}"
             )
 
+        for _, gpu in self.beside:
+            replace(self, gpu=gpu, beside=())  # as possible as the first
+
+    @property
+    def machine_cards(self) -> int:
+        """How many cards the machine has in all."""
+        return self.cards + sum(cards for cards, _ in self.beside)
+
+    @property
+    def kinds(self) -> tuple[Target, ...]:
+        """The machine's cards, each kind as if it were alone, in their order."""
+        first = replace(self, beside=())
+        return (first, *(replace(first, cards=cards, gpu=gpu) for cards, gpu in self.beside))
+
+    @property
+    def machine(self) -> tuple[CardsAlike, ...]:
+        """What results say of a machine with several cards; () of one card."""
+        if self.machine_cards == 1:
+            return ()
+        return tuple(CardsAlike(cards=each.cards, device=each.device) for each in self.kinds)
+
     @property
     def device(self) -> Device:
-        """What results say of it."""
+        """What results say of it, of several cards the first."""
         gpu = self.gpu
         least, most = gpu.usable_bytes[self.platform], gpu.usable_most_bytes[self.platform]
         return Device(

@@ -6,7 +6,6 @@ Nothing here imports torch or initialises CUDA in this process: a child asks the
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, replace
 from nanocheck.core.device import Target
 from nanocheck.core.errors import MachineError, RequestError
 from nanocheck.core.gpus import DEFAULT_GPU, CardSource, Gpu, find_gpu
+from nanocheck.core.machine import Alike, machine_of
 from nanocheck.core.options import CARD_OPTIONS, DEVICE, GPU, MARGIN, PLATFORM, RESERVE, Option
 from nanocheck.core.units import mib, parse_size_of
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES
@@ -155,36 +155,14 @@ def choose_device(
     return SelectedDevice(asked, why, not found.virtual)
 
 
-#: More are not in one machine; a larger world is told by its ranks.
-MOST_CARDS = 64
-
-
-def _machine(text: str) -> tuple[int, str]:
-    """``8xh100``: how many cards of which kind.
-
-    Raises:
-        RequestError: none, or more than a machine has.
-    """
-    found = re.fullmatch(r"\s*(\d{1,6})\s*x\s*(\S.*)", text)
-    if found is None:
-        return 1, text
-    cards = int(found[1])
-    if not 1 <= cards <= MOST_CARDS:
-        raise RequestError(
-            f"--gpu {text}: expected 1 to {MOST_CARDS} cards in a machine, found {cards}",
-            hint=f"--gpu 8x{found[2]}",
-        )
-    return cards, found[2]
-
-
 @dataclass(frozen=True, kw_only=True)
 class CardQuestion:
     """Which card is asked about, and what must stay free on it.
 
     Attributes:
-        gpu: an id of the catalog. gpus: files with further cards, and cards that were described.
+        gpu: an id of the catalog, or a machine of several cards (``core.machine``). gpus: files with further
+            cards, and cards that were described.
         device, platform: see the options' help.
-        cards: how many of them the machine has, as ``--gpu 8xh100`` says.
     """
 
     gpu: str = DEFAULT_GPU
@@ -193,7 +171,6 @@ class CardQuestion:
     platform: str = "linux"
     reserve_bytes: int = 0
     margin_bytes: int = DEFAULT_MARGIN_BYTES
-    cards: int = 1
 
     @classmethod
     def of(
@@ -202,7 +179,8 @@ class CardQuestion:
         """From what was given; an option that is missing has its default.
 
         Raises:
-            RequestError: a word that is none of the choices, or no size.
+            RequestError: a word that is none of the choices, no size, or no machine (``machine_of``); in
+                pytest, a machine with several cards.
         """
         text = {option: values.get(option, option.default) for option in CARD_OPTIONS}
         for option in (DEVICE, PLATFORM):
@@ -211,31 +189,62 @@ class CardQuestion:
                     f"{option.flag}: expected one of {', '.join(option.choices)}, found {text[option]!r}"
                 )
         margin = MARGIN.pytest_flag if in_pytest else MARGIN.flag
-        cards, gpu = _machine(text[GPU])
-        return cls(
-            cards=cards,
-            gpu=gpu,
+        found = cls(
+            gpu=text[GPU],
             gpus=tuple(gpus),
             device=text[DEVICE],
             platform=text[PLATFORM],
             reserve_bytes=parse_size_of(RESERVE.flag, text[RESERVE]),
             margin_bytes=parse_size_of(margin, text[MARGIN]),
         )
+        if found.machine and in_pytest:
+            raise one_card_expected(found)
+        return found
+
+    @property
+    def machine(self) -> tuple[Alike, ...]:
+        """The cards of one machine, where several were asked for; () for one card, and for several questions.
+
+        Raises:
+            RequestError: see ``machine_of``.
+        """
+        return machine_of(self.gpu) or ()
 
     def select(self, find: Callable[[], RealCard | str] = find_real_card) -> SelectedDevice:
-        """The device that answers.
+        """The device that answers; of a machine with several cards, the first with the others beside it.
 
         Args:
             find: looks for the real card; another one where the run will not be on this machine.
 
         Raises:
-            RequestError, MachineError: see ``find_gpu`` and ``choose_device``.
+            RequestError, MachineError: see ``machine_of``, ``find_gpu`` and ``choose_device``; or several
+                real cards were asked for.
         """
+        machine = self.machine
+        if machine and self.device == "real":
+            raise RequestError(
+                f"--gpu {self.gpu}: expected virtual cards, found --device real", hint="leave --device away"
+            )
         chosen = choose_device(
-            find_gpu(self.gpu, self.gpus),
-            self.device if self.cards == 1 else "virtual",
+            find_gpu(machine[0].gpu if machine else self.gpu, self.gpus),
+            "virtual" if machine else self.device,
             platform=self.platform,
             reserve_bytes=self.reserve_bytes,
             find=find,
         )
-        return replace(chosen, target=replace(chosen.target, cards=self.cards))
+        if not machine:
+            return chosen
+        beside = tuple((each.cards, find_gpu(each.gpu, self.gpus)) for each in machine[1:])
+        return replace(
+            chosen,
+            target=replace(chosen.target, cards=machine[0].cards, beside=beside),
+            why="a machine of several cards",
+        )
+
+
+def one_card_expected(question: CardQuestion) -> RequestError:
+    """Of a machine with several cards, where only a command can use them."""
+    return RequestError(
+        f"--gpu {question.gpu}: expected one card, found a machine with several, for `nanocheck run` only",
+        hint=f"--gpu {question.machine[0].gpu}",
+    )

@@ -61,9 +61,9 @@ class Wiring:
     sharp: bool = False
 
 
-#: By the card's id: those that NVLink joins by switches; cards in slots, with a bridge or without, are not. Logs
-#: of NCCL say 24 channels for A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685); the
-#: others are guessed from them.
+#: By the card's id: those that NVLink joins by switches; cards in slots, with a bridge or without, are not.
+#: Logs of NCCL say 24 channels for A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685);
+#: the others are guessed from them.
 _NVLINK = {
     "v100-16gb": Wiring(8, 12, 12),
     "v100-32gb": Wiring(8, 12, 12),
@@ -90,7 +90,7 @@ def taken_bytes(
     least = most = 0
     for each in communicators:
         low, high = _one(wiring, each.ranks, settings)
-        least, most = least, most + high * each.count
+        least, most = least + low * each.count, most + high * each.count
         if each.messages:
             low, high = _messages(wiring, each.ranks, settings)
             least, most = least + low * each.messages, most + high * each.messages

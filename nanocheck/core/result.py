@@ -18,7 +18,7 @@ import msgspec
 
 from nanocheck.core.card_share import CardShare, fullest_card
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import Device
+from nanocheck.core.device import CardsAlike, Device
 from nanocheck.core.process_memory import (
     Band,
     Fragmentation,
@@ -136,6 +136,7 @@ class RunResult(Value, frozen=True, kw_only=True):
     Attributes:
         config: what ran, where it was a configuration of the reference step; else ``command`` says it.
         test: pytest's node id, where it was a test of a project.
+        machine: the cards of a machine with several, ``device`` the first of them; () where there is one.
         processes: those that used the GPU, the one that reserved most first.
         world: how many ranks the run has, those that were left out included (``core.ranks``); 1: it has none.
         micro_batches: how many micro-batches a step of a configuration really ran (2 stand for any larger
@@ -152,6 +153,7 @@ class RunResult(Value, frozen=True, kw_only=True):
     test: str | None = None
     provenance: Provenance
     device: Device
+    machine: tuple[CardsAlike, ...] = ()
     environment: Environment
     outcome: Outcome
     processes: tuple[ProcessMemory, ...] = ()
@@ -168,6 +170,22 @@ class RunResult(Value, frozen=True, kw_only=True):
         if self.test is not None:
             return self.test
         return self.config.id if self.config is not None else shlex.join(self.command or ())
+
+    def device_of(self, card: int) -> Device:
+        """A card of the machine by its number; those of a further node are like the first's."""
+        number = card % (sum(each.cards for each in self.machine) or 1)
+        for each in self.machine:
+            if number < each.cards:
+                return each.device
+            number -= each.cards
+        return self.device
+
+    def on_card(self, card: int) -> RunResult:
+        """What happened on one card of the machine, as if it were alone there."""
+        there = tuple(each for each in self.processes if each.card == card)
+        return msgspec.structs.replace(
+            self, processes=there, device=self.device_of(card), machine=(), world=1
+        )
 
     @property
     def main(self) -> ProcessMemory:

@@ -101,6 +101,7 @@ def _virtual(target: Target, environment: Mapping[str, str], *, ours: bool, cloc
         relaunch.TOOL: sys.executable,
         relaunch.PRELOAD: environment.get("LD_PRELOAD", ""),
         "NANOCHECK_CARD": card_text(target),
+        "NANOCHECK_CARDS": str(target.machine_cards),
         # The order of sets and dicts can move a peak.
         "PYTHONHASHSEED": environment.get("PYTHONHASHSEED", "0"),
         **(_of_our_torch(target, clock) if ours else {VISIBLE: relaunch.NO_CARD}),
@@ -124,9 +125,8 @@ def _of_our_torch(target: Target, clock: bool) -> dict[str, str]:
         relaunch.TORCH: os.path.realpath(find_torch().folder),
         **prepare().launch_environment(clock=clock),
         **card_environment(target),
-        # Which of the machine's cards are meant: here there is one.
-        VISIBLE: ",".join(map(str, range(target.cards))),
-        "NANOCHECK_CARDS": str(target.cards),
+        # All that the machine has, whatever of a real one was meant.
+        VISIBLE: ",".join(map(str, range(target.machine_cards))),
     }
 
 

@@ -75,6 +75,7 @@ def run_command(
             seen,
             command=request.command,
             device=chosen.target.device,
+            machine=chosen.target.machine,
             ending=Ending(how=How(ended.how), exit_code=ended.exit_code),
             seconds=ended.seconds,
             notes=[*ended.notes, *_not_passed_on(chosen)],
@@ -85,6 +86,8 @@ def run_command(
 def _not_passed_on(chosen: SelectedDevice) -> list[str]:
     """That a variable of the caller's would have hidden the virtual card: there is only number 0."""
     visible = os.environ.get(VISIBLE, "0")
+    if chosen.target.machine and VISIBLE in os.environ:
+        return [f"{VISIBLE}={visible!r} was not passed on: every card of the virtual machine is visible"]
     if chosen.is_real or visible.split(",")[0].strip() == "0":
         return []
     return [f"{VISIBLE}={visible!r} was not passed on: the virtual card is the only one, number 0"]
@@ -94,4 +97,6 @@ def _opening(chosen: SelectedDevice) -> str:
     name = chosen.target.gpu.name
     if chosen.is_real:
         return f"measuring on {name} ({chosen.why})"
+    if chosen.target.machine:
+        name = ", ".join(f"{each.cards} x {each.gpu.name}" for each in chosen.target.kinds)
     return f"{name}, virtual ({chosen.why}); values read from this GPU are not computed"

@@ -73,7 +73,13 @@ class Request:
 
     @property
     def gpus(self) -> list[str]:
-        """What was named with ``--gpu``: an id, several, or ``EVERY_CARD``."""
+        """What was named with ``--gpu``: an id, several, ``EVERY_CARD``, or a machine as one word.
+
+        Raises:
+            RequestError: see ``machine_of``.
+        """
+        if self.card.machine:
+            return [self.card.gpu]
         return [each.strip() for each in self.card.gpu.split(BETWEEN_CARDS) if each.strip()]
 
     @property

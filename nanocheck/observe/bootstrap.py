@@ -61,9 +61,10 @@ class _Finder(MetaPathFinder):
 
 def activate() -> None:
     """Watch this process from its ``import torch`` on."""
-    from nanocheck.observe import abandonment, absent_ranks, introspect, relaunch
+    from nanocheck.observe import abandonment, absent_ranks, introspect, nodes, relaunch
 
     abandonment.end_when_abandoned(os.environ[FOLDER])
+    nodes.take_place()
     absent_ranks.stay_away(os.environ[FOLDER])
     waiting = {"torch": relaunch.say_why_not if os.environ.get(relaunch.REASON) else _watch}
     if introspect.version() is not None:
@@ -72,6 +73,8 @@ def activate() -> None:
         # Inductor reads its cache folder when it is imported; its kernels are skipped once it is there.
         uncompiled_kernels.use_own_cache()
         waiting[uncompiled_kernels.MODULE] = uncompiled_kernels.install
+    if os.environ.get(relaunch.TOOL):  # a real card's nodes are real, too
+        waiting[nodes.MODULE] = nodes.install
     sys.meta_path.insert(0, _Finder(waiting))
 
 

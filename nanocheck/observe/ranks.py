@@ -6,6 +6,8 @@ import os
 
 import torch
 
+from nanocheck.observe import nodes
+
 
 def own_rank() -> int | None:
     """As the launcher says it, such as ``torchrun``; None: there are no ranks."""
@@ -20,7 +22,8 @@ def world() -> int:
 
 
 def own_card() -> int:
-    """The current device, as the machine numbers its cards."""
+    """The current device, as the run numbers the cards of all its nodes."""
     current = torch.cuda.current_device()
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return int(visible[current]) if current < len(visible) and visible[current].isdecimal() else current
+    named = current < len(visible) and visible[current].isdecimal()
+    return nodes.card_in_run(int(visible[current]) if named else current)

@@ -57,7 +57,8 @@ def where_another_torch_is() -> None:
     else:
         environment.update(found["environment"])
         if os.environ.get("CUDA_VISIBLE_DEVICES") == NO_CARD:  # the script's own choice stays
-            environment["CUDA_VISIBLE_DEVICES"] = "0"
+            cards = int(os.environ.get("NANOCHECK_CARDS", "1"))
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(cards)))
     os.execve(sys.executable, arguments, environment)
 
 

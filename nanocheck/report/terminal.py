@@ -30,7 +30,7 @@ def render(run: JudgedRun) -> list[Block]:
         if index or by_rank:
             whose = "" if process.rank is None else f"rank {process.rank}, "
             blocks.append(prose(f"{whose}process {process.pid}: {' '.join(process.command)}", style="bold"))
-        blocks += _process(process, result.device, whole=index == 0)
+        blocks += _process(process, result.device_of(process.card), whole=index == 0)
     return blocks + [prose(f"note: {note}") for note in result.notes]
 
 
@@ -155,7 +155,8 @@ def _source(line: str) -> str:
 
 def _card(result: RunResult) -> Prose:
     device = result.device
-    parts = [f" on {device.name}", device.platform]
+    cards = ", ".join(f"{each.cards} x {each.device.name}" for each in result.machine)
+    parts = [f" on {cards or device.name}", device.platform]
     if device.reserve_bytes:
         parts.append(f"{mib(device.reserve_bytes)} MiB used by other processes")
     if device.capped_from:

@@ -108,6 +108,10 @@ def card_environment(target: Target) -> dict[str, str]:
     return {"NANOCHECK_CARD": text, **compiled_code_environment(text, _own_version())}
 
 
+#: Lines of a card's text that say what stands beside it.
+_OF_THE_MACHINE = ("cards=", "links=", "peers=")
+
+
 def compiled_code_environment(text: str, torch_version: str) -> dict[str, str]:
     """Where a card's compiled code is cached.
 
@@ -115,9 +119,11 @@ def compiled_code_environment(text: str, torch_version: str) -> dict[str, str]:
         text: the card, as ``card_text`` writes it.
         torch_version: of the torch that compiles.
     """
-    # How much memory there is does not enter compiled code, so --reserve compiles nothing anew.
+    # Neither memory nor further cards enter compiled code, so --reserve compiles nothing anew.
     compiled_for = "\n".join(
-        line for line in text.splitlines() if "_bytes=" not in line or line.startswith("l2")
+        line
+        for line in text.splitlines()
+        if ("_bytes=" not in line or line.startswith("l2")) and not line.startswith(_OF_THE_MACHINE)
     )
     library, observer = _sources()
     identity = compiled_for + library + torch_version + observer

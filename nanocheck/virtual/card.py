@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nanocheck.core.card_links import links, reads_peers
 from nanocheck.core.device import Target
 from nanocheck.core.scrub import scrub
 from nanocheck.core.units import MIB
@@ -11,6 +12,23 @@ COPY_LIMIT_BYTES = 1 * MIB
 
 
 def card_text(target: Target) -> str:
+    """The machine's cards: one, or an empty line between its kinds, each with how many of it there are."""
+    if target.machine_cards == 1:
+        return _kind_text(target)
+    return "\n\n".join(
+        "\n".join(
+            (
+                _kind_text(each),
+                f"cards={each.cards}",
+                f"links={links(each.gpu.id)}",
+                f"peers={int(reads_peers(each.gpu.name))}",
+            )
+        )
+        for each in target.kinds
+    )
+
+
+def _kind_text(target: Target) -> str:
     """Lines of ``key=value``; the keys are the fields of ``nc_card`` in csrc/base/card.h. A name is one line,
     whoever made it up: a second one would be another figure.
     """

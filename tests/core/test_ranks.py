@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_up import DEVICE, result
 
+from nanocheck.core.device import CardsAlike
 from nanocheck.core.ranks import assumption, doubt, imbalance, left_out, spans
 from nanocheck.core.result import Group, ObservationEnd, Outcome, OutOfMemory, ProcessMemory, RunResult
 from nanocheck.core.units import GIB, MIB
@@ -101,6 +102,14 @@ def test_the_ends_may_differ_by_the_margin_and_no_more(margin: int, beyond: int)
     found = run({0: 2 * GIB + margin + beyond, 7: 2 * GIB}, 8)
     assert bool(doubt(found, margin)) == (beyond > 0)
     assert classify(found, margin).kind is (Kind.PARTIAL if beyond else Kind.SAFE)
+
+
+@given(st.integers(MIB, 9 * GIB), st.integers(MIB, 9 * GIB))
+def test_a_mixed_machine_doubts_as_one_of_equal_cards_does(first: int, last: int) -> None:
+    found = run({0: first, 3: last}, 4)
+    mixed = (CardsAlike(cards=3, device=DEVICE), CardsAlike(cards=1, device=DEVICE))
+    kinds = [classify(each).kind for each in (found, msgspec.structs.replace(found, machine=mixed))]
+    assert kinds[0] == kinds[1]
 
 
 def test_ranks_with_different_parameters_are_not_symmetric() -> None:

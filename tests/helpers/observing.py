@@ -15,7 +15,7 @@ from forked_runs import can_fork, run_forked
 from nanocheck.attribution.command_result import command_result
 from nanocheck.attribution.event_reader import Observation, read
 from nanocheck.core.device import Target
-from nanocheck.core.gpus import find_gpu
+from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.measuring.command_environment import child_environment
@@ -41,6 +41,7 @@ class Seen:
             self.processes(),
             command=["script"],
             device=self.target.device,
+            machine=self.target.machine,
             ending=self.ending,
             seconds=self.seconds,
         )
@@ -63,11 +64,14 @@ def observe(
     time: bool = False,
     environment: dict[str, str] | None = None,
     launcher: Sequence[str] = (),
+    ranks: str = "all",
     forks: bool | None = None,
 ) -> Seen:
     """Observe a script, given as text or as a file, in a child of this process.
 
     Args:
+        gpu: a card of the catalog, or a machine of several (``core.machine``).
+        ranks: those that run, of a distributed script.
         forks: it is run in a fork of a Python that has imported torch (``forked_runs``), where that makes no
             difference. By default a text is, which is about what a script does, and a program is not.
     """
@@ -79,9 +83,10 @@ def observe(
         script = path
     journals = folder / "journals"
     journals.mkdir()
-    target = Target(kind="virtual", gpu=find_gpu(gpu), reserve_bytes=reserve_bytes)
+    target = CardQuestion(gpu=gpu, device="virtual", reserve_bytes=reserve_bytes).select().target
     began = monotonic()
-    variables = {**child_environment(target, journals, steps=steps, time=time), **(environment or {})}
+    asked = child_environment(target, journals, steps=steps, time=time, ranks=ranks)
+    variables = {**asked, **(environment or {})}
     if forks and not launcher and can_fork([script, *arguments], environment or {}):
         ran = run_forked([str(script), *arguments], variables, folder, 300)
     else:

@@ -62,7 +62,8 @@ typedef struct {
     cudaEvent_t events[EVENTS];
     char stale_memory[64]; /* not a handle of anything */
     unsigned long long seen[8], peak;
-    int nvml;
+    void *ranks[3];
+    int nvml, met;
 } worker;
 
 extern cudaStream_t shared_streams[4];
@@ -101,6 +102,11 @@ void stream_end(worker *w);
 void library_step(worker *w);
 void library_start(worker *w);
 void library_end(worker *w);
+void ranks_start(int threads);
+void ranks_stop(int threads);
+void ranks_meet(worker *w, int threads);
+void ranks_step(worker *w);
+void ranks_end(worker *w);
 /* For kernel_step: what it launches on is unknown from `offset` on. */
 block *some_block(worker *w);
 void model_lose(block *b, size_t offset);

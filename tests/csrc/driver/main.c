@@ -65,6 +65,7 @@ static void meet(worker *w) {
         LEGAL(cudaMemGetInfo(&available, &total));
         HOLDS(available == start_bytes - held);
     }
+    ranks_meet(w, threads);
     pthread_barrier_wait(&meeting);
 }
 
@@ -79,12 +80,14 @@ static void *work(void *at) {
             else if (which < 55) mapping_step(w);
             else if (which < 70) kernel_step(w);
             else if (which < 85) stream_step(w);
-            else if (which < 95) library_step(w);
+            else if (which < 94) library_step(w);
+            else if (which < 95) ranks_step(w);
             else account_step(w);
         }
         meet(w);
     }
     library_end(w);
+    ranks_end(w);
     stream_end(w);
     mapping_end(w);
     memory_end(w);
@@ -113,6 +116,7 @@ int main(int argc, char **argv) {
     cudaMalloc((void **)&shared_memory, MIB);
     start_bytes -= 2 * MIB;
     pthread_barrier_init(&meeting, NULL, (unsigned)threads);
+    ranks_start(threads);
     pthread_create(&watchdog, NULL, watch, NULL);
     for (int i = 0; i < threads; i++) {
         workers[i] =
@@ -122,6 +126,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < threads; i++) pthread_join(running[i], NULL);
     __atomic_store_n(&ended, true, __ATOMIC_RELAXED);
     pthread_join(watchdog, NULL);
+    ranks_stop(threads);
     for (int i = 0; i < 4; i++) cudaStreamDestroy(shared_streams[i]);
     for (int i = 0; i < 8; i++) cudaEventDestroy(shared_events[i]);
     cudaFree(shared_memory);

@@ -102,7 +102,7 @@ static ncclResult_t absent(const nc_call *call, int rank, nc_absence how) {
                       : how == NC_DIED  ? "was killed"
                                         : "did not come";
     if (how == NC_QUIET)
-        snprintf(since, sizeof since, " (nothing was heard of it for %.0f s)", nc_exchange_patience());
+        snprintf(since, sizeof since, " (nothing was heard of it for %g s)", nc_exchange_patience());
     ncclResult_t result = how == NC_QUIET ? ncclSystemError : ncclRemoteError;
     return nc_nccl_fail(
         result, "%s %s %s %s %llu (%s) of a group of %d%s", nc_group_name(call->group, rank, name), did,

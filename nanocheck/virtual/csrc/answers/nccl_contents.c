@@ -45,8 +45,9 @@ static bool needs(const nc_call *call, int rank) {
 
 /* So many bytes from `offset` on of what a rank gives. Its own are copied as they are, also larger ones. */
 static void put(void *to, const nc_part *part, size_t offset, size_t bytes, bool own) {
-    if (own) {
-        if (part->at + offset != to) nc_copy(to, part->at + offset, bytes);
+    if (own && part->at + offset == to) return;
+    if (own && bytes > NC_EXCHANGED) {
+        nc_copy(to, part->at + offset, bytes);
         return;
     }
     size_t known = part->known > offset ? part->known - offset : 0;

@@ -97,6 +97,11 @@ void nc_group_drop(ncclComm_t comm) {
     nc_group_release(g);
 }
 
+/* In the run; where nobody told, as the rank itself says it once it has come. */
+static int number(const nc_group *g, int rank) {
+    return g->all && g->members[rank] >= 0 ? nc_exchange_rank(g->all, g->members[rank]) : g->global[rank];
+}
+
 nc_exchange *nc_group_pair(nc_group *g, int peer, bool to) {
     nc_exchange **place = to ? &g->to[peer] : &g->from[peer];
     nc_lock(NC_LOCK_COMMUNICATORS);
@@ -104,7 +109,7 @@ nc_exchange *nc_group_pair(nc_group *g, int peer, bool to) {
         int sender = to ? g->rank : peer, receiver = to ? peer : g->rank;
         uint64_t key = nc_nccl_mix(nc_nccl_mix(g->key, (uint64_t)sender), (uint64_t)receiver);
         *place =
-            nc_exchange_open(key, 2, to ? 0 : 1, !g->local, (int[]){g->global[sender], g->global[receiver]});
+            nc_exchange_open(key, 2, to ? 0 : 1, !g->local, (int[]){number(g, sender), number(g, receiver)});
     }
     nc_unlock(NC_LOCK_COMMUNICATORS);
     if (!*place) no_exchange();
@@ -112,7 +117,7 @@ nc_exchange *nc_group_pair(nc_group *g, int peer, bool to) {
 }
 
 const char *nc_group_name(const nc_group *g, int rank, char text[64]) {
-    snprintf(text, 64, g->global[rank] >= 0 ? "rank %d" : "rank %d of the group",
-             g->global[rank] >= 0 ? g->global[rank] : rank);
+    int known = number(g, rank);
+    snprintf(text, 64, known >= 0 ? "rank %d" : "rank %d of the group", known >= 0 ? known : rank);
     return text;
 }

@@ -77,11 +77,12 @@ static void make(const char *path) {
 }
 
 static card_file *opened(int slot) {
-    const char *folder = getenv("NANOCHECK_MACHINE");
+    const char *folder = getenv("NANOCHECK_MACHINE"), *node = getenv("NANOCHECK_NODE");
+    int card = slot + (node ? atoi(node) * nc_machine_all() : 0); /* as the run numbers its nodes' cards */
     char path[4096];
     if (tried[slot]) return files[slot];
     tried[slot] = true;
-    if (!folder || !*folder || snprintf(path, sizeof path, "%s/card-%d", folder, slot) >= (int)sizeof path)
+    if (!folder || !*folder || snprintf(path, sizeof path, "%s/card-%d", folder, card) >= (int)sizeof path)
         return NULL;
     if (!(files[slot] = mapped(path))) {
         make(path);

@@ -1,4 +1,4 @@
-/* What each process of a run holds of one of the machine's cards: $NANOCHECK_MACHINE/card-<slot>. */
+/* What each process of a run holds of one of the machine's cards: $NANOCHECK_MACHINE/card-<number>. */
 #ifndef NANOCHECK_OCCUPANTS_H
 #define NANOCHECK_OCCUPANTS_H
 #include "base/base.h"

@@ -92,6 +92,7 @@ int nvmlDeviceGetHandleByIndex(unsigned index, void **device) { return handle_of
 /* Domain, bus, device and function: the bus is one more than the card's number. */
 int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) {
     unsigned domain = 0, bus = 1;
+    NEEDS_INIT;
     if (sscanf(id, "%x:%x", &domain, &bus) != 2 || !bus) return INVALID;
     return handle_of(bus - 1, device);
 }
@@ -99,6 +100,7 @@ int nvmlDeviceGetHandleByPciBusId_v2(const char *id, void **device) {
 static const char UUID[] = "GPU-6e616e6f-6368-6563-6b76-6972747561";
 int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
     unsigned last = 0x6c;
+    NEEDS_INIT;
     if (strncmp(uuid, UUID, sizeof UUID - 1) || sscanf(uuid + sizeof UUID - 1, "%x", &last) != 1)
         return NOT_FOUND;
     return handle_of(last ^ 0x6c, device);
@@ -109,8 +111,9 @@ int nvmlDeviceGetUUID(void *device, char *text, unsigned length) {
     return OK;
 }
 int nvmlDeviceGetName(void *device, char *text, unsigned length) {
-    NEEDS_DEVICE(device);
+    NEEDS_INIT;
     if (!length) return SMALL;
+    if (!nc_nvml_is(device)) return INVALID;
     snprintf(text, length, "%s", name(slot_of(device)));
     return OK;
 }

@@ -2,6 +2,7 @@
 #include "work/exchange_file.h"
 #include "base/locks.h"
 #include "base/processes.h"
+#include "work/presence.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -64,6 +65,7 @@ nc_exchange *nc_exchange_open(uint64_t key, int members, int own, bool shared, c
     nc_member *me = nc_member_of(x, own);
     int pid = (int)getpid();
     NC_WRITE(me->born, nc_process_born(pid));
+    NC_WRITE(me->rank, (uint64_t)(nc_presence_rank() + 1));
     NC_WRITE(me->pid, (uint64_t)pid);
     NC_WRITE(me->state, NC_HERE);
     nc_exchange_ring(me);
@@ -108,14 +110,16 @@ void nc_exchange_close(nc_exchange *x) {
     free(x);
 }
 
-void nc_exchanges_each(void (*act)(nc_exchange *, uint64_t), uint64_t with) {
-    nc_lock(NC_LOCK_EXCHANGE);
-    for (nc_exchange *at = exchanges; at; at = at->next) act(at, with);
-    nc_unlock(NC_LOCK_EXCHANGE);
+int nc_exchange_rank(const nc_exchange *x, int member) {
+    return x->global[member] >= 0 ? x->global[member] : (int)NC_READ(nc_member_of(x, member)->rank) - 1;
 }
 
 /* A process that is killed says nothing: nc_exchange_await looks for it. */
-__attribute__((destructor)) static void at_exit(void) { nc_exchanges_each(say_goodbye, NC_HAS_ENDED); }
+__attribute__((destructor)) static void at_exit(void) {
+    nc_lock(NC_LOCK_EXCHANGE);
+    for (nc_exchange *at = exchanges; at; at = at->next) say_goodbye(at, NC_HAS_ENDED);
+    nc_unlock(NC_LOCK_EXCHANGE);
+}
 
 static void forked(void) { NC_WRITE(process, process + 1); }
 __attribute__((constructor)) static void watch_forks(void) { pthread_atfork(NULL, NULL, forked); }

@@ -19,7 +19,7 @@ typedef struct {
     uint64_t state;  /* nc_member_state */
     uint64_t posted; /* messages */
     uint64_t done;   /* messages that this member has read of the others */
-    uint64_t heard;  /* when it, or whom it waits for, was last seen to work */
+    uint64_t rank;   /* in the run, and one more; 0: not known */
     uint32_t bell;   /* changes with each of these; whoever waits sleeps on it */
     uint32_t listeners;
     char unused[72];
@@ -67,9 +67,8 @@ NC_HIDDEN nc_exchange *nc_exchange_open(uint64_t key, int members, int own, bool
 NC_HIDDEN void nc_exchange_close(nc_exchange *exchange);
 /* Of a process that was forked from the one that opened it: nobody hears it. */
 NC_HIDDEN bool nc_exchange_foreign(const nc_exchange *exchange);
-NC_HIDDEN void nc_exchange_ring(nc_member *member); /* wakes whoever waits for it */
-/* All that this process has open: `act` under the lock. */
-NC_HIDDEN void nc_exchanges_each(void (*act)(nc_exchange *exchange, uint64_t with), uint64_t with);
+NC_HIDDEN int nc_exchange_rank(const nc_exchange *exchange, int member); /* in the run; -1: not known */
+NC_HIDDEN void nc_exchange_ring(nc_member *member);                      /* wakes whoever waits for it */
 
 #define NC_READ(variable) __atomic_load_n(&(variable), __ATOMIC_SEQ_CST)
 #define NC_WRITE(variable, value) __atomic_store_n(&(variable), value, __ATOMIC_SEQ_CST)

@@ -36,32 +36,27 @@ static process process_of(const nc_exchange *x, int index) {
     const nc_member *member = nc_member_of(x, index);
     process found = {0, 0};
     if (NC_READ(member->state) != NC_NOT_YET) return (process){NC_READ(member->pid), NC_READ(member->born)};
-    if (x->shared) nc_presence(x->global[index], &found.pid, &found.born);
+    if (x->shared) nc_presence(nc_exchange_rank(x, index), &found.pid, &found.born);
     return found;
 }
 
-static nc_absence ended(const nc_exchange *x, int index) { /* as far as is known without waiting */
+/* As far as is known without waiting; `look`: for the process, too, which may have been killed. */
+static nc_absence ended(const nc_exchange *x, int index, bool look) {
     uint64_t state = NC_READ(nc_member_of(x, index)->state);
     if (state == NC_HAS_LEFT) return NC_LEFT;
     if (state == NC_HAS_ENDED) return NC_ENDED;
-    process who = process_of(x, index);
+    process who = look ? process_of(x, index) : (process){0, 0};
     if (!who.pid || nc_process_born((int)who.pid) == who.born) return NC_CAME;
     return state == NC_HERE ? NC_DIED : NC_ENDED;
-}
-
-static void pass_on(nc_exchange *x, uint64_t heard) {
-    if (nc_exchange_foreign(x)) return;
-    nc_member *me = nc_member_of(x, x->own);
-    if (NC_READ(me->heard) < heard) NC_WRITE(me->heard, heard);
 }
 
 typedef struct {
     uint64_t looked, ticks, since, heard; /* ticks: at `since` */
 } watch;
 
-/* Once a second: has it worked, or somebody that it waits for? */
+/* Now and then: has it worked, or somebody that it waits for? */
 static void listen(watch *w, const nc_exchange *x, int index, uint64_t now) {
-    uint64_t heard = NC_READ(nc_member_of(x, index)->heard);
+    uint64_t heard = x->shared ? nc_presence_heard(nc_exchange_rank(x, index)) : 0;
     int pid = (int)process_of(x, index).pid;
     if (pid && pid != (int)getpid()) {
         uint64_t ticks = nc_process_ticks(pid);
@@ -73,7 +68,7 @@ static void listen(watch *w, const nc_exchange *x, int index, uint64_t now) {
     w->looked = now;
     if (heard > w->heard) {
         w->heard = heard;
-        nc_exchanges_each(pass_on, heard);
+        if (x->shared && !nc_exchange_foreign(x)) nc_presence_hear(heard);
     }
 }
 
@@ -87,20 +82,20 @@ nc_absence nc_exchange_await(nc_exchange *x, int index, uint64_t number, nc_prog
     const uint64_t *word = of == NC_DONE ? &member->done : &member->posted;
     if (NC_READ(*word) >= number) return NC_CAME;
     uint64_t now = (uint64_t)nc_clock_machine(), patience = (uint64_t)(nc_exchange_patience() * SECOND);
-    watch w = {now, nc_process_ticks((int)process_of(x, index).pid), now, now};
+    watch w = {0, 0, 0, now}; /* of the process, only when it has not come soon */
     nc_absence how = NC_CAME;
     __atomic_add_fetch(&member->listeners, 1, __ATOMIC_SEQ_CST);
     while (NC_READ(*word) < number) {
         uint32_t bell = NC_READ(member->bell);
-        how = ended(x, index);
-        if (NC_READ(*word) >= number) break; /* it came, and then it ended */
+        how = ended(x, index, w.looked != 0);
         if (how == NC_CAME && now - w.heard > patience) how = NC_QUIET;
-        if (how != NC_CAME) break;
+        if (NC_READ(*word) >= number || how != NC_CAME) break;
         sleep_on(member, bell);
         now = (uint64_t)nc_clock_machine();
-        if (now - w.looked >= SECOND) listen(&w, x, index, now);
+        if (!w.looked) w = (watch){now, nc_process_ticks((int)process_of(x, index).pid), now, w.heard};
+        else if (now - w.looked >= SECOND || now - w.looked >= patience / 5) listen(&w, x, index, now);
     }
-    if (NC_READ(*word) >= number) how = NC_CAME;
+    if (NC_READ(*word) >= number) how = NC_CAME; /* and then it may have ended */
     __atomic_sub_fetch(&member->listeners, 1, __ATOMIC_SEQ_CST);
     return how;
 }
@@ -112,10 +107,8 @@ int nc_exchange_missing(nc_exchange *x, uint64_t number, nc_absence *how) {
         now - was >= SECOND
         && __atomic_compare_exchange_n(&x->looked, &was, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     for (int i = 0; i < x->members; i++) {
-        const nc_member *member = nc_member_of(x, i);
-        if (i == x->own || (!look && NC_READ(member->state) < NC_HAS_LEFT)) continue;
-        *how = ended(x, i);
-        if (*how != NC_CAME && NC_READ(member->posted) < number) return i;
+        *how = i == x->own ? NC_CAME : ended(x, i, look);
+        if (*how != NC_CAME && NC_READ(nc_member_of(x, i)->posted) < number) return i;
     }
     return -1;
 }

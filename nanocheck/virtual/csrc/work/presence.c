@@ -5,6 +5,7 @@
  */
 #include "work/presence.h"
 #include "base/processes.h"
+#include "base/report.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 
 enum { MOST = 1 << 20 /* ranks */ };
 typedef struct {
-    uint64_t pid, born;
+    uint64_t pid, born, heard;
 } place;
 
 static int open_places(int flags) {
@@ -29,7 +30,7 @@ static bool read_place(int file, int rank, place *found) {
 
 bool nc_presence(int rank, uint64_t *pid, uint64_t *born) {
     int file = rank < 0 || rank >= MOST ? -1 : open_places(O_RDONLY);
-    place found = {0, 0};
+    place found = {0, 0, 0};
     bool known = file >= 0 && read_place(file, rank, &found);
     if (file >= 0) close(file);
     *pid = found.pid;
@@ -37,15 +38,41 @@ bool nc_presence(int rank, uint64_t *pid, uint64_t *born) {
     return known;
 }
 
-__attribute__((constructor)) static void say_so(void) {
+int nc_presence_rank(void) {
     const char *text = getenv("RANK");
     char *end = NULL;
     long rank = text ? strtol(text, &end, 10) : -1;
-    int file = !text || end == text || *end || rank < 0 || rank >= MOST ? -1 : open_places(O_RDWR | O_CREAT);
-    place there, own = {(uint64_t)getpid(), nc_process_born((int)getpid())};
+    return !text || end == text || *end || rank < 0 || rank >= MOST ? -1 : (int)rank;
+}
+
+uint64_t nc_presence_heard(int rank) {
+    int file = rank < 0 || rank >= MOST ? -1 : open_places(O_RDONLY);
+    place found = {0, 0, 0};
+    if (file < 0) return 0;
+    if (!read_place(file, rank, &found)) found.heard = 0;
+    close(file);
+    return found.heard;
+}
+
+static void write_place(int file, int rank, size_t from, const void *what, size_t bytes) {
+    off_t at = (off_t)sizeof(place) * rank + (off_t)from;
+    if (pwrite(file, what, bytes, at) < 0) nc_trace("a rank could not say that it is there");
+}
+
+void nc_presence_hear(uint64_t when) {
+    int rank = nc_presence_rank(), file = rank < 0 ? -1 : open_places(O_RDWR);
+    place there;
     if (file < 0) return;
-    bool taken = read_place(file, (int)rank, &there) && nc_process_born((int)there.pid) == there.born;
-    if (!taken && pwrite(file, &own, sizeof own, (off_t)sizeof own * rank) < 0)
-        own.pid = 0; /* then it is not known */
+    if (read_place(file, rank, &there) && there.pid == (uint64_t)getpid() && there.heard < when)
+        write_place(file, rank, offsetof(place, heard), &when, sizeof when);
+    close(file);
+}
+
+__attribute__((constructor)) static void say_so(void) {
+    int rank = nc_presence_rank(), file = rank < 0 ? -1 : open_places(O_RDWR | O_CREAT);
+    place there, own = {(uint64_t)getpid(), nc_process_born((int)getpid()), 0};
+    if (file < 0) return;
+    bool taken = read_place(file, rank, &there) && nc_process_born((int)there.pid) == there.born;
+    if (!taken) write_place(file, rank, 0, &own, sizeof own);
     close(file);
 }

@@ -3,7 +3,7 @@
 Weights are bfloat16 and reduced in float32, so each layer's reduced gradient is a copy of its own. It prints
 what a backward pass needs beyond what was there before it, for each number of layers and each step, as JSON.
 
-It knows nothing of nanocheck. ``torchrun --standalone --nproc_per_node=8 hsdp.py [--layers 4 8]``
+It knows nothing of nanocheck. ``torchrun --standalone --nproc_per_node=8 hybrid.py [--layers 4 8]``
 """
 
 import argparse

@@ -4,7 +4,7 @@
 the mesh of each parameter (since torch 2.12). It prints what a step's backward pass takes beyond what was
 there before it, as JSON. Weights are bfloat16, gradients are reduced in float32.
 
-It knows nothing of nanocheck. ``torchrun --standalone --nproc_per_node=8 fsdp_meshes.py [--layers 4 8]``
+It knows nothing of nanocheck. ``torchrun --standalone --nproc_per_node=8 meshes.py [--layers 4 8]``
 """
 
 import argparse
