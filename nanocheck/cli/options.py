@@ -58,17 +58,22 @@ class _Last(argparse.Action):
 
 
 def add_card(
-    parser: argparse.ArgumentParser, *, several: bool = False, without: Sequence[Option] = ()
+    parser: argparse.ArgumentParser,
+    *,
+    several: bool = False,
+    machine: bool = False,
+    without: Sequence[Option] = (),
 ) -> None:
     """Which card, and what must stay free on it.
 
     Args:
         several: ``--gpu`` can be given more than once.
+        machine: it may name a machine with several cards, ``8xh100``.
         without: options that mean nothing to the verb.
     """
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    parser.set_defaults(several_cards=several)
+    parser.set_defaults(several_cards=several, machine=machine)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -143,7 +148,7 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
             )
         values[GPU] = "all" if "all" in ids else ",".join(ids)
     found = CardQuestion.of(values, (*arguments.gpus, *in_words))
-    if found.machine and not hasattr(arguments, "ranks"):
+    if found.machine and not arguments.machine:
         raise one_card_expected(found)
     return found
 
@@ -166,7 +171,8 @@ def cards(arguments: argparse.Namespace) -> list[Gpu]:
 
     question = card(arguments)
     platform = question.platform
-    asked = find_gpus([each.strip() for each in question.gpu.split(",")], question.gpus)
+    ids = [each.gpu for each in question.machine] or [each.strip() for each in question.gpu.split(",")]
+    asked = find_gpus(ids, question.gpus)
     found = [each for each in asked if platform in each.usable_bytes]
     if not found:
         raise RequestError(
