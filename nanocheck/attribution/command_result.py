@@ -18,9 +18,10 @@ from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
-from nanocheck.core import ranks
-from nanocheck.core.device import CardsAlike, Device
+from nanocheck.core import nccl_memory, ranks
+from nanocheck.core.device import CardsAlike, Device, device_of
 from nanocheck.core.measured_step import MeasuredStep
+from nanocheck.core.process_memory import Communicators, OnOtherCard
 from nanocheck.core.result import (
     Ending,
     Environment,
@@ -62,7 +63,10 @@ def command_result(
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted(
-        (_timed(_process_or_broken(each, device), each, folder) for each in seen),
+        (
+            _timed(_process_or_broken(each, device_of(machine, device, _card(each))), each, folder)
+            for each in seen
+        ),
         key=lambda each: -each.reserved_bytes,
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off, device)
@@ -133,15 +137,24 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
+    communicators = tuple(
+        Communicators(ranks=ranks, count=count, messages=messages)
+        for ranks, count, messages in facts.communicators
+    )
+    nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
         rank=None if seen.start is None else seen.start.rank,
         card=_card(seen),
+        other_cards=_other_cards(seen),
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=_card_bytes(figures, reserved + device.context_bytes),
+        process_bytes=_card_bytes(figures, reserved + device.context_bytes) + nccl_least,
+        communicators=communicators,
+        nccl_least_bytes=nccl_least,
+        nccl_most_bytes=nccl_most,
         ended=how_it_ended(seen),
         error=_error(seen),
         began_s=None if seen.start is None else seen.start.clock,
@@ -171,6 +184,11 @@ def _card(seen: Observation) -> int:
     """Which it had in the end: a script chooses its card after CUDA has begun."""
     said = seen.end or seen.start
     return 0 if said is None else said.card
+
+
+def _other_cards(seen: Observation) -> tuple[OnOtherCard, ...]:
+    found = sorted((int(card), peak) for card, peak in seen.virtual_facts.cards.items() if card.isdecimal())
+    return tuple(OnOtherCard(card=card, process_bytes=peak) for card, peak in found if card != _card(seen))
 
 
 def _error(seen: Observation) -> str:

@@ -90,21 +90,27 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What only the virtual GPU knows.
 
     Attributes:
-        attention: the backend that ran. peak_used: bytes of the card, with the context.
+        attention: the backend that ran. peak_used: bytes of the card, with the context;
+            cards: of each that was used, by its number, where the machine has several.
         placeholders: values the script read that no kernel computed; ``first_placeholder``: where.
         placeholder_sizes: sizes that PyTorch read back and that were one, by no policy: a lower bound.
         sizes: the policy for sizes that hang on values nobody computes (worst, balanced, least).
         unknown_sizes: how many it decided; ``first_unknown_size``: where.
         unbounded_sizes: how many no policy can bound, which were one.
         guessed: of each library whose sizes only NVIDIA knows, how often it was asked, and the most bytes.
+        communicators: NCCL's that were used: ranks, how many at once, and how many for messages.
+        nccl: the variables by which the user sets NCCL.
     """
 
     attention: str | None = None
     peak_used: int = 0
+    cards: dict[str, int] = {}
     placeholders: int = 0
     first_placeholder: str | None = None
     placeholder_sizes: int = 0
     guessed: dict[str, tuple[int, int]] = {}
+    communicators: tuple[tuple[int, int, int], ...] = ()
+    nccl: dict[str, str] = {}
     sizes: str | None = None
     unknown_sizes: int = 0
     first_unknown_size: str | None = None

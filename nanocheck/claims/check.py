@@ -17,7 +17,7 @@ from nanocheck.claims.run_figures import OF_RUN, Value
 from nanocheck.claims.truth import Formula, Truth, truth
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
-from nanocheck.core.result import RunResult
+from nanocheck.core.result import Provenance, RunResult
 from nanocheck.core.run_request import RefusedConfig, RunRequest
 
 Results = Mapping[RunRequest, RunResult]
@@ -95,6 +95,10 @@ class Check:
     def fact(self, name: str, value: Given, unit: str = "", *, source: str) -> Interval:
         """What somebody published, and where."""
         return self._given(name, value, unit, finding.PUBLISHED, source)
+
+    def recorded(self, name: str, value: Given, unit: str = "", *, how: str) -> Interval:
+        """What a program that no configuration stands for took on a virtual GPU, and where that is kept."""
+        return self._given(name, value, unit, Provenance.VIRTUAL.value, how)
 
     def assumed(self, name: str, value: Given, unit: str = "", *, why: str) -> Interval:
         """What nobody published, and why it is assumed all the same."""

@@ -14,14 +14,18 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser)
+    options.add_card(parser, ranks=True)
     options.add_model(parser)
     add("--tokens-per-step", type=int, required=True, metavar="N", help="batch x accumulation x block size")
     add("--dtype", action="append", default=[], metavar="NAME", help="search these only (default bf16, fp16)")
     add("--compile", choices=("default", "off"), help="search steps in this mode only (default both)")
     add("--change-script", action="store_true", help="also what the training script itself has no word for")
     add("--methods", default="", metavar="WORDS", help="such as chunked-loss,8bit,checkpoint-block")
-    add("--cycle", choices=("full", "train"), default="full", help="what a proof runs; train: no evaluation")
+    add(
+        "--cycle",
+        choices=("full", "train"),
+        help="what a proof runs; train: no evaluation (default full; of several cards train)",
+    )
     add("--top", type=int, default=3, metavar="N", help="how many answers (default 3)")
     options.add_output(parser)
 
@@ -44,8 +48,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.top < 1:
         raise RequestError(f"--top: expected at least 1, found {arguments.top}")
     card = options.card(arguments)
+    target = card.select().target
+    if target.cards > 1 and arguments.cycle == "full":
+        raise RequestError(
+            f"--cycle full: of {target.cards} ranks only optimizer steps are written here",
+            hint="leave --cycle away",
+        )
     question = Question(
-        target=card.select().target,
+        target=target,
         base=options.model(arguments),
         tokens_per_step=arguments.tokens_per_step,
         margin_bytes=card.margin_bytes,
@@ -53,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         methods=tuple(word for word in arguments.methods.split(",") if word),
         modes=(arguments.compile,) if arguments.compile else ("default", "off"),
         change_script=arguments.change_script,
-        cycle=arguments.cycle,
+        cycle=arguments.cycle or ("full" if target.cards == 1 else "train"),
         top=arguments.top,
     )
     with options.measuring(question.target, arguments) as measurement:

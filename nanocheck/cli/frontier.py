@@ -14,7 +14,7 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser)
+    options.add_card(parser, ranks=True)
     options.add_model(parser)
     add("--depths", default="", metavar="N,N", help="a row for each of these numbers of layers")
     add("--methods", default="eager,eager+expandable", metavar="WORDS", help="a column each, by commas")
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from nanocheck.report.console import show
     from nanocheck.report.html import advice_page
     from nanocheck.search import frontier
+    from nanocheck.search.training_variants import shared
 
     words = [each for each in arguments.depths.split(",") if each]
     if not all(word.strip().isdecimal() and int(word) > 0 for word in words):
@@ -46,10 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise RequestError(f"--most: expected at least 1, found {arguments.most}")
     card = options.card(arguments)
     depths: list[int | None] = [int(word) for word in words] or [None]
+    target = card.select().target
     chart = frontier.Chart(
-        target=card.select().target,
+        target=target,
         models=tuple(
-            replace(options.model(arguments, depth), accumulation=arguments.accumulation) for depth in depths
+            replace(
+                shared(options.model(arguments, depth), target.cards), accumulation=arguments.accumulation
+            )
+            for depth in depths
         ),
         methods=tuple(each.strip() for each in arguments.methods.split(",") if each.strip()),
         margin_bytes=card.margin_bytes,

@@ -25,7 +25,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     from nanocheck.core.options import DEVICE
 
     add = parser.add_argument
-    options.add_card(parser, several=True, without=(DEVICE,))
+    options.add_card(parser, ranks=True, several=True, without=(DEVICE,))
     parser.set_defaults(gpu="all")
     add("--matrix", type=Path, metavar="FILE", help="the settings, as a TOML file (default: a standard set)")
     add(
@@ -65,6 +65,13 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) < least:
             raise RequestError(f"--{name}: expected at least {least}, found {getattr(arguments, name)}")
     entries, targets = _entries(arguments), _targets(arguments)
+    several = [each.id for each in entries if each.config.ranks > 1]
+    if arguments.time and several:
+        raise RequestError(
+            f"--time: expected settings of one rank, found {several[0]}: the model of time knows nothing of "
+            "what ranks say to each other",
+            hint="leave --time away",
+        )
     for path in (arguments.json, arguments.md, arguments.csv):
         if path is not None:
             expect_writable(path)
@@ -79,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             time_too=arguments.time,
             share=not arguments.run_all,
             own_cards=_own_cards(arguments),
+            cards=options.card(arguments).cards,
         )
         proof, interrupted = None, not found.complete
         if arguments.prove and found.complete:

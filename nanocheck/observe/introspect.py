@@ -6,6 +6,8 @@ import ctypes
 import functools
 from typing import Any
 
+from nanocheck.observe import nodes
+
 #: Order of ``nc_counter`` in csrc/base/counters.h.
 _COUNTERS = (
     "launches",
@@ -58,6 +60,21 @@ def guessed_sizes() -> dict[str, tuple[int, int]]:
     return {name: found for name, found in asked.items() if found[0]}
 
 
+def communicators() -> list[tuple[int, int, int]]:
+    """Of NCCL's communicators that were used: ranks, how many at once, and how many for messages.
+
+    [] without a virtual GPU.
+    """
+    ask, found = _library_function("nanocheck_nccl_communicators"), []
+    collective, messages, ranks = ctypes.c_uint(), ctypes.c_uint(), 0
+    while ask is not None:
+        ranks = int(ask(ranks, ctypes.byref(collective), ctypes.byref(messages)))
+        if not ranks:
+            break
+        found.append((ranks, collective.value, messages.value))
+    return found
+
+
 def peak_used_bytes() -> int:
     """The most this process held of the card at once: its context, cudaMalloc and mapped memory.
 
@@ -68,6 +85,20 @@ def peak_used_bytes() -> int:
     peak = ctypes.CDLL(None).nanocheck_peak_used
     peak.restype = ctypes.c_size_t
     return int(peak())
+
+
+def card_peaks() -> dict[int, int]:
+    """For each card of a machine with several that this process has used: the most it held of it at once.
+
+    As the run numbers them; {} where there is one card, and without a virtual GPU.
+    """
+    if version() is None:
+        return {}
+    library = ctypes.CDLL(None)
+    cards, peak = library.nanocheck_machine_cards(), library.nanocheck_card_peak
+    peak.restype = ctypes.c_size_t
+    found = {nodes.card_in_run(slot): int(peak(slot)) for slot in range(cards)} if cards > 1 else {}
+    return {card: most for card, most in found.items() if most}
 
 
 def attention_backend() -> str:

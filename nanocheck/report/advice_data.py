@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 import nanocheck
-from nanocheck.core import methods
+from nanocheck.core import methods, sharding
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Device
 from nanocheck.core.result import Environment, Provenance
@@ -148,7 +148,7 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
             name=training_variants.name(found.config),
             batch=found.split.batch,
             accumulation=found.split.accumulation,
-            tokens=found.split.tokens,
+            tokens=found.split.tokens * found.config.ranks,
             deviation=found.split.deviation,
             time=found.trial.time,
             host_s=found.trial.host_s,
@@ -156,7 +156,7 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
             run=Run.of(found.trial),
             beyond=None if found.beyond is None else Run.of(found.beyond),
             note=found.note,
-            notes=methods.notes(found.config),
+            notes=(*methods.notes(found.config), *sharding.notes(found.config), *_untimed(found.config)),
             settings=script_settings.settings(found.config),
             script_must_change=not training_variants.expressible(found.config),
         )
@@ -190,13 +190,19 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def _untimed(config: StepConfig) -> tuple[str, ...]:
+    if config.ranks == 1:
+        return ()
+    return ("seconds are counted without what the ranks say to each other: no order of ways of sharding",)
+
+
 def _provenance(found: Recommendation) -> Provenance:
     return Provenance.MODELLED if found.is_modelled else Provenance.COMPUTED
 
 
 class AdviceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """An advice. ``tight``: nothing is safe, these finished inside the margin. ``nearest``: the run that came
-    nearest to fitting."""
+    """An advice. ``cards``: of the machine, a rank on each. ``tight``: nothing is safe, these finished inside
+    the margin. ``nearest``: the run that came nearest to fitting."""
 
     schema: int = SCHEMA
     kind: str = "advice"
@@ -205,6 +211,7 @@ class AdviceFile(msgspec.Struct, frozen=True, kw_only=True):
     margin_bytes: int
     model: Model
     tokens_per_step: int
+    cards: int = 1
     complete: bool
     tight: bool
     recommendations: tuple[Recommended, ...]
@@ -221,6 +228,7 @@ class AdviceFile(msgspec.Struct, frozen=True, kw_only=True):
             margin_bytes=question.margin_bytes,
             model=Model.of(question.base),
             tokens_per_step=question.tokens_per_step,
+            cards=question.target.cards,
             complete=found.complete,
             tight=found.tight,
             recommendations=tuple(map(Recommended.of, found.recommendations)),
@@ -269,7 +277,7 @@ class FrontierCell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FrontierFile(msgspec.Struct, frozen=True, kw_only=True):
-    """The largest batch of each model (``rows``) and method (``columns``)."""
+    """The largest batch of each model (``rows``) and method (``columns``), of a rank on each of ``cards``."""
 
     schema: int = SCHEMA
     kind: str = "frontier"
@@ -277,6 +285,7 @@ class FrontierFile(msgspec.Struct, frozen=True, kw_only=True):
     device: Device
     margin_bytes: int
     accumulation: int
+    cards: int = 1
     complete: bool
     rows: tuple[Model, ...]
     columns: tuple[str, ...]
@@ -292,6 +301,7 @@ class FrontierFile(msgspec.Struct, frozen=True, kw_only=True):
             device=chart.target.device,
             margin_bytes=chart.margin_bytes,
             accumulation=chart.models[0].accumulation,
+            cards=chart.target.cards,
             complete=charted.complete,
             rows=tuple(map(Model.of, chart.models)),
             columns=chart.methods,

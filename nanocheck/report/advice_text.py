@@ -41,9 +41,13 @@ def _question(advice: AdviceFile) -> Prose:
     return prose(
         f"{model.model} ({sizes}, {model.parameters:,} parameters), "
         f"{advice.tokens_per_step:,} tokens per step in sequences of {model.block_size:,}, "
-        f"on {device.name}, {device.platform}{reserve}: "
-        f"PyTorch may reserve {mib(device.available_bytes)} MiB"
+        f"on {_machine(advice)}, {device.platform}{reserve}: "
+        f"PyTorch may reserve {mib(device.available_bytes)} MiB{' of each' if advice.cards > 1 else ''}"
     )
+
+
+def _machine(advice: AdviceFile) -> str:
+    return advice.device.name if advice.cards == 1 else f"{advice.cards} x {advice.device.name}"
 
 
 def _nothing(advice: AdviceFile) -> Prose:
@@ -66,8 +70,10 @@ def _answer(place: int, found: Recommended, advice: AdviceFile) -> Block:
     tokens = f"{found.tokens:,} tokens"
     if found.deviation:
         tokens += f" ({found.deviation:+.2%} of what was asked)"
+    ranks = f" x {advice.cards} ranks" if advice.cards > 1 else ""
     head = (
-        f"{place}. {found.name}, {found.batch} x {found.accumulation} = {tokens}: {speed}, {seconds(found)}"
+        f"{place}. {found.name}, {found.batch} x {found.accumulation}{ranks} = {tokens}: {speed}, "
+        f"{seconds(found)}"
     )
     size = f": {mib(run.allocated_bytes)} MiB allocated, "
     lines = [

@@ -17,6 +17,8 @@ def render(chart: FrontierFile) -> list[Block]:
         f"{mib(chart.margin_bytes)} MiB of {mib(device.available_bytes)} free on {device.name}, "
         f"{device.platform}, and what it reserves in MiB; accumulation {chart.accumulation}"
     )
+    if chart.cards > 1:
+        head += f"; of each of {chart.cards} ranks, a card each, ddp where a column says nothing else"
     shown = [
         {
             model.model: row.label,

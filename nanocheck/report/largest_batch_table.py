@@ -64,9 +64,10 @@ def best_sentence(rows: Sequence[Row]) -> str:
 
 def _way(config: StepConfig) -> tuple[str, str, str, str, str]:
     optimizer = "" if config.optimizer == "adamw-fused" else f", {config.optimizer}"
+    shared = f", {config.sharding} of {config.ranks} ranks" if config.ranks > 1 else ""
     return (
         config.dtype,
-        COMPILE_WORDS[config.compile] + optimizer,
+        COMPILE_WORDS[config.compile] + optimizer + shared,
         ALLOCATOR_WORDS[config.allocator],
         "1" if config.accumulation == 1 else "2 or more",
         CYCLE_WORDS[config.cycle],

@@ -157,6 +157,7 @@ def _full_row(row: Row) -> dict[str, object]:
     headroom = row.verdict.headroom_bytes
     variant = [CYCLE_WORDS[config.cycle]] if config.cycle != "train" else []
     variant += [ALLOCATOR_WORDS[config.allocator]] if config.allocator != "default" else []
+    variant += [f"{config.sharding} of {config.ranks} ranks"] if config.ranks > 1 else []
     variant += [config.optimizer] if config.optimizer != "adamw-fused" else []
     return {
         "model": model_name(config),

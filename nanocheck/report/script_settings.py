@@ -9,6 +9,16 @@ from nanocheck.core.config import StepConfig
 
 _NANOGPT_DTYPES = {"bf16": "bfloat16", "fp16": "float16", "tf32": "float32", "fp32": "float32"}
 _EXPANDABLE = "expandable_segments:True"
+#: What nanoGPT has no word for; DistributedDataParallel it has.
+_SHARDED = {
+    "zero1": (
+        "ZeroRedundancyOptimizer around AdamW; costs: each step every rank sends the parameters it updated",
+    ),
+    "fsdp2": (
+        "fully_shard of each block and of the model, in the place of DistributedDataParallel; costs: every "
+        "micro-batch gathers the parameters twice and shares its gradients out",
+    ),
+}
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,13 +42,15 @@ def settings(config: StepConfig) -> Settings:
     """Of the script that trains this model."""
     writer = {"gpt2": _nanogpt, "autoresearch": _autoresearch}.get(config.model, _nanochat)
     changes = tuple(f"{each.title}; costs: {each.costs}" for each in _changes(config))
+    changes += _SHARDED.get(config.sharding, ())
     return msgspec.structs.replace(writer(config), changes=changes)
 
 
 def _nanogpt(config: StepConfig) -> Settings:
     values: dict[str, object] = {
         "batch_size": config.batch,
-        "gradient_accumulation_steps": config.accumulation,
+        # nanoGPT divides it by the ranks that torchrun starts.
+        "gradient_accumulation_steps": config.accumulation * config.ranks,
         "block_size": config.block_size,
         "n_layer": config.n_layer,
         "n_head": config.n_head,
@@ -51,6 +63,8 @@ def _nanogpt(config: StepConfig) -> Settings:
     if config.allocator == "expandable":
         environment["PYTORCH_CUDA_ALLOC_CONF"] = _EXPANDABLE
     notes = []
+    if config.ranks > 1:
+        notes.append(f"start it with torchrun --standalone --nproc_per_node={config.ranks} train.py")
     if config.dtype == "fp32":
         notes.append("nanoGPT multiplies float32 in TF32: torch.backends.cuda.matmul.allow_tf32 = True")
     if config.vocab_size != architectures.usual("gpt2", "vocab_size"):

@@ -60,6 +60,7 @@ def setting_name(setting: Setting) -> str:
     words += ["update in the backward"] if config.update != "step" else []
     words += [config.optimizer] if config.optimizer != "adamw-fused" else []
     words += [ALLOCATOR_WORDS[config.allocator]] if config.allocator != "default" else []
+    words += [f"{config.sharding} of {config.ranks} ranks"] if config.ranks > 1 else []
     words += [f"{name} {fewest[name]}".removesuffix(" True") for name in _SELDOM if name in fewest]
     return ", ".join(words)
 
@@ -99,6 +100,8 @@ def _of_setting(setting: Setting) -> dict[str, object]:
         "weights": config.weights,
         "loss": config.loss,
         "allocator": ALLOCATOR_WORDS[config.allocator],
+        "ranks": config.ranks,
+        "sharding": config.sharding,
         "setting": setting.id,
     }
 

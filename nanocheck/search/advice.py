@@ -19,9 +19,10 @@ class Question:
     """
     Attributes:
         base: the model; batch, accumulation and methods are found.
-        tokens_per_step: batch x accumulation x block_size.
+        tokens_per_step: batch x accumulation x block_size, of all ranks: one for each of the target's cards.
         dtypes, methods, modes, change_script: see ``axes.ways``.
-        cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default.
+        cycle: what a proof runs: the whole of it, evaluation and checkpoint included, by default; of several
+            ranks ``train``.
         top: how many recommendations.
     """
 
@@ -35,6 +36,11 @@ class Question:
     change_script: bool = False
     cycle: str = "full"
     top: int = 3
+
+    @property
+    def tokens_per_rank(self) -> int:
+        """What of ``tokens_per_step`` each rank trains on; what is left of a division is not."""
+        return self.tokens_per_step // self.target.cards
 
     @property
     def limit_bytes(self) -> int:

@@ -80,7 +80,7 @@ class _Search:
         self.question = question
         self.runner = runner
         self.advice = Advice(question=question)
-        self._splits = tokens_per_step.splits(question.tokens_per_step, question.base.block_size)
+        self._splits = tokens_per_step.splits(question.tokens_per_rank, question.base.block_size)
         self._ways = training_variants.ways(
             question.base,
             question.target.gpu,
@@ -88,6 +88,7 @@ class _Search:
             methods=question.methods,
             modes=question.modes,
             change_script=question.change_script,
+            cards=question.target.cards,
         )
         self._counted: set[str] = set()
         self._reached: dict[str, int] = {}
@@ -131,7 +132,7 @@ class _Search:
 
     def _may(self, config: StepConfig) -> bool:
         return self.question.change_script or training_variants.expressible(
-            replace(config, batch=self.question.base.batch, accumulation=1, cycle=self.question.base.cycle)
+            replace(config, batch=self.question.base.batch, accumulation=1, cycle="train")
         )
 
     # -- one way ------------------------------------------------------------------------------------------
@@ -296,7 +297,8 @@ class _Search:
         self, configs: Sequence[StepConfig], row: Row, *, record: bool = False
     ) -> Generator[Sequence[Asked], Sequence[RunResult], list[Trial]]:
         target = self.question.target
-        record = record and target.kind == "virtual"  # no list of a real card is turned into time
+        # No list of a real card is turned into time, nor one of several ranks.
+        record = record and target.kind == "virtual" and target.cards == 1
         results = yield [Asked(config=each, record=record) for each in configs]
         trials = [
             Trial(
@@ -353,7 +355,7 @@ class _Search:
         config = trial.config
         return Recommendation(
             config=config,
-            split=tokens_per_step.split(self.question.tokens_per_step, config.block_size, config.batch),
+            split=tokens_per_step.split(self.question.tokens_per_rank, config.block_size, config.batch),
             cost=step_cost.cost(config, self.question.target.gpu),
             trial=trial,
             beyond=beyond,

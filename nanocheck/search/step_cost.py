@@ -72,7 +72,7 @@ class Cost:
         traffic_bytes: between the card's memory and its processors.
         link_bytes: between host and card.
         seconds: see the module.
-        tokens: of the step.
+        tokens: of the step, of all ranks; all else is one rank's, without what ranks say to each other.
     """
 
     operations: float
@@ -92,11 +92,18 @@ def cost(config: StepConfig, gpu: Gpu) -> Cost:
     operations = tokens * operations_per_token(config) + _muon_operations(config)
     traffic = tokens * _traffic_per_token(config)
     traffic += config.accumulation * config.parameters * _micro_batch_bytes(config)
-    traffic += config.parameters * (_OPTIMIZER_BYTES[config.optimizer] + _CLIPPING_BYTES)
+    updated = config.parameters / (config.ranks if config.sharding in ("zero1", "fsdp2") else 1)
+    traffic += updated * _OPTIMIZER_BYTES[config.optimizer] + config.parameters * _CLIPPING_BYTES
     link = 8.0 * config.parameters if config.optimizer == "adamw-offload" else 0.0
     seconds = operations / peak_operations(gpu, config.dtype)
     seconds += traffic / (gpu.bandwidth_gb_s * 1e9) + link / _LINK_BYTES_PER_SECOND
-    return Cost(operations=operations, traffic_bytes=traffic, link_bytes=link, seconds=seconds, tokens=tokens)
+    return Cost(
+        operations=operations,
+        traffic_bytes=traffic,
+        link_bytes=link,
+        seconds=seconds,
+        tokens=tokens * config.ranks,
+    )
 
 
 def operations_per_token(config: StepConfig) -> float:

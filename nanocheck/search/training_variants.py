@@ -27,9 +27,12 @@ WORDS: Mapping[str, tuple[str, Any]] = {
     **{f"{each}-loss": ("loss", each) for each in fields.LOSSES},
     **{f"weights-{each}": ("weights", each) for each in fields.WEIGHTS},
     "update-in-backward": ("update", "backward"),
+    **{each: ("sharding", each) for each in fields.SHARDINGS if each != "none"},
 }
 #: What ``--change-script`` adds: methods that change no result beyond rounding, cheapest first.
 CHANGES = ("chunked-loss", "8bit", "checkpoint-selective", "checkpoint-block")
+#: And where there are several cards: nanoGPT's own way is ``ddp``.
+SHARED = ("zero1", "fsdp2")
 
 _METHODS = (
     "optimizer",
@@ -40,6 +43,8 @@ _METHODS = (
     "update",
     "memory_budget",
     "compile",
+    "ranks",
+    "sharding",
 )
 
 
@@ -94,6 +99,7 @@ def ways(
     methods: Sequence[str] = (),
     modes: Sequence[str] = ("default", "off"),
     change_script: bool = False,
+    cards: int = 1,
 ) -> list[Way]:
     """Every way to search, those with the fewest methods first.
 
@@ -101,20 +107,23 @@ def ways(
         base: the model; its other fields are the script's own.
         dtypes: those asked for; without any, bf16 and fp16, or fp16 alone on a card without bf16.
         methods: words, or words joined by ``+``, that may be set beside the script's own; without any,
-            ``CHANGES`` where the script may be changed.
+            ``CHANGES`` where the script may be changed, and ``SHARED`` where there are several cards.
         modes: of ``torch.compile``.
         change_script: whether ways may be answers that need an edit of the script.
+        cards: that the machine has: each is a rank's.
 
     Raises:
-        RequestError: an unknown dtype or method; or a method that the script cannot be told, without
+        RequestError: an unknown dtype or method; several cards and a model that ranks do not share here; or
+            a method that the script cannot be told, without
             ``change_script``.
     """
     for each in dtypes:
         if each not in fields.DTYPES:
             raise RequestError(f"--dtype: expected one of {', '.join(fields.DTYPES)}, found {each!r}")
-    words = methods or (CHANGES if change_script else ())
+    offered = (*CHANGES, *SHARED) if cards > 1 else CHANGES
+    words = methods or (offered if change_script else ())
     extra = {text: method(text) for text in words}
-    usual = script(base)
+    usual = script(shared(base, cards))
     for text, changes in extra.items():
         if not change_script and not expressible(replace(usual, **changes)):
             raise RequestError(
@@ -138,16 +147,27 @@ def script(base: StepConfig) -> StepConfig:
     return base if base.model == "gpt2" else replace(base, compile="default", allocator="expandable")
 
 
+def shared(base: StepConfig, cards: int) -> StepConfig:
+    """The model as so many ranks train it unless told otherwise: each has all of it.
+
+    Raises:
+        RequestError: how ranks share this model is not written here.
+    """
+    return base if cards == 1 else replace(base, ranks=cards, sharding="ddp", cycle="train")
+
+
 def expressible(config: StepConfig) -> bool:
     """Whether the model's own script can be told so by its settings and the environment.
 
-    nanoGPT's ``train.py`` takes dtype and compile, and the allocator listens to the environment. nanochat
+    nanoGPT's ``train.py`` takes dtype and compile, and the allocator listens to the environment; under
+    torchrun it wraps the model in DistributedDataParallel. nanochat
     and autoresearch always compile; autoresearch and the nanochat of October 2025 always run in bf16. None
     has a word for another optimizer, for checkpointing or for the loss.
     """
     free: dict[str, Any] = {"dtype": config.dtype}
     if config.model == "gpt2":
         free["allocator"] = config.allocator
+        free |= {"ranks": config.ranks, "sharding": "ddp" if config.ranks > 1 else "none"}
         free["compile"] = config.compile if config.compile in ("off", "default") else "off"
     elif config.model != "nanochat-2026":
         free["dtype"] = "bf16"

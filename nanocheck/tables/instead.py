@@ -14,14 +14,20 @@ _WAYS = tuple(each.name for each in fields(StepConfig) if each.name not in (*_TA
 _MOST = 3
 
 
-def instead(setting: Setting, safe: Iterable[Setting]) -> list[Setting]:
+def instead(setting: Setting, safe: Iterable[Setting], cards: int = 1) -> list[Setting]:
     """At most three: first the largest batch of the same way, then other ways at this batch, by how many
     fields they change; then other ways at a smaller batch.
 
     Args:
         safe: settings that are safe on the card.
+        cards: of this kind that the machine has: ways of more ranks than these and the setting's are none.
     """
-    here = [each for each in safe if _task(each) == _task(setting) and each.id != setting.id]
+    most = max(cards, setting.config.ranks)
+    here = [
+        each
+        for each in safe
+        if _task(each) == _task(setting) and each.id != setting.id and each.config.ranks <= most
+    ]
     at_most = [each for each in here if each.config.batch <= setting.config.batch]
     return sorted(at_most, key=lambda each: _far(each, setting))[:_MOST]
 

@@ -30,6 +30,7 @@ def make(
     time_too: bool = False,
     share: bool = True,
     own_cards: Mapping[str, Sequence[str]] | None = None,
+    cards: int = 1,
 ) -> tuple[Table, Filled]:
     """Every configuration on every card, and what the runs found, for ``proving.prove``.
 
@@ -38,6 +39,7 @@ def make(
         time_too: model a step's time, from kernels recorded once for each compute capability.
         share: False runs every cell on its own card.
         own_cards: by id, the words that name a card which the catalog has not, or has with other figures.
+        cards: that the machine has: what would fit may use them.
 
     Raises:
         MachineError: nothing can be started here.
@@ -75,7 +77,7 @@ def make(
         reserve_bytes=targets[0].reserve_bytes,
         settings=settings,
         cards=tuple(map(_card, targets)),
-        cells=tuple(_with_instead(cells, settings)),
+        cells=tuple(_with_instead(cells, settings, cards)),
         runs=Runs(with_room=filled.with_room, on_card=filled.on_card),
         seconds=time.monotonic() - began,
         complete=filled.complete,
@@ -139,7 +141,7 @@ def _time(recorded: RunResult | None, target: Target) -> CellTime | None:
     )
 
 
-def _with_instead(cells: Sequence[Cell], settings: Sequence[Setting]) -> list[Cell]:
+def _with_instead(cells: Sequence[Cell], settings: Sequence[Setting], cards: int) -> list[Cell]:
     by_id = {each.id: each for each in settings}
     safe: dict[str, list[Setting]] = {}
     for cell in cells:
@@ -150,7 +152,7 @@ def _with_instead(cells: Sequence[Cell], settings: Sequence[Setting]) -> list[Ce
         if cell.verdict.kind is Kind.SAFE
         else msgspec.structs.replace(
             cell,
-            instead=tuple(each.id for each in instead(by_id[cell.setting], safe.get(cell.gpu, []))),
+            instead=tuple(each.id for each in instead(by_id[cell.setting], safe.get(cell.gpu, []), cards)),
         )
         for cell in cells
     ]

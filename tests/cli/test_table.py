@@ -35,6 +35,13 @@ batch = [2, 3500]
 """
 
 
+def test_ranks_have_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """The model of time knows nothing of what ranks say to each other: it is refused before anything runs."""
+    settings = ["--set", "ranks=2", "--set", "sharding=ddp"]
+    assert main(["table", "--gpu", "2xrtx4090", "--time", *settings]) == RequestError.exit_code
+    assert "gpt2-768-b8-a1-bf16-eager-r2-ddp" in capsys.readouterr().err
+
+
 def test_a_table_and_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "matrix.toml").write_text(MATRIX)
     files = {each: tmp_path / f"table.{each}" for each in ("json", "md", "csv")}

@@ -24,6 +24,7 @@ from nanocheck.core.step_fields import (
     LOSSES,
     MODELS,
     OPTIMIZERS,
+    SHARDINGS,
     UPDATES,
     WEIGHTS,
 )
@@ -35,8 +36,9 @@ from nanocheck.tables.making import command, make
 
 
 def drawn(fields: dict[str, object]) -> StepConfig:
+    shared = dict(zip(("ranks", "sharding"), fields.pop("shared", ()), strict=False))  # type: ignore[call-overload]
     try:
-        return StepConfig(**fields)  # type: ignore[arg-type]
+        return StepConfig(**fields, **shared)  # type: ignore[arg-type]
     except RequestError:
         assume(False)
         raise
@@ -65,6 +67,7 @@ fields = st.fixed_dictionaries(
         "update": st.sampled_from(UPDATES),
         "window": st.sampled_from(["L", "SSSL"]),
         "memory_budget": st.integers(1, 100),
+        "shared": st.sampled_from([(8, each) if each != "none" else (1, each) for each in SHARDINGS]),
     },
 )
 
@@ -107,6 +110,23 @@ def test_what_would_fit_is_safe_on_that_card_and_of_the_same_model() -> None:
     assert changes(settings[eight.setting], nearest) == ["batch = 4", "checkpointing = block"] or changes(
         settings[eight.setting], nearest
     ) == ["batch = 2"]
+
+
+def test_ranks_are_offered_where_the_machine_has_the_cards() -> None:
+    """To a setting of fewer ranks; and to its own number always."""
+    alone, shared = StepConfig(batch=8), StepConfig(batch=8, ranks=8, sharding="fsdp2")
+    other = StepConfig(batch=8, ranks=8, sharding="ddp")
+
+    def asks(config: StepConfig, sms: int) -> int:
+        return 2_000 if config.sharding == "fsdp2" else 20_000
+
+    def offered(cards: int) -> dict[str, tuple[str, ...]]:
+        target = card("small", 46, 9_000)
+        table, _ = make(entries(alone, shared, other), [target], World(asks), cards=cards)
+        return {cell.setting: cell.instead for cell in table.cells}
+
+    assert offered(1) == {alone.id: (), shared.id: (), other.id: (shared.id,)}
+    assert offered(8) == {alone.id: (shared.id,), shared.id: (), other.id: (shared.id,)}
 
 
 def test_what_does_not_fit_is_told_by_what_it_asks_for() -> None:

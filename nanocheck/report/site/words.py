@@ -93,6 +93,8 @@ def also(config: StepConfig) -> str:
     found = [words for (field, value), words in _ALSO.items() if getattr(config, field) == value]
     if config.memory_budget != 100:
         found.append(f"activation budget {config.memory_budget} %")
+    if config.ranks > 1:
+        found.append(f"{config.sharding} of {config.ranks} ranks")
     if config.seed != StepConfig.seed:
         found.append(f"seed {config.seed}")
     return ", ".join(found)
