@@ -18,10 +18,10 @@ from nanocheck.attribution.out_of_memory import oom_of_process
 from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
-from nanocheck.core import ranks
+from nanocheck.core import nccl_memory, ranks
 from nanocheck.core.device import CardsAlike, Device, device_of
 from nanocheck.core.measured_step import MeasuredStep
-from nanocheck.core.process_memory import OnOtherCard
+from nanocheck.core.process_memory import Communicators, OnOtherCard
 from nanocheck.core.result import (
     Ending,
     Environment,
@@ -137,6 +137,11 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
+    communicators = tuple(
+        Communicators(ranks=ranks, count=count, messages=messages)
+        for ranks, count, messages in facts.communicators
+    )
+    nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
@@ -146,7 +151,10 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=_card_bytes(figures, reserved + device.context_bytes),
+        process_bytes=_card_bytes(figures, reserved + device.context_bytes) + nccl_least,
+        communicators=communicators,
+        nccl_least_bytes=nccl_least,
+        nccl_most_bytes=nccl_most,
         ended=how_it_ended(seen),
         error=_error(seen),
         began_s=None if seen.start is None else seen.start.clock,

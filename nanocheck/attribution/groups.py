@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 
-from nanocheck.attribution import logits
+from nanocheck.attribution import communication, logits
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.journal_entries import Frame
 from nanocheck.attribution.phases import Band
@@ -32,7 +32,7 @@ ORDER = (
     "evaluation",
     "checkpoint",
     "buffers and inputs",
-    "communication",
+    *communication.GROUPS,
     "workspaces",
     "autotuning",
     "unnamed",
@@ -79,8 +79,8 @@ def assign(
     of_loss = logits.find(seen, allocations, _lines(seen, kinds, places), in_loss)
     for first, behind in logits.backward_of_losses(seen):
         for one in allocations[first:behind]:
-            # Checkpointed layers that run again there are not the loss's.
-            if not 0 <= one.stack < len(kinds) or kinds[one.stack] != "module":
+            # Checkpointed layers that run again there are not the loss's, nor what is fetched for the next.
+            if not 0 <= one.stack < len(kinds) or kinds[one.stack] not in ("module", *communication.GROUPS):
                 of_loss.add(one.number)
     of_loss |= _gradients_of_compiled_logits(seen, allocations, places)
     groups = []
@@ -88,7 +88,11 @@ def assign(
         kind = kinds[one.stack] if 0 <= one.stack < len(kinds) else ""
         claim = claimed.get(one.number)
         here = "loss" if one.number in of_loss else kind
-        groups.append(_unclaimed(here, band_of[one.number]) if claim is None else claim[0])
+        # Whole again for a while, a parameter is what its module holds then.
+        if claim is None or kind == communication.UNSHARDED:
+            groups.append(_unclaimed(here, band_of[one.number]))
+        else:
+            groups.append(claim[0])
     return groups
 
 
@@ -113,14 +117,14 @@ def _gradients_of_compiled_logits(
 def _lines(seen: Observation, kinds: Sequence[str], places: Places) -> list[Hashable]:
     """Of each stack its frames up to the script's, which tell its line from any other."""
     return [
-        None if kind in ("", "autotuning", "communication") else places.up_to_script(frames)
+        None if kind in ("", "autotuning", *communication.GROUPS) else places.up_to_script(frames)
         for kind, frames in zip(kinds, seen.stacks, strict=True)
     ]
 
 
 def _unclaimed(kind: str, band: Band | None) -> str:
     phase = "unnamed" if band is None else band.phase
-    if kind in ("communication", "autotuning"):
+    if kind == "autotuning" or kind in communication.GROUPS:
         return kind
     if phase in ("forward", "backward", "evaluation"):
         if kind == "loss":
@@ -178,17 +182,19 @@ def bands_of(allocations: Sequence[Allocation], bands: Sequence[Band]) -> list[B
 
 
 def _of_stack(frames: Sequence[Frame], losses: Sequence[tuple[str, int, int]]) -> str:
-    """loss, communication, autotuning, module, optimizer, input, script; nothing where there is no stack."""
+    """loss, one of ``communication.GROUPS``, autotuning, module, optimizer, input, script; nothing where no
+    Python asked.
+    """
     found = ""
-    for file, line, name in frames:
+    for index, (file, line, name) in enumerate(frames):
         if file.endswith(_AUTOTUNING_FILES):
             return "autotuning"
         if name in _LOSS or (name == "forward" and file.endswith("torch/nn/modules/loss.py")):
             return "loss"
         if any(file == path and first <= line <= last for path, first, last in losses):
             return "loss"
-        if "torch/distributed/" in file or file.endswith("nn/parallel/distributed.py"):
-            found = found or "communication"
+        if not found and communication.is_communication(file):
+            found = communication.group_of(frames[index:])
         if name in ("_call_impl", "_wrapped_call_impl"):
             # DDP calls a module like any other; what the module itself asks for is not communication.
             found = found or "module"

@@ -98,6 +98,8 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
         unknown_sizes: how many it decided; ``first_unknown_size``: where.
         unbounded_sizes: how many no policy can bound, which were one.
         guessed: of each library whose sizes only NVIDIA knows, how often it was asked, and the most bytes.
+        communicators: NCCL's that were used: ranks, how many at once, and how many for messages.
+        nccl: the variables by which the user sets NCCL.
     """
 
     attention: str | None = None
@@ -107,6 +109,8 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     first_placeholder: str | None = None
     placeholder_sizes: int = 0
     guessed: dict[str, tuple[int, int]] = {}
+    communicators: tuple[tuple[int, int, int], ...] = ()
+    nccl: dict[str, str] = {}
     sizes: str | None = None
     unknown_sizes: int = 0
     first_unknown_size: str | None = None

@@ -18,7 +18,9 @@ class OnACard(Protocol):
     @property
     def process_bytes(self) -> int: ...
     @property
-    def nccl_spread_bytes(self) -> int: ...
+    def nccl_least_bytes(self) -> int: ...
+    @property
+    def nccl_most_bytes(self) -> int: ...
     @property
     def began_s(self) -> float | None: ...
     @property
@@ -32,13 +34,18 @@ class CardShare:
     Attributes:
         together_bytes: the most that those which used it at the same time may have had of it: the sum of
             their peaks, which need not have been at one moment. One whose end nobody saw lasts for ever.
-        nccl_spread_bytes: what NCCL may have taken in them beside what ``together_bytes`` counts for it.
+        nccl_bytes: the least that NCCL took in all of them, which ``together_bytes`` counts, and the most.
     """
 
     card: int
     processes: int
     together_bytes: int
-    nccl_spread_bytes: int = 0
+    nccl_bytes: tuple[int, int] = (0, 0)
+
+    @property
+    def nccl_spread_bytes(self) -> int:
+        """What NCCL may have taken beside what ``together_bytes`` counts for it."""
+        return self.nccl_bytes[1] - self.nccl_bytes[0]
 
 
 def shares(processes: Sequence[OnACard], context_bytes: int) -> tuple[CardShare, ...]:
@@ -51,7 +58,10 @@ def shares(processes: Sequence[OnACard], context_bytes: int) -> tuple[CardShare,
             card=card,
             processes=len(those),
             together_bytes=_together(those, context_bytes),
-            nccl_spread_bytes=sum(each.nccl_spread_bytes for each in those),
+            nccl_bytes=(
+                sum(each.nccl_least_bytes for each in those),
+                sum(each.nccl_most_bytes for each in those),
+            ),
         )
         for card, those in sorted(found.items())
     )

@@ -171,6 +171,8 @@ def virtual_facts() -> dict[str, Any]:
         "attention": introspect.attention_backend(),
         **introspect.counters(),
         "guessed": introspect.guessed_sizes(),
+        "communicators": introspect.communicators(),
+        "nccl": {name: value for name, value in os.environ.items() if name.startswith("NCCL_")},
         "placeholders": placeholder_values.placeholders(),
         "first_placeholder": placeholder_values.first_place(),
         "placeholder_sizes": placeholder_values.placeholder_sizes(),

@@ -60,6 +60,21 @@ def guessed_sizes() -> dict[str, tuple[int, int]]:
     return {name: found for name, found in asked.items() if found[0]}
 
 
+def communicators() -> list[tuple[int, int, int]]:
+    """Of NCCL's communicators that were used: ranks, how many at once, and how many for messages.
+
+    [] without a virtual GPU.
+    """
+    ask, found = _library_function("nanocheck_nccl_communicators"), []
+    collective, messages, ranks = ctypes.c_uint(), ctypes.c_uint(), 0
+    while ask is not None:
+        ranks = int(ask(ranks, ctypes.byref(collective), ctypes.byref(messages)))
+        if not ranks:
+            break
+        found.append((ranks, collective.value, messages.value))
+    return found
+
+
 def peak_used_bytes() -> int:
     """The most this process held of the card at once: its context, cudaMalloc and mapped memory.
 

@@ -9,7 +9,8 @@ from nanocheck.core.device import Device
 from nanocheck.core.result import Group, Holding, Moment, OutOfMemory, ProcessMemory, RunResult
 from nanocheck.core.units import mib, mib_span
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict_sentence
+from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict, verdict_sentence
+from nanocheck.report.rank_rows import RankRow, imbalance_sentence, in_full, rank_rows
 from nanocheck.report.terminal_table import Table, table
 
 _LARGEST = 10
@@ -22,9 +23,13 @@ def render(run: JudgedRun) -> list[Block]:
     """All of it, the verdict as prose first."""
     result = run.result
     blocks: list[Block] = [prose(verdict_sentence(run.verdict, run.verdict.kind.upper())), _card(result)]
-    for index, process in enumerate(result.processes):
-        if index:
-            blocks.append(prose(f"process {process.pid}: {' '.join(process.command)}", style="bold"))
+    by_rank = rank_rows(run)
+    if by_rank:
+        blocks += [_ranks(by_rank), prose(imbalance_sentence(result))]
+    for index, process in enumerate(in_full(result)):
+        if index or by_rank:
+            whose = "" if process.rank is None else f"rank {process.rank}, "
+            blocks.append(prose(f"{whose}process {process.pid}: {' '.join(process.command)}", style="bold"))
         blocks += _process(process, result.device_of(process.card), whole=index == 0)
     return blocks + [prose(f"note: {note}") for note in result.notes]
 
@@ -54,9 +59,27 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
     return [*blocks, _phases(process)]
 
 
+def _ranks(rows: Sequence[RankRow]) -> Table:
+    shown = [
+        {
+            "rank": row.name,
+            "card": row.card,
+            "allocated": mib(row.memory.allocated_bytes),
+            "reserved": mib(row.memory.reserved_bytes),
+            "process": mib(row.memory.process_bytes),
+            "verdict": "" if row.kind is None else verdict(row.kind),
+            "at": _at(row.memory.at),
+        }
+        for row in rows
+    ]
+    return table(shown, left=["at"], whole=["verdict"])
+
+
 def _figures(process: ProcessMemory, device: Device) -> Table:
     context = mib_span(device.context_bytes, device.context_most_bytes)
     capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
+    taken = (process.nccl_least_bytes, process.nccl_most_bytes)
+    nccl = f" and {mib_span(*taken)} of NCCL's" if taken[1] else ""
     figures = [
         ("peak allocated", process.allocated_bytes, _at(process.at)),
         (
@@ -64,7 +87,7 @@ def _figures(process: ProcessMemory, device: Device) -> Table:
             process.reserved_bytes,
             f"of {mib(device.available_bytes)} that PyTorch may reserve",
         ),
-        ("peak process", process.process_bytes, f"with {context} of CUDA's own, of {capacity}"),
+        ("peak process", process.process_bytes, f"with {context} of CUDA's own{nccl}, of {capacity}"),
     ]
     if process.fragmentation is not None:
         unused = f"reserved and unused at the reserved peak; allocator retries: {process.retries}"

@@ -9,6 +9,7 @@ from nanocheck.report.html import gauge, timeline_figure
 from nanocheck.report.html.gauge import Gauge
 from nanocheck.report.html.palette import Palette
 from nanocheck.report.html.timeline_figure import TimelineFigure
+from nanocheck.report.rank_rows import in_full
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +40,15 @@ class ProcessSection:
 
 
 def sections(result: RunResult, palette: Palette) -> list[ProcessSection]:
-    """One for each process."""
-    device = result.device
+    """One for each process that is shown in full, see ``in_full``."""
     return [
         ProcessSection(
             memory=process,
             number=number,
             only=len(result.processes) == 1,
-            gauge=gauge.of(process, device),
-            figure=timeline_figure.of(process, device, palette),
-            full_bar_bytes=max(process.reserved_bytes, device.available_bytes, 1),
+            gauge=gauge.of(process, result.device_of(process.card)),
+            figure=timeline_figure.of(process, result.device_of(process.card), palette),
+            full_bar_bytes=max(process.reserved_bytes, result.device_of(process.card).available_bytes, 1),
         )
-        for number, process in enumerate(result.processes, 1)
+        for number, process in enumerate(in_full(result), 1)
     ]

@@ -13,6 +13,7 @@ from nanocheck.report.html.assets import asset
 from nanocheck.report.html.format import mib
 from nanocheck.report.html.process_section import sections
 from nanocheck.report.html.templating import render_page
+from nanocheck.report.rank_rows import imbalance_sentence, rank_rows
 from nanocheck.report.run_file import RunFile
 
 _HEADLINES = {
@@ -57,6 +58,8 @@ def render(run: JudgedRun) -> str:
         result=result,
         sections=sections(result, palette),
         palette=palette,
+        ranks=rank_rows(run),
+        imbalance=imbalance_sentence(result),
         provenance=caveats.sentence(result.provenance),
         limits=caveats.limits_of_command(result.provenance),
         environment=_environment(result),

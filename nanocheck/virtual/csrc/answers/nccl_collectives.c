@@ -1,5 +1,6 @@
 /* The functions of collectives and messages: each is put down as a call, which runs at once or when its group ends. */
 #include "answers/nccl_contents.h"
+#include "answers/nccl_used.h"
 #include "memory/bounds.h"
 #include "work/capture.h"
 #include "work/collectives.h"
@@ -46,6 +47,7 @@ static ncclResult_t issue(nc_call call) {
     else if (call.comm->ranks == 1) return alone(&call);
     if (!nc_within(call.from, nc_call_gives(&call)) || !nc_within(call.to, nc_call_takes(&call)))
         return nc_nccl_fail(ncclInvalidArgument, "a buffer is smaller than what its collective moves");
+    nc_nccl_used(call.comm, call.kind >= NC_ALL_TO_ALL && call.kind <= NC_RECEIVE);
     call.group = nc_group_hold(call.comm);
     if (depth) return keep(&waiting, call);
     ncclResult_t result = nc_calls_run(&call, 1);

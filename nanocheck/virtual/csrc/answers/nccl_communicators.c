@@ -2,9 +2,10 @@
  *
  * Making one waits for nobody: who never comes is missed at the first call that needs it. All ranks make a
  * communicator's key in the same way: from the unique id, or from the communicator it is split off. What NCCL
- * allocates for itself counts as zero here.
+ * allocates for itself counts as zero here (nccl_used.h).
  */
 #include "answers/nccl_calls.h"
+#include "answers/nccl_used.h"
 #include "base/clock.h"
 #include "work/members.h"
 #include <stdio.h>
@@ -171,6 +172,7 @@ ncclResult_t ncclCommShrink(ncclComm_t comm, int *without, int count, ncclComm_t
 ncclResult_t ncclCommFinalize(ncclComm_t comm) { return ncclSuccess; }
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     nc_group *group = nc_group_hold(comm);
+    if (nc_object_is(comm, NC_COMM)) nc_nccl_gone(comm);
     if (comm && !nc_object_delete(comm, NC_COMM)) {
         nc_group_release(group);
         return nc_nccl_fail(ncclInvalidArgument, "the communicator was destroyed before, or never was one");

@@ -1,0 +1,112 @@
+"""The ranks of a run as rows of a table, and which of them are shown in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nanocheck.core.process_memory import ProcessMemory
+from nanocheck.core.ranks import imbalance, need
+from nanocheck.core.result import RunResult
+from nanocheck.core.units import mib
+from nanocheck.core.verdict import JudgedRun, Kind
+
+#: From so many ranks on, neighbours with the same figures share a row.
+MOST_ROWS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankRow:
+    """Neighbouring ranks, ``first`` to ``last``, whose figures are those of ``memory``.
+
+    Attributes:
+        cards: of the first and of the last one.
+        kind: their verdict; ``None`` in a result that was stored without.
+    """
+
+    first: int
+    last: int
+    cards: tuple[int, int]
+    memory: ProcessMemory
+    kind: Kind | None
+
+    @property
+    def name(self) -> str:
+        return _span(self.first, self.last)
+
+    @property
+    def card(self) -> str:
+        return _span(*self.cards)
+
+    @property
+    def figures(self) -> tuple[object, ...]:
+        """What a row says beside its rank and card."""
+        memory = self.memory
+        return (memory.allocated_bytes, memory.reserved_bytes, need(memory), self.kind, memory.at)
+
+
+def rank_rows(run: JudgedRun) -> list[RankRow]:
+    """In the order of ranks; [] where fewer than two ran."""
+    ranks = _ranks(run.result)
+    if len({each.rank for each in ranks}) < 2:
+        return []
+    kinds: list[Kind | None] = [each.kind for each in run.verdict.ranks] or [None] * len(ranks)
+    rows = [
+        RankRow(
+            first=each.rank or 0, last=each.rank or 0, cards=(each.card, each.card), memory=each, kind=kind
+        )
+        for each, kind in zip(ranks, kinds, strict=False)
+    ]
+    return rows if len(rows) <= MOST_ROWS else _joined(rows)
+
+
+def in_full(result: RunResult) -> list[ProcessMemory]:
+    """The processes that are shown with all they hold: each; of several ranks the fullest, the emptiest if it
+    needs less, and those that ran out of memory. The fullest is first.
+    """
+    ranks = _ranks(result)
+    if len({each.rank for each in ranks}) < 2:
+        return list(result.processes)
+    chosen = [max(ranks, key=need)]
+    found = imbalance(result.processes)
+    if found is not None:
+        chosen.append(found.emptiest)
+    chosen += [each for each in result.processes if each.oom is not None or each.rank is None]
+    return [each for index, each in enumerate(chosen) if each not in chosen[:index]]
+
+
+def imbalance_sentence(result: RunResult) -> str:
+    """By how much the fullest rank exceeds the emptiest, and in which group; empty where they are equal."""
+    found = imbalance(result.processes)
+    if found is None:
+        return "" if len(_ranks(result)) < 2 else "all of them need the same"
+    more = f"{mib(found.more_bytes)} MiB more than rank {found.emptiest.rank}, which needs least"
+    where = f": {mib(found.group_bytes)} MiB more of {found.group}" if found.group else ""
+    return f"rank {found.fullest.rank} needs most, {more}{where}"
+
+
+def _ranks(result: RunResult) -> list[ProcessMemory]:
+    return sorted(
+        (each for each in result.processes if each.rank is not None), key=lambda each: each.rank or 0
+    )
+
+
+def _joined(rows: Sequence[RankRow]) -> list[RankRow]:
+    found: list[RankRow] = []
+    for row in rows:
+        before = found[-1] if found else None
+        if before is not None and before.last == row.first - 1 and before.figures == row.figures:
+            found[-1] = RankRow(
+                first=before.first,
+                last=row.last,
+                cards=(before.cards[0], row.cards[1]),
+                memory=before.memory,
+                kind=row.kind,
+            )
+        else:
+            found.append(row)
+    return found
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"
