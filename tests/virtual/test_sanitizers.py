@@ -46,7 +46,13 @@ def test_random_calls_of_four_threads(build: Builder, compiler: str, sanitizer: 
 ADDRESS, THREAD = SANITIZERS
 #: File, what is written there, what is written instead, the sanitizer that runs, and what is then said.
 MISTAKES = [
-    ("memory/budget.c", "    accounts[slot].used -= bytes;\n", "", ADDRESS, "available == start_bytes - held"),
+    (
+        "memory/budget.c",
+        "    accounts[slot].used -= bytes;\n",
+        "",
+        ADDRESS,
+        "available == start_bytes - held",
+    ),
     ("memory/occupants.c", "return bytes <= most;", "return true;", ADDRESS, "illegal: cudaMalloc"),
     ("memory/budget.c", "nc_lock(NC_LOCK_BUDGET);\n    if (bytes", "if (bytes", THREAD, "nc_budget_give"),
     ("memory/mappings.c", "&& !((physical *)handle)->released", "", ADDRESS, "illegal: cuMemRelease"),
