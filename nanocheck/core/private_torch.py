@@ -53,6 +53,11 @@ PRIVATE_NAMES = (
         parameters=("tensor", "mean", "std", "a", "b"),
     ),
     PrivateName(
+        name="torch.distributed.optim.ZeroRedundancyOptimizer._partition_parameters",
+        files=("step/sharding/recipe.py",),
+        purpose="which parameters' state a rank keeps: rank 0 takes the largest part",
+    ),
+    PrivateName(
         name="torch._C._len_torch_dispatch_stack",
         files=("observe/phase_hooks.py",),
         purpose="whether anybody traces: then nothing is marked",

@@ -17,11 +17,12 @@ from paths import ROOT
 from nanocheck.core.private_torch import PRIVATE_NAMES, PrivateName
 
 PACKAGE = ROOT / "nanocheck"
-#: Attributes of objects, or assigned to a class: reading the source does not show whose they are.
+#: Attributes of objects, assigned to a class or overridden in ours: reading the source does not show whose.
 ASSIGNED = {
     "torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config",
     "torch.autograd.graph.Node._input_metadata",
     "torch.autograd.graph.Node._sequence_nr",
+    "torch.distributed.optim.ZeroRedundancyOptimizer._partition_parameters",
 }
 
 

@@ -15,6 +15,7 @@ from nanocheck.step.methods.weights import cast_weights
 from nanocheck.step.model import GPT, initialise
 from nanocheck.step.optimizer import BETAS, LEARNING_RATE, SWITCHES, decay_groups
 from nanocheck.step.recipe import Load, Recipe
+from nanocheck.step.sharding.group import is_alone
 from nanocheck.step.training import Observe, Training
 
 
@@ -39,6 +40,17 @@ class Replicated(Recipe):
         )
 
 
+class _LargestPart(ZeroRedundancyOptimizer):
+    """Rank 0 with the part of the rank that has the largest: they trade places."""
+
+    def _partition_parameters(self, params_per_rank: Any = None) -> list[Any]:
+        parts = list(super()._partition_parameters(params_per_rank))  # type: ignore[misc]
+        numbers = [sum(each.numel() for group in part for each in group["params"]) for part in parts]
+        largest = numbers.index(max(numbers))
+        parts[0], parts[largest] = parts[largest], parts[0]
+        return parts
+
+
 class SharedState(Replicated):
     """``zero1``: ``ddp``, and each rank keeps the optimizer's state of some parameters only.
 
@@ -46,7 +58,8 @@ class SharedState(Replicated):
     """
 
     def optimizer(self, model: nn.Module, config: StepConfig) -> torch.optim.Optimizer:
-        return ZeroRedundancyOptimizer(
+        kind = _LargestPart if is_alone() else ZeroRedundancyOptimizer
+        return kind(
             decay_groups(model),
             torch.optim.AdamW,
             lr=LEARNING_RATE,
