@@ -3,7 +3,7 @@
     nanocheck run --full --gpu 2xrtx4070 --ranks 0 -- \
         PYTHON -m torch.distributed.run --standalone --nproc_per_node=2 benchmarks/ranks/zero_train.py STAGE
 
-and the same with ``--ranks all``; PYTHON has torch and deepspeed (``pip install deepspeed`` compiles nothing).
+and the same with ``--ranks all``; PYTHON has torch and deepspeed (its wheel compiles nothing).
 """
 
 from __future__ import annotations
