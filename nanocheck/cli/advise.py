@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.top < 1:
         raise RequestError(f"--top: expected at least 1, found {arguments.top}")
-    card = options.card(arguments)
+    card = options.card_of_one_kind(arguments)
     target = card.select().target
     if target.cards > 1 and arguments.cycle == "full":
         raise RequestError(

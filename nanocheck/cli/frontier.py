@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.most < 1:
         raise RequestError(f"--most: expected at least 1, found {arguments.most}")
-    card = options.card(arguments)
+    card = options.card_of_one_kind(arguments)
     depths: list[int | None] = [int(word) for word in words] or [None]
     target = card.select().target
     chart = frontier.Chart(

@@ -153,6 +153,22 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     return found
 
 
+def card_of_one_kind(arguments: argparse.Namespace) -> CardQuestion:
+    """
+    Raises:
+        RequestError: an invalid value, or a machine with cards of several kinds.
+    """
+    from nanocheck.core.errors import RequestError
+
+    question = card(arguments)
+    if len(question.machine) > 1:
+        raise RequestError(
+            f"--gpu {question.gpu}: expected cards of one kind, found several",
+            hint=f"--gpu {question.machine[0]}",
+        )
+    return question
+
+
 def add_ray(parser: argparse.ArgumentParser) -> None:
     """Where configurations run; ``select`` and ``measuring`` follow it."""
     from nanocheck.core.options import RAY

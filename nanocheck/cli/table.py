@@ -175,14 +175,7 @@ def _cards_beside(arguments: argparse.Namespace) -> int:
     Raises:
         RequestError: they are of several kinds.
     """
-    from nanocheck.core.errors import RequestError
-
-    question = options.card(arguments)
-    if len(question.machine) > 1:
-        raise RequestError(
-            f"--gpu {question.gpu}: expected cards of one kind, found several",
-            hint=f"--gpu {question.machine[0]}",
-        )
+    question = options.card_of_one_kind(arguments)
     return question.machine[0].cards if question.machine else 1
 
 
