@@ -19,9 +19,9 @@ from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.recovery import coverage_of
 from nanocheck.core import nccl_memory, ranks
-from nanocheck.core.device import CardsAlike, Device
+from nanocheck.core.device import CardsAlike, Device, device_of
 from nanocheck.core.measured_step import MeasuredStep
-from nanocheck.core.process_memory import Communicators
+from nanocheck.core.process_memory import Communicators, OnOtherCard
 from nanocheck.core.result import (
     Ending,
     Environment,
@@ -63,7 +63,10 @@ def command_result(
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted(
-        (_timed(_process_or_broken(each, device), each, folder) for each in seen),
+        (
+            _timed(_process_or_broken(each, device_of(machine, device, _card(each))), each, folder)
+            for each in seen
+        ),
         key=lambda each: -each.reserved_bytes,
     )
     outcome, detail = outcome_of(folder, seen, processes, ending, cut_off, device)
@@ -144,6 +147,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         pid=seen.pid,
         rank=None if seen.start is None else seen.start.rank,
         card=_card(seen),
+        other_cards=_other_cards(seen),
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
@@ -180,6 +184,11 @@ def _card(seen: Observation) -> int:
     """Which it had in the end: a script chooses its card after CUDA has begun."""
     said = seen.end or seen.start
     return 0 if said is None else said.card
+
+
+def _other_cards(seen: Observation) -> tuple[OnOtherCard, ...]:
+    found = sorted((int(card), peak) for card, peak in seen.virtual_facts.cards.items() if card.isdecimal())
+    return tuple(OnOtherCard(card=card, process_bytes=peak) for card, peak in found if card != _card(seen))
 
 
 def _error(seen: Observation) -> str:

@@ -90,7 +90,8 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What only the virtual GPU knows.
 
     Attributes:
-        attention: the backend that ran. peak_used: bytes of the card, with the context.
+        attention: the backend that ran. peak_used: bytes of the card, with the context;
+            cards: of each that was used, by its number, where the machine has several.
         placeholders: values the script read that no kernel computed; ``first_placeholder``: where.
         placeholder_sizes: sizes that PyTorch read back and that were one, by no policy: a lower bound.
         sizes: the policy for sizes that hang on values nobody computes (worst, balanced, least).
@@ -103,6 +104,7 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     attention: str | None = None
     peak_used: int = 0
+    cards: dict[str, int] = {}
     placeholders: int = 0
     first_placeholder: str | None = None
     placeholder_sizes: int = 0

@@ -36,6 +36,15 @@ def notes_of(
                 "not explain"
             )
     for process in processes:
+        if process.other_cards:
+            had = ", ".join(
+                f"{mib(each.process_bytes)} MiB of card {each.card}" for each in process.other_cards
+            )
+            notes.append(
+                f"process {process.pid} used several cards: its figures are those of card {process.card}, "
+                f"its last; it had {had}, too"
+            )
+    for process in processes:
         if process.coverage is not None:
             whose = f"process {process.pid}: " if len(processes) > 1 else ""
             notes += _what_may_come(process.coverage, whose)

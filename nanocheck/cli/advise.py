@@ -14,7 +14,7 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser, machine=True)
+    options.add_card(parser, ranks=True)
     options.add_model(parser)
     add("--tokens-per-step", type=int, required=True, metavar="N", help="batch x accumulation x block size")
     add("--dtype", action="append", default=[], metavar="NAME", help="search these only (default bf16, fp16)")
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.top < 1:
         raise RequestError(f"--top: expected at least 1, found {arguments.top}")
-    card = options.card_of_one_kind(arguments)
+    card = options.card(arguments)
     target = card.select().target
     if target.cards > 1 and arguments.cycle == "full":
         raise RequestError(

@@ -14,7 +14,7 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser, machine=True)
+    options.add_card(parser, ranks=True)
     options.add_model(parser)
     add("--depths", default="", metavar="N,N", help="a row for each of these numbers of layers")
     add("--methods", default="eager,eager+expandable", metavar="WORDS", help="a column each, by commas")
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.most < 1:
         raise RequestError(f"--most: expected at least 1, found {arguments.most}")
-    card = options.card_of_one_kind(arguments)
+    card = options.card(arguments)
     depths: list[int | None] = [int(word) for word in words] or [None]
     target = card.select().target
     chart = frontier.Chart(

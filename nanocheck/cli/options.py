@@ -61,19 +61,19 @@ def add_card(
     parser: argparse.ArgumentParser,
     *,
     several: bool = False,
-    machine: bool = False,
+    ranks: bool = False,
     without: Sequence[Option] = (),
 ) -> None:
     """Which card, and what must stay free on it.
 
     Args:
         several: ``--gpu`` can be given more than once.
-        machine: it may name a machine with several cards, ``8xh100``.
+        ranks: it can be a machine of several cards of one kind, a rank of a configuration on each.
         without: options that mean nothing to the verb.
     """
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    parser.set_defaults(several_cards=several, machine=machine)
+    parser.set_defaults(several_cards=several, ranks_on_cards=ranks)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -148,25 +148,14 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
             )
         values[GPU] = "all" if "all" in ids else ",".join(ids)
     found = CardQuestion.of(values, (*arguments.gpus, *in_words))
-    if found.machine and not arguments.machine:
+    mixed = len(found.machine) > 1
+    if (
+        found.machine
+        and not hasattr(arguments, "ranks")
+        and (mixed or not getattr(arguments, "ranks_on_cards", False))
+    ):
         raise one_card_expected(found)
     return found
-
-
-def card_of_one_kind(arguments: argparse.Namespace) -> CardQuestion:
-    """
-    Raises:
-        RequestError: an invalid value, or a machine with cards of several kinds.
-    """
-    from nanocheck.core.errors import RequestError
-
-    question = card(arguments)
-    if len(question.machine) > 1:
-        raise RequestError(
-            f"--gpu {question.gpu}: expected cards of one kind, found several",
-            hint=f"--gpu {question.machine[0]}",
-        )
-    return question
 
 
 def add_ray(parser: argparse.ArgumentParser) -> None:
@@ -187,8 +176,8 @@ def cards(arguments: argparse.Namespace) -> list[Gpu]:
 
     question = card(arguments)
     platform = question.platform
-    ids = [each.gpu for each in question.machine] or [each.strip() for each in question.gpu.split(",")]
-    asked = find_gpus(ids, question.gpus)
+    named = question.machine[0].gpu if question.machine else question.gpu
+    asked = find_gpus([each.strip() for each in named.split(",")], question.gpus)
     found = [each for each in asked if platform in each.usable_bytes]
     if not found:
         raise RequestError(

@@ -25,7 +25,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     from nanocheck.core.options import DEVICE
 
     add = parser.add_argument
-    options.add_card(parser, several=True, machine=True, without=(DEVICE,))
+    options.add_card(parser, ranks=True, several=True, without=(DEVICE,))
     parser.set_defaults(gpu="all")
     add("--matrix", type=Path, metavar="FILE", help="the settings, as a TOML file (default: a standard set)")
     add(
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, least in (("prove", 0), ("workers", 1)):
         if getattr(arguments, name) < least:
             raise RequestError(f"--{name}: expected at least {least}, found {getattr(arguments, name)}")
-    entries, targets, cards = _entries(arguments), _targets(arguments), _cards_beside(arguments)
+    entries, targets = _entries(arguments), _targets(arguments)
     several = [each.id for each in entries if each.config.ranks > 1]
     if arguments.time and several:
         raise RequestError(
@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
             time_too=arguments.time,
             share=not arguments.run_all,
             own_cards=_own_cards(arguments),
-            cards=cards,
+            cards=options.card(arguments).cards,
         )
         proof, interrupted = None, not found.complete
         if arguments.prove and found.complete:
@@ -167,16 +167,6 @@ def _own_cards(arguments: argparse.Namespace) -> dict[str, list[str]]:
         if packaged.get(gpu.id) != gpu
     }
     return found | {each.id: [*files, OPTION, each.text] for each in described(arguments.card)}
-
-
-def _cards_beside(arguments: argparse.Namespace) -> int:
-    """How many cards the machine has: what would fit may use them.
-
-    Raises:
-        RequestError: they are of several kinds.
-    """
-    question = options.card_of_one_kind(arguments)
-    return question.machine[0].cards if question.machine else 1
 
 
 def _targets(arguments: argparse.Namespace) -> list[Target]:

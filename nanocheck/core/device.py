@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -75,6 +75,20 @@ class CardsAlike(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     cards: int
     device: Device
+
+
+def device_of(machine: Sequence[CardsAlike], only: Device, card: int) -> Device:
+    """A card of the machine by its number, from 0; those of a further node are like the first node's.
+
+    Args:
+        machine: () where there is one card, ``only``.
+    """
+    number = card % (sum(each.cards for each in machine) or 1)
+    for each in machine:
+        if number < each.cards:
+            return each.device
+        number -= each.cards
+    return only
 
 
 @dataclass(frozen=True, kw_only=True)

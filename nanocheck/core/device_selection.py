@@ -210,6 +210,11 @@ class CardQuestion:
         """
         return machine_of(self.gpu) or ()
 
+    @property
+    def cards(self) -> int:
+        """How many the machine has."""
+        return sum(each.cards for each in self.machine) or 1
+
     def select(self, find: Callable[[], RealCard | str] = find_real_card) -> SelectedDevice:
         """The device that answers; of a machine with several cards, the first with the others beside it.
 
@@ -245,6 +250,6 @@ class CardQuestion:
 def one_card_expected(question: CardQuestion) -> RequestError:
     """Of a machine with several cards, where only a command can use them."""
     return RequestError(
-        f"--gpu {question.gpu}: expected one card, found a machine with several, for `nanocheck run` only",
+        f"--gpu {question.gpu}: expected one card, found a machine with several: see `nanocheck run`",
         hint=f"--gpu {question.machine[0].gpu}",
     )

@@ -13,14 +13,14 @@ Fitted, one number: what a channel takes beside its connections, from the two ra
 544 MB a communicator: 24 channels x 12 MiB leave 256 MiB). Not fitted, November 2026:
 
 * nccl#964, more than two ranks: 688 MB; the range is 288 to 832.
-* nccl#1685, 8 x H100: 1.06 GB with the context (about 0.55) before the first ``all_to_all``: 192 to 1,088;
-  3.28 GB more after it: 3.0 GiB at the most, 3.22 GB.
+* nccl#1685, 8 x H100: 1.06 GB with the context (about 0.55) before the first ``all_to_all``: 192 to 1,088.
+  3.28 GB more after it, where the most is 3.22 GB: **above the range**, by 2 %.
 * vllm#46234, 8 GPUs: 958 MiB freed by suspending the communicators of tensor and expert parallel, two of
   them: 384 to 2,176 for two of an H100's.
 * nanochat#443, 8 x H100: 1.2 GiB more in use than our virtual process holds, of which up to 110 MiB may be
   the context's: 192 to 1,088. **Above the range**, by up to 0.14 GiB.
-* two ranks on PCI Express (posted messages, see ``cuda_context``): some 20 to 130 MiB more than trainings
-  on one GPU: 0 to 91.
+* two ranks on PCI Express (posted messages, see ``cuda_context``): some 20 to 130 MiB more than trainings on
+  one GPU: 0 to 91. **Reaches above the range.**
 
 Not used: nccl#864 (1.6 GB with one communicator, 6 GB with three or more; neither card nor what else it
 counts is said).
@@ -61,11 +61,14 @@ class Wiring:
     sharp: bool = False
 
 
-#: By the beginning of the card's id: those that NVLink joins by switches. Logs of NCCL say 24 channels for
-#: A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685); the others are guessed from them.
+#: By the card's id: those that NVLink joins by switches; cards in slots, with a bridge or without, are not.
+#: Logs of NCCL say 24 channels for A100, 16 and 24 for H100, 32 for messages on H100 (nccl#1453, nccl#1685);
+#: the others are guessed from them.
 _NVLINK = {
-    "v100-": Wiring(8, 12, 12),
-    "a100-": Wiring(24, 24, 24),
+    "v100-16gb": Wiring(8, 12, 12),
+    "v100-32gb": Wiring(8, 12, 12),
+    "a100-40gb": Wiring(24, 24, 24),
+    "a100-80gb": Wiring(24, 24, 24),
     "h100": Wiring(16, 24, 32, sharp=True),
     "h200": Wiring(16, 24, 32, sharp=True),
     "b200": Wiring(16, 32, 32, sharp=True),
@@ -83,7 +86,7 @@ def taken_bytes(
         gpu: the card's id in the catalog.
         settings: of ``VARIABLES`` those that were set.
     """
-    wiring = next((found for name, found in _NVLINK.items() if gpu.startswith(name)), _PCIE)
+    wiring = _NVLINK.get(gpu, _PCIE)
     least = most = 0
     for each in communicators:
         low, high = _one(wiring, each.ranks, settings)

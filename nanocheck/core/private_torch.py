@@ -131,8 +131,13 @@ PRIVATE_NAMES = (
     ),
     PrivateName(
         name="torch.autograd._engine_run_backward",
-        files=("observe/loss_flow.py", "observe/phase_hooks.py"),
+        files=("observe/direct_backward.py", "observe/loss_flow.py", "observe/phase_hooks.py"),
         purpose="where a backward begins and ends, and what it begins at",
+    ),
+    PrivateName(
+        name="torch.autograd.Variable._execution_engine",
+        files=("observe/direct_backward.py",),
+        purpose="to see a backward that asks the engine itself",
     ),
     PrivateName(
         name="torch.autograd.graph.Node._input_metadata",

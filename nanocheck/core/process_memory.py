@@ -165,11 +165,20 @@ class Communicators(Value, frozen=True, kw_only=True):
     messages: int = 0
 
 
+class OnOtherCard(Value, frozen=True, kw_only=True):
+    """What a process had of a card beside the one that it is reported on, as ``nvidia-smi`` would show it."""
+
+    card: int
+    process_bytes: int
+
+
 class ProcessMemory(Value, frozen=True, kw_only=True):
     """What one process's memory did; sizes in bytes.
 
     Attributes:
-        rank: of a distributed run. card: which of the machine's it used, from 0.
+        rank: of a distributed run. card: which of the machine's it used, from 0; of several, the current one
+            in the end: PyTorch's figures and tensors are those of this card.
+        other_cards: what it had of others, of a virtual machine.
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
         process_bytes: with the CUDA context and what other libraries took, as ``nvidia-smi`` would show it,
             and the least that NCCL takes.
@@ -201,6 +210,7 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
     pid: int | None = None
     rank: int | None = None
     card: int = 0
+    other_cards: tuple[OnOtherCard, ...] = ()
     command: tuple[str, ...] = ()
     allocated_bytes: int = 0
     reserved_bytes: int = 0
@@ -235,6 +245,28 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
     measured_step: MeasuredStep | None = None
     unexplained_events: int = 0
     timeline: Timeline | None = None
+
+    @property
+    def elsewhere(self) -> tuple[ProcessMemory, ...]:
+        """The same process on its other cards, of which only the bytes are known."""
+        return tuple(
+            ProcessMemory(
+                pid=self.pid,
+                rank=self.rank,
+                card=each.card,
+                command=self.command,
+                process_bytes=each.process_bytes,
+                ended=self.ended,
+                began_s=self.began_s,
+                ended_s=self.ended_s,
+            )
+            for each in self.other_cards
+        )
+
+    @property
+    def nccl_spread_bytes(self) -> int:
+        """What NCCL may take beside what ``process_bytes`` counts for it."""
+        return self.nccl_most_bytes - self.nccl_least_bytes
 
     @property
     def peak_phase(self) -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from nanocheck.core.card_share import CardShare, fullest_card
 from nanocheck.core.config import StepConfig
-from nanocheck.core.device import CardsAlike, Device
+from nanocheck.core.device import CardsAlike, Device, device_of
 from nanocheck.core.process_memory import (
     Band,
     Fragmentation,
@@ -172,17 +172,12 @@ class RunResult(Value, frozen=True, kw_only=True):
         return self.config.id if self.config is not None else shlex.join(self.command or ())
 
     def device_of(self, card: int) -> Device:
-        """A card of the machine by its number; those of a further node are like the first's."""
-        number = card % (sum(each.cards for each in self.machine) or 1)
-        for each in self.machine:
-            if number < each.cards:
-                return each.device
-            number -= each.cards
-        return self.device
+        """One of the machine's cards, see ``core.device.device_of``."""
+        return device_of(self.machine, self.device, card)
 
     def on_card(self, card: int) -> RunResult:
         """What happened on one card of the machine, as if it were alone there."""
-        there = tuple(each for each in self.processes if each.card == card)
+        there = tuple(each for each in self._on_every_card if each.card == card)
         return msgspec.structs.replace(
             self, processes=there, device=self.device_of(card), machine=(), world=1
         )
@@ -201,7 +196,16 @@ class RunResult(Value, frozen=True, kw_only=True):
 
     @property
     def fullest_card(self) -> CardShare:
-        return fullest_card(self.processes or (self.main,), self.device.context_bytes)
+        return fullest_card(self._on_every_card or (self.main,), self.device.context_bytes)
+
+    @property
+    def _on_every_card(self) -> tuple[ProcessMemory, ...]:
+        return (*self.processes, *(other for each in self.processes for other in each.elsewhere))
+
+    @property
+    def cards(self) -> tuple[int, ...]:
+        """The numbers of those that were used, in order."""
+        return tuple(sorted({each.card for each in self._on_every_card}))
 
     @property
     def oom(self) -> OutOfMemory | None:

@@ -146,11 +146,10 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
 
 def _of_the_machine(result: RunResult, margin_bytes: int) -> Verdict:
     """Of cards that differ, each is asked for itself, and the worst decides."""
+    doubt = ranks.doubt(result, margin_bytes)
     if result.outcome is not Outcome.COMPLETED or len(result.machine) < 2 or not result.processes:
-        return _of_a_card(result, margin_bytes)
-    each = {
-        card: _of_a_card(result.on_card(card), margin_bytes) for card in {p.card for p in result.processes}
-    }
+        return _of_a_card(result, margin_bytes, doubt)
+    each = {card: _of_a_card(result.on_card(card), margin_bytes, doubt) for card in result.cards}
     card, worst = min(each.items(), key=lambda found: (_how_well(found[1]), found[0]))
     name = result.device_of(card).name
     return msgspec.structs.replace(worst, sentence=f"on card {card}, {name}, {worst.sentence}")
@@ -161,7 +160,7 @@ def _how_well(found: Verdict) -> tuple[int, int]:
     return (1 + order.index(found.kind) if found.kind in order else 0, found.headroom_bytes or 0)
 
 
-def _of_a_card(result: RunResult, margin_bytes: int) -> Verdict:
+def _of_a_card(result: RunResult, margin_bytes: int, doubt: str = "") -> Verdict:
     used, device = result.card_bytes, result.device
 
     def verdict(kind: Kind, sentence: str, headroom_bytes: int | None = None) -> Verdict:
@@ -179,7 +178,7 @@ def _of_a_card(result: RunResult, margin_bytes: int) -> Verdict:
     surplus += device.capacity_bytes - device.sure_capacity_bytes
     headroom = device.capacity_bytes - device.reserve_bytes - used - surplus
     kind, sentence = _classify_completed(result, headroom, surplus, margin_bytes)
-    questions = [*open_questions(result), *filter(None, [ranks.doubt(result, margin_bytes)])]
+    questions = [*open_questions(result), *filter(None, [doubt])]
     if kind in (Kind.SAFE, Kind.TIGHT) and questions:
         covered = [each.coverage for each in result.processes if each.coverage is not None]
         steps = max((each.steps for each in covered), default=0)
@@ -316,6 +315,11 @@ def _where(result: RunResult, headroom_bytes: int) -> str:
         there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
         return (
             f"{result.fullest_card.processes} processes together may need {there}, their peaks at one moment"
+        )
+    if result.fullest_card.card != main.card:
+        there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
+        return (
+            f"{there} are taken on card {result.fullest_card.card}, by a process that is reported on another"
         )
     whole = f"of {mib(main.reserved_bytes + max(beside, 0) + headroom_bytes)} available"
     if beside > MIB:

@@ -177,6 +177,7 @@ def virtual_facts() -> dict[str, Any]:
         "first_placeholder": placeholder_values.first_place(),
         "placeholder_sizes": placeholder_values.placeholder_sizes(),
         "peak_used": introspect.peak_used_bytes(),
+        "cards": {str(card): peak for card, peak in introspect.card_peaks().items()},
         **decided,
     }
 

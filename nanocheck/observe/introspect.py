@@ -6,6 +6,8 @@ import ctypes
 import functools
 from typing import Any
 
+from nanocheck.observe import nodes
+
 #: Order of ``nc_counter`` in csrc/base/counters.h.
 _COUNTERS = (
     "launches",
@@ -83,6 +85,20 @@ def peak_used_bytes() -> int:
     peak = ctypes.CDLL(None).nanocheck_peak_used
     peak.restype = ctypes.c_size_t
     return int(peak())
+
+
+def card_peaks() -> dict[int, int]:
+    """For each card of a machine with several that this process has used: the most it held of it at once.
+
+    As the run numbers them; {} where there is one card, and without a virtual GPU.
+    """
+    if version() is None:
+        return {}
+    library = ctypes.CDLL(None)
+    cards, peak = library.nanocheck_machine_cards(), library.nanocheck_card_peak
+    peak.restype = ctypes.c_size_t
+    found = {nodes.card_in_run(slot): int(peak(slot)) for slot in range(cards)} if cards > 1 else {}
+    return {card: most for card, most in found.items() if most}
 
 
 def attention_backend() -> str:

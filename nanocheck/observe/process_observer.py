@@ -18,6 +18,7 @@ import torch
 from nanocheck.observe import (
     card_clock,
     card_steps,
+    direct_backward,
     exit_hooks,
     graph_lines,
     introspect,
@@ -82,6 +83,7 @@ class Watch:
         exit_hooks.remember_fraction()
         torch.cuda._lazy_call(self._begin)  # type: ignore[no-untyped-call]
         exit_hooks.write_stacks_on_signal()
+        direct_backward.install()
         self._losses.install()
         phase_hooks.install(self._mark, self._optimizer)
         self._covered.install()

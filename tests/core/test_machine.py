@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanocheck.cli import build_parser, options
 from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
@@ -60,3 +61,22 @@ def test_every_card_of_a_machine_has_its_own_figures(machine: list[Alike]) -> No
     assert [f"name={find_gpu(each.gpu).name}" for each in machine] == [
         block.splitlines()[0] for block in blocks
     ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "machine", "taken"),
+    [
+        (["advise", "--tokens-per-step", "1024"], "2xrtx4070", True),
+        (["advise", "--tokens-per-step", "1024"], "1xrtx4070,1xrtx4090", False),
+        (["run", "--", "true"], "1xrtx4070,1xrtx4090", True),
+        (["drift", "--torch", "2.9", "--", "true"], "2xrtx4070", False),
+    ],
+)
+def test_which_verbs_take_which_machines(verb: list[str], machine: str, taken: bool) -> None:
+    at = verb.index("--") if "--" in verb else len(verb)
+    arguments = build_parser().parse_args([*verb[:at], "--gpu", machine, *verb[at:]])
+    if taken:
+        assert options.card(arguments).gpu == machine
+    else:
+        with pytest.raises(RequestError, match="expected one card"):
+            options.card(arguments)

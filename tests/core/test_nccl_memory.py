@@ -76,6 +76,22 @@ def test_it_is_a_range_whatever_was_set(
     assert most < more[1]
 
 
+def test_one_channel_of_eight_h100_is_a_ring_and_a_tree_and_what_sharp_keeps() -> None:
+    least, most = taken_bytes("h100", one(8), {"NCCL_MAX_NCHANNELS": "1"})
+    assert least == connection_bytes({})
+    sharp = 16 * 2 * 8 * MIB
+    assert most == pytest.approx(2 * connection_bytes({}) + 256 * MIB / 24 + sharp, abs=1)
+    _, without = taken_bytes("h100", one(8), {"NCCL_MAX_NCHANNELS": "1", "NCCL_NVLS_ENABLE": "0"})
+    assert most - without == sharp
+    assert taken_bytes("h100-pcie", one(8), {})[0] == 0
+
+
+@given(CARDS, st.integers(2, 64), st.integers(1, 9))
+def test_each_communicator_takes_as_much_as_the_first(gpu: str, ranks: int, count: int) -> None:
+    least, most = taken_bytes(gpu, one(ranks), {})
+    assert taken_bytes(gpu, [Communicators(ranks=ranks, count=count)], {}) == (count * least, count * most)
+
+
 @given(CARDS, st.integers(2, 64), st.integers(1, 64), st.integers(1, 64 * MIB))
 def test_smaller_buffers_and_fewer_channels_take_less(gpu: str, ranks: int, channels: int, size: int) -> None:
     plain = taken_bytes(gpu, one(ranks, messages=1), {})

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from made_up import DEVICE, result
 
+from nanocheck.core.device import CardsAlike
 from nanocheck.core.ranks import assumption, doubt, imbalance, left_out, spans
 from nanocheck.core.result import Group, ObservationEnd, Outcome, OutOfMemory, ProcessMemory, RunResult
 from nanocheck.core.units import GIB, MIB
@@ -57,9 +58,10 @@ def test_the_machines_verdict_is_its_worst_ranks(sizes: list[int]) -> None:
         assert (each.kind, alone.ranks) == (alone.kind, ()), "one rank is no table"
 
 
-@given(st.lists(st.integers(MIB, 6 * GIB), min_size=2, max_size=6), st.integers(1, 3))
+@given(st.lists(st.integers(MIB, 11 * GIB), min_size=2, max_size=6), st.integers(1, 3))
 def test_ranks_that_share_a_card_have_its_verdict(sizes: list[int], cards: int) -> None:
     verdict = classify(run(dict(enumerate(sizes)), len(sizes), cards))
+    assert verdict.kind == max((each.kind for each in verdict.ranks), key=ORDER.index)
     of_card: dict[int, set[Kind]] = {}
     for each in verdict.ranks:
         of_card.setdefault(each.card, set()).add(each.kind)
@@ -93,6 +95,21 @@ def test_safe_is_said_of_ranks_that_did_not_run_only_where_the_ends_agree(
     else:
         assert kind is not Kind.PARTIAL
         assert kind == classify(msgspec.structs.replace(found, world=1), margin).kind
+
+
+@given(st.integers(0, GIB), st.integers(0, 2))
+def test_the_ends_may_differ_by_the_margin_and_no_more(margin: int, beyond: int) -> None:
+    found = run({0: 2 * GIB + margin + beyond, 7: 2 * GIB}, 8)
+    assert bool(doubt(found, margin)) == (beyond > 0)
+    assert classify(found, margin).kind is (Kind.PARTIAL if beyond else Kind.SAFE)
+
+
+@given(st.integers(MIB, 9 * GIB), st.integers(MIB, 9 * GIB))
+def test_a_mixed_machine_doubts_as_one_of_equal_cards_does(first: int, last: int) -> None:
+    found = run({0: first, 3: last}, 4)
+    mixed = (CardsAlike(cards=3, device=DEVICE), CardsAlike(cards=1, device=DEVICE))
+    kinds = [classify(each).kind for each in (found, msgspec.structs.replace(found, machine=mixed))]
+    assert kinds[0] == kinds[1]
 
 
 def test_ranks_with_different_parameters_are_not_symmetric() -> None:

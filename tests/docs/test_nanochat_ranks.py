@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nanochat_ranks
 import pytest
+from documents import DOCS, script
+from paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+nanochat_ranks = script(ROOT / "benchmarks" / "ranks" / "nanochat" / "run.py")
 ROWS = nanochat_ranks.rows()
 RAN = {name: row["here"] for name, row in ROWS.items() if "here" in row}
 
 
 @pytest.mark.parametrize("name", [name for name in RAN if ROWS[name]["published"].endswith(" allocated")])
 def test_the_page_shows_what_was_stored_and_published(name: str) -> None:
-    page = (ROOT / "docs" / "accuracy.md").read_text()
+    page = (DOCS / "accuracy.md").read_text()
     [lines] = [[line for line in page.splitlines() if f"{RAN[name]['allocated_mib']:,.2f}" in line]]
     assert any(ROWS[name]["published"].removesuffix(" allocated") in line for line in lines)
 
@@ -33,7 +34,7 @@ def test_a_row_that_is_stored_replaces_its_own_figures_only(
     copy = tmp_path / "rows.toml"
     copy.write_text(nanochat_ranks.FIGURES.read_text())
     monkeypatch.setattr(nanochat_ranks, "FIGURES", copy)
-    found: nanochat_ranks.Found = {"torch": "9", "allocated_mib": 1.5}
+    found = {"torch": "9", "allocated_mib": 1.5}
     for _ in range(2):
         nanochat_ranks.store("d8-october", found)
     assert nanochat_ranks.rows() == {**ROWS, "d8-october": {**ROWS["d8-october"], "here": found}}

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from nanocheck.core.device import Target
+from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import MIB
 from nanocheck.observe import nvidia_smi
 from nanocheck.virtual import card_environment, prepare
+from nanocheck.virtual.card import card_text
 
 BIN = Path(nvidia_smi.__file__).parent / "bin"
 
@@ -60,7 +62,7 @@ def test_a_script_asks_nvidia_smi_and_nvml(tmp_path: Path) -> None:
     found = json.loads(ran.stdout)
     used = (card.context_bytes + (1 << 30)) // MIB
     total = card.usable_bytes["linux"] // MIB
-    assert found["list"] == f"GPU 0: {card.name} (UUID: {nvidia_smi.UUID})"
+    assert found["list"] == f"GPU 0: {card.name} (UUID: {nvidia_smi.uuid(0)})"
     assert found["csv"].splitlines() == [
         "name, memory.total [MiB], memory.used [MiB], no.such, utilization.gpu [%]",
         f"{card.name}, {total} MiB, {used} MiB, [N/A], 0 %",
@@ -95,3 +97,31 @@ def test_exit_codes_are_those_of_nvidia_smi(
     device = Target(kind="virtual", gpu=find_gpu("h100"))
     monkeypatch.setenv("NANOCHECK_CARD", card_environment(device)["NANOCHECK_CARD"])
     assert nvidia_smi.main(arguments) == code
+
+
+def test_a_machine_with_several_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = CardQuestion(gpu="1xrtx4090,2xrtx3060").select().target
+    monkeypatch.setenv("NANOCHECK_CARD", card_text(target))
+    monkeypatch.setenv("NANOCHECK_CARDS", "3")
+    monkeypatch.setenv("NANOCHECK_RUN", str(tmp_path))
+    held = [0, 0, 5 * MIB, *[0] * 61]
+    (tmp_path / f"used-{os.getpid()}").write_bytes(b"".join(each.to_bytes(8, "little") for each in held))
+
+    def said(*arguments: str) -> list[str]:
+        assert nvidia_smi.main(arguments) == 0
+        return capsys.readouterr().out.splitlines()
+
+    asked = ("--query-gpu=index,count,name,memory.used,gpu_bus_id", "--format=csv,noheader,nounits")
+    names = [find_gpu(each).name for each in ("rtx4090", "rtx3060", "rtx3060")]
+    rows = [
+        f"{index}, 3, {names[index]}, {held[index] // MIB}, 00000000:0{index + 1}:00.0" for index in range(3)
+    ]
+    assert said(*asked) == rows
+    assert said(*asked, "-i", "2,0") == [rows[0], rows[2]]
+    assert said(*asked, f"--id={nvidia_smi.uuid(1)}") == [rows[1]]
+    assert [line[:6] for line in said("-L")] == ["GPU 0:", "GPU 1:", "GPU 2:"]
+    apps = said("--query-compute-apps=pid,gpu_uuid,used_memory", "--format=csv,noheader")
+    assert apps == [f"{os.getpid()}, {nvidia_smi.uuid(2)}, 5 MiB"]
+    assert nvidia_smi.main(["-i", "3"]) == 6

@@ -41,15 +41,14 @@ class ProcessSection:
 
 def sections(result: RunResult, palette: Palette) -> list[ProcessSection]:
     """One for each process that is shown in full, see ``in_full``."""
-    device = result.device
     return [
         ProcessSection(
             memory=process,
             number=number,
             only=len(result.processes) == 1,
-            gauge=gauge.of(process, device),
-            figure=timeline_figure.of(process, device, palette),
-            full_bar_bytes=max(process.reserved_bytes, device.available_bytes, 1),
+            gauge=gauge.of(process, result.device_of(process.card)),
+            figure=timeline_figure.of(process, result.device_of(process.card), palette),
+            full_bar_bytes=max(process.reserved_bytes, result.device_of(process.card).available_bytes, 1),
         )
         for number, process in enumerate(in_full(result), 1)
     ]

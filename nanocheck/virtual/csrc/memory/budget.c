@@ -62,8 +62,7 @@ bool nc_budget_take(int slot, size_t bytes) {
     bool fits = enter(slot) && own(slot) <= most && bytes <= most - own(slot)
                 && nc_occupant_hold(slot, own(slot) + bytes, most);
     if (fits) accounts[slot].used += bytes;
-    if (accounts[slot].used > accounts[slot].most)
-        __atomic_store_n(&accounts[slot].most, accounts[slot].used, __ATOMIC_RELAXED);
+    if (accounts[slot].used > accounts[slot].most) accounts[slot].most = accounts[slot].used;
     nc_shown_set(slot, own(slot));
     nc_unlock(NC_LOCK_BUDGET);
     return fits;
@@ -103,8 +102,10 @@ size_t nc_budget_process(int slot) {
 }
 
 size_t nc_budget_peak(int slot) {
-    const nc_card *card = nc_card_of(slot);
-    return card ? card->context_bytes + __atomic_load_n(&accounts[slot].most, __ATOMIC_RELAXED) : 0;
+    nc_lock(NC_LOCK_BUDGET);
+    size_t bytes = accounts[slot].entered ? nc_card_of(slot)->context_bytes + accounts[slot].most : 0;
+    nc_unlock(NC_LOCK_BUDGET);
+    return bytes;
 }
 
 int nc_budget_list(int slot, unsigned *pids, size_t *bytes, int room) {

@@ -1,16 +1,16 @@
 """nanochat's own trainer on eight virtual H100, beside what real ones printed.
 
-    python benchmarks/nanochat_ranks.py --list
-    python benchmarks/nanochat_ranks.py d20-october --nanochat CHECKOUT --python ENVIRONMENT/bin/python
-    python benchmarks/nanochat_ranks.py d20-october ... --store     # ... and keep what was found
+    python benchmarks/ranks/nanochat/run.py --list
+    python benchmarks/ranks/nanochat/run.py d20-october --nanochat CHECKOUT --python ENVIRONMENT/bin/python
+    python benchmarks/ranks/nanochat/run.py d20-october ... --store     # ... and keep what was found
 
-Rows, published figures, sources and what was found: ``nanochat_ranks.toml``. Their code is not ours to
+Rows, published figures, sources and what was found: ``rows.toml``. Their code is not ours to
 ship: ``CHECKOUT`` is a clone of karpathy/nanochat (its commit is laid out in a folder of its own),
 ``ENVIRONMENT`` has the row's torch and what nanochat imports (tiktoken, rustbpe, wandb, pyarrow, pandas,
 psutil, requests, jinja2, regex). Nothing of the script or of its environment is changed; on the disk is what
 nanochat's own ``tok_train`` and ``dataset`` leave there: a tokenizer of so many entries (memory depends on
 their number alone) and two shards of text, made here. Where the Hub's FlashAttention 3 is needed,
-``nanochat_ranks_stand_ins/kernels.py`` takes its place, which has its memory and no kernels.
+``stand_ins/kernels.py`` takes its place, which has its memory and no kernels.
 
 A row takes about a minute, 80 s of one core more the first time, and 2 to 3 GB of the machine's memory.
 """
@@ -28,11 +28,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-FIGURES = Path(__file__).with_suffix(".toml")
-STAND_INS = Path(__file__).parent / "nanochat_ranks_stand_ins"
+FIGURES = Path(__file__).with_name("rows.toml")
+STAND_INS = Path(__file__).parent / "stand_ins"
 #: Run by the environment's own Python: its tiktoken and pyarrow must be able to read what it leaves.
 PREPARE = STAND_INS / "tokenizer_and_text.py"
 MIB = 1 << 20
+OUT_OF_MEMORY = ("phase", "step", "where", "requested_bytes", "free_bytes")
 
 Row = dict[str, Any]
 Found = dict[str, float | str]
@@ -81,7 +82,7 @@ def run(row: Row, nanochat: Path, python: Path) -> Found:
         subprocess.run(["tar", "x", "-C", name], input=archive.stdout, check=True)
         subprocess.run([str(python), str(PREPARE), name + "/base", str(row["vocabulary"])], check=True)
         environment = os.environ | {"NANOCHAT_BASE_DIR": name + "/base"} | row.get("environment", {})
-        paths = [str(Path(__file__).parents[1]), *([str(STAND_INS)] if row["flash_attention_3"] else [])]
+        paths = [str(Path(__file__).parents[3]), *([str(STAND_INS)] if row["flash_attention_3"] else [])]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         ran = subprocess.run(
             command(row, python), cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -102,9 +103,7 @@ def figures(answer: dict[str, Any]) -> Found:
         "process_mib": round(process["process_bytes"] / MIB, 2),
     }
     if process["oom"]:
-        found |= {
-            f"oom_{key}": value for key, value in process["oom"].items() if isinstance(value, int | str)
-        }
+        found |= {f"oom_{key}": process["oom"][key] for key in OUT_OF_MEMORY}
     return found
 
 
