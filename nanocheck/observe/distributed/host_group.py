@@ -264,7 +264,8 @@ def install(c10d: ModuleType) -> None:
             if present is None or present.issuperset(members):
                 return original(store, rank, size, *rest, **named)
             if made is None:
-                fake = native.FakeProcessGroup
+                fake: Any = native.FakeProcessGroup
+                fake._set_sequence_number_for_group = lambda self: None  # it numbers nothing
                 return getattr(fake, "_create_internal", fake)(rank, size)
             limit: Any = named.get("timeout", rest[0] if rest else None)
             return made(_Present(original, store, rank, members, limit), rank, size)
@@ -273,7 +274,7 @@ def install(c10d: ModuleType) -> None:
 
 
 def _kind() -> Any:
-    """None: this PyTorch's backends cannot be written in Python (before 2.12)."""
+    """None: this PyTorch's backends cannot be written in Python (2.11 and before)."""
     kind = _backend()
     try:
         kind(None, 0, 1)
