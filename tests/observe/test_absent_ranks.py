@@ -183,6 +183,7 @@ def test_stores_groups_and_meshes_answer_for_those_who_are_not_there(tmp_path: P
         *("7", "8", "cpu:gloo,cuda:nccl", f"tcp://127.0.0.1:{free_port()}"),
         ranks=LAST,
         NANOCHECK_RANK_WAIT_S="0.2",
+        TORCH_DIST_INIT_BARRIER="1",
     )
     assert seen.ending.exit_code == 0, seen.stderr[-3000:]
     said = [line.split(" ", 1) for line in seen.stdout.splitlines()]
