@@ -17,8 +17,8 @@ Fitted, one number: what a channel takes beside its connections, from the two ra
   3.28 GB more after it, where the most is 3.22 GB: **above the range**, by 2 %.
 * vllm#46234, 8 GPUs: 958 MiB freed by suspending the communicators of tensor and expert parallel, two of
   them: 384 to 2,176 for two of an H100's.
-* nanochat#443, 8 x H100: 1.2 GiB more in use than our virtual process holds, of which up to 110 MiB may be
-  the context's: 192 to 1,088. **Above the range**, by up to 0.14 GiB.
+* nanochat#443, 8 x H100: 1,070 to 1,081 MiB more in use (72.48 GiB) than our process at the same request, of
+  which up to 110 may be the context's (``suites/claims``, C1): 192 to 1,088.
 * two ranks on PCI Express (posted messages, see ``cuda_context``): some 20 to 130 MiB more than trainings on
   one GPU: 0 to 91. **Reaches above the range.**
 

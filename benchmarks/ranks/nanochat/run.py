@@ -100,7 +100,8 @@ def figures(answer: dict[str, Any]) -> Found:
         "outcome": answer["result"]["outcome"],
         "allocated_mib": round(process["allocated_bytes"] / MIB, 2),
         "reserved_mib": round(process["reserved_bytes"] / MIB, 2),
-        "process_mib": round(process["process_bytes"] / MIB, 2),
+        # Without NCCL's own memory, which is a range.
+        "process_mib": round((process["process_bytes"] - process.get("nccl_least_bytes", 0)) / MIB, 2),
     }
     if process["oom"]:
         found |= {f"oom_{key}": process["oom"][key] for key in OUT_OF_MEMORY}
