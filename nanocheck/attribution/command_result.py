@@ -81,7 +81,7 @@ def command_result(
         environment=_environment(seen),
         outcome=outcome,
         processes=tuple(processes),
-        world=max((each.start.world for each in seen if each.start is not None), default=1),
+        world=max((said.world for each in seen for said in (each.start, each.end) if said), default=1),
         ending=ending,
         seconds={"command": round(seconds, 1)},
         notes=(*notes, *device.notes, *notes_of(seen, processes, ending.how, virtual)),
@@ -145,7 +145,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
-        rank=None if seen.start is None else seen.start.rank,
+        rank=_rank(seen),
         card=_card(seen),
         other_cards=_other_cards(seen),
         command=() if seen.start is None else seen.start.command,
@@ -178,6 +178,12 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         unexplained_events=figures.replay.surprises,
         timeline=figures.timeline(),
     )
+
+
+def _rank(seen: Observation) -> int | None:
+    """A script that no launcher told says it after CUDA has begun."""
+    said = [each.rank for each in (seen.start, seen.end) if each is not None]
+    return next((each for each in said if each is not None), None)
 
 
 def _card(seen: Observation) -> int:

@@ -125,10 +125,13 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """The last words of a process: how it ended, and what only then can be asked.
 
-    ``clock`` and ``limit`` as in ``Start`` and ``Request``.
+    ``clock`` and ``limit`` as in ``Start`` and ``Request``, ``rank`` and ``world`` as in ``Start``: a script
+    can say them after CUDA has begun.
     """
 
     how: str
+    rank: int | None = None
+    world: int = 1
     card: int = 0
     clock: float | None = None
     limit: int | None = None

@@ -105,8 +105,20 @@ def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
     hidden = next((each for each in processes if each.ended is ObservationEnd.FAILED), None)
     failed = ending.how in (How.FAILED, How.KILLED) or (ending.exit_code and ending.how is not How.ANSWERED)
     if hidden is not None:
-        return hidden.error if failed else f"{hidden.error} (process {hidden.pid}; the command went on)"
-    return f"the command ended with exit code {ending.exit_code}" if failed else ""
+        rank = "" if hidden.rank is None else f"rank {hidden.rank}: "
+        went_on = "" if failed else f" (process {hidden.pid}; the command went on)"
+        return f"{rank}{hidden.error}{went_on}"
+    return f"the command ended with exit code {ending.exit_code}{_cut_short(processes)}" if failed else ""
+
+
+def _cut_short(processes: Sequence[ProcessMemory]) -> str:
+    """Ranks without last words: one was killed, or its launcher ended it as another one failed."""
+    lost = sorted(
+        each.rank for each in processes if each.ended is ObservationEnd.LOST and each.rank is not None
+    )
+    if not lost:
+        return ""
+    return f"; rank{'s' * (len(lost) > 1)} {', '.join(map(str, lost))} ended without last words"
 
 
 def _missing(folder: Path, processes: Sequence[ProcessMemory], cut_off: Collection[int]) -> Iterator[str]:

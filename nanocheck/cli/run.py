@@ -40,9 +40,9 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--cover", metavar="PHASES", help="do not stop before these were seen: eval, save, or eval,save")
     add(
         "--ranks",
-        default="all",
         metavar="R,R",
-        help="of a distributed run, the ranks that run; the others are taken to do the same (default: all)",
+        help="of a distributed run, the ranks that run, such as 0,last, or all; the others are taken to do "
+        "the same (default: the first and the last, of two both)",
     )
     add("--full", action="store_true", help="run to the script's own end")
     add(

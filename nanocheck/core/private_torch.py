@@ -200,4 +200,58 @@ PRIVATE_NAMES = (
         files=("step/torch_facts.py",),
         purpose="which attention backend PyTorch would choose",
     ),
+    *(
+        PrivateName(
+            name=f"torch._C._distributed_c10d.{name}",
+            files=("observe/distributed/host_group.py",),
+            purpose="a gloo group of the ranks that run, with the interface of all of them",
+        )
+        for name in (
+            "AllreduceOptions",
+            "Backend.Options",
+            "BroadcastOptions",
+            "FakeProcessGroup",
+            "PrefixStore",
+            "ReduceOp.PRODUCT",
+            "ReduceOp.SUM",
+            "_create_work_from_future",
+        )
+    ),
+    *(
+        PrivateName(
+            name=f"torch._C._distributed_c10d.{name}",
+            files=("observe/distributed/stores.py",),
+            purpose="who serves the store, and how long a key is waited for, where ranks are left out",
+        )
+        for name in ("Store", "TCPStore")
+    ),
+    *(
+        PrivateName(
+            name=f"torch._C._distributed_c10d.{name}",
+            files=("observe/distributed/nccl_groups.py",),
+            purpose="who is in an NCCL group, where ranks are left out",
+        )
+        for name in ("ProcessGroup", "ProcessGroupNCCL.__init__")
+    ),
+    PrivateName(
+        name="torch.distributed.distributed_c10d._new_process_group_helper",
+        files=("observe/distributed/groups.py",),
+        purpose="who is in a group that is being made; taken by place: size, rank, members",
+    ),
+    PrivateName(
+        name="torch.distributed.distributed_c10d._store_based_barrier",
+        files=("observe/distributed/stores.py",),
+        purpose="that it counts the ranks that run",
+        parameters=("rank", "store", "group_name", "rendezvous_count"),
+    ),
+    PrivateName(
+        name="torch.distributed.distributed_c10d._world",
+        files=("observe/distributed/groups.py", "observe/distributed/nccl_groups.py"),
+        purpose="who is in a group that was made: its pg_names and pg_group_ranks",
+    ),
+    PrivateName(
+        name="torch.distributed.checkpoint.default_planner._validate_global_plan",
+        files=("observe/distributed/checkpoint_plans.py",),
+        purpose="that parts of the ranks that run need not be the whole",
+    ),
 )

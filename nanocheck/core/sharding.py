@@ -118,10 +118,7 @@ def notes(config: StepFields) -> tuple[str, ...]:
         return ()
     which = f"rank {rank_that_runs(config)} of {config.ranks}"
     most = "all need the same" if config.sharding == "ddp" else "no other needs more"
-    return (
-        f"{which} ran alone, {most}: the others are taken to do what it does",
-        "what NCCL itself takes of the card is not counted",
-    )
+    return (f"{which} ran alone, {most}: the others are taken to do what it does",)
 
 
 def fsdp2_shard(shape: Shape, ranks: int, rank: int = 0) -> Shape:

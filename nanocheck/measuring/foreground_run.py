@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nanocheck.core.device_selection import SelectedDevice
+from nanocheck.core.errors import RequestError
 from nanocheck.core.files import write_atomically
 from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
@@ -15,6 +16,7 @@ from nanocheck.measuring.command_environment import VISIBLE, child_environment
 from nanocheck.measuring.interpreter import is_ours
 from nanocheck.measuring.other_gpus import refuse_other_gpus
 from nanocheck.measuring.request import Request
+from nanocheck.observe import absent_ranks
 from nanocheck.process.launch import launch
 from nanocheck.process.scratch import Scratch
 from nanocheck.process.spawn import find_program
@@ -39,7 +41,7 @@ def run_command(
         requests: where to write every request to the allocator, a ``RequestLog`` as JSON.
 
     Raises:
-        RequestError: see ``check_command``.
+        RequestError: see ``check_command``; a rank was asked for that the command has not.
         MachineError: the virtual GPU cannot be built here, a process ran without it, or ``requests`` cannot
             be written.
     """
@@ -65,6 +67,7 @@ def run_command(
         )
         say(_opening(chosen))
         ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)
+        _refuse_unknown_ranks(folder)
         seen = read(folder)
         if chosen.target.kind == "virtual":
             refuse_other_gpus(seen)
@@ -81,6 +84,13 @@ def run_command(
             notes=[*ended.notes, *_not_passed_on(chosen)],
             cut_off=ended.cut_off,
         )
+
+
+def _refuse_unknown_ranks(folder: Path) -> None:
+    """How many ranks there are only they know, from their launcher."""
+    refused = folder / absent_ranks.REFUSED
+    if refused.exists():
+        raise RequestError(refused.read_text(), hint=f"--ranks 0,{absent_ranks.LAST}, or leave --ranks away")
 
 
 def _not_passed_on(chosen: SelectedDevice) -> list[str]:

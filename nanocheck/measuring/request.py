@@ -13,14 +13,16 @@ from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import EVERY_CARD
 from nanocheck.measuring.command_environment import DEFAULT_STEPS
+from nanocheck.observe import absent_ranks
 from nanocheck.observe.values.policies import POLICIES
 
 DEFAULT_TIME_LIMIT = "10min"
-#: Of a distributed run, every rank is run.
-ALL_RANKS = "all"
+#: Of a distributed run: the first rank and the last, of two both.
+DEFAULT_RANKS = absent_ranks.ENDS
 #: Between the ids of several cards.
 BETWEEN_CARDS = ","
 
+_RANKS = re.compile(r"(\d{1,6}|last)(,(\d{1,6}|last))*")
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|m|h)?\s*", re.IGNORECASE)
 #: As good as no limit, and more than a clock should be asked for.
 _ENDLESS = 1e9
@@ -57,7 +59,7 @@ class Request:
         time: once memory is known, a few steps are timed and one is recorded.
         clock: so many steps after that go on while the script's own clocks show the card's time.
         sizes: the policy for sizes that hang on values nobody computes; see ``observe.values.unknown_sizes``.
-        ranks: of a distributed command, those that run: numbers by commas, or ``all``.
+        ranks: of a distributed command, those that run: see ``observe.absent_ranks.VARIABLE``.
     """
 
     command: list[str]
@@ -69,7 +71,7 @@ class Request:
     sizes: str = POLICIES[0]
     time: bool = False
     clock: int = 0
-    ranks: str = ALL_RANKS
+    ranks: str = DEFAULT_RANKS
 
     @property
     def gpus(self) -> list[str]:
@@ -121,7 +123,7 @@ class Request:
             sizes=arguments.sizes or POLICIES[0],
             time=arguments.time or bool(arguments.clock),
             clock=arguments.clock or 0,
-            ranks=_ranks(getattr(arguments, "ranks", ALL_RANKS)),
+            ranks=_ranks(getattr(arguments, "ranks", None)),
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -140,7 +142,7 @@ class Request:
             *("--margin", f"{card.margin_bytes}B"),
             *("--time-limit", limit),
             *("--sizes", self.sizes),
-            *(("--ranks", self.ranks) if self.ranks != ALL_RANKS else ()),
+            *(("--ranks", self.ranks) if self.ranks != DEFAULT_RANKS else ()),
             *(("--steps", str(self.steps)) if self.steps else ("--full",)),
             *(("--cover", ",".join(self.cover)) if self.cover else ()),
             *(("--longest",) if self.longest else ()),
@@ -148,10 +150,15 @@ class Request:
         ]
 
 
-def _ranks(text: str) -> str:
-    if text == ALL_RANKS or re.fullmatch(r"\d{1,6}(,\d{1,6})*", text):
+def _ranks(text: str | None) -> str:
+    if text is None:
+        return DEFAULT_RANKS
+    if text == absent_ranks.ALL or _RANKS.fullmatch(text):
         return text
-    raise RequestError(f"--ranks: expected numbers such as 0,7, or all, found {text!r}", hint="--ranks 0")
+    raise RequestError(
+        f"--ranks: expected numbers such as 0,7, the word last among them, or all, found {text!r:.80}",
+        hint=f"--ranks 0,{absent_ranks.LAST}",
+    )
 
 
 def _phases(text: str | None) -> tuple[str, ...]:

@@ -18,10 +18,11 @@ import torch
 import nanocheck
 from nanocheck.attribution.out_of_memory import oom_of_step
 from nanocheck.attribution.places import Places
-from nanocheck.core import methods, sharding
+from nanocheck.core import methods, nccl_memory, sharding
 from nanocheck.core.config import StepConfig
 from nanocheck.core.device import Device
 from nanocheck.core.errors import MachineError
+from nanocheck.core.process_memory import Communicators
 from nanocheck.core.result import (
     Environment,
     Outcome,
@@ -183,11 +184,20 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     peaks = tuple(observer.peaks.values())
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
+    talking = tuple(
+        Communicators(ranks=ranks, count=count, messages=messages)
+        for ranks, count, messages in introspect.communicators()
+    )
+    nccl_settings = {name: os.environ[name] for name in nccl_memory.VARIABLES if name in os.environ}
+    nccl_least, nccl_most = nccl_memory.taken_bytes(task.device.gpu, talking, nccl_settings)
     process = ProcessMemory(
         rank=sharding.rank_that_runs(config) if config.ranks > 1 else None,
         allocated_bytes=max((peak.allocated_bytes for peak in peaks), default=0),
         reserved_bytes=reserved,
-        process_bytes=reserved + task.device.context_bytes,
+        process_bytes=reserved + task.device.context_bytes + nccl_least,
+        communicators=talking,
+        nccl_least_bytes=nccl_least,
+        nccl_most_bytes=nccl_most,
         peaks=peaks,
         retries=stats["num_alloc_retries"],
         ooms=stats["num_ooms"],

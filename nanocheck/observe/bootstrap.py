@@ -73,8 +73,12 @@ def activate() -> None:
         # Inductor reads its cache folder when it is imported; its kernels are skipped once it is there.
         uncompiled_kernels.use_own_cache()
         waiting[uncompiled_kernels.MODULE] = uncompiled_kernels.install
-    if os.environ.get(relaunch.TOOL):  # a real card's nodes are real, too
+    if os.environ.get(relaunch.TOOL):  # real cards have real nodes, and every rank
+        from nanocheck.observe.distributed import checkpoint_plans, installing
+
         waiting[nodes.MODULE] = nodes.install
+        waiting[installing.MODULE] = installing.install
+        waiting[checkpoint_plans.MODULE] = checkpoint_plans.install
     sys.meta_path.insert(0, _Finder(waiting))
 
 

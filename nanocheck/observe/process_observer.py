@@ -348,6 +348,8 @@ class Watch:
         self.journal.write(
             "end",
             how=how,
+            rank=ranks.own_rank(),
+            world=ranks.world(),
             card=ranks.own_card(),
             clock=time.monotonic(),
             limit=exit_hooks.own_limit(),

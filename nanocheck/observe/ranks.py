@@ -6,19 +6,19 @@ import os
 
 import torch
 
-from nanocheck.observe import nodes
+from nanocheck.observe import absent_ranks, nodes
 
 
 def own_rank() -> int | None:
-    """As the launcher says it, such as ``torchrun``; None: there are no ranks."""
-    rank = os.environ.get("RANK", "")
-    return int(rank) if rank.isdecimal() and world() > 1 else None
+    """As the launcher, such as ``torchrun``, or the script says it; None: there are no ranks, or not yet."""
+    told = absent_ranks.settled()
+    return told[0] if told is not None and told[1] > 1 else None
 
 
 def world() -> int:
-    """How many ranks the launcher says there are; 1 where it says nothing."""
-    said = os.environ.get("WORLD_SIZE", "")
-    return int(said) if said.isdecimal() else 1
+    """How many ranks are said to be there, whether they run or not; 1 where nobody says it."""
+    told = absent_ranks.settled()
+    return 1 if told is None else told[1]
 
 
 def own_card() -> int:

@@ -45,6 +45,11 @@ _WINDOWS = (
 _VERSIONS = "Another version of PyTorch, of its CUDA libraries or of the training script has other peaks."
 _ONE_CARD = "One card, one process: NCCL's buffers and the memory of several GPUs are not in these figures."
 _OUTSIDE = "NCCL's own buffers and what other libraries take outside of PyTorch's allocator are not in it."
+#: Of a run of several ranks, in its place.
+_WITH_NCCL = (
+    "What NCCL takes is a range by a model; what other libraries take outside of PyTorch's allocator is not "
+    "in it."
+)
 _GROUPS = (
     "Groups are found by watching PyTorch, not by asking the script; what could not be named is shown as "
     "unnamed. Rounding is what the allocator adds to a request to fill its blocks."
@@ -71,11 +76,12 @@ def limits_of_search(provenances: Collection[str]) -> tuple[str, ...]:
     return _only(provenances, _PEAKS, _OTHERS, _VIRTUAL, _WINDOWS, _VERSIONS, _ONE_CARD)
 
 
-def limits_of_command(provenance: str) -> tuple[str, ...]:
-    """Of a run of somebody's own script."""
-    return _only([provenance], _PEAKS, _OTHERS, _VIRTUAL, _COURSE, _OUTSIDE, _WINDOWS, _VERSIONS, _GROUPS)
+def limits_of_command(provenance: str, *, nccl: bool = False) -> tuple[str, ...]:
+    """Of a run of somebody's own script; ``nccl``: its ranks had communicators."""
+    outside = _WITH_NCCL if nccl else _OUTSIDE
+    return _only([provenance], _PEAKS, _OTHERS, _VIRTUAL, _COURSE, outside, _WINDOWS, _VERSIONS, _GROUPS)
 
 
 def _only(provenances: Collection[str], *sentences: str) -> tuple[str, ...]:
-    virtual: Iterable[str] = (_VIRTUAL, _COURSE, _OUTSIDE)
+    virtual: Iterable[str] = (_VIRTUAL, _COURSE, _OUTSIDE, _WITH_NCCL)
     return tuple(each for each in sentences if Provenance.VIRTUAL in provenances or each not in virtual)

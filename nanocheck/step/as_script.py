@@ -61,7 +61,9 @@ def main(text: str) -> None:
     os.chdir(Path(nanocheck.__file__).parents[1])
     steps = STEPS_WITH_GRAPHS if config.compile == "reduce-overhead" else STEPS
     settled = Settled(steps)
-    run_step(config, "cuda", observe=settled.leave, steps=steps + MORE, enough=settled.enough)
+    # Several ranks must all take as many steps: one that ends early is missed by the others.
+    enough = settled.enough if config.ranks == 1 else lambda: False
+    run_step(config, "cuda", observe=settled.leave, steps=steps + MORE, enough=enough)
 
 
 if __name__ == "__main__":

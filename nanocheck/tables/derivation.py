@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from nanocheck.core.device import Target
+from nanocheck.core import nccl_memory
+from nanocheck.core.device import Device, Target
 from nanocheck.core.result import Outcome, RunResult
 from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import Kind, Verdict, classify
@@ -65,7 +66,13 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
         detail = roomy.detail.replace(roomy.device.name, device.name)
         return classify(msgspec.structs.replace(moved, detail=detail), margin_bytes)
     if main.reserved_bytes + BORDER_BYTES <= there:
-        process = msgspec.structs.replace(main, process_bytes=main.reserved_bytes + device.context_bytes)
+        least, most = _nccl(roomy, device)
+        process = msgspec.structs.replace(
+            main,
+            process_bytes=main.reserved_bytes + device.context_bytes + least,
+            nccl_least_bytes=least,
+            nccl_most_bytes=most,
+        )
         return classify(msgspec.structs.replace(moved, processes=(process,)), margin_bytes)
     if wanted > there:
         return Verdict(
@@ -75,6 +82,14 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
             sentence=f"its tensors ask for {mib(wanted)} MiB at once, of {mib(max(there, 0))} available",
         )
     return None
+
+
+def _nccl(roomy: RunResult, device: Device) -> tuple[int, int]:
+    """What NCCL takes on the card: cards of one behaviour may be wired in other ways."""
+    main = roomy.main
+    if device.gpu == roomy.device.gpu:
+        return main.nccl_least_bytes, main.nccl_most_bytes
+    return nccl_memory.taken_bytes(device.gpu, main.communicators, {})
 
 
 def requested(result: RunResult) -> int:

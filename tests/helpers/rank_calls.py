@@ -118,4 +118,4 @@ class Ranks:
 
     def files(self) -> list[str]:
         """What communicators have left in the run's folder."""
-        return sorted(path.name for path in self.folder.iterdir() if path.name != "nccl-ranks")
+        return sorted(path.name for path in self.folder.glob("nccl-*") if path.name != "nccl-ranks")

@@ -19,6 +19,10 @@ from nanocheck.core.private_torch import PRIVATE_NAMES, PrivateName
 PACKAGE = ROOT / "nanocheck"
 #: Attributes of objects, assigned to a class or overridden in ours: reading the source does not show whose.
 ASSIGNED = {
+    "torch.distributed.checkpoint.default_planner._validate_global_plan",
+    "torch.distributed.distributed_c10d._new_process_group_helper",
+    "torch.distributed.distributed_c10d._store_based_barrier",
+    "torch.distributed.distributed_c10d._world",
     "torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config",
     "torch.autograd.graph.Node._input_metadata",
     "torch.autograd.graph.Node._sequence_nr",

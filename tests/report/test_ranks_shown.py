@@ -91,6 +91,15 @@ def test_64_ranks_are_a_page_and_not_a_book() -> None:
     assert "rank 63 needs most" in " ".join(read.words).lower()
 
 
+def test_the_bar_of_the_card_has_what_nccl_takes_at_the_least() -> None:
+    alone = ranks([500])
+    assert "NCCL, at the least" not in "".join(Reader(render(JudgedRun.of(alone))).words)
+    process = replace(alone.main, nccl_least_bytes=192 * MIB, nccl_most_bytes=1088 * MIB)
+    taken = replace(alone, processes=(process,))
+    words = " ".join(Reader(render(JudgedRun.of(taken))).words)
+    assert "NCCL, at the least 192.00 MiB" in " ".join(words.replace(":", "").split())
+
+
 def test_a_result_that_was_stored_before_there_were_verdicts_of_ranks_has_its_table() -> None:
     run = JudgedRun.of(ranks([500, 600]))
     old = RunFile.with_suggestions(replace(run, verdict=replace(run.verdict, ranks=())))

@@ -90,6 +90,10 @@ def test_results_say_which_rank_ran_and_have_no_time(measurement: Measurement) -
     assert result.main.rank == sharding.rank_that_runs(asked) == 1
     assert any("rank 1 of 3" in note for note in result.notes)
     assert result.main.kernels is not None
+    assert [(each.ranks, each.count) for each in result.main.communicators] == [(3, 1)]
+    outside = result.main.process_bytes - result.main.reserved_bytes - CARD.device.context_bytes
+    assert outside == result.main.nccl_least_bytes <= result.main.nccl_most_bytes
+    assert result.main.nccl_most_bytes > 0
     assert step_time(result, CARD.gpu) is None
 
 

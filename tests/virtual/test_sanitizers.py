@@ -46,8 +46,14 @@ def test_random_calls_of_four_threads(build: Builder, compiler: str, sanitizer: 
 ADDRESS, THREAD = SANITIZERS
 #: File, what is written there, what is written instead, the sanitizer that runs, and what is then said.
 MISTAKES = [
-    ("memory/budget.c", "    used_bytes -= bytes;\n", "", ADDRESS, "available == start_bytes - held"),
-    ("memory/budget.c", "bytes <= most - used_bytes", "true", ADDRESS, "illegal: cudaMalloc"),
+    (
+        "memory/budget.c",
+        "    accounts[slot].used -= bytes;\n",
+        "",
+        ADDRESS,
+        "available == start_bytes - held",
+    ),
+    ("memory/occupants.c", "return bytes <= most;", "return true;", ADDRESS, "illegal: cudaMalloc"),
     ("memory/budget.c", "nc_lock(NC_LOCK_BUDGET);\n    if (bytes", "if (bytes", THREAD, "nc_budget_give"),
     ("memory/mappings.c", "&& !((physical *)handle)->released", "", ADDRESS, "illegal: cuMemRelease"),
     ("memory/mappings.c", "&& !any(words, bytes / NC_GRANULE);", ";", ADDRESS, "illegal: cuMemMap"),
@@ -78,8 +84,8 @@ MISTAKES = [
     ("answers/nccl_group.c", "    free(g->members);\n", "", ADDRESS, "LeakSanitizer"),
     (  # a lock that may be taken only after another
         "memory/mappings.c",
-        "    if (bytes) nc_budget_give(bytes);\n    return held;",
-        "    nc_lock(NC_LOCK_CARD);\n    if (bytes) nc_budget_give(bytes);\n    return held;",
+        "    if (held) drop(handle);\n",
+        "    nc_lock(NC_LOCK_CARD);\n    if (held) drop(handle);\n    nc_unlock(NC_LOCK_CARD);\n",
         ADDRESS,
         "is taken while",
     ),

@@ -54,7 +54,7 @@ def command(row: Row, python: Path) -> list[str]:
         "-m",
         "scripts.base_train",
     ]
-    nanocheck = ["nanocheck", "run", "--gpu", "8xh100", "--ranks", row["ranks"]]
+    nanocheck = ["nanocheck", "run", "--gpu", "8xh100", "--ranks", row["ranks"], *row.get("options", [])]
     return [
         sys.executable,
         "-m",

@@ -40,7 +40,7 @@ def of(process: ProcessMemory, device: Device) -> Gauge | None:
 
     ``None`` for a device without memory of its own.
     """
-    card, oom = device.capacity_bytes, process.oom
+    card, oom, nccl = device.capacity_bytes, process.oom, process.nccl_least_bytes
     if card <= 0:
         return None
     allocated, reserved, requested = process.allocated_bytes, process.reserved_bytes, None
@@ -50,6 +50,7 @@ def of(process: ProcessMemory, device: Device) -> Gauge | None:
         requested = oom.requested_bytes
     taken = [
         ("CUDA context", device.context_bytes, "context-fill"),
+        *([("NCCL, at the least", nccl, "nccl-fill")] if nccl else []),
         ("used by other processes", device.reserve_bytes, "others-fill"),
         ("allocated", allocated, "allocated-fill"),
         ("reserved, not allocated", max(0, reserved - allocated), "reserved-fill"),

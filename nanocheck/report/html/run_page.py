@@ -61,7 +61,9 @@ def render(run: JudgedRun) -> str:
         ranks=rank_rows(run),
         imbalance=imbalance_sentence(result),
         provenance=caveats.sentence(result.provenance),
-        limits=caveats.limits_of_command(result.provenance),
+        limits=caveats.limits_of_command(
+            result.provenance, nccl=any(each.communicators for each in result.processes)
+        ),
         environment=_environment(result),
         suggestions=run.suggestions if isinstance(run, RunFile) else None,
         time=_time(run.step_time, result) if isinstance(run, RunFile) else None,

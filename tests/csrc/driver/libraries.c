@@ -125,14 +125,14 @@ static void nvml(worker *w) { /* each thread has at least one nvmlInit of its ow
     unsigned room = 2;
     char name[8];
     LEGAL(nvmlInit_v2());
-    LEGAL(nvmlDeviceGetMemoryInfo(NULL, memory));
+    LEGAL(nvmlDeviceGetMemoryInfo((void *)0x20, memory));
     HOLDS(memory[0] == total_bytes && memory[1] + memory[2] == memory[0]);
-    LEGAL(nvmlDeviceGetComputeRunningProcesses(NULL, &room, list));
+    LEGAL(nvmlDeviceGetComputeRunningProcesses((void *)0x20, &room, list));
     HOLDS(room == 1 && list[0].used <= total_bytes && list[1].pid == 77 && list[1].used == 77);
-    LEGAL(nvmlDeviceGetName(NULL, name, sizeof name));
-    ILLEGAL(nvmlDeviceGetName(NULL, name, 0));
+    LEGAL(nvmlDeviceGetName((void *)0x20, name, sizeof name));
+    ILLEGAL(nvmlDeviceGetName((void *)0x20, name, 0));
     room = 0;
-    ILLEGAL(nvmlDeviceGetComputeRunningProcesses(NULL, &room, NULL));
+    ILLEGAL(nvmlDeviceGetComputeRunningProcesses((void *)0x20, &room, NULL));
     LEGAL(nvmlShutdown());
 }
 

@@ -57,10 +57,9 @@ bool nc_budget_take(int slot, size_t bytes) {
     const nc_card *card = nc_card_of(slot);
     if (!card) return false;
     nc_lock(NC_LOCK_BUDGET);
-    size_t most = offered(card);
     /* No sum of these can go over 2^64. */
-    bool fits = enter(slot) && own(slot) <= most && bytes <= most - own(slot)
-                && nc_occupant_hold(slot, own(slot) + bytes, most);
+    bool fits = enter(slot) && bytes <= SIZE_MAX - own(slot)
+                && nc_occupant_hold(slot, own(slot) + bytes, offered(card));
     if (fits) accounts[slot].used += bytes;
     if (accounts[slot].used > accounts[slot].most) accounts[slot].most = accounts[slot].used;
     nc_shown_set(slot, own(slot));
