@@ -124,7 +124,7 @@ def test_the_rank_alone_is_that_rank_among_all(how: str, tmp_path: Path, measure
     asked, answer = config(ranks=2, sharding=how), tmp_path / "answer.json"
     step = ["-m", "nanocheck.step.as_script", json.dumps(asked.to_dict())]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    card = ["--gpu", "2xrtx4070", "--ranks", "all", "--json", str(answer)]
+    card = ["--gpu", "2xrtx4070", "--ranks", "all", "--full", "--json", str(answer)]
     run = [sys.executable, "-m", "nanocheck", "run", *card, "--", *launcher, *step]
     ran = subprocess.run(run, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
