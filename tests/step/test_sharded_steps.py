@@ -38,6 +38,7 @@ SHARED = [
     {"ranks": 2, "sharding": "ddp"},
     {"ranks": 2, "sharding": "ddp", "optimizer": "adamw-8bit"},
     {"ranks": 3, "sharding": "zero1"},
+    {"ranks": 3, "sharding": "zero1", "n_layer": 3},  # rank 1 keeps most
     {"ranks": 64, "sharding": "zero1"},
     {"ranks": 8, "sharding": "fsdp2"},
     {"ranks": 7, "sharding": "fsdp2", "optimizer": "adamw-loop"},
