@@ -38,6 +38,7 @@ SHARED = [
     {"ranks": 2, "sharding": "ddp"},
     {"ranks": 2, "sharding": "ddp", "optimizer": "adamw-8bit"},
     {"ranks": 3, "sharding": "zero1"},
+    {"ranks": 3, "sharding": "zero1", "n_layer": 3},  # rank 1 keeps most
     {"ranks": 64, "sharding": "zero1"},
     {"ranks": 8, "sharding": "fsdp2"},
     {"ranks": 7, "sharding": "fsdp2", "optimizer": "adamw-loop"},
@@ -124,7 +125,7 @@ def test_the_rank_alone_is_that_rank_among_all(how: str, tmp_path: Path, measure
     asked, answer = config(ranks=2, sharding=how), tmp_path / "answer.json"
     step = ["-m", "nanocheck.step.as_script", json.dumps(asked.to_dict())]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    card = ["--gpu", "2xrtx4070", "--ranks", "all", "--json", str(answer)]
+    card = ["--gpu", "2xrtx4070", "--ranks", "all", "--full", "--json", str(answer)]
     run = [sys.executable, "-m", "nanocheck", "run", *card, "--", *launcher, *step]
     ran = subprocess.run(run, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
