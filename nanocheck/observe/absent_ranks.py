@@ -56,6 +56,8 @@ def settle(rank: int, world: int, folder: str | None = None) -> None:
     if ranks is None:
         return
     if rank in ranks:
+        # From 129 ranks on PyTorch has several roots make a communicator, and would wait for those left out.
+        os.environ.setdefault("TORCH_NCCL_RANKS_PER_ROOT", str(world))
         # Its children have it, too: the rank has ended when all have.
         handle = os.open(_lock(folder, rank), os.O_CREAT | os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_SH)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -34,6 +35,7 @@ from nanocheck.observe.owners import Owners
 from nanocheck.observe.recording.host_clock import LoaderTime
 from nanocheck.observe.recording.timed_steps import TimedSteps
 from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of
+from nanocheck.observe.stopping_together import StoppingTogether
 from nanocheck.observe.workspaces import cublas_workspaces
 
 _DRAIN_AT = 20_000  # allocations; between optimizer steps the history is left to PyTorch up to here
@@ -67,6 +69,7 @@ class Watch:
         self._owners = Owners()
         self._losses = LossFlow(self.journal, lambda: self.active, self._guard)
         self._covered = Covered.asked()
+        self._stopping = StoppingTogether(Path(folder))
         self._stepped = False  # an optimizer stepped since the last backward began
         self._looked = False  # the models were looked for
         self._answered = False
@@ -250,7 +253,7 @@ class Watch:
             segments, device = self._history.drain(), torch.cuda.current_device()
             layout = layouts_of(segments, device, retries=now["retries"])
             peak = (now["allocated_peak"], now["reserved_peak"])
-            known = self._covered.step_ended(peak, now["held"], layout)
+            known = self._together(self._covered.step_ended(peak, now["held"], layout))
             self.journal.write("step", done=self._covered.done, **now)
             self.journal.write("coverage", **self._covered.entry())
             if known:
@@ -270,6 +273,12 @@ class Watch:
 
         decide(self)
         return known
+
+    def _together(self, known: bool) -> bool:
+        own, running = ranks.own_rank(), ranks.running()
+        if own is None:
+            return known
+        return self._stopping.may_stop(self._covered.done, known=known, own=own, ranks=running)
 
     def _leave(self) -> None:
         if self._answered:

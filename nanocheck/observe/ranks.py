@@ -21,6 +21,12 @@ def world() -> int:
     return 1 if told is None else told[1]
 
 
+def running() -> frozenset[int]:
+    """Those that run, of this process's world."""
+    some = absent_ranks.present()
+    return frozenset(range(world())) if some is None else some
+
+
 def own_card() -> int:
     """The current device, as the run numbers the cards of all its nodes."""
     current = torch.cuda.current_device()

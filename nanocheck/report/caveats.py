@@ -43,7 +43,7 @@ _WINDOWS = (
     "there run many times slower."
 )
 _VERSIONS = "Another version of PyTorch, of its CUDA libraries or of the training script has other peaks."
-_ONE_CARD = "One card, one process: NCCL's buffers and the memory of several GPUs are not in these figures."
+_ONE_CARD = "Figures are of one card and one process; of several ranks it is the one that needs most."
 _OUTSIDE = "NCCL's own buffers and what other libraries take outside of PyTorch's allocator are not in it."
 #: Of a run of several ranks, in its place.
 _WITH_NCCL = (

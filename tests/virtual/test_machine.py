@@ -52,6 +52,20 @@ def test_a_card_that_is_full_leaves_the_other() -> None:
     assert on(TWO, _ASK, code) == "2 True 0 True True True"
 
 
+def test_a_card_that_was_never_used_has_no_context() -> None:
+    """PyTorch's threads ask before they go back to card 0: else each rank would have a context there."""
+    code = """
+        def active(card):
+            found = c_int(-1)
+            assert gpu.cuDevicePrimaryCtxGetState(card, None, byref(found)) == 0
+            return found.value
+        print(active(0), active(1), end=" ")
+        take(1, 1 << 20)
+        print(active(0), active(1), gpu.cuDevicePrimaryCtxGetState(2, None, byref(c_int())))
+    """
+    assert on(TWO, _ASK, code) == "0 0 0 1 101"
+
+
 def test_memory_of_a_handle_is_of_the_card_that_it_names() -> None:
     code = """
         class Location(Structure): _fields_ = [("type", c_int), ("id", c_int)]

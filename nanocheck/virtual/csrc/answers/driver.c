@@ -68,10 +68,12 @@ CUresult cuDeviceComputeCapability(int *major, int *minor, CUdevice device) {
     return CUDA_SUCCESS;
 }
 
+/* Who asks wants to leave a card alone that it has not used: PyTorch does before it goes back to one. */
 CUresult cuDevicePrimaryCtxGetState(CUdevice d, unsigned *flags, int *active) {
     NEEDS_ROOM_CU(active);
+    if (!nc_machine_has(d)) return CUDA_ERROR_INVALID_DEVICE;
     if (flags) *flags = 0;
-    *active = 1;
+    *active = nc_budget_process(nc_machine_slot(d)) > 0;
     return CUDA_SUCCESS;
 }
 CUresult cuDevicePrimaryCtxRetain(CUcontext *context, CUdevice d) {
