@@ -1,7 +1,7 @@
 """karpathy/nanochat#443, both sides: a speedrun that runs out of memory on 8 x H100, its author saw none.
 
 What ran is nanochat's own trainer at the commit of the report, rank 0 of eight: no configuration stands for
-it, so its figures are kept in benchmarks/ranks/nanochat/rows.toml, by the script beside it.
+it, so its figures are kept in nanochat_ranks.toml; benchmarks/ranks/nanochat/run.py writes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NOTE = Note(
     ),
     gpu="h100",
 )
-_ROWS = Path(__file__).parents[2] / "benchmarks" / "ranks" / "nanochat" / "rows.toml"
+_ROWS = Path(__file__).with_name("nanochat_ranks.toml")
 ROWS = tomllib.loads(_ROWS.read_text())["row"]
 _COMMAND = "nanocheck run --gpu 8xh100 --ranks 0 -- torchrun --nproc_per_node=8 -m scripts.base_train"
 
@@ -30,7 +30,7 @@ def here(c: Check, row: str, key: str) -> Interval:
     size = value / 2**20 if key.endswith("_bytes") else value
     name = f"{row}_{key.removeprefix('oom_').rpartition('_')[0]}"
     return c.recorded(
-        name, size, "MiB", how=f"{_COMMAND}: benchmarks/ranks/nanochat/rows.toml, issue443-{row}"
+        name, size, "MiB", how=f"{_COMMAND}: suites/claims/nanochat_ranks.toml, issue443-{row}"
     )
 
 

@@ -23,7 +23,7 @@ def test_both_sides_of_the_issue_hold_by_the_stored_runs(note: ModuleType) -> No
     for claim in (note.reporter, note.author):
         finding = claim.evaluate({}, find_gpu, HOME)
         assert finding.as_expected
-        stored = [each for each in finding.figures if "rows.toml" in each.how]
+        stored = [each for each in finding.figures if "nanochat_ranks.toml" in each.how]
         assert stored
         assert {each.provenance for each in stored} == {"virtual"}
 

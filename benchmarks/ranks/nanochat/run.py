@@ -4,8 +4,8 @@
     python benchmarks/ranks/nanochat/run.py d20-october --nanochat CHECKOUT --python ENVIRONMENT/bin/python
     python benchmarks/ranks/nanochat/run.py d20-october ... --store     # ... and keep what was found
 
-Rows, published figures, sources and what was found: ``rows.toml``. Their code is not ours to
-ship: ``CHECKOUT`` is a clone of karpathy/nanochat (its commit is laid out in a folder of its own),
+Rows, published figures, sources and what was found: ``suites/claims/nanochat_ranks.toml``, which the
+claims read. Their code is not ours to ship: ``CHECKOUT`` is a clone of karpathy/nanochat (its commit is laid out in a folder of its own),
 ``ENVIRONMENT`` has the row's torch and what nanochat imports (tiktoken, rustbpe, wandb, pyarrow, pandas,
 psutil, requests, jinja2, regex). Nothing of the script or of its environment is changed; on the disk is what
 nanochat's own ``tok_train`` and ``dataset`` leave there: a tokenizer of so many entries (memory depends on
@@ -28,7 +28,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-FIGURES = Path(__file__).with_name("rows.toml")
+FIGURES = Path(__file__).parents[3] / "suites" / "claims" / "nanochat_ranks.toml"
 STAND_INS = Path(__file__).parent / "stand_ins"
 #: Run by the environment's own Python: its tiktoken and pyarrow must be able to read what it leaves.
 PREPARE = STAND_INS / "tokenizer_and_text.py"
