@@ -29,9 +29,7 @@ def here(c: Check, row: str, key: str) -> Interval:
     value = ROWS[f"issue443-{row}"]["here"][key]
     size = value / 2**20 if key.endswith("_bytes") else value
     name = f"{row}_{key.removeprefix('oom_').rpartition('_')[0]}"
-    return c.recorded(
-        name, size, "MiB", how=f"{_COMMAND}: suites/claims/nanochat_ranks.toml, issue443-{row}"
-    )
+    return c.recorded(name, size, "MiB", how=f"{_COMMAND}: suites/claims/nanochat_ranks.toml, issue443-{row}")
 
 
 def beside_pytorch(c: Check) -> Interval:

@@ -5,7 +5,8 @@
     python benchmarks/ranks/nanochat/run.py d20-october ... --store     # ... and keep what was found
 
 Rows, published figures, sources and what was found: ``suites/claims/nanochat_ranks.toml``, which the
-claims read. Their code is not ours to ship: ``CHECKOUT`` is a clone of karpathy/nanochat (its commit is laid out in a folder of its own),
+claims read. Their code is not ours to ship: ``CHECKOUT`` is a clone of karpathy/nanochat
+(its commit is laid out in a folder of its own),
 ``ENVIRONMENT`` has the row's torch and what nanochat imports (tiktoken, rustbpe, wandb, pyarrow, pandas,
 psutil, requests, jinja2, regex). Nothing of the script or of its environment is changed; on the disk is what
 nanochat's own ``tok_train`` and ``dataset`` leave there: a tokenizer of so many entries (memory depends on
