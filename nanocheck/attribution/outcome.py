@@ -43,6 +43,9 @@ def outcome_of(
     # What a script does when we stop it (``finally``) is in no history, but its end is known.
     if any(each.failed is not None and each.failed.oom for each in seen):
         return Outcome.OOM, ""
+    # Whoever started the process passed its error on: ``torch.multiprocessing`` catches it in the child.
+    if _failed(ending) and any(map(_asked_for_nothing_more, seen)):
+        return Outcome.OOM, ""
     unanswered = next(folder.glob("unanswered-*"), None)
     if unanswered is not None:
         return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip() + _asked_at(unanswered)
@@ -86,6 +89,16 @@ def _asked_at(unanswered: Path) -> str:
     return "" if place is None else f", asked for at {place}"
 
 
+def _failed(ending: Ending) -> bool:
+    return ending.how in (How.FAILED, How.KILLED) or bool(ending.exit_code and ending.how is not How.ANSWERED)
+
+
+def _asked_for_nothing_more(seen: Observation) -> bool:
+    """Whether running out of memory was the last that a process did with it."""
+    last = next((event[0] for event in reversed(seen.events) if event[0] in "oa"), "")
+    return bool(seen.ooms) and last == "o"
+
+
 def how_it_ended(seen: Observation) -> ObservationEnd:
     """Whether one process was seen to its end."""
     if seen.broken is not None:
@@ -103,7 +116,7 @@ def is_answered(seen: Observation) -> bool:
 def _crash(processes: Sequence[ProcessMemory], ending: Ending) -> str:
     """Why the command failed; empty where it did not. An error that a shell or a parent hides is one, too."""
     hidden = next((each for each in processes if each.ended is ObservationEnd.FAILED), None)
-    failed = ending.how in (How.FAILED, How.KILLED) or (ending.exit_code and ending.how is not How.ANSWERED)
+    failed = _failed(ending)
     if hidden is not None:
         rank = "" if hidden.rank is None else f"rank {hidden.rank}: "
         went_on = "" if failed else f" (process {hidden.pid}; the command went on)"

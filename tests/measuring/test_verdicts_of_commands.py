@@ -200,8 +200,13 @@ def test_memory_of_a_python_that_cannot_be_observed_is_not_left_out(tmp_path: Pa
 def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, script(tmp_path, TWO))
     assert (seen.kind, seen.exit_code) == (Kind.OOM, 1)
-    assert seen.file.verdict.process_bytes == sum(each.process_bytes for each in seen.file.result.processes)
-    assert seen.file.verdict.process_bytes > 14 * 1024 * MIB
+    result = seen.file.result
+    assert seen.file.verdict.process_bytes == sum(each.process_bytes for each in result.processes)
+    # The second asked while the first had its 7 GiB.
+    assert result.oom is not None
+    assert result.oom.requested_bytes == 7 * 1024 * MIB
+    assert result.oom.free_bytes is not None
+    assert result.oom.free_bytes + 7 * 1024 * MIB < result.device.capacity_bytes
 
 
 def test_processes_one_after_the_other_are_not_added_up(tmp_path: Path) -> None:
