@@ -46,7 +46,7 @@ class _Present:
         """Of every member that runs, by its place in the group."""
         found = [torch.empty_like(tensor, memory_format=torch.contiguous_format) for _ in self.places]
         self.group.allgather([found], [tensor.contiguous()]).wait()
-        return dict(zip(self.places, found, strict=True))
+        return dict(zip(self.places, found))
 
 
 def _done(*values: Tensor) -> Any:
@@ -112,7 +112,7 @@ def _backend() -> Any:
         # -- all send, one or all receive ------------------------------------------------------------
 
         def allgather(self, outputs: list[_Parts], inputs: _Parts, opts: Any = None) -> Any:
-            for into, tensor in zip(outputs, inputs, strict=True):
+            for into, tensor in zip(outputs, inputs):
                 self._spread(tensor, into)
             return _done(*(each for into in outputs for each in into))
 
@@ -126,7 +126,7 @@ def _backend() -> Any:
             return _done(output)
 
         def all_gather_single_coalesced(self, outputs: _Parts, inputs: _Parts, opts: Any = None) -> Any:
-            for output, tensor in zip(outputs, inputs, strict=True):
+            for output, tensor in zip(outputs, inputs):
                 self.all_gather_single(output, tensor)
             return _done(*outputs)
 
@@ -155,7 +155,7 @@ def _backend() -> Any:
             return self.allreduce(tensors, opts)
 
         def reduce_scatter(self, outputs: _Parts, inputs: list[_Parts], opts: Any) -> Any:
-            for output, parts in zip(outputs, inputs, strict=True):
+            for output, parts in zip(outputs, inputs):
                 whole = torch.cat([each.reshape(-1) for each in parts])
                 self._reduce(whole, opts.reduceOp)
                 sizes = [each.numel() for each in parts]
@@ -169,7 +169,7 @@ def _backend() -> Any:
             return _done(output)
 
         def reduce_scatter_single_coalesced(self, outputs: _Parts, inputs: _Parts, opts: Any) -> Any:
-            for output, tensor in zip(outputs, inputs, strict=True):
+            for output, tensor in zip(outputs, inputs):
                 self.reduce_scatter_single(output, tensor, opts)
             return _done(*outputs)
 
