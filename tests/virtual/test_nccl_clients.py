@@ -19,7 +19,7 @@ def test_objects_tensors_and_checkpoints_of_two_ranks(tmp_path: Path) -> None:
     """Object lists, DTensor, DDP's check, FSDP2, distributed checkpoints, and gloo beside NCCL."""
     report = tmp_path / "report.json"
     options = ("--gpu", "2xrtx4070", "--ranks", "all", "--json", str(report))
-    program = (*TWO, str(CLIENTS / "exchanged.py"), str(tmp_path / "checkpoint"))
+    program = (*TWO, str(CLIENTS / "ranks" / "exchanged.py"), str(tmp_path / "checkpoint"))
     ran = subprocess.run(
         [sys.executable, "-m", "nanocheck", "run", *options, "--", *program],
         capture_output=True,
