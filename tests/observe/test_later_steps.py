@@ -18,7 +18,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from observing import observe
 
-from nanocheck.core.verdict import Kind, open_questions
+from nanocheck.core.open_questions import open_questions
+from nanocheck.core.verdict import Kind
 from nanocheck.observe.later.compiler import Compiler, Running
 from nanocheck.observe.later.evidence import Finding, LaterSteps, moving_names
 from nanocheck.observe.later.loops import Names, counter_of
