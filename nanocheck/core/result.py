@@ -171,6 +171,11 @@ class RunResult(Value, frozen=True, kw_only=True):
             return self.test
         return self.config.id if self.config is not None else shlex.join(self.command or ())
 
+    @property
+    def device_name(self) -> str:
+        """The card's, or all cards of a machine; empty where it is not known."""
+        return ", ".join(f"{each.cards} x {each.device.name}" for each in self.machine) or self.device.name
+
     def device_of(self, card: int) -> Device:
         """One of the machine's cards, see ``core.device.device_of``."""
         return device_of(self.machine, self.device, card)

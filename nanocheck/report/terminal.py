@@ -155,8 +155,7 @@ def _source(line: str) -> str:
 
 def _card(result: RunResult) -> Prose:
     device = result.device
-    cards = ", ".join(f"{each.cards} x {each.device.name}" for each in result.machine)
-    parts = [f" on {cards or device.name}", device.platform]
+    parts = [f" on {result.device_name}", device.platform]
     if device.reserve_bytes:
         parts.append(f"{mib(device.reserve_bytes)} MiB used by other processes")
     if device.capped_from:

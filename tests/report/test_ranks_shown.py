@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from page_reading import Reader
 
+from nanocheck.core.device import CardsAlike
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import JudgedRun
@@ -105,3 +106,12 @@ def test_a_result_that_was_stored_before_there_were_verdicts_of_ranks_has_its_ta
     old = RunFile.with_suggestions(replace(run, verdict=replace(run.verdict, ranks=())))
     assert [row.kind for row in rank_rows(old)] == [None, None]
     assert Reader(render(old)).found
+
+
+def test_a_machine_is_named_with_the_number_of_its_cards() -> None:
+    run = ranks([500, 500])
+    machine = (CardsAlike(cards=2, device=run.device),)
+    judged = JudgedRun.of(replace(run, machine=machine))
+    name = f"2 x {run.device.name}"
+    assert name in as_text(terminal.render(judged), 200)
+    assert f"{name}.</h1>" in render(judged)

@@ -47,7 +47,7 @@ def render(run: JudgedRun) -> str:
     """
     result = run.result
     palette = palettes.of(result.processes)
-    headline = f"{_HEADLINES[run.verdict.kind]} {result.device.name or 'this device'}"
+    headline = f"{_HEADLINES[run.verdict.kind]} {result.device_name or 'this device'}"
     return render_page(
         "run.html",
         title=f"{headline}: {result.id}",
