@@ -2,6 +2,7 @@
 #include "answers/answers.h"
 #include "answers/memory.h"
 #include "base/machine.h"
+#include "memory/budget.h"
 #include <stdio.h>
 #include <string.h>
 
