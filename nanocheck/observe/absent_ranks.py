@@ -25,6 +25,8 @@ LAST = "last"
 REFUSED = "refused-ranks"
 _FOLDER = "NANOCHECK_RUN"
 _PAUSE_S = 0.2
+#: More than there are ranks, in whatever worlds a process is one.
+_ANY_NUMBER = "1000000"
 
 _settled: tuple[int, int] | None = None
 
@@ -57,7 +59,7 @@ def settle(rank: int, world: int, folder: str | None = None) -> None:
         return
     if rank in ranks:
         # From 129 ranks on PyTorch has several roots make a communicator, and would wait for those left out.
-        os.environ.setdefault("TORCH_NCCL_RANKS_PER_ROOT", str(world))
+        os.environ.setdefault("TORCH_NCCL_RANKS_PER_ROOT", _ANY_NUMBER)
         # Its children have it, too: the rank has ended when all have.
         handle = os.open(_lock(folder, rank), os.O_CREAT | os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_SH)
