@@ -13,11 +13,12 @@ import os
 
 import torch
 import torch.distributed as dist
+from backward_steps import WIDTH, backward_overheads
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-WIDTH, REPLICAS, STEPS = 512, 2, 3
+REPLICAS = 2
 
 
 def block() -> nn.Module:
@@ -34,18 +35,7 @@ def overheads(mesh: DeviceMesh, layers: int) -> list[int]:
     policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     for layer in [*model, model]:
         fully_shard(layer, mesh=mesh, mp_policy=policy)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    found = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        inputs = torch.randn(2, WIDTH, device="cuda", dtype=torch.bfloat16)
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        model(inputs).float().sum().backward()
-        torch.cuda.synchronize()
-        found.append(torch.cuda.max_memory_allocated() - before)
-        optimizer.step()
-    return found
+    return backward_overheads(model)
 
 
 parser = argparse.ArgumentParser()

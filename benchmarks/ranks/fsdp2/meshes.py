@@ -15,11 +15,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from backward_steps import WIDTH, backward_overheads
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-
-WIDTH, STEPS = 512, 3
 
 
 class Block(nn.Module):
@@ -62,18 +61,7 @@ def overheads(wrapping: str, layers: int) -> list[int]:
     with torch.device("cuda"):
         model = nn.Sequential(*(Block() for _ in range(layers))).to(torch.bfloat16)
     shard(model, wrapping)
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    found = []
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        inputs = torch.randn(2, WIDTH, device="cuda", dtype=torch.bfloat16)
-        before = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        model(inputs).float().sum().backward()
-        torch.cuda.synchronize()
-        found.append(torch.cuda.max_memory_allocated() - before)
-        optimizer.step()
-    return found
+    return backward_overheads(model)
 
 
 parser = argparse.ArgumentParser()
