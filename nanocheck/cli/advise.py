@@ -14,7 +14,7 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser, ranks=True)
+    options.add_card(parser, machine="alike")
     options.add_model(parser)
     add("--tokens-per-step", type=int, required=True, metavar="N", help="batch x accumulation x block size")
     add("--dtype", action="append", default=[], metavar="NAME", help="search these only (default bf16, fp16)")

@@ -14,7 +14,7 @@ from nanocheck.core.errors import INTERRUPTED
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    options.add_card(parser, ranks=True)
+    options.add_card(parser, machine="alike")
     options.add_model(parser)
     add("--depths", default="", metavar="N,N", help="a row for each of these numbers of layers")
     add("--methods", default="eager,eager+expandable", metavar="WORDS", help="a column each, by commas")

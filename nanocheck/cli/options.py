@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import msgspec
@@ -61,19 +61,19 @@ def add_card(
     parser: argparse.ArgumentParser,
     *,
     several: bool = False,
-    ranks: bool = False,
+    machine: Literal["none", "alike", "any"] = "none",
     without: Sequence[Option] = (),
 ) -> None:
     """Which card, and what must stay free on it.
 
     Args:
         several: ``--gpu`` can be given more than once.
-        ranks: it can be a machine of several cards of one kind, a rank of a configuration on each.
+        machine: whether it can be one of several cards, ``8xh100``; ``alike``: of one kind.
         without: options that mean nothing to the verb.
     """
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    parser.set_defaults(several_cards=several, ranks_on_cards=ranks)
+    parser.set_defaults(several_cards=several, machine=machine)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -148,12 +148,8 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
             )
         values[GPU] = "all" if "all" in ids else ",".join(ids)
     found = CardQuestion.of(values, (*arguments.gpus, *in_words))
-    mixed = len(found.machine) > 1
-    if (
-        found.machine
-        and not hasattr(arguments, "ranks")
-        and (mixed or not getattr(arguments, "ranks_on_cards", False))
-    ):
+    taken = {"none": 0, "alike": 1, "any": len(found.machine)}[arguments.machine]
+    if len(found.machine) > taken:  # so many kinds of cards
         raise one_card_expected(found)
     return found
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.usage = "nanocheck run [options] -- python train.py ..."
-    options.add_card(parser, several=True)
+    options.add_card(parser, several=True, machine="any")
     add = parser.add_argument
     add(
         "--steps",

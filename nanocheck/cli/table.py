@@ -25,7 +25,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     from nanocheck.core.options import DEVICE
 
     add = parser.add_argument
-    options.add_card(parser, ranks=True, several=True, without=(DEVICE,))
+    options.add_card(parser, machine="alike", several=True, without=(DEVICE,))
     parser.set_defaults(gpu="all")
     add("--matrix", type=Path, metavar="FILE", help="the settings, as a TOML file (default: a standard set)")
     add(
