@@ -137,10 +137,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
-    communicators = tuple(
-        Communicators(ranks=ranks, count=count, messages=messages)
-        for ranks, count, messages in facts.communicators
-    )
+    communicators = Communicators.told(facts.communicators)
     nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(

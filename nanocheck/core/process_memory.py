@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -163,6 +164,11 @@ class Communicators(Value, frozen=True, kw_only=True):
     ranks: int
     count: int
     messages: int = 0
+
+    @classmethod
+    def told(cls, several: Iterable[tuple[int, int, int]]) -> tuple[Communicators, ...]:
+        """As the virtual GPU tells them: ranks, count and messages of each size."""
+        return tuple(cls(ranks=ranks, count=count, messages=messages) for ranks, count, messages in several)
 
 
 class OnOtherCard(Value, frozen=True, kw_only=True):

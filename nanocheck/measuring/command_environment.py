@@ -39,7 +39,7 @@ def child_environment(
     snapshot: Path | None = None,
     time: bool = False,
     clock: int = 0,
-    ranks: str = "all",
+    ranks: str = absent_ranks.ALL,
     base: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The whole environment of the command.

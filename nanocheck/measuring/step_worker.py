@@ -184,12 +184,8 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     peaks = tuple(observer.peaks.values())
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
-    talking = tuple(
-        Communicators(ranks=ranks, count=count, messages=messages)
-        for ranks, count, messages in introspect.communicators()
-    )
-    nccl_settings = {name: os.environ[name] for name in nccl_memory.VARIABLES if name in os.environ}
-    nccl_least, nccl_most = nccl_memory.taken_bytes(task.device.gpu, talking, nccl_settings)
+    talking = Communicators.told(introspect.communicators())
+    nccl_least, nccl_most = nccl_memory.taken_bytes(task.device.gpu, talking, os.environ)
     process = ProcessMemory(
         rank=sharding.rank_that_runs(config) if config.ranks > 1 else None,
         allocated_bytes=max((peak.allocated_bytes for peak in peaks), default=0),
