@@ -59,10 +59,15 @@ def test_a_configuration_that_takes_too_long_is_ended_and_the_next_one_runs(virt
     assert seen.process_bytes == seen.reserved_bytes + GPU.context_bytes
 
 
-def test_a_script_that_takes_too_long_is_ended(virtual: Side) -> None:
-    late = virtual.run(CASES["graph-by-hand"], 0.5)
+def test_a_script_that_takes_too_long_is_ended(virtual: Side, tmp_path: Path) -> None:
+    """One that never ends by itself: how far the limit lets a real script come hangs on the machine."""
+    script = tmp_path / "sleeps.py"
+    script.write_text("import time\nwhile True:\n    time.sleep(1)\n")
+    before = children()
+    late = virtual.run(Case(id="sleeps", tries="a script without an end", script=str(script)), 0.5)
+    assert late.outcome is Outcome.TIMEOUT
     assert not late.is_answer
-    assert late.process_bytes is None
+    assert children() == before
 
 
 def test_a_script_that_fails_says_why_without_a_path(virtual: Side) -> None:
