@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanocheck.core.allocation_change import Allowance
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gate import DEFAULT_FAIL_ON, parse_fail_on
 from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
-from nanocheck.core.run_diff import Allowance
 from nanocheck.core.units import parse_size_of
 
 PREFIX = "NANOCHECK_"

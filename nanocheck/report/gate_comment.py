@@ -9,8 +9,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
+from nanocheck.core.allocation_change import AllocationChange
 from nanocheck.core.gate import Gate, GateRow
-from nanocheck.core.run_diff import AllocationChange
 from nanocheck.core.units import count_summary, mib
 from nanocheck.core.verdict import Kind
 from nanocheck.report.foreign_markdown import block, code
