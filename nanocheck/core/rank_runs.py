@@ -9,6 +9,8 @@ from nanocheck.core.ranks import need
 from nanocheck.core.result import Outcome, RunResult
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict, classify, describe_oom
 
+_ENDED = "another rank ended the run first"
+
 
 def rank_runs(run: JudgedRun) -> dict[int, JudgedRun]:
     """By rank, in order: what it did on its own card, and its own verdict; {} of a run without ranks.
@@ -31,21 +33,24 @@ def machine_name(result: RunResult) -> str:
 
 def _alone(run: JudgedRun, process: ProcessMemory, kind: Kind | None) -> JudgedRun:
     result = run.result
+    failed = process.oom is not None and not process.oom.caught
+    ended_by_another = result.outcome is Outcome.OOM and not failed
     alone = msgspec.structs.replace(
         result,
         device=result.device_of(process.card),
         machine=(),
         world=1,
         processes=(msgspec.structs.replace(process, rank=None, other_cards=()),),
+        outcome=Outcome.INCOMPLETE if ended_by_another else result.outcome,
+        detail=_ENDED if ended_by_another else result.detail,
     )
-    failed = process.oom is not None and not process.oom.caught
     if result.outcome is Outcome.COMPLETED:
         # Who else uses the card counts, as in the verdict of the whole run.
         found = classify(result.on_card(process.card), run.margin_bytes)
         found = msgspec.structs.replace(found, process_bytes=need(process), ranks=())
     else:
         own = Kind.CRASHED if process.ended is ObservationEnd.FAILED else Kind.INCOMPLETE
-        said = describe_oom(process.oom) if failed else process.error or "another rank ended the run first"
+        said = describe_oom(process.oom) if failed else process.error or _ENDED
         found = Verdict(
             kind=Kind.OOM if failed else own,
             process_bytes=need(process),
