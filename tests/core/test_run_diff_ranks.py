@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import DEVICE, oom_result, peaks, result
+from made_up import oom_result, peaks, result
+from made_up_ranks import ranks
 from msgspec.structs import replace as changed
 
-from nanocheck.core.device import CardsAlike
 from nanocheck.core.result import ObservationEnd, Outcome, RunResult
 from nanocheck.core.run_diff import RunDiff, RunDiffs, diff
-from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report import run_diff_text
@@ -19,35 +18,6 @@ from nanocheck.report.rank_changes import rank_changes
 
 #: What ranks allocate at their peaks, in MiB, rank 0 first: the card of the results has 11,874.
 SIZES = st.lists(st.integers(1000, 1010), min_size=2, max_size=9)
-
-
-def ranks(sizes: dict[int, int], world: int = 0) -> RunResult:
-    """A run whose ranks hold so many MiB at their peaks, by a line of their own each; a card each."""
-    found = result(peaks=peaks())
-    made = []
-    for rank, size in sizes.items():
-        frame = CodeFrame(where=f"train.py:{rank + 1}", function="f", line=f"x{rank} = y")
-        held = StackHolding(
-            bytes=size * MIB, most_bytes=size * MIB, count=1, group="activations", frames=(frame,)
-        )
-        made.append(
-            changed(
-                found.main,
-                pid=100 + rank,
-                rank=rank,
-                card=rank,
-                peaks=peaks(allocated=size * MIB, reserved=size * MIB),
-                allocated_bytes=size * MIB,
-                reserved_bytes=size * MIB,
-                process_bytes=(size + 300) * MIB,
-                stacks=(held,),
-            )
-        )
-    ordered = tuple(sorted(made, key=lambda each: -each.reserved_bytes))
-    world = world or len(sizes)
-    return changed(
-        found, processes=ordered, world=world, machine=(CardsAlike(cards=max(world, 2), device=DEVICE),)
-    )
 
 
 def compared(before: RunResult, after: RunResult) -> RunDiff:
