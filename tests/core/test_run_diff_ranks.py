@@ -25,7 +25,7 @@ def compared(before: RunResult, after: RunResult) -> RunDiff:
 
 
 @given(SIZES, st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_each_rank_is_compared_with_itself(sizes: list[int], data: st.DataObject) -> None:
     """Whichever is the fullest on either side."""
     more = data.draw(st.lists(st.integers(-3, 3), min_size=len(sizes), max_size=len(sizes)))
@@ -49,7 +49,7 @@ def test_each_rank_is_compared_with_itself(sizes: list[int], data: st.DataObject
 
 
 @given(SIZES)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_every_rank_has_its_row(sizes: list[int]) -> None:
     before = ranks(dict.fromkeys(range(len(sizes)), 1000))
     found = compared(before, ranks(dict(enumerate(sizes))))
