@@ -1,9 +1,9 @@
 """How much of a card's memory a driver keeps from CUDA, where nobody published what it leaves.
 
-Fitted to the cards of the catalog that have readings under Linux (87 discrete cards, 134 readings; the fit
+Fitted to the cards of the catalog that have readings under Linux (90 discrete cards, 138 readings; the fit
 and its spread: ``python benchmarks/fit_usable_memory.py``): what is kept grows as a power of the size, and
-all readings lie within a factor of that. Left out one by one, 126 of the 134 readings lie in the range that
-the other cards predict, the farthest 47 MiB outside; every second card by the fit to the others: 60 of 69,
+all readings lie within a factor of that. Left out one by one, 131 of the 138 readings lie in the range that
+the other cards predict, the farthest 47 MiB outside; every second card by the fit to the others: 59 of 68,
 50 MiB. Of 48 readings that were found after a former fit to 91, 38 lay in what it predicted, the farthest
 75 MiB outside: new drivers keep as much of a small card as of a large one. Two generations of drivers make
 most of the spread (from CUDA 12.5 on they keep 100 to 200 MiB more); cards with ECC on, which takes its part
@@ -42,14 +42,14 @@ class Kept:
 #: By the kind of memory. Blackwell has only seen the newer drivers. Of chips that share the host's memory
 #: there are three: 4.0 to 6.5 % of it is kept.
 LINUX_KEEPS = {
-    "gddr": Kept(13.43, 0.341, 0.512, 1.672),
+    "gddr": Kept(13.27, 0.343, 0.509, 1.667),
     "hbm": Kept(3.10, 0.460, 0.695, 1.562),
-    "blackwell": Kept(102.39, 0.157, 0.898, 1.051),
+    "blackwell": Kept(97.60, 0.161, 0.906, 1.061),
     "shared": Kept(1.0, 1.0, 0.04, 0.065),
 }
 SOURCE = {
-    "linux": "computed: nominal_mib less what drivers keep of cards of such memory and size, by 134 readings "
-    "of 87 cards (8 lie outside such a range when it is made without them, by 47 MiB at most)",
+    "linux": "computed: nominal_mib less what drivers keep of cards of such memory and size, by 138 readings "
+    "of 90 cards (7 lie outside such a range when it is made without them, by 47 MiB at most)",
     "windows": "computed: nominal_mib less 0.25 to 1.25 MiB, as on all cards that were read under Windows",
 }
 
