@@ -49,10 +49,8 @@ def _idle(places: Sequence[str]) -> str:
     several = len(places) > 1
     more = f", and {len(places) - 1} more," if several else ""
     whose = "their" if several else "its"
-    return (
-        f"the optimizer made at {places[0]}{more} never stepped: {whose} state and what a step needs are in no "
-        "figure"
-    )
+    made = f"the optimizer made at {places[0]}{more}"
+    return f"{made} never stepped: {whose} state and what a step needs are in no figure"
 
 
 def _later(several: Sequence[LaterStep]) -> str:

@@ -55,26 +55,26 @@ static void put(void *to, const nc_part *part, size_t offset, size_t bytes, bool
     nc_known_lose_range(to, bytes);
     if (!known || !nc_carried_out(to, known)) return;
     memmove(to, part->at + offset, known);
-    nc_known_set(to, known, part->guessed);
+    nc_known_set(to, known, part->origin);
 }
 
 static void reduce(nc_call *call, const nc_part *parts, size_t offset) {
     size_t bytes = bytes_of(call), size = nc_type_size(call->type), known = bytes;
     const char **sources = malloc(sizeof *sources * (size_t)call->comm->ranks);
-    bool guessed = false;
+    nc_origin origin = NC_WRITTEN;
     double scale;
     for (int rank = 0; rank < call->comm->ranks && sources; rank++) {
         size_t there = parts[rank].known > offset ? parts[rank].known - offset : 0;
         if (there < known) known = there;
         sources[rank] = parts[rank].at + offset;
-        guessed |= parts[rank].guessed;
+        if (parts[rank].origin > origin) origin = parts[rank].origin;
     }
     known = known / size * size;
     nc_known_lose_range(call->to, bytes);
     if (known && sources && nc_operator_scale(call->operator, & scale) && nc_carried_out(call->to, known)) {
         nc_reduction kind = (int)call->operator<ncclNumOps ? (nc_reduction)call->operator: NC_SUM;
         if (nc_reduce(call->to, sources, call->comm->ranks, known / size, (nc_number)call->type, kind, scale))
-            nc_known_set(call->to, known, guessed);
+            nc_known_set(call->to, known, origin);
     }
     free(sources);
 }
