@@ -3,7 +3,8 @@
  * What a rank wrote itself, up to NC_EXCHANGED bytes of it, reaches the others, and is reduced. Everything else is
  * unknown on all of them, and nobody waits for it. Ranks of a symmetric training write the same sizes and the
  * same kind of values at the same place: where another rank's part is asked for and it is not there, it is taken to be
- * this rank's own. What an absent root broadcasts, or an absent peer sends, is unknown.
+ * this rank's own. What an absent root broadcasts, or an absent peer sends, is unknown, unless who asks knows that
+ * all ranks have the same (nanocheck_nccl_keep_own).
  */
 #include "answers/nccl_contents.h"
 #include "answers/nccl_operators.h"
@@ -20,6 +21,10 @@ static bool is_own(const nc_call *call, int rank) { return rank == call->comm->r
 static bool absent(const nc_call *call, int rank) {
     return !is_own(call, rank) && (!call->number || call->group->members[rank] < 0);
 }
+
+static __thread bool keeps_own;
+/* From now on, in this thread: what an absent root would broadcast is what this rank has in its place; 0: unknown. */
+void nanocheck_nccl_keep_own(int keep) { keeps_own = keep; }
 
 /* Whether what this rank takes hangs on what that one gives. */
 static bool needs(const nc_call *call, int rank) {
@@ -89,7 +94,10 @@ static void leave(nc_call *call, const nc_part *parts) {
         if (root) reduce(call, parts, 0);
         break;
     case NC_REDUCE_SCATTER: reduce(call, parts, bytes * (size_t)own); break;
-    case NC_BROADCAST: put(call->to, &parts[call->root], 0, bytes, root); break;
+    case NC_BROADCAST:
+        if (keeps_own && absent(call, call->root)) break;
+        put(call->to, &parts[call->root], 0, bytes, root);
+        break;
     case NC_SCATTER: put(call->to, &parts[call->root], bytes * (size_t)own, bytes, root); break;
     case NC_RECEIVE: put(call->to, &parts[call->root], 0, bytes, false); break;
     case NC_GATHER:
