@@ -174,7 +174,7 @@ def test_figures_have_provenance_and_source() -> None:
     assert rows["ratio"][1:] == ("computed", "laptop.power * 2 / rtx4070.power")
     assert rows["either"] == ("1 to 3", "computed", "span(1, guess)")
     assert rows["laptop.power"][1] == "published"
-    assert rows["laptop.power"][2].startswith("NVIDIA GeForce RTX 4070 Laptop GPU: NVIDIA product page")
+    assert rows["laptop.power"][2].startswith("NVIDIA GeForce RTX 4070 Laptop GPU: TechPowerUp")
     assert finding.provenance == "computed + published + assumed"
 
 
