@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from paths import HELPERS
+from paths import HELPERS, QUICK
 
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
@@ -24,9 +24,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # The workers of xdist come here with their controller's variables.
 if "NANOCHECK_TESTS_QUICK" not in os.environ:
     os.environ["NANOCHECK_TESTS_QUICK"] = "1"
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(HELPERS / "quick"), os.environ.get("PYTHONPATH")))
-    )
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(QUICK), os.environ.get("PYTHONPATH"))))
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None)
@@ -74,7 +72,7 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def virtual_pool() -> Iterator[Pool]:
     """One server with torch imported, for all tests of the session."""
-    launch = {**prepare().launch_environment(), "PYTHONPATH": f"{HELPERS / 'quick'}:{HELPERS}"}
+    launch = {**prepare().launch_environment(), "PYTHONPATH": f"{QUICK}:{HELPERS}"}
     with Pool(1, launch, ["torch", "virtual_tasks"]) as pool:
         yield pool
 

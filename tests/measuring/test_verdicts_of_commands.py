@@ -41,10 +41,22 @@ got = ctypes.c_void_p()
 assert ctypes.CDLL(None).cudaMalloc(ctypes.byref(got), ctypes.c_size_t(9 << 30)) == 0
 train()
 """
+#: The second asks while the first has its 7 GiB, however long their starts take.
 TWO = """
 import torch.multiprocessing as mp
+def wait_for(name):
+    while not os.path.exists(name):
+        time.sleep(0.01)
 def work(rank):
-    held = hold(7)
+    torch.cuda.init()
+    if rank:
+        wait_for("asked 0")
+    try:
+        held = hold(7)
+    finally:
+        open(f"asked {rank}", "w").close()
+    if not rank:
+        wait_for("asked 1")
     train(30)
 if __name__ == "__main__":
     mp.spawn(work, nprocs=2)
