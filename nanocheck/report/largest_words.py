@@ -29,8 +29,8 @@ def sentences(found: Table) -> list[str]:
         wrong = len({(each.setting, each.gpu) for each in proof.differences})
         lines.append(
             f"Proof: {proof.sample:,} of them, drawn at random (seed {proof.seed}), were run on their own "
-            f"cards at the batch and at one more: {wrong:,} of the runs say otherwise ({proof.fit:,} runs fit"
-            f"{')' if wrong else ', and are the same to the byte)'}."
+            f"cards at the batch and at one more: {wrong:,} of the runs say otherwise ({proof.fit:,} fit and "
+            f"were compared{')' if wrong else ', the same to the byte)'}."
         )
     if not largest.complete:
         lines.append("The search was interrupted: what has no largest batch was not reached.")

@@ -27,6 +27,9 @@ def prove_largest(
 ) -> Proof:
     """Run so many (way, card), drawn at random of those that were derived, on their own cards.
 
+    ``Proof.fit`` counts runs whose figures were compared: not those of which nothing was said but that they
+    are not safe.
+
     Args:
         ways: a setting of each way, whatever its batch.
 
@@ -50,7 +53,7 @@ def prove_largest(
         runs = yield [Ask(config, target) for config in configs]
         for tried, config, run in zip(pairs[key], configs, runs, strict=True):
             verdict = classify(run, margin_bytes)
-            fit += verdict.fits
+            fit += verdict.fits and tried.kind is not None
             if not _agree(tried, verdict, run):
                 differences.append(
                     Difference(setting=config.id, gpu=key[1], derived=_words(tried), run=_said(verdict, run))
