@@ -102,7 +102,7 @@ def test_a_rank_alone_is_what_it_is_among_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("world", "ranks", "client", "arguments"),
     [
-        (4, ENDS, "methods.py", ("tp_fsdp2",)),
+        (4, "0,2,last", "methods.py", ("tp_fsdp2", "tp_ddp", "hsdp2", "hsdp1")),
         (3, "0,2", "methods.py", ("ddp", "zero1", "fsdp2")),
         (2, "0", "methods.py", ("fsdp1", "bucket_view", "static_graph", "no_sync", "join")),
         (2, "1", "methods.py", ("bf16_hook", "power_sgd")),
