@@ -342,7 +342,9 @@ def work(rank, world, store):
     dist.init_process_group("nccl", init_method=store, rank=rank, world_size=world)
     total = torch.ones(1 << 20, device="cuda")
     dist.all_reduce(total)
-    print("ran", rank, flush=True)
+    said = [None] * world
+    dist.all_gather_object(said, rank)
+    print("ran", rank, "heard", said[0], said[3], flush=True)
 
 if __name__ == "__main__":
     mp.spawn(work, (4, sys.argv[1]), nprocs=4)
@@ -354,7 +356,8 @@ def test_spawned_processes_that_no_launcher_told_their_rank(tmp_path: Path) -> N
     script = tmp_path / "spawns.py"
     script.write_text(SPAWNED)
     seen = observe(script, tmp_path, f"file://{tmp_path}/store", steps=0, environment=machine(4, ENDS))
-    assert sorted(re.findall(r"ran \d", seen.stdout)) == ["ran 0", "ran 3"], seen.stderr[-3000:]
+    ran = sorted(re.findall(r"ran \d heard \d \d", seen.stdout))
+    assert ran == ["ran 0 heard 0 3", "ran 3 heard 0 3"], seen.stderr[-3000:]
     result = seen.result()
     assert (result.world, sorted(each.rank for each in result.processes)) == (4, [0, 3])
     assert result.outcome is Outcome.COMPLETED
