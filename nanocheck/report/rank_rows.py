@@ -13,6 +13,8 @@ from nanocheck.core.verdict import JudgedRun, Kind
 
 #: From so many ranks on, neighbours with the same figures share a row.
 MOST_ROWS = 16
+#: Cells of a row that are numbers.
+ROW_NUMBERS = ("rank", "card", "allocated", "reserved", "process")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,17 @@ class RankRow:
     @property
     def card(self) -> str:
         return _span(*self.cards)
+
+    def cells(self) -> dict[str, str]:
+        """By the name of its column; sizes in MiB."""
+        return {
+            "rank": self.name,
+            "card": self.card,
+            "allocated": mib(self.memory.allocated_bytes),
+            "reserved": mib(self.memory.reserved_bytes),
+            "process": mib(self.memory.process_bytes),
+            "verdict": "" if self.kind is None else self.kind.value,
+        }
 
     @property
     def figures(self) -> tuple[object, ...]:

@@ -46,6 +46,12 @@ def place(where: str | None) -> str:
     return str(PurePath(*path.parts[-2:])) if path.is_absolute() else where
 
 
+def moment(at: Moment) -> str:
+    """``in backward of step 1, train.py:12: loss.backward()``"""
+    line = f": {at.line.strip()}" if at.line else ""
+    return f"in {at.phase} of step {at.step}, {place(at.where)}{line}"
+
+
 def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Block]:
     oom = process.oom
     blocks: list[Block] = [_figures(process, device)]
@@ -62,11 +68,7 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 def _ranks(rows: Sequence[RankRow]) -> Table:
     shown = [
         {
-            "rank": row.name,
-            "card": row.card,
-            "allocated": mib(row.memory.allocated_bytes),
-            "reserved": mib(row.memory.reserved_bytes),
-            "process": mib(row.memory.process_bytes),
+            **row.cells(),
             "verdict": "" if row.kind is None else verdict(row.kind),
             "at": _at(row.memory.at),
         }
@@ -97,10 +99,7 @@ def _figures(process: ProcessMemory, device: Device) -> Table:
 
 
 def _at(at: Moment | None) -> str:
-    if at is None:
-        return ""
-    line = f": {at.line.strip()}" if at.line else ""
-    return f"in {at.phase} of step {at.step}, {place(at.where)}{line}"
+    return "" if at is None else moment(at)
 
 
 def _groups(groups: Sequence[Group]) -> Table:
