@@ -88,7 +88,7 @@ def verb(
         env={**os.environ, host_memory.MOST: str(most_mib * MIB)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,  # the virtual GPU may have to be compiled first
         check=False,
     )
 
