@@ -18,6 +18,7 @@ from pathlib import Path
 
 from nanocheck.core.errors import MachineError, NanocheckError
 from nanocheck.core.units import GIB, gib, mib
+from nanocheck.observe import host_memory
 
 #: Distributions that nanocheck depends on (pyproject.toml), by the name under which they are imported.
 PACKAGES = {
@@ -218,7 +219,7 @@ def disk() -> str:
 
 
 def memory() -> str:
-    free = _available_bytes()
+    free = host_memory.available_bytes()
     if free < ENOUGH_MEMORY_BYTES:
         raise PartialError(
             f"expected {gib(ENOUGH_MEMORY_BYTES)} of memory available for two workers, found {gib(free)}",
@@ -301,22 +302,6 @@ def trial() -> str:
         f"{device.name} with {gib(device.capacity_bytes)}; {mib(ALLOCATION_BYTES)} MiB allocated, "
         f"{gib(device.capacity_bytes)} more refused with torch.OutOfMemoryError"
     )
-
-
-def _available_bytes() -> int:
-    """``MemAvailable``, or what is left of the control group's limit (version 2 or 1) where that is less."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        try:
-            root = Path("/sys/fs/cgroup")
-            found.append(int((root / limit).read_text()) - int((root / used).read_text()))
-        except (OSError, ValueError):  # another version, or "max"
-            continue
-    return max(0, min(found))
 
 
 def _dotted(version: tuple[int, ...]) -> str:

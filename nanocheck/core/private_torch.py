@@ -165,6 +165,31 @@ PRIVATE_NAMES = (
         purpose="which lines of the script a compiled graph comes from",
     ),
     PrivateName(
+        name="torch._inductor.codecache.FxGraphCachePickler.dumps",
+        files=("observe/shared_graphs.py",),
+        purpose="what a graph's hash is of: a rank's own card is left out of it",
+    ),
+    PrivateName(
+        name="torch._inductor.codecache.FxGraphCache.find_guarded_entry",
+        files=("observe/shared_graphs.py",),
+        purpose="what another rank wrote is read for this rank's card",
+    ),
+    PrivateName(
+        name="torch._inductor.codecache.FxGraphCache.load_with_key",
+        files=("observe/shared_graphs.py",),
+        purpose="a rank waits for another that compiles the same graph",
+    ),
+    PrivateName(
+        name="torch._inductor.codecache.FxGraphCache._save_graph",
+        files=("observe/shared_graphs.py",),
+        purpose="and until it is on disk",
+    ),
+    PrivateName(
+        name="torch._inductor.codecache.code_hash",
+        files=("observe/shared_graphs.py",),
+        purpose="the name of the file with what was read for this card",
+    ),
+    PrivateName(
         name="torch._inductor.config.autotune_local_cache",
         files=("observe/uncompiled_kernels.py",),
         purpose="every run tunes, so that each needs the buffer of tuning",

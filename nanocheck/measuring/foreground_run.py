@@ -13,6 +13,7 @@ from nanocheck.core.files import write_atomically
 from nanocheck.core.messages import say
 from nanocheck.core.result import Ending, How, RunResult
 from nanocheck.measuring.command_environment import VISIBLE, child_environment
+from nanocheck.measuring.host_guard import HostGuard
 from nanocheck.measuring.interpreter import is_ours
 from nanocheck.measuring.other_gpus import refuse_other_gpus
 from nanocheck.measuring.request import Request
@@ -43,7 +44,7 @@ def run_command(
     Raises:
         RequestError: see ``check_command``; a rank was asked for that the command has not.
         MachineError: the virtual GPU cannot be built here, a process ran without it, or ``requests`` cannot
-            be written.
+            be written; the ranks do not fit this host's memory.
     """
     from nanocheck.attribution.command_result import command_result
     from nanocheck.attribution.event_reader import read
@@ -66,8 +67,17 @@ def run_command(
             ranks=request.ranks,
         )
         say(_opening(chosen))
-        ended = launch(request.command, environment, folder, request.time_limit_s, abandoned=scratch.remove)
+        guard = HostGuard(folder)
+        ended = launch(
+            request.command,
+            environment,
+            folder,
+            request.time_limit_s,
+            abandoned=scratch.remove,
+            why_end=guard.why_end,
+        )
         _refuse_unknown_ranks(folder)
+        guard.refuse(ended.refused)
         seen = read(folder)
         if chosen.target.kind == "virtual":
             refuse_other_gpus(seen)

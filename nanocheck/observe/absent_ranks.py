@@ -23,6 +23,9 @@ ENDS = "ends"
 LAST = "last"
 #: The file of a run's folder that says which rank was asked for and is not there.
 REFUSED = "refused-ranks"
+#: This process's id, its rank, and of how many, for the virtual card's NCCL: not every launcher sets
+#: ``RANK``, and some scripts take it for the number of a node.
+PLACE = "NANOCHECK_PLACE"
 _FOLDER = "NANOCHECK_RUN"
 _PAUSE_S = 0.2
 #: More than there are ranks, in whatever worlds a process is one.
@@ -49,6 +52,9 @@ def settle(rank: int, world: int, folder: str | None = None) -> None:
     if folder is None or _settled == (rank, world) or not 0 <= rank < world:
         return
     _settled = (rank, world)
+    os.environ[PLACE] = f"{os.getpid()} {rank} {world}"
+    if world < 2:
+        return  # what was asked for is of the world that its children may be
     try:
         ranks = chosen(os.environ.get(VARIABLE, ALL), world)
     except LookupError as error:
@@ -56,14 +62,13 @@ def settle(rank: int, world: int, folder: str | None = None) -> None:
     # The virtual card's NCCL reads it, too.
     os.environ[VARIABLE] = ALL if ranks is None else ",".join(map(str, sorted(ranks)))
     if ranks is None:
+        os.close(_come(folder, rank))
         return
     if rank in ranks:
         # From 129 ranks on PyTorch has several roots make a communicator, and would wait for those left out.
         os.environ.setdefault("TORCH_NCCL_RANKS_PER_ROOT", _ANY_NUMBER)
         # Its children have it, too: the rank has ended when all have.
-        handle = os.open(_lock(folder, rank), os.O_CREAT | os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_SH)
-        os.set_inheritable(handle, True)
+        os.set_inheritable(_come(folder, rank), True)
         return
     _forget(folder)
     while not all(_ended(_lock(folder, each)) for each in ranks):
@@ -97,6 +102,28 @@ def chosen(text: str, world: int) -> frozenset[int] | None:
             f"--ranks: expected ranks of this run's {world}, 0 to {world - 1}, found {max(ranks)}"
         )
     return None if len(ranks) == world else ranks
+
+
+def begun(folder: str) -> dict[int, int]:
+    """The ranks of a run that run, or did, and the process of each."""
+    found = {}
+    with contextlib.suppress(OSError):  # somebody removes the folder
+        for name in os.listdir(folder):  # noqa: PTH208
+            kind, _, rank = name.partition("-")
+            if kind == "rank" and rank.isdecimal():
+                with open(os.path.join(folder, name), encoding="utf-8") as file:  # noqa: PTH118, PTH123
+                    pid = file.read()
+                if pid.strip().isdecimal():  # else it is about to write it
+                    found[int(rank)] = int(pid)
+    return found
+
+
+def _come(folder: str, rank: int) -> int:
+    """Say that this rank runs, with its process, for as long as the file is open that is given back."""
+    handle = os.open(_lock(folder, rank), os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    os.pwrite(handle, f"{os.getpid():<20}".encode(), 0)
+    return handle
 
 
 def _refuse(folder: str, why: str) -> NoReturn:

@@ -68,11 +68,12 @@ def activate() -> None:
     absent_ranks.stay_away(os.environ[FOLDER])
     waiting = {"torch": relaunch.say_why_not if os.environ.get(relaunch.REASON) else _watch}
     if introspect.version() is not None:
-        from nanocheck.observe import uncompiled_kernels
+        from nanocheck.observe import shared_graphs, uncompiled_kernels
 
         # Inductor reads its cache folder when it is imported; its kernels are skipped once it is there.
         uncompiled_kernels.use_own_cache()
         waiting[uncompiled_kernels.MODULE] = uncompiled_kernels.install
+        waiting[shared_graphs.MODULE] = shared_graphs.install
     if os.environ.get(relaunch.TOOL):  # real cards have real nodes, and every rank
         from nanocheck.observe.distributed import checkpoint_plans, installing
 

@@ -12,6 +12,8 @@ import socket
 import sys
 from typing import Any
 
+from nanocheck.observe import host_room
+
 #: The launcher's module, whose class every front end calls: torchrun, accelerate, torch.distributed.launch.
 MODULE = "torch.distributed.launcher.api"
 #: How many ranks a node has, in the environment of the ranks of several nodes.
@@ -60,6 +62,7 @@ def install() -> None:
 
     def started(self: Any, config: Any, entrypoint: Any) -> None:
         bring_here(config)
+        host_room.refuse_where_ranks_do_not_fit(config.nproc_per_node)
         begin(self, config, entrypoint)
 
     launcher.__init__ = started

@@ -53,6 +53,7 @@ class Ended:
         notes: what else was seen, a sentence each.
         cut_off: processes that ran on when another had its answer or the command was over, and were ended by
             force.
+        refused: what ``why_end`` said; the command was killed for it.
     """
 
     how: str
@@ -60,6 +61,7 @@ class Ended:
     seconds: float
     notes: tuple[str, ...] = ()
     cut_off: tuple[int, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ def launch(
     time_limit_s: float | None,
     grace_s: float = 20,
     abandoned: Callable[[], None] = lambda: None,
+    why_end: Callable[[], str] = str,
 ) -> Ended:
     """Run a command with our own stdin, stdout and stderr.
 
@@ -89,6 +92,7 @@ def launch(
         time_limit_s: seconds until it is interrupted, terminated, killed; None: never.
         grace_s: seconds to end by itself, after the answer or after Ctrl-C.
         abandoned: called when this process was killed, once nothing of the command is left; in the worker.
+        why_end: asked a few times a second; the command is killed as soon as it has something to say.
 
     Raises:
         RequestError: there is no such command.
@@ -101,7 +105,7 @@ def launch(
         if signal.getsignal(number) != signal.SIG_IGN
     }
     with _pipe_held(folder), _blocked({*asking, signal.SIGCHLD, standby.ABANDONED}) as mask:
-        running = _Launch(folder, time_limit_s, grace_s, asking, abandoned)
+        running = _Launch(folder, time_limit_s, grace_s, asking, abandoned, why_end)
         ended = standby.in_a_worker(
             lambda: running.run(program, command, environment, mask), asking, running.end_what_is_left
         )
@@ -149,7 +153,10 @@ class _Launch:
         grace_s: float,
         asking: set[int],
         abandoned: Callable[[], None],
+        why_end: Callable[[], str],
     ) -> None:
+        self._why_end = why_end
+        self._refused = ""
         self._folder = folder
         self._grace_s = grace_s
         self._limit_s = time_limit_s
@@ -163,7 +170,7 @@ class _Launch:
         self._next_at = float("inf")
         self._status: int | None = None
         self._any_left = True
-        self._cause: str | None = None  # answered, timeout, interrupted, abandoned: why we end it
+        self._cause: str | None = None  # answered, timeout, interrupted, refused, abandoned: why we end it
         self._signal = 0
         self._heard = (0, False, 0.0)  # the last signal that asked, whether it was passed on to us, and when
         self._we_killed = False
@@ -191,7 +198,7 @@ class _Launch:
         how, code = self._how()
         if code == 128 + signal.SIGKILL and how == "killed":
             self._notes.append(f"the command was killed: {linux_process.OomKills.now().explain_since(kills)}")
-        return Ended(how, code, seconds, tuple(self._notes), tuple(sorted(self._cut_off)))
+        return Ended(how, code, seconds, tuple(self._notes), tuple(sorted(self._cut_off)), self._refused)
 
     def end_what_is_left(self) -> Ended:
         """In the process in front, where the worker was killed."""
@@ -247,6 +254,9 @@ class _Launch:
                 self._begin("answered", [_Stage(lambda: None, self._grace_s), *self._by_force()])
             elif self._cause is None and now >= self._limit_at:
                 self._time_is_over()
+            elif self._cause is None and (why := self._why_end()):
+                self._refused = why
+                self._begin("refused", self._by_force()[1:])  # whatever asks for memory while it ends
             elif now >= self._next_at and not self._advance():
                 return
 

@@ -18,6 +18,7 @@ from paths import ROOT
 from nanocheck.cli import doctor, doctor_checks, doctor_python, main
 from nanocheck.core.device_selection import RealCard
 from nanocheck.core.errors import NanocheckError
+from nanocheck.observe import host_memory
 
 VERSION = """
 from typing import Optional
@@ -188,7 +189,7 @@ def finding_of(check: Any) -> tuple[str, str]:
 
 def test_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: namedtuple("Usage", "free")(1 << 30))
-    monkeypatch.setattr(doctor_checks, "_available_bytes", lambda: 3 << 30)
+    monkeypatch.setenv(host_memory.MOST, str(3 << 30))
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/somewhere")
     assert finding_of(doctor_checks.disk) == (
         "warning",

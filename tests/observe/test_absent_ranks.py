@@ -94,7 +94,7 @@ def test_a_rank_alone_is_what_it_is_among_all(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("world", "ranks", "client", "arguments"),
     [
-        (4, ENDS, "methods.py", ("tp_fsdp2",)),
+        (4, "0,2,last", "methods.py", ("tp_fsdp2", "tp_ddp", "hsdp2", "hsdp1")),
         (3, "0,2", "methods.py", ("ddp", "zero1", "fsdp2")),
         (2, "0", "methods.py", ("fsdp1", "bucket_view", "static_graph", "no_sync", "join")),
         (2, "1", "methods.py", ("bf16_hook", "power_sgd")),
@@ -344,7 +344,9 @@ def work(rank, world, store):
     dist.init_process_group("nccl", init_method=store, rank=rank, world_size=world)
     total = torch.ones(1 << 20, device="cuda")
     dist.all_reduce(total)
-    print("ran", rank, flush=True)
+    said = [None] * world
+    dist.all_gather_object(said, rank)
+    print("ran", rank, "heard", said[0], said[3], flush=True)
 
 if __name__ == "__main__":
     mp.spawn(work, (4, sys.argv[1]), nprocs=4)
@@ -356,7 +358,8 @@ def test_spawned_processes_that_no_launcher_told_their_rank(tmp_path: Path) -> N
     script = tmp_path / "spawns.py"
     script.write_text(SPAWNED)
     seen = observe(script, tmp_path, f"file://{tmp_path}/store", steps=0, environment=machine(4, ENDS))
-    assert sorted(re.findall(r"ran \d", seen.stdout)) == ["ran 0", "ran 3"], seen.stderr[-3000:]
+    ran = sorted(re.findall(r"ran \d heard \d \d", seen.stdout))
+    assert ran == ["ran 0 heard 0 3", "ran 3 heard 0 3"], seen.stderr[-3000:]
     result = seen.result()
     assert (result.world, sorted(each.rank for each in result.processes)) == (4, [0, 3])
     assert result.outcome is Outcome.COMPLETED

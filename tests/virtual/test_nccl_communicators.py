@@ -131,3 +131,17 @@ def test_outside_of_a_run_nobody_else_is_there(tmp_path: Path) -> None:
     """)
         == "0 0f"
     )
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_rank_that_no_launcher_named_says_itself_who_it_is(own: bool, tmp_path: Path) -> None:
+    """``RANK`` is a node's number to some scripts, and what a rank's parent said is not about the rank."""
+    with Ranks(tmp_path, 4, here=(1, 3), NANOCHECK_RUN_RANKS="1,3") as ranks:
+        process = "os.getpid()" if own else "os.getppid()"
+        found = ranks.all(
+            "os.environ.update(RANK='0', WORLD_SIZE='1')\n"
+            f"os.environ['NANOCHECK_PLACE'] = f'{{{process}}} {{rank}} 4'\n"
+            f"made = joined('world', 4, rank)\n{GATHER}",
+            "content(seen, 4)",
+        )
+        assert found == (["01010103", "03010303"] if own else ["01010101", "03030303"])

@@ -13,9 +13,10 @@ from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks, powerSGD_hook
 from torch.distributed.algorithms.join import Join
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from torch.distributed.fsdp import FullyShardedDataParallel, ShardingStrategy, fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
+from torch.distributed.tensor.parallel.ddp import _pre_dp_module_transform
 from torch.nn.parallel import DistributedDataParallel
 
 WIDTH = 384  # of no power of two, so that shards need padding
@@ -74,6 +75,30 @@ def tensor_parallel() -> tuple[nn.Sequential, object]:
     return whole, mesh["data"]
 
 
+def tensor_parallel_ddp() -> Made:
+    """DDP over the replicas of a tensor parallel model: it reduces each rank's own parts."""
+    split, data = tensor_parallel()
+    _pre_dp_module_transform(split)
+    wrapped = DistributedDataParallel(split, process_group=data.get_group(), bucket_cap_mb=1)
+    return wrapped, adamw(wrapped.parameters())
+
+
+def hybrid(wrap: Callable[[nn.Sequential, object], Made]) -> Made:
+    """Sharded by two, and replicated."""
+    mesh = init_device_mesh("cuda", (dist.get_world_size() // 2, 2), mesh_dim_names=("replicas", "shards"))
+    return wrap(model(), mesh)
+
+
+def hsdp1(whole: nn.Sequential, mesh: object) -> Made:
+    wrapped = FullyShardedDataParallel(
+        whole,
+        device_mesh=mesh,
+        sharding_strategy=ShardingStrategy.HYBRID_SHARD,
+        device_id=torch.cuda.current_device(),
+    )
+    return wrapped, adamw(wrapped.parameters())
+
+
 def fsdp1() -> Made:
     wrapped = FullyShardedDataParallel(model(), device_id=torch.cuda.current_device())
     return wrapped, adamw(wrapped.parameters())
@@ -84,6 +109,9 @@ METHODS: dict[str, Callable[[], Made]] = {
     "zero1": zero1,
     "fsdp2": lambda: fsdp2(model()),
     "tp_fsdp2": lambda: fsdp2(*tensor_parallel()),
+    "tp_ddp": tensor_parallel_ddp,
+    "hsdp2": lambda: hybrid(fsdp2),
+    "hsdp1": lambda: hybrid(hsdp1),
     "fsdp1": fsdp1,
     "bucket_view": lambda: ddp(gradient_as_bucket_view=True),
     "static_graph": lambda: ddp(static_graph=True),

@@ -6,6 +6,7 @@
 #include "answers/nccl_group.h"
 #include "base/locks.h"
 #include "work/members.h"
+#include "work/presence.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,10 +39,10 @@ static ncclResult_t no_exchange(void) {
 
 ncclResult_t nc_group_new(nc_group **made, uint64_t key, int ranks, int rank, const int *global, bool local) {
     size_t count = (size_t)ranks;
-    const char *world = getenv("WORLD_SIZE");
-    bool whole = world && atoi(world) == ranks; /* the world, in order */
+    bool whole = nc_presence_world() == ranks; /* the world, in order */
     nc_group *g = *made = calloc(1, sizeof *g);
     if (!g) return nc_nccl_fail(ncclSystemError, "no memory for a communicator");
+    nc_presence_say();
     g->users = 1;
     g->ranks = ranks;
     g->rank = rank;

@@ -1,7 +1,8 @@
 /* Which process is which rank of the run.
  *
- * Each says so when the library is loaded, in a file of the run's folder with a place for each global rank. A rank's
- * own children have its environment, but come later: a place is taken by the first process, until that has ended.
+ * Each says so when the library is loaded, or with its first communicator where no launcher told it, in a file of the
+ * run's folder with a place for each global rank. A rank's own children have its environment, but come later: a place
+ * is taken by the first process, until that has ended.
  */
 #include "work/presence.h"
 #include "base/processes.h"
@@ -38,12 +39,19 @@ bool nc_presence(int rank, uint64_t *pid, uint64_t *born) {
     return known;
 }
 
-int nc_presence_rank(void) {
-    const char *text = getenv("RANK");
+/* What a process said of itself as a rank (NANOCHECK_PLACE: its id, rank, world), else what its launcher did. */
+static int told(int place, const char *by_the_launcher) {
+    const char *own = getenv("NANOCHECK_PLACE"), *text = getenv(by_the_launcher);
+    int said[3];
+    /* A child has its parent's variables, and is no rank by them. */
+    if (own && sscanf(own, "%d %d %d", &said[0], &said[1], &said[2]) == 3 && said[0] == getpid())
+        return said[place];
     char *end = NULL;
-    long rank = text ? strtol(text, &end, 10) : -1;
-    return !text || end == text || *end || rank < 0 || rank >= MOST ? -1 : (int)rank;
+    long number = text ? strtol(text, &end, 10) : -1;
+    return !text || end == text || *end || number < 0 || number >= MOST ? -1 : (int)number;
 }
+int nc_presence_rank(void) { return told(1, "RANK"); }
+int nc_presence_world(void) { return told(2, "WORLD_SIZE"); }
 
 uint64_t nc_presence_heard(int rank) {
     int file = rank < 0 || rank >= MOST ? -1 : open_places(O_RDONLY);
@@ -68,7 +76,7 @@ void nc_presence_hear(uint64_t when) {
     close(file);
 }
 
-__attribute__((constructor)) static void say_so(void) {
+__attribute__((constructor)) void nc_presence_say(void) {
     int rank = nc_presence_rank(), file = rank < 0 ? -1 : open_places(O_RDWR | O_CREAT);
     place there, own = {(uint64_t)getpid(), nc_process_born((int)getpid()), 0};
     if (file < 0) return;
