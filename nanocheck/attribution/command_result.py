@@ -137,7 +137,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
-    communicators = Communicators.told(facts.communicators)
+    communicators = Communicators.told(facts.communicators.get(str(_card(seen)), ()))
     nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(
@@ -148,7 +148,7 @@ def _process(seen: Observation, device: Device) -> ProcessMemory:
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=_card_bytes(figures, reserved + device.context_bytes) + nccl_least,
+        process_bytes=_card_bytes(figures, reserved + device.context_bytes + nccl_least),
         communicators=communicators,
         nccl_least_bytes=nccl_least,
         nccl_most_bytes=nccl_most,
@@ -199,11 +199,11 @@ def _error(seen: Observation) -> str:
     return "" if said is None else said.error.split("\n")[0]
 
 
-def _card_bytes(figures: Figures, of_pytorch: int) -> int:
-    """What the card itself knows counts, since others than PyTorch may take memory; but not what a script
-    tried while it looked for its batch.
+def _card_bytes(figures: Figures, known: int) -> int:
+    """What the card itself knows counts, since others than PyTorch and NCCL may take memory; but not what a
+    script tried while it looked for its batch.
     """
-    return of_pytorch if figures.since else max(figures.seen.virtual_facts.peak_used, of_pytorch)
+    return known if figures.since else max(figures.seen.virtual_facts.peak_used, known)
 
 
 def _limit(seen: Observation) -> int | None:

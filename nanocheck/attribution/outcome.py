@@ -94,7 +94,9 @@ def _failed(ending: Ending) -> bool:
 
 
 def _asked_for_nothing_more(seen: Observation) -> bool:
-    """Whether running out of memory was the last that a process did with it."""
+    """Whether running out of memory was the last that a process did with it, or was NCCL's."""
+    if seen.ooms and seen.ooms[-1].by:
+        return True
     last = next((event[0] for event in reversed(seen.events) if event[0] in "oa"), "")
     return bool(seen.ooms) and last == "o"
 

@@ -92,6 +92,7 @@ class OutOfMemory(Value, frozen=True, kw_only=True):
     Attributes:
         requested_bytes: the tensor's own size where the code says it exactly, else the segment that the
             allocator asked the driver for, rounded up; ``exact`` says which.
+        by: ``NCCL`` where it asked for its own buffers, and not PyTorch's allocator; else empty.
         free_bytes: what was free on the card then. limit_bytes: what the script itself lets PyTorch reserve,
             where it set a limit.
         message: PyTorch's own first line.
@@ -105,6 +106,7 @@ class OutOfMemory(Value, frozen=True, kw_only=True):
     step: int
     requested_bytes: int
     exact: bool
+    by: str = ""
     shape: tuple[int, ...] | None = None
     where: str | None = None
     line: str | None = None
@@ -186,8 +188,8 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
             in the end: PyTorch's figures and tensors are those of this card.
         other_cards: what it had of others, of a virtual machine.
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
-        process_bytes: with the CUDA context and what other libraries took, as ``nvidia-smi`` would show it,
-            and the least that NCCL takes.
+        process_bytes: with the CUDA context, the least that NCCL takes and what other libraries took, as
+            ``nvidia-smi`` would show it.
         communicators: NCCL's, of more than one rank. nccl_least_bytes, nccl_most_bytes: what NCCL itself
             takes for them, by ``core.nccl_memory``: outside PyTorch's allocator.
         ended: how its observation ended; ``error``: the first line of the error that ended it.

@@ -303,7 +303,7 @@ def describe_oom(oom: OutOfMemory | None) -> str:
     free = f", {mib(oom.free_bytes)} MiB were free" if oom.free_bytes is not None else ""
     if oom.limit_bytes is not None:
         free = f", the script's own limit is {mib(oom.limit_bytes)} MiB"
-    asked = f"{about}{mib(oom.requested_bytes)} MiB{shape}"
+    asked = f"{about}{mib(oom.requested_bytes)} MiB{shape}{f' for {oom.by} itself' if oom.by else ''}"
     return f"{oom.phase} of step {oom.step} asked for {asked}{where}{line}{free}"
 
 

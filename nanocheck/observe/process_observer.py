@@ -332,15 +332,25 @@ class Watch:
         """The last words of this process; only the first call counts, except that an error adds itself."""
         if self._answered:
             self._leave_timing()
+        frame = exit_hooks.innermost(trace)
+        refused = introspect.nccl_refused()
+        if refused is not None:
+            self._tell_refused(refused, frame)
         if error is not None and not isinstance(error, SystemExit):
-            frame = exit_hooks.innermost(trace)
+            of_nccl = refused is not None and type(error).__name__ == "DistBackendError"
             self.journal.write(
                 "failed",
                 error=f"{type(error).__name__}: {str(error)[:4000]}",
-                oom=isinstance(error, torch.OutOfMemoryError),
+                oom=isinstance(error, torch.OutOfMemoryError) or of_nccl,
                 where=frame,
             )
         self._close(how)
+
+    @quietly
+    def _tell_refused(self, refused: tuple[int, int, int], frame: Any) -> None:
+        """NCCL found no room for its own buffers, of which PyTorch's allocator knows nothing."""
+        _, requested, free = refused
+        self.journal.write("oom", requested=requested, free=free, by="NCCL", where=frame, **statistics())
 
     @quietly
     def _close(self, how: str) -> None:

@@ -65,8 +65,8 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
         # for: the sentence names the card.
         detail = roomy.detail.replace(roomy.device.name, device.name)
         return classify(msgspec.structs.replace(moved, detail=detail), margin_bytes)
-    if main.reserved_bytes + BORDER_BYTES <= there:
-        least, most = _nccl(roomy, device)
+    least, most = _nccl(roomy, device)
+    if main.reserved_bytes + least + BORDER_BYTES <= there:
         process = msgspec.structs.replace(
             main,
             process_bytes=main.reserved_bytes + device.context_bytes + least,
