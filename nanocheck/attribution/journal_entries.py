@@ -64,10 +64,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         requested: bytes of the segment. free: bytes on the card.
         where: the script's line. tensors: (name, shape, dtype) of its variables there.
         limit: what the script lets PyTorch reserve at the most, in bytes.
-        by: the library that asked, where it was not the allocator.
+        by: the library that asked, where it was not the allocator. card: whose, where there are several.
     """
 
     requested: int
+    card: int | None = None
     by: str = ""
     free: int | None = None
     limit: int | None = None

@@ -174,10 +174,29 @@ class Communicators(Value, frozen=True, kw_only=True):
 
 
 class OnOtherCard(Value, frozen=True, kw_only=True):
-    """What a process had of a card beside the one that it is reported on, as ``nvidia-smi`` would show it."""
+    """What a process did with a card beside its own; fields as in ``ProcessMemory``."""
 
     card: int
     process_bytes: int
+    allocated_bytes: int = 0
+    reserved_bytes: int = 0
+    communicators: tuple[Communicators, ...] = ()
+    nccl_least_bytes: int = 0
+    nccl_most_bytes: int = 0
+    peaks: tuple[Peak, ...] = ()
+    retries: int = 0
+    ooms: int = 0
+    oom: OutOfMemory | None = None
+    at: Moment | None = None
+    groups: tuple[Group, ...] = ()
+    largest: tuple[Holding, ...] = ()
+    fragmentation: Fragmentation | None = None
+    timeline: Timeline | None = None
+
+    @classmethod
+    def of(cls, memory: ProcessMemory) -> OnOtherCard:
+        """Of a process as if it had had this card alone."""
+        return cls(**{name: getattr(memory, name) for name in cls.__struct_fields__})
 
 
 class ProcessMemory(Value, frozen=True, kw_only=True):
@@ -185,8 +204,8 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
 
     Attributes:
         rank: of a distributed run. card: which of the machine's it used, from 0; of several, the current one
-            in the end: PyTorch's figures and tensors are those of this card.
-        other_cards: what it had of others, of a virtual machine.
+            in the end: what follows is of this card.
+        other_cards: the same of others.
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
         process_bytes: with the CUDA context, the least that NCCL takes and what other libraries took, as
             ``nvidia-smi`` would show it.
@@ -256,20 +275,26 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
 
     @property
     def elsewhere(self) -> tuple[ProcessMemory, ...]:
-        """The same process on its other cards, of which only the bytes are known."""
+        """The same process on its other cards."""
+        own = msgspec.structs.replace(
+            self,
+            other_cards=(),
+            stacks=(),
+            cublas_workspace_bytes=None,
+            host_time=None,
+            kernels=None,
+            measured_step=None,
+            unexplained_events=0,
+        )
         return tuple(
-            ProcessMemory(
-                pid=self.pid,
-                rank=self.rank,
-                card=each.card,
-                command=self.command,
-                process_bytes=each.process_bytes,
-                ended=self.ended,
-                began_s=self.began_s,
-                ended_s=self.ended_s,
-            )
+            msgspec.structs.replace(own, **{name: getattr(each, name) for name in each.__struct_fields__})
             for each in self.other_cards
         )
+
+    @property
+    def on_each_card(self) -> tuple[ProcessMemory, ...]:
+        """This one and the same process on its other cards, in the order of their numbers."""
+        return tuple(sorted((self, *self.elsewhere), key=lambda each: each.card))
 
     @property
     def nccl_spread_bytes(self) -> int:

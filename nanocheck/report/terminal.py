@@ -25,12 +25,17 @@ def render(run: JudgedRun) -> list[Block]:
     blocks: list[Block] = [prose(verdict_sentence(run.verdict, run.verdict.kind.upper())), _card(result)]
     by_rank = rank_rows(run)
     if by_rank:
-        blocks += [_ranks(by_rank), prose(imbalance_sentence(result))]
+        blocks.append(_ranks(by_rank))
+        blocks += [prose(sentence) for sentence in filter(None, [imbalance_sentence(result)])]
+    shared_out = {each.pid for each in result.processes if each.other_cards}
     for index, process in enumerate(in_full(result)):
         if index or by_rank:
             whose = "" if process.rank is None else f"rank {process.rank}, "
+            whose += f"card {process.card}, " if process.pid in shared_out else ""
             blocks.append(prose(f"{whose}process {process.pid}: {' '.join(process.command)}", style="bold"))
-        blocks += _process(process, result.device_of(process.card), whole=index == 0)
+        blocks += _process(
+            process, result.device_of(process.card), whole=index == 0 or process.pid in shared_out
+        )
     return blocks + [prose(f"note: {note}") for note in result.notes]
 
 
@@ -60,9 +65,10 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 
 
 def _ranks(rows: Sequence[RankRow]) -> Table:
+    ranks = any(row.name for row in rows)
     shown = [
         {
-            "rank": row.name,
+            **({"rank": row.name} if ranks else {}),
             "card": row.card,
             "allocated": mib(row.memory.allocated_bytes),
             "reserved": mib(row.memory.reserved_bytes),
@@ -135,7 +141,8 @@ def _phases(process: ProcessMemory) -> Table:
 
 
 def _oom(oom: OutOfMemory) -> list[Block]:
-    asked = f"out of memory in {oom.phase} of step {oom.step}: asked for {mib(oom.requested_bytes)} MiB"
+    who = f"{oom.by} " if oom.by else ""
+    asked = f"out of memory in {oom.phase} of step {oom.step}: {who}asked for {mib(oom.requested_bytes)} MiB"
     if oom.shape is not None:
         asked += f" ({shape(oom.shape)})"
     if oom.free_bytes is not None:
