@@ -21,7 +21,14 @@ MODULE = "torch.distributed.distributed_c10d"
 
 def install() -> None:
     """Right after the module's own import, so that nobody has its functions yet."""
-    from nanocheck.observe.distributed import groups, host_group, nccl_groups, stores, unknown_senders
+    from nanocheck.observe.distributed import (
+        groups,
+        host_group,
+        nccl_groups,
+        stores,
+        symmetric_memory,
+        unknown_senders,
+    )
 
     c10d = sys.modules[MODULE]
     _learn_the_rank(c10d)
@@ -31,6 +38,7 @@ def install() -> None:
         nccl_groups.install(c10d)
         host_group.install(c10d)
         unknown_senders.install(c10d)
+        symmetric_memory.install(c10d)
 
 
 def _learn_the_rank(c10d: ModuleType) -> None:
