@@ -153,7 +153,7 @@ def _process(seen: Observation, card: int, device: Device) -> ProcessMemory:
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
-        rank=_rank(seen),
+        rank=rank_of(seen),
         card=card,
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
@@ -187,8 +187,8 @@ def _process(seen: Observation, card: int, device: Device) -> ProcessMemory:
     )
 
 
-def _rank(seen: Observation) -> int | None:
-    """A script that no launcher told says it after CUDA has begun."""
+def rank_of(seen: Observation) -> int | None:
+    """Of a distributed run. A script that no launcher told says it after CUDA has begun."""
     said = [each.rank for each in (seen.start, seen.end) if each is not None]
     return next((each for each in said if each is not None), None)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from nanocheck.attribution.command_result import rank_of
 from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.process_figures import Figures
 from nanocheck.attribution.replay import Allocation, Replay
@@ -38,10 +39,12 @@ class _Piece:
 
 def request_log(seen: Sequence[Observation]) -> RequestLog:
     """Of the process that reserved most; an empty one where none used a GPU."""
-    every = [Figures.of(each) for each in seen]
+    every = [(rank_of(each), Figures.of(each)) for each in seen]
     if not every:
         return RequestLog()
-    return _Reader(max(every, key=lambda each: each.peak()[1])).log()
+    # Of equal ranks always the same one, whichever process came first.
+    rank, figures = max(every, key=lambda each: (each[1].peak()[1], -(each[0] or 0)))
+    return msgspec.structs.replace(_Reader(figures).log(), rank=rank)
 
 
 class _Reader:

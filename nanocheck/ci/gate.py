@@ -11,6 +11,7 @@ from nanocheck.ci import revisions, runs
 from nanocheck.ci.settings import NO_BASE, Settings
 from nanocheck.ci.surroundings import Surroundings
 from nanocheck.core.gate import Gate, GateRow, reasons_to_fail
+from nanocheck.core.rank_runs import machine_name
 from nanocheck.core.run_diff import diff
 from nanocheck.core.verdict import JudgedRun
 
@@ -70,7 +71,7 @@ def _base(settings: Settings, around: Surroundings) -> tuple[runs.Found | None, 
 
 
 def _row(settings: Settings, head: JudgedRun, base: JudgedRun | None, note: str) -> GateRow:
-    gpu = head.result.device.gpu
+    gpu = machine_name(head.result)
     reason = "" if base is not None else f"it did not run at the base ({note})"
     if base is not None and _is_mixed(base, settings.root):
         base, reason = None, "the base ran code of the head's checkout"
@@ -84,9 +85,9 @@ def _row(settings: Settings, head: JudgedRun, base: JudgedRun | None, note: str)
 
 def _is_mixed(base: JudgedRun, root: Path) -> bool:
     """Whether the base's run used lines of the head's checkout, as with a package installed from there."""
-    main = base.result.main
-    places = [each.where for each in main.largest]
-    places += [frame.where for each in main.stacks for frame in each.frames]
+    processes = base.result.processes
+    places = [each.where for one in processes for each in one.largest]
+    places += [frame.where for one in processes for each in one.stacks for frame in each.frames]
     return any(where is not None and where.startswith(f"{root}{os.sep}") for where in places)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from nanocheck.ci.settings import PREFIX, Settings
 from nanocheck.core.errors import NanocheckError
 from nanocheck.core.gate import Missing
+from nanocheck.core.rank_runs import machine_name
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.run_file import load
 
@@ -81,7 +82,7 @@ def run(settings: Settings, root: Path, results: Path) -> Found:
             except NanocheckError as error:
                 found.missing.append(Missing(id=what, gpu=gpu, why=error.problem.replace(str(file), "")))
                 continue
-            found.runs[judged.result.id, judged.result.device.gpu] = judged
+            found.runs[judged.result.id, machine_name(judged.result)] = judged
         if not files:
             found.missing.append(Missing(id=what, gpu=gpu, why=f"no result, exit code {code}"))
     return found

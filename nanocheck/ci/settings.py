@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nanocheck.core.allocation_change import Allowance
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gate import DEFAULT_FAIL_ON, parse_fail_on
 from nanocheck.core.gpus import DEFAULT_GPU, find_gpu
-from nanocheck.core.run_diff import Allowance
+from nanocheck.core.machine import machine_of
 from nanocheck.core.units import parse_size_of
 
 PREFIX = "NANOCHECK_"
@@ -32,7 +33,8 @@ class Settings:
     Attributes:
         command: the training command, as words; empty: ``tests`` is asked for.
         tests: pytest's arguments.
-        gpus: ids of the catalog. device: virtual, real or auto, see ``nanocheck run --device``.
+        gpus: ids of the catalog, or machines with cards of one kind (``8xh100``).
+        device: virtual, real or auto, see ``nanocheck run --device``.
         prepare: a command for bash that is run in each checkout before it is looked at.
         base: a commit, or ``none``, or empty: what the change is to be merged into.
         options: further options of ``nanocheck run``, or of pytest.
@@ -87,11 +89,12 @@ class Settings:
         for each in gpus:
             if not each or each.startswith("-"):
                 raise RequestError(
-                    f"gpus: expected ids of cards with commas, found {text('GPUS')!r:.80}",
+                    f"gpus: expected ids of cards with commas, or 8xh100, found {text('GPUS')!r:.80}",
                     hint="nanocheck gpus lists them",
                 )
+            machine = machine_of(each)
             if not words("OPTIONS"):  # which may bring cards of the project's own
-                find_gpu(each)
+                find_gpu(machine[0].gpu if machine else each)
         for name in ("MARGIN", "RESERVE"):
             parse_size_of(name.lower(), text(name, "0"))
         growth = text("ALLOW_GROWTH")

@@ -13,7 +13,7 @@ from nanocheck.claims import finding
 from nanocheck.claims.claim_figures import CardFigures, RunFigures, wrong_name
 from nanocheck.claims.finding import CANNOT_TELL, CONFIRMED, REFUTED, VERDICTS, FigureRow
 from nanocheck.claims.interval import Interval, Number, interval
-from nanocheck.claims.run_figures import OF_RUN, Value
+from nanocheck.claims.run_figures import RUN_FIGURES, Value
 from nanocheck.claims.truth import Formula, Truth, truth
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
@@ -75,7 +75,7 @@ class Check:
             wrong_name(f"c.{name}", "a name under runs= or configs=", name, declared)
         request, ran = declared[name], name in self._claim.runs
         result = self._results.get(request) if isinstance(request, RunRequest) else None
-        return RunFigures(name, request, self._add, ran=ran, result=result)
+        return RunFigures(name, request, self._add, ran=ran, result=result, find=self._find)
 
     def card(self, gpu: str, name: str = "") -> CardFigures:
         """Figures of a card of the catalog, such as ``c.card("rtx4070").tflops``.
@@ -200,5 +200,7 @@ def rows_of(check: Check) -> tuple[FigureRow, ...]:
 def unread_runs(check: Check) -> list[str]:
     """Runs that a claim declares and whose outcome its function never looks at."""
     return [
-        name for name in check._claim.runs if not any(f"{name}.{figure}" in check._rows for figure in OF_RUN)
+        name
+        for name in check._claim.runs
+        if not any(f"{name}.{figure}" in check._rows for figure in RUN_FIGURES)
     ]

@@ -7,7 +7,16 @@ from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from nanocheck.claims.finding import COMPUTED, MODELLED, PUBLISHED
-from nanocheck.claims.run_figures import OF_CARD, OF_CONFIG, OF_RUN, REFUSAL, REFUSED, Value, of_run
+from nanocheck.claims.run_figures import (
+    OF_CARD,
+    OF_CONFIG,
+    OF_STEP,
+    REFUSAL,
+    REFUSED,
+    RUN_FIGURES,
+    Value,
+    of_run,
+)
 from nanocheck.claims.truth import Formula, Text, Truth
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import Gpu
@@ -21,12 +30,13 @@ AddRow = Callable[[str, Value, str, str], None]
 
 class RunFigures:
     """The figures of a configuration that a claim declares: ``OF_CONFIG``, ``refused`` and ``refusal``, and
-    those of its run, ``OF_RUN``.
+    those of its run, ``RUN_FIGURES``.
 
     Args:
         name: that the claim gives it.
         ran: whether it is declared as a run.
         result: what came out; None before it ran.
+        find: a card by its id.
     """
 
     def __init__(
@@ -37,34 +47,34 @@ class RunFigures:
         *,
         ran: bool,
         result: RunResult | None,
+        find: Callable[[str], Gpu],
     ) -> None:
         self._name, self._request, self._add = name, request, add
-        self._ran, self._result = ran, result
+        self._ran, self._result, self._find = ran, result, find
 
     def __getattr__(self, figure: str) -> Value:
         name, request = f"{self._name}.{figure}", self._request
-        if figure in OF_RUN and not self._ran:
+        if figure in RUN_FIGURES and not self._ran:
             raise RequestError(
                 f"{name}: expected a figure that is known without running, found one of a run",
                 hint=f"declare {self._name} under runs= instead of configs=",
             )
-        if figure not in (*OF_CONFIG, *OF_RUN, REFUSED, REFUSAL):
+        if figure not in (*OF_CONFIG, *RUN_FIGURES, REFUSED, REFUSAL):
             wrong_name(
-                name, "a figure", figure, (*OF_CONFIG, *(OF_RUN if self._ran else ()), REFUSED, REFUSAL)
+                name, "a figure", figure, (*OF_CONFIG, *(RUN_FIGURES if self._ran else ()), REFUSED, REFUSAL)
             )
         if isinstance(request, RefusedConfig):
             value, how = _refused(name, figure, request.why)
             self._add(name, value, COMPUTED, how)
-        elif figure in OF_RUN:
-            known = OF_RUN[figure]
-            if known.timed and not request.time:
+        elif figure in RUN_FIGURES:
+            if figure in OF_STEP and not request.time:
                 raise RequestError(
                     f"{name}: expected a run that is timed, found one that is not",
                     hint=f'write "time": True into the run {self._name}',
                 )
-            value = of_run(name, known, self._result)
+            value = of_run(name, figure, self._result, self._find)
             ran_on = "virtual" if self._result is None else self._result.provenance.value
-            provenance = MODELLED if known.timed else ran_on
+            provenance = MODELLED if figure in OF_STEP else ran_on
             self._add(name, value, provenance, self._what_ran(figure, request))
         else:
             value, meaning = _of_config(name, figure, request)
@@ -76,7 +86,7 @@ class RunFigures:
         held = request.reserve_bytes
         where += f" with {mib(held)} MiB used by other processes" if held else ""
         steps = "" if request.steps is None else f", {request.steps} steps"
-        return f"{OF_RUN[figure].meaning} of {request.config.id}{where}{steps}"
+        return f"{RUN_FIGURES[figure].meaning} of {request.config.id}{where}{steps}"
 
 
 class CardFigures:
@@ -123,5 +133,5 @@ def _refused(name: str, figure: str, why: str) -> tuple[Value, str]:
         return Truth(True, "", Formula(name)), how
     if figure == REFUSAL:
         return Text(why, "", Formula(name)), how
-    unknown = OF_CONFIG[figure].unknown if figure in OF_CONFIG else OF_RUN[figure].unknown
+    unknown = OF_CONFIG[figure].unknown if figure in OF_CONFIG else RUN_FIGURES[figure].unknown
     return unknown(name, how), how

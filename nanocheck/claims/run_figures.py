@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from nanocheck.claims.interval import Interval
 from nanocheck.claims.truth import Formula, Text, Truth
 from nanocheck.core.config import StepConfig
-from nanocheck.core.gpus import Gpu, find_gpu
+from nanocheck.core.gpus import Gpu
 from nanocheck.core.result import RunResult
 from nanocheck.core.step_time import StepTime
 from nanocheck.core.units import MIB
@@ -35,7 +35,6 @@ class Figure(Generic[Source]):
         unit: that ``of`` counts in. shown: that a page shows it in, if another.
         only_completed: means nothing where the run ran out of memory.
         catalog_name: whose source in the catalog of cards it has.
-        timed: of a run that says ``"time": True``; modelled.
     """
 
     meaning: str
@@ -45,7 +44,6 @@ class Figure(Generic[Source]):
     shown: str = ""
     only_completed: bool = False
     catalog_name: str = ""
-    timed: bool = False
 
     def value(self, name: str, source: Source) -> Value:
         """The figure under a name, ``fix.allocated``."""
@@ -118,26 +116,6 @@ def _ending(result: RunResult) -> str:
     return f"runs out of memory in its {result.oom.phase}, asking for {asked:,.0f} MiB"
 
 
-def _step(result: RunResult) -> StepTime | None:
-    return step_time(result, find_gpu(result.device.gpu))
-
-
-def _step_span(result: RunResult) -> tuple[float, float] | None:
-    found = _step(result)
-    around = None if found is None else found.interval
-    return None if around is None else (around.low, around.high)
-
-
-def _step_estimate(result: RunResult) -> float | None:
-    found = _step(result)
-    return None if found is None else found.seconds
-
-
-def _step_rate(result: RunResult) -> float | None:
-    found = _step(result)
-    return None if found is None else found.operations / found.seconds / 1e12
-
-
 #: Known once the configuration ran.
 OF_RUN: dict[str, Figure[RunResult]] = {
     "fits": Figure("completed run", lambda r: r.outcome == "completed", Truth),
@@ -167,20 +145,27 @@ OF_RUN: dict[str, Figure[RunResult]] = {
         "peak of the last step", lambda r: _step_peaks(r)[max(_step_peaks(r))], only_completed=True
     ),
     "card": Figure("card", lambda r: str(r.device.name), Text),
+}
+#: Known once it ran with ``"time": True``; modelled.
+OF_STEP: dict[str, Figure[StepTime]] = {
     "step_time": Figure(
-        "time of a step, the span of 80 % of real ones", _step_span, unit="s", only_completed=True, timed=True
+        "time of a step, the span of 80 % of real ones",
+        lambda t: None if t.interval is None else (t.interval.low, t.interval.high),
+        unit="s",
+        only_completed=True,
     ),
     "step_estimate": Figure(
-        "time of a step, the estimate alone", _step_estimate, unit="s", only_completed=True, timed=True
+        "time of a step, the estimate alone", lambda t: t.seconds, unit="s", only_completed=True
     ),
     "tflops": Figure(
         "exact operations a second, by the estimate",
-        _step_rate,
+        lambda t: t.operations / t.seconds / 1e12,
         unit="TFLOPS",
         only_completed=True,
-        timed=True,
     ),
 }
+#: Everything that a run has.
+RUN_FIGURES: dict[str, Figure[Any]] = {**OF_RUN, **OF_STEP}
 
 OF_CARD: dict[str, Figure[Gpu]] = {
     "tflops": Figure("dense bf16 peak", lambda g: g.bf16_tflops, unit="TFLOPS", catalog_name="bf16_tflops"),
@@ -200,13 +185,21 @@ OF_CARD: dict[str, Figure[Gpu]] = {
 }
 
 
-def of_run(name: str, figure: Figure[RunResult], result: RunResult | None) -> Value:
-    """A figure of a run; unknown before it ran, and where it gave no answer about memory."""
+def of_run(name: str, figure: str, result: RunResult | None, find: Callable[[str], Gpu]) -> Value:
+    """A figure of a run; unknown before it ran, and where it gave no answer about memory.
+
+    Args:
+        name: as a claim calls it. figure: of ``RUN_FIGURES``. find: a card by its id.
+    """
+    known = RUN_FIGURES[figure]
     if result is None:
-        return figure.unknown(name, "it has not run")
+        return known.unknown(name, "it has not run")
     if not result.outcome.is_answer:
         why = result.detail.strip().splitlines()[:1] or ["no reason recorded"]
-        return figure.unknown(name, f"{result.id} {result.outcome}: {why[0].strip()}")
-    if figure.only_completed and result.outcome != "completed":
-        return figure.unknown(name, f"{result.id} ran out of memory, so there is no {figure.meaning}")
-    return figure.value(name, result)
+        return known.unknown(name, f"{result.id} {result.outcome}: {why[0].strip()}")
+    if known.only_completed and result.outcome != "completed":
+        return known.unknown(name, f"{result.id} ran out of memory, so there is no {known.meaning}")
+    if figure not in OF_STEP:
+        return known.value(name, result)
+    step = step_time(result, find(result.device.gpu))
+    return known.unknown(name, f"there is no {known.meaning}") if step is None else known.value(name, step)

@@ -14,7 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nanocheck.cli import options
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nanocheck.core.gpus import CardSource
     from nanocheck.report.pairing_text import RenderedComparison
 
 
@@ -24,12 +29,14 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("after", type=Path, metavar="AFTER", help="another of the same kind")
     add("--md", type=Path, metavar="FILE", help="write a page of Markdown")
     add("--json", type=Path, metavar="FILE", help="write everything as JSON")
+    options.add_further_cards(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """
     Raises:
-        RequestError: the two are of different kinds, or have nothing in common.
+        RequestError: the two are of different kinds, have nothing in common, or are of a card that is not
+            known.
         StoredDataError: one is damaged, of another schema, or neither a recording nor a report.
         MachineError: a page cannot be written.
     """
@@ -45,9 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     names = (str(arguments.before), str(arguments.after))
     # Reading twice is cheap, and keeps the two kinds apart.
-    rendered = {"recording": _recordings, "memory report": _reports}.get(kinds[0], _runs)(
-        arguments.before, arguments.after, names
-    )
+    if kinds[0] in ("recording", "memory report"):
+        read = _recordings if kinds[0] == "recording" else _reports
+        rendered = read(arguments.before, arguments.after, names)
+    else:
+        rendered = _runs(arguments.before, arguments.after, names, options.further_cards(arguments))
     if arguments.json is not None:
         write_atomically(arguments.json, json.dumps(rendered.plain, indent=1, allow_nan=False) + "\n")
     if arguments.md is not None:
@@ -89,7 +98,9 @@ def _reports(before: Path, after: Path, names: tuple[str, str]) -> RenderedCompa
     return diff_text.render(diff.compare(load(before), load(after)), names)
 
 
-def _runs(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparison:
+def _runs(
+    before: Path, after: Path, names: tuple[str, str], gpus: Sequence[CardSource]
+) -> RenderedComparison:
     """Their memory, as ``nanocheck diff`` says it, behind their kernels where both have them."""
     from nanocheck.core.files import read_json
     from nanocheck.report import run_diff_text, step_change_text
@@ -106,7 +117,7 @@ def _runs(before: Path, after: Path, names: tuple[str, str]) -> RenderedComparis
     if not all(timed):
         note = "note: only one run has the kernels of a step (--time), so they are not compared"
         return replace(memory, blocks=[*memory.blocks, *([prose(note)] if any(timed) else [])])
-    time = step_change_text.render(step_change_text.compare(*runs), names)
+    time = step_change_text.render(step_change_text.compare(*runs, gpus), names)
     return RenderedComparison(
         moved=time.moved or memory.moved,
         blocks=[*time.blocks, *(memory.blocks if memory.moved else ())],

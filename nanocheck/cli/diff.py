@@ -1,8 +1,9 @@
 """What changed in memory between two results or two commits, and which line explains it.
 
 Results: of `nanocheck run --json`, of one card or several, or reports of `pytest suites/`. Commits: `--at
-REV` runs the command at that revision, in a temporary folder, and here, on the same card; `--at A --at B` at
-both. Exit 0 if nothing grew, 1 if something did or a verdict got worse, 6 if a side says nothing of memory.
+REV` runs the command at that revision, in a temporary folder, and here, on the same cards or machine; `--at
+A --at B` at both. Each rank of a distributed run is compared with itself. Exit 0 if nothing grew, 1 if
+something did or a verdict got worse, 6 if a side says nothing of memory.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from nanocheck.cli.signals import leave_in_order
 from nanocheck.observe.values.policies import POLICIES
 
 if TYPE_CHECKING:
-    from nanocheck.core.run_diff import Allowance, RunDiffs
+    from nanocheck.core.allocation_change import Allowance
+    from nanocheck.core.run_diff import RunDiffs
 
 #: As `nanocheck run --check` says that there is no answer about memory.
 _NO_ANSWER = 6
@@ -52,7 +54,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", type=Path, metavar="FILE", help="write the comparison as JSON")
     add("--md", type=Path, metavar="FILE", help="write a page of Markdown")
-    options.add_card(parser)
+    options.add_card(parser, several=True, machine="any")
+    add("--ranks", metavar="R,R", help="--at: see nanocheck run")
     add("--steps", type=int, metavar="K", help="--at: see nanocheck run")
     add("--cover", metavar="PHASES", help="--at: see nanocheck run")
     add("--full", action="store_true", help="--at: run to the script's own end")
@@ -68,9 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
         StoredDataError: a file is damaged, of another schema, or of none of these kinds.
         MachineError: a revision cannot be checked out or run here, or a page cannot be written.
     """
+    from nanocheck.core.allocation_change import Allowance
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import write_atomically
-    from nanocheck.core.run_diff import Allowance
     from nanocheck.report import run_diff_file, run_diff_text
     from nanocheck.report.console import show
 
@@ -116,11 +119,14 @@ def _revisions(arguments: argparse.Namespace, allowance: Allowance | None) -> Ru
         raise RequestError(f"--at: expected one revision or two, found {len(arguments.at)}")
     arguments.command = arguments.words
     request = Request.of(arguments, options.card(arguments))
+    gpus: tuple[str, ...] = ()
     if request.asks_several:
-        raise RequestError(
-            f"--gpu {request.card.gpu}: expected one card with --at, found several",
-            hint="compare two files of nanocheck run --gpu all --json",
-        )
+        if arguments.device == "real":
+            raise RequestError(
+                f"--gpu {request.card.gpu}: expected virtual cards, found --device real",
+                hint="leave it away",
+            )
+        gpus = tuple(each.id for each in options.cards(arguments))
     leave_in_order()
     repository = Repository.here()
     both = revision_runs.states(repository, arguments.at)
@@ -131,13 +137,15 @@ def _revisions(arguments: argparse.Namespace, allowance: Allowance | None) -> Ru
         say(f"a revision's folder lacks {files} here that git does not know: {named}")
     progress = Progress()
     try:
-        before, after = revision_runs.run_states(
+        sides = revision_runs.run_states(
             request,
             repository,
             both,
             lambda done, names: progress(done, done + len(names), [(name, "running") for name in names]),
+            gpus,
         )
     finally:
         progress.clear()
     names = (both[0].name, both[1].name)
-    return diff_all({before.gpu: before}, {after.gpu: after}, names, allowance)
+    before, after = ({pair[side].gpu: pair[side] for pair in sides} for side in (0, 1))
+    return diff_all(before, after, names, allowance)

@@ -58,7 +58,8 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
         help="what else the command needs in the environments that are made, as pip reads it",
     )
     add("--no-install", action="store_true", help="make no environment")
-    options.add_card(parser, several=True)
+    options.add_card(parser, several=True, machine="any")
+    add("--ranks", metavar="R,R", help="of a distributed command, see nanocheck run")
     add("--matrix", type=Path, metavar="FILE", help="run the configurations of this TOML file")
     add(
         "--set",
@@ -71,7 +72,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--cover", metavar="PHASES", help="of a command, see nanocheck run")
     add("--full", action="store_true", help="run a command to its own end")
     add("--time-limit", metavar="TIME", help=f"of each run (default 10min; of a configuration {_LIMIT})")
-    add("--workers", type=int, default=2, metavar="N", help="runs at once (default 2; on a real card 1)")
+    add(
+        "--workers",
+        type=int,
+        default=2,
+        metavar="N",
+        help="runs at once (default 2; real cards, machines: 1)",
+    )
     add(
         "--fail-above",
         default="0",
@@ -143,7 +150,8 @@ def _drift(arguments: argparse.Namespace) -> Drift:
         packages=tuple(arguments.packages),
         install=not arguments.no_install,
     ).all(parse_list(arguments.torch))
-    real = any(each.target.kind == "real" for each in subjects)
+    # A real card is shared by nobody, and ranks of two runs may meet at a port that the script names.
+    one_by_one = any(each.target.kind == "real" or each.target.machine for each in subjects)
     progress = Progress()
     with contextlib.ExitStack() as stack:
         stack.callback(progress.clear)
@@ -154,7 +162,7 @@ def _drift(arguments: argparse.Namespace) -> Drift:
             journal = stack.enter_context(Journal(arguments.journal, ours))
             for note in journal.notes:
                 say(note)
-        runs = stack.enter_context(Runs(journal, 1 if real else arguments.workers, progress))
+        runs = stack.enter_context(Runs(journal, 1 if one_by_one else arguments.workers, progress))
         rows, complete = survey(subjects, pythons, runs)
     return Drift(
         nanocheck=__version__,
@@ -171,6 +179,7 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
     from dataclasses import replace
 
     from nanocheck.cli.configuration import configuration
+    from nanocheck.core.device_selection import one_card_expected
     from nanocheck.core.errors import RequestError
     from nanocheck.core.matrix import load_matrix
     from nanocheck.drift.subjects import of_command, of_config
@@ -182,7 +191,7 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
             + ("none" if not command and not arguments.set and arguments.matrix is None else "more than one"),
             hint="nanocheck drift --torch 2.9,2.11,2.14 -- python train.py",
         )
-    for option in ("steps", "cover", "full"):
+    for option in ("steps", "cover", "full", "ranks"):
         if not command and getattr(arguments, option):
             raise RequestError(
                 f"--{option}: expected a command, found configurations, which decide it themselves",
@@ -194,9 +203,14 @@ def _subjects(arguments: argparse.Namespace) -> list[Subject]:
         configs = load_matrix(arguments.matrix).configs
     elif arguments.set:
         configs = (configuration(arguments.set),)
+    if configs and request.card.machine:
+        raise one_card_expected(
+            request.card, "a configuration's ranks are fields of its own (ranks, sharding)"
+        )
     found = []
-    for gpu in options.cards(arguments):
-        on_card = replace(request, card=replace(request.card, gpu=gpu.id))
+    gpus = [request.card.gpu] if request.card.machine else [gpu.id for gpu in options.cards(arguments)]
+    for gpu in gpus:
+        on_card = replace(request, card=replace(request.card, gpu=gpu))
         target = on_card.card.select().target
         if command:
             found.append(of_command(on_card, target))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nanocheck.core.config import StepConfig
     from nanocheck.core.device import Target
     from nanocheck.core.device_selection import CardQuestion
-    from nanocheck.core.gpus import Gpu
+    from nanocheck.core.gpus import CardSource, Gpu
     from nanocheck.core.options import Option
     from nanocheck.fleet.choose import AnyMeasurement
 
@@ -108,6 +108,27 @@ def add_card(
             choices=option.choices or None,
             help=option.text,
         )
+
+
+def add_further_cards(parser: argparse.ArgumentParser) -> None:
+    """Where cards beside the catalog's come from, for verbs that read which card it is from a file."""
+    from nanocheck.core.options import CARD, GPUS
+
+    for option, kind in ((GPUS, Path), (CARD, str)):
+        parser.add_argument(
+            option.flag, action="append", default=[], type=kind, metavar=option.metavar, help=option.text
+        )
+
+
+def further_cards(arguments: argparse.Namespace) -> tuple[CardSource, ...]:
+    """What ``add_further_cards`` was given.
+
+    Raises:
+        RequestError: a card's words say no card.
+    """
+    from nanocheck.core.described_card import described
+
+    return (*arguments.gpus, *described(arguments.card))
 
 
 def add_own_card(parser: argparse.ArgumentParser) -> None:

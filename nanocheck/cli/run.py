@@ -74,6 +74,7 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--time-limit", metavar="TIME", help="end it after this long (default 10min; --full: none)")
     add("--json", type=Path, metavar="FILE", help="write the answer as JSON")
     add("--html", type=Path, metavar="FILE", help="write the answer as a page with a picture")
+    add("--md", type=Path, metavar="FILE", help="write the answer as Markdown, of one card or one machine")
     add("--snapshot", type=Path, metavar="FILE", help="write PyTorch's own memory snapshot")
     add(
         "--requests",
@@ -185,7 +186,7 @@ def _every_card(request: Request, arguments: argparse.Namespace) -> int:
     from nanocheck.search import every_card
 
     asked = f"--gpu {request.card.gpu}"
-    for option in ("snapshot", "requests", "suggest", "clock"):
+    for option in ("snapshot", "requests", "suggest", "clock", "md"):
         if getattr(arguments, option):
             raise RequestError(
                 f"{asked}: expected one card for --{option}, found several", hint="name a card: --gpu rtx4070"
@@ -223,3 +224,8 @@ def _write(file: RunFile, arguments: argparse.Namespace) -> None:
         from nanocheck.report.html import render
 
         write_atomically(arguments.html, render(file))
+    if arguments.md is not None:
+        from nanocheck.core.files import write_atomically
+        from nanocheck.report import run_markdown
+
+        write_atomically(arguments.md, run_markdown.render(file))

@@ -179,8 +179,7 @@ class CardQuestion:
         """From what was given; an option that is missing has its default.
 
         Raises:
-            RequestError: a word that is none of the choices, no size, or no machine (``machine_of``); in
-                pytest, a machine with several cards.
+            RequestError: a word that is none of the choices, no size, or no machine (``machine_of``).
         """
         text = {option: values.get(option, option.default) for option in CARD_OPTIONS}
         for option in (DEVICE, PLATFORM):
@@ -189,7 +188,8 @@ class CardQuestion:
                     f"{option.flag}: expected one of {', '.join(option.choices)}, found {text[option]!r}"
                 )
         margin = MARGIN.pytest_flag if in_pytest else MARGIN.flag
-        found = cls(
+        machine_of(text[GPU])
+        return cls(
             gpu=text[GPU],
             gpus=tuple(gpus),
             device=text[DEVICE],
@@ -197,9 +197,6 @@ class CardQuestion:
             reserve_bytes=parse_size_of(RESERVE.flag, text[RESERVE]),
             margin_bytes=parse_size_of(margin, text[MARGIN]),
         )
-        if found.machine and in_pytest:
-            raise one_card_expected(found)
-        return found
 
     @property
     def machine(self) -> tuple[Alike, ...]:
@@ -247,9 +244,9 @@ class CardQuestion:
         )
 
 
-def one_card_expected(question: CardQuestion) -> RequestError:
-    """Of a machine with several cards, where only a command can use them."""
+def one_card_expected(question: CardQuestion, instead: str = "see `nanocheck run`") -> RequestError:
+    """Of a machine with several cards, where only a command can use them; ``instead``: what takes one."""
     return RequestError(
-        f"--gpu {question.gpu}: expected one card, found a machine with several: see `nanocheck run`",
+        f"--gpu {question.gpu}: expected one card, found a machine with several: {instead}",
         hint=f"--gpu {question.machine[0].gpu}",
     )

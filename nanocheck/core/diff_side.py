@@ -6,10 +6,12 @@ Folders are left out of what is kept: who reads a comparison need not know where
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from nanocheck.core.rank_runs import machine_name, rank_runs
 from nanocheck.core.result import Outcome, OutOfMemory, Provenance, RunResult
 from nanocheck.core.stacks import StackHolding
 from nanocheck.core.verdict import JudgedRun, Kind
@@ -28,7 +30,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         verdict, sentence: what it means on its card.
         allocated_bytes, reserved_bytes: of the process that reserved most, at their peaks; where memory ran
             out, ``allocated_bytes`` is what lived then and what was asked for.
-        process_bytes: of all processes together, as nvidia-smi would show it.
+        process_bytes: of all processes together, as nvidia-smi would show it; of a rank its own.
         headroom_bytes: what stays free of the card; ``None`` unless the run completed.
         exact: these are the peaks of a run that came to its end; else they are what was reached.
         in_room: the peaks are of the same card with more memory than there is, since the run does not fit.
@@ -54,10 +56,12 @@ class Subject:
     """A run as something to compare.
 
     Attributes:
-        id: the command, the test or the configuration. gpu, card: the card's id and name.
+        id: the command, the test or the configuration. gpu, card: the card's id and name; of a machine with
+            several, all of them.
         held: what lived at the peak, or was wanted when memory ran out, and what its blocks have beyond it;
             nothing where the result does not say it.
         said: what a reader must know of this side.
+        ranks: of a distributed run, each rank that ran, with its own verdict.
     """
 
     id: str
@@ -67,6 +71,19 @@ class Subject:
     side: Side
     held: tuple[StackHolding, ...] = ()
     said: tuple[str, ...] = ()
+    ranks: Mapping[int, Subject] = field(default_factory=dict)
+
+    def as_rank(self, rank: int) -> Subject:
+        """The run with the figures and tensors of one of its ranks; what is said of the machine stays."""
+        own = self.ranks[rank]
+        side = msgspec.structs.replace(
+            own.side,
+            verdict=self.side.verdict,
+            sentence=self.side.sentence,
+            headroom_bytes=self.side.headroom_bytes,
+        )
+        said = tuple(dict.fromkeys((*self.said, *own.said)))
+        return replace(self, side=side, held=own.held, said=said)
 
     @classmethod
     def of(cls, run: JudgedRun, in_room: JudgedRun | None = None) -> Subject:
@@ -85,19 +102,22 @@ class Subject:
                 headroom_bytes=None,
                 in_room=True,
             )
+        rooms = {} if in_room is None else rank_runs(in_room)
+        ranks = {rank: cls.of(each, rooms.get(rank)) for rank, each in rank_runs(run).items()}
         said = []
         if _ended_by(measured) is not None:
             said.append("memory ran out: the figures are of that moment, not of a peak")
-        if len(measured.result.processes) > 1:
+        if len(measured.result.processes) > max(1, len(ranks)):
             said.append("several processes used the card: only the one that reserved most is explained")
         return cls(
             id=name_of(run.result),
-            gpu=device.gpu,
-            card=device.name,
+            gpu=machine_name(run.result),
+            card=run.result.device_name,
             platform=device.platform,
             side=side,
             held=held_at_peak(measured),
             said=tuple(said),
+            ranks=ranks,
         )
 
 

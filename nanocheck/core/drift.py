@@ -178,12 +178,17 @@ class Move(_Value, frozen=True, kw_only=True):
 
 
 class Row(_Value, frozen=True, kw_only=True):
-    """One thing that ran on one card: ``name`` is a configuration's id or a command as one types it.
+    """One thing that ran on one card, or one rank of it on a machine with several.
 
-    ``cells`` are in the order of the table's releases.
+    Attributes:
+        name: a configuration's id or a command as one types it.
+        rank: of a distributed command, whose row this is; each rank that ran has one.
+        gpu, card: the card's id and name; of a machine as ``--gpu`` takes it, and the rank's own card.
+        cells: in the order of the table's releases.
     """
 
     name: str
+    rank: int | None = None
     is_configuration: bool
     gpu: str
     card: str

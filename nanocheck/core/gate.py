@@ -14,6 +14,7 @@ import msgspec
 
 from nanocheck.core.anonymous import portable
 from nanocheck.core.errors import RequestError
+from nanocheck.core.rank_runs import machine_name
 from nanocheck.core.result import Group, Holding
 from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
@@ -35,7 +36,7 @@ class GateRow(_Value, frozen=True, kw_only=True):
     """One command or test on one card, at the head; sizes in bytes.
 
     Attributes:
-        id: the command or the test. gpu, card: the card's id and name.
+        id: the command or the test. gpu, card: the card's id and name, or the machine's (``8xh100``).
         verdict, sentence, headroom_bytes: see ``core.verdict``.
         groups, largest: what holds the peak, or held the memory when it ran out.
         where, line: of the request that did not fit.
@@ -69,8 +70,8 @@ class GateRow(_Value, frozen=True, kw_only=True):
         oom = result.oom if run.verdict.kind in (Kind.OOM, Kind.LOST_WORK) else None
         return cls(
             id=portable(result.id),
-            gpu=result.device.gpu,
-            card=result.device.name,
+            gpu=machine_name(result),
+            card=result.device_name,
             provenance=str(result.provenance),
             torch=result.environment.torch,
             verdict=run.verdict.kind,

@@ -10,7 +10,7 @@ from nanocheck.core.result import RunResult
 
 
 def open_questions(result: RunResult) -> list[str]:
-    """Of a run that we stopped, and of sizes that were decided here; empty where nothing was."""
+    """Of a run that we stopped, of steps that never came, and of sizes that were decided here; [] of none."""
     return [each for process in result.processes for each in _of_a_process(process)]
 
 
@@ -25,6 +25,8 @@ def _of_a_process(process: ProcessMemory) -> list[str]:
         one = process.unbounded_sizes == 1
         sizes = "size that nothing bounds was" if one else "sizes that nothing bounds were"
         found.append(f"{process.unbounded_sizes:,} {sizes} taken to be one")
+    if coverage.idle_optimizers:
+        found.append(_idle(coverage.idle_optimizers))
     if not coverage.stopped_early:
         return found
     if coverage.shapes_vary and coverage.longest_batches != "arranged":
@@ -40,6 +42,15 @@ def _of_a_process(process: ProcessMemory) -> list[str]:
     if coverage.later:
         found.append(_later(coverage.later))
     return found
+
+
+def _idle(places: Sequence[str]) -> str:
+    """Why what was seen is less than a training."""
+    several = len(places) > 1
+    more = f", and {len(places) - 1} more," if several else ""
+    whose = "their" if several else "its"
+    made = f"the optimizer made at {places[0]}{more}"
+    return f"{made} never stepped: {whose} state and what a step needs are in no figure"
 
 
 def _later(several: Sequence[LaterStep]) -> str:

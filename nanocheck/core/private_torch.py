@@ -53,6 +53,11 @@ PRIVATE_NAMES = (
         parameters=("tensor", "mean", "std", "a", "b"),
     ),
     PrivateName(
+        name="torch._C._distributed_c10d.Reducer._rebuild_buckets",
+        files=("observe/distributed/bucket_order.py",),
+        purpose="when DDP takes the order of its buckets from rank 0, which may be left out",
+    ),
+    PrivateName(
         name="torch.distributed.optim.ZeroRedundancyOptimizer._partition_parameters",
         files=("step/sharding/recipe.py",),
         purpose="which parameters' state a rank keeps: rank 0 takes the largest part",

@@ -62,15 +62,17 @@ class Segment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RequestLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of the process that reserved most.
+    """Of the process that reserved most; of ranks that reserved as much, the first.
 
     Attributes:
+        rank: of a distributed run, whose requests these are.
         phases, lines: what the numbers in ``requests`` mean.
         reserved_bytes: the most that was reserved, which the segments held then sum to.
         peak_request: number of the request for which the driver was asked then.
     """
 
     schema: int = SCHEMA
+    rank: int | None = None
     phases: tuple[str, ...] = ()
     lines: tuple[Line, ...] = ()
     requests: tuple[Request, ...] = ()

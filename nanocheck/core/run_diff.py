@@ -2,7 +2,8 @@
 
 Pure. What lived at the peak on one side is matched by its stack with what lived at the peak on the other (see
 ``stack_matching``), so the changes add up to the difference of the peaks, but for what is said to be
-unexplained.
+unexplained. Where both have several ranks, each is compared with itself: the machine's verdict, and the
+figures and lines of the rank that grew most.
 
 Its JSON Schema is ``docs/run-diff.schema.json``.
 
@@ -12,20 +13,18 @@ Schema history (``SCHEMA``):
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from nanocheck.core import schemas
+from nanocheck.core.allocation_change import AllocationChange, Allowance, Value
 from nanocheck.core.baselines import MEASURED_TOLERANCE
 from nanocheck.core.diff_side import Side, Subject, without_folders
-from nanocheck.core.errors import RequestError
+from nanocheck.core.ranks import spans
 from nanocheck.core.result import Provenance
-from nanocheck.core.stack_matching import Match, Pair, pairs
-from nanocheck.core.stacks import CodeFrame, StackHolding
-from nanocheck.core.units import parse_size_of
+from nanocheck.core.stack_matching import pairs
 from nanocheck.core.verdict import ANSWERS, JudgedRun, Kind
 
 SCHEMA = 1
@@ -33,122 +32,18 @@ SCHEMA = 1
 NOTICED_BYTES = 1 << 20
 #: An edited line that grew by less than this part of what grew most is not why.
 _NEXT_TO_NOTHING = 20
+_PEAK = "peak"
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of the parts of a comparison: immutable, strict when read."""
-
-
-class Allowance(_Value, frozen=True, kw_only=True):
-    """How much more is not called growth: bytes, or a share of what was there, whichever is more."""
-
-    bytes: int = 0
-    share: float = 0.0
-
-    @classmethod
-    def of(cls, option: str, text: str) -> Allowance:
-        """What is meant by ``64MiB``, or by ``2%``, of what was there before.
-
-        Raises:
-            RequestError: it is neither; ``option`` is named in it.
-        """
-        share = text.strip().removesuffix("%")
-        if share == text.strip():
-            return cls(bytes=parse_size_of(option, text))
-        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", share) or float(share) > 1000:
-            raise RequestError(
-                f"{option}: expected a size or a share, found {text!r:.80}",
-                hint="write it as 64MiB or as 2%",
-            )
-        return cls(share=float(share) / 100)
-
-    def grew(self, before: int, after: int) -> bool:
-        """Whether it is more by more than is allowed."""
-        return after - before > max(self.bytes, self.share * before)
-
-
-class AllocationChange(_Value, frozen=True, kw_only=True):
-    """What one stack of the program holds at the peak, on both sides.
+class RunDiff(Value, frozen=True, kw_only=True):
+    """Two runs of one thing on one card, or on one machine.
 
     Attributes:
-        group: activations, logits and loss, ...; on the newest side that has it.
-        where: ``path/file.py:LINE``, line: its text; ``frames``: the calls of the script's own, the
-            innermost first, which is ``where``. All of the newest side that has it.
-        where_before, line_before: where they are other ones.
-        before_bytes, after_bytes: alive at the peak, as are the counts.
-        most_before_bytes, most_after_bytes: the most that the stack held at any moment of the run.
-        match: how the two sides were found to be one; ``new`` and ``gone``: only one has it.
-        shape, dtype: of each tensor, where known.
-    """
-
-    group: str
-    where: str | None = None
-    line: str | None = None
-    frames: tuple[CodeFrame, ...] = ()
-    where_before: str | None = None
-    line_before: str | None = None
-    match: Match
-    before_bytes: int
-    after_bytes: int
-    most_before_bytes: int
-    most_after_bytes: int
-    before_count: int
-    after_count: int
-    shape: tuple[int, ...] | None = None
-    dtype: str | None = None
-
-    @property
-    def change_bytes(self) -> int:
-        """How much more it is at the peak now."""
-        return self.after_bytes - self.before_bytes
-
-    @property
-    def most_change_bytes(self) -> int:
-        """How much more it is at the most now."""
-        return self.most_after_bytes - self.most_before_bytes
-
-    @property
-    def is_edited(self) -> bool:
-        """Whether the line itself is another one, or new."""
-        return self.match in (Match.ONLY_AFTER, Match.FUNCTION)
-
-    @classmethod
-    def of(cls, pair: Pair) -> AllocationChange:
-        """What changed of one place."""
-        now = pair.after or pair.before
-        assert now is not None  # a pair has at least one side
-        frames = _frames(now)
-        here, then = frames[:1], _frames(pair.before)[:1] if pair.before and pair.after else frames[:1]
-        same_place = [each.where for each in here] == [each.where for each in then]
-        same_line = [each.line for each in here] == [each.line for each in then]
-        return cls(
-            group=now.group,
-            where=here[0].where if here else None,
-            line=here[0].line if here else None,
-            frames=frames,
-            where_before=then[0].where if then and not same_place else None,
-            line_before=then[0].line if then and not same_line else None,
-            match=pair.by,
-            before_bytes=pair.before.bytes if pair.before else 0,
-            after_bytes=pair.after.bytes if pair.after else 0,
-            most_before_bytes=pair.before.most_bytes if pair.before else 0,
-            most_after_bytes=pair.after.most_bytes if pair.after else 0,
-            before_count=pair.before.count if pair.before else 0,
-            after_count=pair.after.count if pair.after else 0,
-            shape=now.shape,
-            dtype=now.dtype,
-        )
-
-
-def _frames(one: StackHolding) -> tuple[CodeFrame, ...]:
-    return tuple(msgspec.structs.replace(each, where=without_folders(each.where)) for each in one.frames)
-
-
-class RunDiff(_Value, frozen=True, kw_only=True):
-    """Two runs of one thing on one card.
-
-    Attributes:
-        id: the command, the test or the configuration. gpu, card: the card's id and name.
+        id: the command, the test or the configuration. gpu, card: the card's id and name; of a machine with
+            several, all of them.
+        rank: of a run with ranks, whose peaks and changes these are; the verdicts are the machine's here, and
+            the rank's own in ``ranks``.
+        ranks: each rank that both sides ran, beside itself, in order; () where fewer than two did.
         changes: the stacks that hold more or less at the peak, what grew most first.
         elsewhere: stacks that hold as much at the peak as before, and at least ``NOTICED_BYTES`` more at
             another moment: what is new there can be why the peak is another one.
@@ -176,6 +71,8 @@ class RunDiff(_Value, frozen=True, kw_only=True):
     moved: bool
     why: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    rank: int | None = None
+    ranks: tuple[RunDiff, ...] = ()
 
     @property
     def change_bytes(self) -> int:
@@ -205,7 +102,7 @@ def _growth(change: AllocationChange) -> int:
     return max(change.change_bytes, change.most_change_bytes)
 
 
-class RunDiffs(_Value, frozen=True, kw_only=True):
+class RunDiffs(Value, frozen=True, kw_only=True):
     """Several runs, compared: of several cards, or of several configurations.
 
     Attributes:
@@ -244,6 +141,59 @@ def diff_subjects(before: Subject, after: Subject, allowance: Allowance | None =
         allowance: growth that is let through; by default none where both are virtual, which is exact, and
             ``MEASURED_TOLERANCE`` else.
     """
+    by_rank = tuple(
+        _of_a_rank(each, before.ranks[each], after.ranks[each], allowance)
+        for each in sorted(before.ranks.keys() & after.ranks.keys())
+    )
+    if not by_rank:
+        return _of_a_process(before, after, allowance)
+    most = max(by_rank, key=_growth_of_rank)
+    assert most.rank is not None
+    found = _of_a_process(before.as_rank(most.rank), after.as_rank(most.rank), allowance)
+    missing = _ranks_of_one_side(before, after)
+    if len(by_rank) < 2:
+        return msgspec.structs.replace(found, rank=most.rank, notes=(*found.notes, *missing))
+    why = (*(each for each in found.why if not each.startswith(_PEAK)), *_why_by_rank(by_rank))
+    whose = f"peaks and lines are those of rank {most.rank}, which changed most" if found.moved else ""
+    return msgspec.structs.replace(
+        found,
+        rank=most.rank,
+        ranks=by_rank,
+        worse=bool(why),
+        moved=found.moved or bool(why or missing) or any(each.moved for each in by_rank),
+        why=why,
+        notes=(*found.notes, *filter(None, [whose]), *missing),
+    )
+
+
+def _of_a_rank(rank: int, before: Subject, after: Subject, allowance: Allowance | None) -> RunDiff:
+    found = msgspec.structs.replace(_of_a_process(before, after, allowance), rank=rank)
+    # A rank that another one's failure ended has not become worse itself.
+    return found if found.is_answer else msgspec.structs.replace(found, worse=False, why=())
+
+
+def _growth_of_rank(found: RunDiff) -> tuple[bool, bool, int, int, int]:
+    """The largest is the rank to look at: worse before grown before changed; of equal ones the fullest."""
+    reserved = found.after.reserved_bytes - found.before.reserved_bytes
+    size = abs(found.change_bytes)
+    return (found.worse, found.change_bytes > 0, size, abs(reserved), found.after.process_bytes)
+
+
+def _why_by_rank(by_rank: Sequence[RunDiff]) -> list[str]:
+    """What is worse of which ranks, those with the same reason together."""
+    found: dict[str, list[int]] = {}
+    for each in by_rank:
+        for why in each.why:
+            found.setdefault(why, []).append(each.rank or 0)
+    return [f"{spans(which)}: {why}" for why, which in found.items()]
+
+
+def _ranks_of_one_side(before: Subject, after: Subject) -> list[str]:
+    sides = (("before", before.ranks.keys() - after.ranks), ("after", after.ranks.keys() - before.ranks))
+    return [f"{spans(sorted(which))} ran {when} only" for when, which in sides if which]
+
+
+def _of_a_process(before: Subject, after: Subject, allowance: Allowance | None) -> RunDiff:
     old, new = before.side, after.side
     exact = old.provenance is Provenance.VIRTUAL is new.provenance
     tolerance = Allowance() if exact else Allowance(share=MEASURED_TOLERANCE)
@@ -327,7 +277,7 @@ def _why(old: Side, new: Side, allowance: Allowance) -> tuple[str, ...]:
         found.append(f"the verdict was {old.verdict}, and is {new.verdict}")
     if old.exact and new.exact:
         found += [
-            f"peak {name} grew by {after - before:,} bytes"
+            f"{_PEAK} {name} grew by {after - before:,} bytes"
             for name, before, after in _peaks(old, new)
             if allowance.grew(before, after)
         ]

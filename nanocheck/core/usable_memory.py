@@ -1,12 +1,14 @@
 """How much of a card's memory a driver keeps from CUDA, where nobody published what it leaves.
 
-Fitted to the cards of the catalog that have readings under Linux (72 discrete cards, 91 readings; the fit
+Fitted to the cards of the catalog that have readings under Linux (90 discrete cards, 138 readings; the fit
 and its spread: ``python benchmarks/fit_usable_memory.py``): what is kept grows as a power of the size, and
-all readings lie within a factor of that. Left out one by one, 83 of the 91 readings lie in the range that
-the other cards predict, the farthest 69 MiB outside; every second card by the fit to the others: 41 of 47,
-53 MiB. Two generations of drivers make most of the spread (from CUDA 12.5 on they keep 100 to 200 MiB
-more); cards with ECC on, which takes its part before ``nvidia-smi`` counts, lie in the upper half. Windows
-keeps about one MiB of what it shows; what its desktop takes is another matter.
+all readings lie within a factor of that. Left out one by one, 131 of the 138 readings lie in the range that
+the other cards predict, the farthest 47 MiB outside; every second card by the fit to the others: 59 of 68,
+50 MiB. Of 48 readings that were found after a former fit to 91, 38 lay in what it predicted, the farthest
+75 MiB outside: new drivers keep as much of a small card as of a large one. Two generations of drivers make
+most of the spread (from CUDA 12.5 on they keep 100 to 200 MiB more); cards with ECC on, which takes its part
+before ``nvidia-smi`` counts, lie in the upper half. Windows keeps about one MiB of what it shows; what its
+desktop takes is another matter.
 """
 
 from __future__ import annotations
@@ -40,14 +42,14 @@ class Kept:
 #: By the kind of memory. Blackwell has only seen the newer drivers. Of chips that share the host's memory
 #: there are three: 4.0 to 6.5 % of it is kept.
 LINUX_KEEPS = {
-    "gddr": Kept(8.32, 0.389, 0.627, 1.461),
-    "hbm": Kept(2.15, 0.49, 0.731, 1.597),
-    "blackwell": Kept(118.25, 0.141, 0.92, 1.061),
+    "gddr": Kept(13.27, 0.343, 0.509, 1.667),
+    "hbm": Kept(3.10, 0.460, 0.695, 1.562),
+    "blackwell": Kept(97.60, 0.161, 0.906, 1.061),
     "shared": Kept(1.0, 1.0, 0.04, 0.065),
 }
 SOURCE = {
-    "linux": "computed: nominal_mib less what drivers keep of cards of such memory and size, by 91 readings "
-    "of 72 cards (8 lie outside such a range when it is made without them, by 69 MiB at most)",
+    "linux": "computed: nominal_mib less what drivers keep of cards of such memory and size, by 138 readings "
+    "of 90 cards (7 lie outside such a range when it is made without them, by 47 MiB at most)",
     "windows": "computed: nominal_mib less 0.25 to 1.25 MiB, as on all cards that were read under Windows",
 }
 

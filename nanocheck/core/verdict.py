@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 
-from nanocheck.core import ranks
+from nanocheck.core import rank_cards, ranks
 from nanocheck.core.open_questions import open_questions
 from nanocheck.core.result import (
     ObservationEnd,
     Outcome,
     OutOfMemory,
+    ProcessMemory,
     Recovery,
     RunResult,
 )
@@ -135,17 +137,20 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
 
     *Safe* and *tight* need every process that touched the card seen to its end, and all of them together
     inside the card; of several cards the fullest decides, and ranks that were left out are taken to need what
-    the others do only where nothing speaks against it (``core.ranks``). How much CUDA itself and NCCL take,
-    and of some cards how much the driver leaves, is known as a range: *oom* is certain at what is kindest,
-    *safe* holds at what is not, and what lies between is *tight*.
+    the others do only where nothing speaks against it (``core.ranks``), each on the card that it would have
+    used (``core.rank_cards``). How much CUDA itself and NCCL take, and of some cards how much the driver
+    leaves, is known as a range: *oom* is certain at what is kindest, *safe* holds at what is not, and what
+    lies between is *tight*.
     """
-    found = _of_the_machine(result, margin_bytes)
-    return msgspec.structs.replace(found, ranks=_by_rank(result, margin_bytes))
+    doubts = (ranks.doubt(result, margin_bytes), rank_cards.doubt(result))
+    absent = rank_cards.stand_ins(result) if result.outcome is Outcome.COMPLETED else ()
+    whole = msgspec.structs.replace(result, processes=(*result.processes, *absent)) if absent else result
+    found = _of_the_machine(whole, margin_bytes, "; ".join(filter(None, doubts)))
+    return msgspec.structs.replace(found, ranks=_by_rank(ranks.by_rank(result), whole, margin_bytes))
 
 
-def _of_the_machine(result: RunResult, margin_bytes: int) -> Verdict:
+def _of_the_machine(result: RunResult, margin_bytes: int, doubt: str) -> Verdict:
     """Of cards that differ, or where a process has several, each is asked for itself: the worst decides."""
-    doubt = ranks.doubt(result, margin_bytes)
     by_card = len(result.machine) > 1 or any(each.other_cards for each in result.processes)
     if result.outcome is not Outcome.COMPLETED or not by_card or not result.processes:
         return _of_a_card(result, margin_bytes, doubt)
@@ -187,12 +192,12 @@ def _of_a_card(result: RunResult, margin_bytes: int, doubt: str = "") -> Verdict
     return verdict(kind, sentence + _by_the_worst(result), headroom)
 
 
-def _by_rank(result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
+def _by_rank(shown: Sequence[ProcessMemory], result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
     found = []
     out_of_memory = {
         each.pid for each in result.on_every_card if each.oom is not None and not each.oom.caught
     }
-    for process in ranks.by_rank(result):
+    for process in shown:
         if process.oom is not None and not process.oom.caught:
             kind = Kind.OOM
         elif result.outcome is Outcome.COMPLETED:
@@ -274,9 +279,14 @@ def _where(result: RunResult, headroom_bytes: int) -> str:
     together = result.fullest_card.processes > 1 and result.card_bytes > main.process_bytes
     if together:
         there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
-        return (
-            f"{result.fullest_card.processes} processes together may need {there}, their peaks at one moment"
-        )
+        on_it = [each for each in result.processes if each.card == result.fullest_card.card]
+        absent = sum(map(rank_cards.is_absent, on_it))
+        ran = f" ({absent} of them ranks that were not run)" if absent else ""
+        several = f"{result.fullest_card.processes} processes together{ran}"
+        return f"{several} may need {there}, their peaks at one moment"
+    if rank_cards.is_absent(main):
+        there = f"{mib(main.process_bytes)} of {mib(main.process_bytes + headroom_bytes)} MiB"
+        return f"{there} are what rank {main.rank} would take there, which was not run"
     if result.fullest_card.card != main.card:
         there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
         return (

@@ -10,7 +10,7 @@ from nanocheck.core.drift import Row
 from nanocheck.drift.interpreters import Interpreter
 from nanocheck.drift.runs import Asked, Ran, Runs
 from nanocheck.drift.subjects import Subject
-from nanocheck.drift.table import row_of
+from nanocheck.drift.table import rows_of
 
 
 def survey(
@@ -31,8 +31,9 @@ def survey(
             found[names[id(one.subject)]][one.python.torch.version] = ran
         complete = True
     rows = [
-        row_of(subject.name, subject.config is not None, subject.target.device, found[number])
+        row
         for number, subject in enumerate(subjects)
         if found[number]
+        for row in rows_of(subject, found[number])
     ]
     return tuple(rows), complete

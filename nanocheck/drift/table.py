@@ -17,22 +17,75 @@ from nanocheck.core.drift import (
     in_order,
     neighbours,
 )
+from nanocheck.core.rank_runs import rank_runs
+from nanocheck.core.ranks import spans
 from nanocheck.core.request_log import RequestLog
 from nanocheck.core.result import Outcome, Provenance
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.drift.request_diff import RequestDiff
 from nanocheck.drift.runs import Ran
+from nanocheck.drift.subjects import Subject
 
 _EXPECTED = ("torch:", "command:")
 #: Changes of a move that are kept, the largest first.
 _MOST = 12
 
 
-def row_of(name: str, is_configuration: bool, device: Device, ran: Mapping[str, Ran]) -> Row:
-    """
+def rows_of(subject: Subject, ran: Mapping[str, Ran]) -> list[Row]:
+    """One; of a distributed command one for each rank that ran with any release.
+
     Args:
-        device: the card. ran: what came out, by the release's version.
+        ran: what came out, by the release's version.
     """
+    name, is_configuration, target = subject.name, subject.config is not None, subject.target
+    by_rank = {version: _by_rank(each) for version, each in ran.items()}
+    ranks = sorted({rank for each in by_rank.values() for rank in each})
+    gpu = subject.request.card.gpu
+    if not target.machine and len(ranks) < 2:
+        return [_row(name, is_configuration, target.device, ran)]
+    if not ranks:
+        return [msgspec.structs.replace(_row(name, is_configuration, target.device, ran), gpu=gpu)]
+    return [_row_of_rank(subject, rank, by_rank, ran) for rank in ranks]
+
+
+def _row_of_rank(
+    subject: Subject, rank: int, by_rank: Mapping[str, Mapping[int, Ran]], ran: Mapping[str, Ran]
+) -> Row:
+    # Of a release without an answer no rank has one.
+    own = {
+        version: found.get(rank, Ran(failed=f"rank {rank} did not run") if found else ran[version])
+        for version, found in by_rank.items()
+    }
+    there = (each.run.result.device for each in own.values() if each.run is not None)
+    row = _row(subject.name, False, next(there, subject.target.device), own)
+    moves = tuple(_with_who_is_told(each, own, ran) for each in row.moves)
+    return msgspec.structs.replace(row, rank=rank, gpu=subject.request.card.gpu, moves=moves)
+
+
+def _with_who_is_told(move: Move, own: Mapping[str, Ran], ran: Mapping[str, Ran]) -> Move:
+    """That another rank's requests are known, where it is not this one's."""
+    both = (move.before, move.after)
+    if not move.reserved_bytes or all(own[each].requests for each in both):
+        return move
+    told = [log.rank for each in both if (log := ran[each].log) is not None]
+    which = sorted({each for each in told if each is not None})
+    if not which:
+        return move
+    note = f"requests are kept of the rank that reserved most, {spans(which)}: nothing says why here"
+    return msgspec.structs.replace(move, notes=(*move.notes, note))
+
+
+def _by_rank(ran: Ran) -> dict[int, Ran]:
+    """Each rank's run; requests are told of one of them."""
+    found = {} if ran.run is None else rank_runs(ran.run)
+    told = ran.log.rank if ran.requests and ran.log is not None else None
+    return {
+        rank: msgspec.structs.replace(ran, run=each, requests=ran.requests if told == rank else "")
+        for rank, each in found.items()
+    }
+
+
+def _row(name: str, is_configuration: bool, device: Device, ran: Mapping[str, Ran]) -> Row:
     cells = in_order(cell_of(version, each) for version, each in ran.items())
     moves = [move_of(old, new, ran[old.torch], ran[new.torch]) for old, new in neighbours(cells)]
     return Row(

@@ -123,7 +123,7 @@ class Request:
             sizes=arguments.sizes or POLICIES[0],
             time=arguments.time or bool(arguments.clock),
             clock=arguments.clock or 0,
-            ranks=_ranks(getattr(arguments, "ranks", None)),
+            ranks=parse_ranks(getattr(arguments, "ranks", None)),
         )
 
     def options(self, gpu: str | None = None) -> list[str]:
@@ -150,14 +150,19 @@ class Request:
         ]
 
 
-def _ranks(text: str | None) -> str:
+def parse_ranks(text: str | None, option: str = "--ranks") -> str:
+    """What ``--ranks`` says, see ``Request``.
+
+    Raises:
+        RequestError: it names no ranks; ``option`` is named in it.
+    """
     if text is None:
         return DEFAULT_RANKS
     if text == absent_ranks.ALL or _RANKS.fullmatch(text):
         return text
     raise RequestError(
-        f"--ranks: expected numbers such as 0,7, the word last among them, or all, found {text!r:.80}",
-        hint=f"--ranks 0,{absent_ranks.LAST}",
+        f"{option}: expected numbers such as 0,7, the word last among them, or all, found {text!r:.80}",
+        hint=f"{option} 0,{absent_ranks.LAST}",
     )
 
 

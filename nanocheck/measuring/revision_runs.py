@@ -1,5 +1,5 @@
-"""The same command at two states of a repository, on the same card; where one does not fit, on that card with
-more memory, too, so that its peak is known.
+"""The same command at two states of a repository, on the same cards or the same machine; where one does not
+fit, on that card with more memory, too, so that its peak is known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.gpus import PLATFORMS, Gpu, find_gpu
-from nanocheck.core.result import Outcome
+from nanocheck.core.result import Outcome, ProcessMemory
 from nanocheck.core.stacks import StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
@@ -58,12 +58,17 @@ def run_states(
     repository: Repository,
     both: tuple[State, State],
     show: Callable[[int, list[str]], None],
-) -> tuple[Subject, Subject]:
-    """Run the command in both.
+    gpus: Sequence[str] = (),
+) -> list[tuple[Subject, Subject]]:
+    """Run the command in both, on one card after the other.
+
+    Args:
+        gpus: ids of cards; by default the request's own card or machine.
 
     Raises:
         RequestError, MachineError: it cannot be run at all.
     """
+    gpus = gpus or (request.card.gpu,)
     with ExitStack() as stack:
         folders, roots = [], []
         for state in both:
@@ -75,15 +80,21 @@ def run_states(
                 folders.append(stack.enter_context(checkout))
                 roots.append(checkout.root)
         asked = [
-            Variation(name=state.name, folder=folder, command=_command(request, folder))
+            Variation(
+                name=state.name if len(gpus) == 1 else f"{state.name}, {gpu}",
+                folder=folder,
+                command=_command(request, folder),
+                gpu=gpu,
+            )
+            for gpu in gpus
             for state, folder in zip(both, folders, strict=True)
         ]
         found = _run(request, asked, show)
-        roomy: list[JudgedRun | None] = [None, None]
+        roomy: list[JudgedRun | None] = [None] * len(found)
         if any(run.result.outcome is Outcome.OOM for run in found):
             roomy = _with_room(request, asked, found, show)
         sides = []
-        for run, more, root in zip(found, roomy, roots, strict=True):
+        for run, more, root in zip(found, roomy, roots * len(gpus), strict=True):
             subject = Subject.of(
                 from_the_root(run, root, repository.prefix),
                 None if more is None else from_the_root(more, root, repository.prefix),
@@ -91,8 +102,14 @@ def run_states(
             elsewhere = () if root == repository.root else code_from_here(run, repository)
             # The program may have been found elsewhere, see ``_command``.
             name = without_folders(shlex.join(request.command))
-            sides.append(replace(subject, id=name, said=(*subject.said, *elsewhere)))
-    return sides[0], sides[1]
+            sides.append(named(subject, name, elsewhere))
+    return list(zip(sides[::2], sides[1::2], strict=True))
+
+
+def named(subject: Subject, name: str, said: Sequence[str]) -> Subject:
+    """Under another name, its ranks too, and with more that is said of the run."""
+    ranks = {rank: replace(each, id=name) for rank, each in subject.ranks.items()}
+    return replace(subject, id=name, said=(*subject.said, *said), ranks=ranks)
 
 
 def _command(request: Request, folder: Path) -> tuple[str, ...]:
@@ -106,7 +123,8 @@ def _command(request: Request, folder: Path) -> tuple[str, ...]:
 
 def code_from_here(run: JudgedRun, repository: Repository) -> tuple[str, ...]:
     """That a revision ran code of the user's checkout, as a package that is installed as editable does."""
-    for one in run.result.main.stacks:
+    stacks = [each for process in run.result.processes for each in process.stacks]
+    for one in stacks:
         for frame in one.frames:
             path = Path(frame.where.rpartition(":")[0])
             if path.is_absolute() and path.is_relative_to(repository.root):
@@ -121,8 +139,8 @@ def code_from_here(run: JudgedRun, repository: Repository) -> tuple[str, ...]:
 def _run(
     request: Request, asked: Sequence[Variation], show: Callable[[int, list[str]], None]
 ) -> list[JudgedRun]:
-    """All of them, a few at a time."""
-    with BackgroundRuns(request, AT_ONCE, show) as runs:
+    """All of them, a few at a time; of ranks, which may meet at a port that the script names, one."""
+    with BackgroundRuns(request, 1 if request.card.machine else AT_ONCE, show) as runs:
         pending = [runs.submit(each) for each in asked]
         while any(each.found is None for each in pending):
             runs.wait()
@@ -141,8 +159,10 @@ def _with_room(
     short = [run.result.outcome is Outcome.OOM for run in found]
     with Scratch("room") as folder:
         card = folder / "room.toml"
-        gpu = find_gpu(request.card.gpu, request.card.gpus)
-        card.write_text(card_with_room(gpu), encoding="utf-8")
+        ids = [each.device.gpu for run in found for each in run.result.machine]
+        ids += [run.result.device.gpu for run in found]
+        cards = [find_gpu(each, request.card.gpus) for each in dict.fromkeys(ids)]
+        card.write_text("\n".join(map(card_with_room, cards)), encoding="utf-8")
         wanted = [replace(each, gpus=card) for each, is_short in zip(asked, short, strict=True) if is_short]
         # A card in words is in that file, too.
         files = tuple(each for each in request.card.gpus if isinstance(each, Path))
@@ -192,14 +212,11 @@ def from_the_root(run: JudgedRun, root: Path, prefix: Path) -> JudgedRun:
         frames = tuple(msgspec.structs.replace(each, where=named(each.where)) for each in one.frames)
         return msgspec.structs.replace(one, frames=frames)
 
-    processes = list(run.result.processes)
-    if processes:
-        main = processes[0]
-        oom = main.oom
+    def process(one: ProcessMemory) -> ProcessMemory:
+        oom = one.oom
         if oom is not None:
             oom = msgspec.structs.replace(oom, stacks=tuple(map(holding, oom.stacks)))
-        stacks = tuple(map(holding, main.stacks))
-        processes[0] = msgspec.structs.replace(main, oom=oom, stacks=stacks)
-    return msgspec.structs.replace(
-        run, result=msgspec.structs.replace(run.result, processes=tuple(processes))
-    )
+        return msgspec.structs.replace(one, oom=oom, stacks=tuple(map(holding, one.stacks)))
+
+    processes = tuple(map(process, run.result.processes))
+    return msgspec.structs.replace(run, result=msgspec.structs.replace(run.result, processes=processes))

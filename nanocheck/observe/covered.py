@@ -6,7 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from nanocheck.observe.dataset_lengths import Loaders
+from nanocheck.observe.idle_optimizers import IdleOptimizers, Place
 from nanocheck.observe.later.evidence import LaterSteps
 from nanocheck.observe.model_inputs import ModelInputs
 from nanocheck.observe.phase_hooks import LIBRARIES
@@ -33,7 +36,8 @@ class Covered:
         self._inputs = ModelInputs()
         self._loaders = Loaders(longest=longest)
         self._later = LaterSteps(LIBRARIES)
-        self._saved = self._evaluated = False
+        self._idle = IdleOptimizers()
+        self._saved = self._evaluated = self._backward = False
         self._optimizer_steps = 0
         self._named: tuple[str, ...] = ()
         self._proof = UNSETTLED
@@ -60,13 +64,21 @@ class Covered:
 
     def mark(self, what: str) -> None:
         """A phase began or ended. What comes before the first step does not count: there is no state yet."""
+        if what == "backward-":
+            self._backward = True
+            self._idle.backward_ended()
         if self._optimizer_steps:
             self._saved |= what == "checkpoint-"
             self._evaluated |= what == "evaluation-"
 
-    def optimizer_stepped(self) -> None:
+    def optimizer_made(self, optimizer: torch.optim.Optimizer, where: Place | None) -> None:
+        """There is one more, made at this line of the script."""
+        self._idle.made(optimizer, where)
+
+    def optimizer_stepped(self, optimizer: torch.optim.Optimizer) -> None:
         """One call of an optimizer's ``step`` is over."""
         self._optimizer_steps += 1
+        self._idle.stepped(optimizer)
         self._named = self._named or phases_named()
         self._inputs.step_ended(first=self._optimizer_steps == 1)
         if self._steps:  # a run to the script's end has nothing that comes later
@@ -144,6 +156,7 @@ class Covered:
             "later": self._what_comes(unreached) if how == "answered" else (),
             "growth_bytes_per_step": self._growth.bytes_per_step,
             "optimizer_steps": self._optimizer_steps,
+            "idle_optimizers": self._idle.found(trained=self._backward or bool(self._inputs.shapes))[:_MOST],
             "frozen_parameters": self._inputs.frozen,
             "longest_sample": self._loaders.longest_sample,
             "longest_batches": self._loaders.longest_batches,

@@ -37,6 +37,7 @@ def install(mark: Mark, optimizer: Callable[[torch.optim.Optimizer, str], None])
     )
     torch.save = torch.serialization.save = _between(torch.save, mark, "checkpoint")
     _watch_mode(mark)
+    _watch_making(optimizer)
     register_optimizer_step_pre_hook(lambda each, *_: optimizer(each, "+"))
     register_optimizer_step_post_hook(lambda each, *_: optimizer(each, "-"))
 
@@ -60,6 +61,17 @@ def is_tracing() -> bool:
     return bool(torch._C._len_torch_dispatch_stack()) and any(
         type(each).__name__ in _TRACERS for each in _get_current_dispatch_mode_stack()
     )
+
+
+def _watch_making(optimizer: Callable[[torch.optim.Optimizer, str], None]) -> None:
+    original = torch.optim.Optimizer.__init__
+
+    @functools.wraps(original)
+    def made(self: torch.optim.Optimizer, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        optimizer(self, "made")
+
+    torch.optim.Optimizer.__init__ = made  # type: ignore[method-assign]
 
 
 def _watch_mode(mark: Mark) -> None:

@@ -10,6 +10,8 @@ have come from a kernel that never ran. It reads
 * if it is a bool, as what PyTorch's own predicates say of ones (csrc/values/predicates.c): ``isnan`` and
   ``isinf`` are false, ``isfinite`` and ``torch.equal`` true, ``loss > 10`` false. Where even that says
   nothing, ``all`` of it is true and the rest false. So a run goes on as a healthy one does, and loops end.
+  Numbers made of ``isnan``, ``isinf`` and ``isfinite`` (counts of overflows, flags of 8 bits) are what
+  they would be if all numbers were finite (``values.healthy_answers``).
 
 This holds for ``item()``, ``bool()``, ``float()``, ``int()`` and ``tolist()``, and for ``cpu()`` and
 ``to("cpu")`` of tensors of up to 64 MiB. It does not reach ``cpu()`` inside compiled functions, nor
@@ -175,10 +177,10 @@ def _stands(tensor: torch.Tensor, *, scalar: bool = False) -> bool:
     if not start or not tensor.numel():
         return True
     known = card_memory.how_known(tensor)
-    if known != 1:
+    if known != card_memory.WRITTEN:
         counted = not scalar and _sizes is not None and tensor.dtype not in COUNTS
-        _count(read_as_one=known == 0 and tensor.nbytes in (4, 8) and not counted)
-    return known > 0
+        _count(read_as_one=known == card_memory.UNKNOWN and tensor.nbytes in (4, 8) and not counted)
+    return known != card_memory.UNKNOWN
 
 
 def _count(read_as_one: bool) -> None:

@@ -212,6 +212,10 @@ class Watch:
         self._stepped |= what == "optimizer-"
 
     def _optimizer(self, optimizer: torch.optim.Optimizer, what: str) -> None:
+        if what == "made":
+            with contextlib.suppress(Exception):  # also before CUDA is there
+                self._covered.optimizer_made(optimizer, phase_hooks.script_frame(sys._getframe(1)))
+            return
         if self._clock is not None:
             self._mark_clocked(self._clock, f"optimizer{what}")
             return
@@ -235,7 +239,7 @@ class Watch:
         self._owners.add(optimizer)
         if what == "-":
             self._stepped = True
-            self._covered.optimizer_stepped()
+            self._covered.optimizer_stepped(optimizer)
         # State appears in the first step, gradients are there before each; models are found once.
         if not self._looked:
             self._owners.look()

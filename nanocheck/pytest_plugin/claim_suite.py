@@ -101,6 +101,8 @@ class ClaimSuite:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self.selected = [item.claim for item in session.items if isinstance(item, ClaimItem)]
+        if self.selected:
+            _ = self.context.selected_card
 
     @functools.cached_property
     def gpu(self) -> FindGpu:
@@ -119,7 +121,7 @@ class ClaimSuite:
         from nanocheck.measuring.several_devices import ClaimRunner
         from nanocheck.report import ledger
 
-        target, card = self.context.selected.target, self.context.settings.card
+        target, card = self.context.selected_card.target, self.context.settings.card
         if self._runner is None:
             self._runner = ClaimRunner(target, self.context.measuring, choice=card.device, gpus=card.gpus)
         # An xdist worker learns only piece by piece what it is to run.

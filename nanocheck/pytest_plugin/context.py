@@ -76,6 +76,20 @@ class Context:
 
         return self.usage(lambda: select(self.settings.card, self.cluster))
 
+    @property
+    def selected_card(self) -> SelectedDevice:
+        """The same for a suite, whose configurations run on one card.
+
+        Raises:
+            pytest.UsageError: also of a machine with several cards.
+        """
+        from nanocheck.core.device_selection import one_card_expected
+
+        if self.settings.card.machine:
+            own = "a configuration's ranks are fields of its own (ranks, sharding)"
+            raise pytest.UsageError(f"nanocheck: {one_card_expected(self.settings.card, own)}")
+        return self.selected
+
     @functools.cached_property
     def cluster(self) -> RayCluster | None:
         """Where configurations run that do not run here; connected for the first that asks."""
@@ -92,7 +106,7 @@ class Context:
         """Who measures in this process; opened for the first test that needs it."""
         if self.opened is None:
             self.opened = self.config.hook.pytest_nanocheck_measuring(
-                target=self.selected.target, settings=self.settings, workers=self.workers
+                target=self.selected_card.target, settings=self.settings, workers=self.workers
             )
         assert self.opened is not None
         return self.opened

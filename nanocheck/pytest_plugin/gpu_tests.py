@@ -3,7 +3,8 @@
 ``@pytest.mark.fits("rtx4070", "rtx4090", margin="1GiB", reserve="2GiB")`` on a test that trains the project's
 own model: its body runs in a child process on that card, the virtual one or, where it is here, the real one,
 and the test fails unless the verdict is *safe*. With several cards it is a test for each. The fixture
-``gpu_memory`` alone runs the test on the card of ``--gpu``, whatever the verdict.
+``gpu_memory`` alone runs the test on the card of ``--gpu``, whatever the verdict. A card may be a machine
+with several, ``2xrtx4090``, for tests that start ranks of their own: the worst of them decides.
 
 Fixtures are set up in the child only: this process has no GPU, and must not be asked for one.
 """
@@ -24,26 +25,27 @@ import pytest
 
 from nanocheck.core.errors import RequestError
 from nanocheck.core.scrub import disarm
-from nanocheck.core.units import mib, parse_size_of
+from nanocheck.core.units import parse_size_of
 from nanocheck.pytest_plugin.context import Context
 from nanocheck.pytest_plugin.gpu_test_child import CHILD, FIXTURE, Said, read_said
+from nanocheck.pytest_plugin.gpu_test_report import problem_of, properties_of
 from nanocheck.pytest_plugin.result_files import store
 
 if TYPE_CHECKING:
-    from nanocheck.core.device_selection import CardQuestion
     from nanocheck.core.result import Holding, RunResult
     from nanocheck.core.verdict import JudgedRun
+    from nanocheck.measuring.request import Request
 
 MARKER = "fits"
 #: The parameter that several cards make.
 _CARD = "nanocheck_card"
 _RESULTS = "gpu tests"
-_LARGEST = 5
-_WORDS = {"margin", "reserve", "platform", "time_limit"}
+_WORDS = {"margin", "reserve", "platform", "time_limit", "ranks"}
 _TIME_LIMIT = "10min"
 _DEFINITION = (
-    f"{MARKER}(*cards, margin='512MiB', reserve='0', platform='linux', time_limit='10min'): the test runs on "
-    "each of these cards, virtual where they are not here, and fails unless it is safe there (nanocheck)"
+    f"{MARKER}(*cards, margin='512MiB', reserve='0', platform='linux', time_limit='10min', ranks='0,last'): "
+    "the test runs on each of these cards or machines (2xrtx4090), virtual where they are not here, and "
+    "fails unless it is safe there (nanocheck)"
 )
 
 
@@ -92,32 +94,33 @@ class GpuTests:
                 "  hint: call asyncio.run in a plain test",
                 pytrace=False,
             )
-        question, time_limit_s = self.context.answer(lambda: self._question(item))
-        run, said = self.context.answer(lambda: self._observe(item, question, time_limit_s))
-        for name, value in _properties(run).items():
+        asked = self.context.answer(lambda: self._request(item))
+        run, said = self.context.answer(lambda: self._observe(item, asked))
+        for name, value in properties_of(run).items():
             item.user_properties.append((name, value))
         folder = self.context.settings.results
         if folder is not None:
             ran_out = run.result.oom is not None and said.outcome != "passed"
             self.context.answer(lambda: store(run, folder, item.config.rootpath, ran_out=ran_out))
-        problem = _problem(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
+        problem = problem_of(run, said, must_fit=item.get_closest_marker(MARKER) is not None)
         if problem is None and said.outcome == "skipped":
             pytest.skip(said.text or "skipped in the child")
         if said.unchanged:
-            self.context.attach(item, _RESULTS, run.result)
+            for each in _each_rank(run):
+                self.context.attach(item, _RESULTS, each)
         if problem is None and said.unchanged and not self.context.settings.update:
             problem = self._changed(item, run)
         if problem is not None:
             pytest.fail(disarm(problem), pytrace=False)  # with the child's own colours
 
-    def _question(self, item: pytest.Function) -> tuple[CardQuestion, float | None]:
+    def _request(self, item: pytest.Function) -> Request:
         """
         Raises:
             RequestError: the marker's arguments make no sense.
         """
         from dataclasses import replace
 
-        from nanocheck.measuring.request import parse_duration
+        from nanocheck.measuring.request import Request, parse_duration, parse_ranks
 
         asked = self.context.settings.card
         marker = item.get_closest_marker(MARKER)
@@ -141,45 +144,53 @@ class GpuTests:
                 f"{item.nodeid}: expected one card of `{MARKER}` here, found {', '.join(map(str, cards))}",
                 hint="several make tests of a plain function alone: not of unittest's, not in pytest.param",
             )
-        limit = parse_duration(str(words.pop("time_limit", _TIME_LIMIT)))
+        ranks = words.get("ranks")
         changes: dict[str, Any] = {"gpu": str(card or (cards[0] if cards else asked.gpu))}
         for name in ("margin", "reserve"):
             if name in words:
                 changes[f"{name}_bytes"] = parse_size_of(f"{MARKER}({name}=)", str(words[name]))
         if "platform" in words:
             changes["platform"] = str(words["platform"])
-        return replace(asked, **changes), limit
+        name = str(item.path) + item.nodeid[item.nodeid.index("::") :]
+        return Request(
+            command=[sys.executable, "-m", "pytest", *_arguments(item.config), name],
+            card=replace(asked, **changes),
+            steps=0,
+            time_limit_s=parse_duration(str(words.get("time_limit", _TIME_LIMIT))),
+            ranks=parse_ranks(None if ranks is None else str(ranks), f"{MARKER}(ranks=)"),
+        )
 
-    def _observe(
-        self, item: pytest.Function, question: CardQuestion, time_limit_s: float | None
-    ) -> tuple[JudgedRun, Said]:
+    def _observe(self, item: pytest.Function, request: Request) -> tuple[JudgedRun, Said]:
         """
         Raises:
             NanocheckError: an unknown card, or nothing can run here.
         """
         from nanocheck.core.verdict import JudgedRun
         from nanocheck.measuring.foreground_run import run_command
-        from nanocheck.measuring.request import Request
 
-        name = str(item.path) + item.nodeid[item.nodeid.index("::") :]
-        command = [sys.executable, "-m", "pytest", *_arguments(item.config), name]
-        request = Request(command=command, card=question, steps=0, time_limit_s=time_limit_s)
         with tempfile.TemporaryDirectory(prefix="nanocheck-test-") as folder:
             said = Path(folder) / "said.jsonl"
             with _environment(CHILD, str(said)):
-                result = run_command(request, question.select())
+                result = run_command(request, request.card.select())
             result = msgspec.structs.replace(_relative(result, item.config.rootpath), test=item.nodeid)
-            return JudgedRun.of(result, question.margin_bytes), read_said(said)
+            return JudgedRun.of(result, request.card.margin_bytes), read_said(said)
 
     def _changed(self, item: pytest.Item, run: JudgedRun) -> str | None:
+        from nanocheck.core.rank_runs import machine_name
+
         baselines = self._baselines()
-        command = f"pytest {run.result.test!r} --gpu {run.result.device.gpu} --update-baselines"
-        comparison = self.context.answer(lambda: baselines.compare(run.result, hint=command))
-        said = f"{comparison.sentence}\n  hint: {comparison.hint}"
-        if comparison.kind in ("drifted", "stale") and self.context.settings.stale != "fail":
-            item.warn(pytest.PytestWarning(f"no bytes were compared: {said}"))
-            return None
-        return None if comparison.kind == "equal" else said
+        command = f"pytest {run.result.test!r} --gpu {machine_name(run.result)} --update-baselines"
+        every = self.context.answer(
+            lambda: [baselines.compare(each, hint=command) for each in _each_rank(run)]
+        )
+        problems = []
+        for comparison in every:
+            said = f"{comparison.sentence}\n  hint: {comparison.hint}"
+            if comparison.kind in ("drifted", "stale") and self.context.settings.stale != "fail":
+                item.warn(pytest.PytestWarning(f"no bytes were compared: {said}"))
+            elif comparison.kind != "equal":
+                problems.append(said)
+        return "\n".join(problems) or None
 
     def _baselines(self) -> Any:
         from nanocheck.pytest_plugin.baselines import Baselines
@@ -207,53 +218,21 @@ def _result_type() -> type[RunResult]:
     return RunResult
 
 
+def _each_rank(run: JudgedRun) -> list[RunResult]:
+    """What has a baseline of its own: the test, or each of its ranks that ran, under the machine's name."""
+    from nanocheck.core.rank_runs import machine_name, rank_runs
+
+    result = run.result
+    if result.world == 1:
+        return [result]
+    name = f"{result.test}, rank {{}} of {result.world} on {machine_name(result)}"
+    return [
+        msgspec.structs.replace(each.result, test=name.format(rank)) for rank, each in rank_runs(run).items()
+    ]
+
+
 def _is_ours(item: pytest.Function) -> bool:
     return item.get_closest_marker(MARKER) is not None or FIXTURE in item.fixturenames
-
-
-def _problem(run: JudgedRun, said: Said, *, must_fit: bool) -> str | None:
-    """Why the test fails, or None."""
-    from nanocheck.core.verdict import Kind, describe_oom
-
-    kind, name = run.verdict.kind, run.result.device.name
-    if said.outcome == "skipped" and run.result.main.ooms == 0:
-        return None
-    if run.result.oom is not None and said.outcome != "passed":
-        # For what observes it, pytest has caught it.
-        return f"expected it to fit {name}, found oom: {describe_oom(run.result.oom)}\n{_holders(run)}"
-    if kind is Kind.OOM or (must_fit and said.outcome == "passed" and kind is not Kind.SAFE):
-        return f"expected it to fit {name} safely, found {kind}: {run.verdict.sentence}\n{_holders(run)}"
-    if said.outcome != "passed":
-        return (
-            said.text
-            or f"expected it to say how it went on {name}, found that it ended before: {run.verdict}"
-        )
-    if not run.verdict.is_answer:
-        return f"expected it to be observed on {name}, found {run.verdict}"
-    return None
-
-
-def _holders(run: JudgedRun) -> str:
-    """The largest allocations at the peak, or when it ran out of memory."""
-    main = run.result.main
-    held = main.oom.alive if main.oom is not None and main.oom.alive else main.largest
-    rows = [f"{'MiB':>12}  largest then"]
-    for each in held[:_LARGEST]:
-        many = f" x {each.count}" if each.count > 1 else ""
-        line = f"  {each.line.strip()}" if each.line else ""
-        rows.append(f"{mib(each.bytes):>12}  {each.group}{many}  {each.where or '?'}{line}")
-    return "\n".join(rows)
-
-
-def _properties(run: JudgedRun) -> dict[str, object]:
-    main = run.result.main
-    return {
-        "gpu": run.result.device.gpu,
-        "provenance": run.result.provenance.value,
-        "verdict": run.verdict.kind.value,
-        "peak_allocated_bytes": main.allocated_bytes,
-        "peak_reserved_bytes": main.reserved_bytes,
-    }
 
 
 #: Options of the parent that are its own: with a value, and without.

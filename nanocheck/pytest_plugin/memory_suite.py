@@ -57,7 +57,7 @@ class MemorySuite:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         configs = [config for item in session.items if (config := config_of(item)) is not None]
         if configs:
-            _ = self.context.selected
+            _ = self.context.selected_card
         # An xdist worker is told only piece by piece what it is to run: it submits what it is asked for.
         if configs and not self.context.is_worker:
             self.results.selected = list({config.id: config for config in configs}.values())
@@ -142,13 +142,15 @@ def header(context: Context) -> list[str]:
     """Every effective setting, and first of all whether anything will be measured."""
     device, why = context.selected.target.device, context.selected.why
     how = "MEASURED on a real GPU" if context.selected.is_real else "VIRTUAL: no GPU runs anything"
-    cuda = mib_span(device.context_bytes, device.context_most_bytes)
-    capacity = mib_span(device.sure_capacity_bytes, device.capacity_bytes)
-    lines = [
-        f"nanocheck: {device.gpu} ({device.name}), {device.platform}: {how} ({why})",
-        f"nanocheck: capacity {capacity} MiB, context {cuda} MiB",
-        *context.settings.lines(),
-    ]
+    kinds = {each.device.gpu: each.device for each in context.selected.target.machine} or {device.gpu: device}
+    names = ", ".join(each.name for each in kinds.values())
+    lines = [f"nanocheck: {context.settings.card.gpu} ({names}), {device.platform}: {how} ({why})"]
+    for each in kinds.values():
+        cuda = mib_span(each.context_bytes, each.context_most_bytes)
+        capacity = mib_span(each.sure_capacity_bytes, each.capacity_bytes)
+        which = f"{each.gpu}: " if len(kinds) > 1 else ""
+        lines.append(f"nanocheck: {which}capacity {capacity} MiB, context {cuda} MiB")
+    lines += context.settings.lines()
     return [disarm(scrub(line)) for line in lines]
 
 

@@ -25,6 +25,7 @@ def store(run: JudgedRun, folder: Path, root: Path, *, ran_out: bool = False) ->
         MachineError: the folder cannot be written.
     """
     from nanocheck.core.files import write_atomically
+    from nanocheck.core.rank_runs import machine_name
     from nanocheck.core.result import Outcome
     from nanocheck.core.verdict import JudgedRun
     from nanocheck.report.run_file import RunFile
@@ -42,7 +43,7 @@ def store(run: JudgedRun, folder: Path, root: Path, *, ran_out: bool = False) ->
     run = JudgedRun.of(result, run.margin_bytes)
     text = json.dumps(msgspec.to_builtins(RunFile.with_suggestions(run)), indent=1, ensure_ascii=False)
     text = text.replace(json.dumps(f"{root}/", ensure_ascii=False)[1:-1], "")
-    name = hashlib.sha256(f"{result.id}\0{result.device.gpu}".encode(errors="replace")).hexdigest()[:16]
+    name = hashlib.sha256(f"{result.id}\0{machine_name(result)}".encode(errors="replace")).hexdigest()[:16]
     path = folder / f"{name}.json"
     write_atomically(path, text + "\n")
     return path

@@ -22,9 +22,10 @@ _NOTHING = "?"
 
 
 def title(row: Row, drift: Drift) -> str:
-    """What ran; with the card where the table has several."""
+    """What ran, with its rank; with the card where the table has several."""
     cards = {each.gpu for each in drift.rows}
-    return f"{row.name}, {row.gpu}" if len(cards) > 1 else row.name
+    name = row.name if row.rank is None else f"{row.name}, rank {row.rank}"
+    return f"{name}, {row.gpu}" if len(cards) > 1 else name
 
 
 def figures(drift: Drift, what: str) -> list[dict[str, str]]:

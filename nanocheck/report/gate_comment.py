@@ -9,11 +9,13 @@ import shlex
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
+from nanocheck.core.allocation_change import AllocationChange
 from nanocheck.core.gate import Gate, GateRow
-from nanocheck.core.run_diff import AllocationChange
+from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.units import count_summary, mib
 from nanocheck.core.verdict import Kind
 from nanocheck.report.foreign_markdown import block, code
+from nanocheck.report.rank_changes import rank_changes
 
 #: GitHub's limit of a comment's body, in characters ("body is too long (maximum is 65536 characters)").
 LIMIT = 65_536
@@ -22,6 +24,8 @@ _ROWS, _CHANGES, _REASONS = 40, 12, 10
 _SMALL = 1000
 #: For the words about what was left out.
 _SLACK = 200
+#: Rows of ranks that a comment shows; neighbours that say the same share one.
+_RANKS = 8
 #: Where a line of the head can be looked at: path and line -> address, or nothing.
 Link = Callable[[str, int], str]
 
@@ -158,6 +162,20 @@ def _growths(gate: Gate, link: Link | None) -> list[str]:
     return [_growth(rows, link) for rows in found.values()]
 
 
+def _ranks(ranks: Sequence[RunDiff]) -> list[str]:
+    """What each rank needs more, with one line of the program each: all of them may be many."""
+    rows = rank_changes(ranks)
+    numbers = ("rank", "allocated more", "process more")
+    lines = ["| rank | allocated, MiB | process, MiB | verdict | look first at |"]
+    lines.append("| --: | --: | --: | :-- | :-- |")
+    for each in rows[:_RANKS]:
+        cells = [*(each[name] for name in numbers), each["verdict"], code(each["look first at"])]
+        lines.append(f"| {' | '.join(cells)} |")
+    if len(rows) > _RANKS:
+        lines.append(f"| {len(rows) - _RANKS} more rows | | | | |")
+    return lines
+
+
 def _growth(rows: Sequence[GateRow], link: Link | None) -> str:
     diff = rows[0].diff
     assert diff is not None
@@ -165,7 +183,10 @@ def _growth(rows: Sequence[GateRow], link: Link | None) -> str:
     what = "grew" if diff.change_bytes > 0 else "changed"
     of = f"{code(rows[0].id, most=120)} on {cards}"
     peak = f"{signed(diff.change_bytes)} bytes at the peak, in {diff.after.phase or '?'}"
-    lines = [f"**What {what}**: {of}, {peak} of step {diff.after.step}"]
+    rank = f" of rank {diff.rank}" if diff.ranks else ""
+    lines = [f"**What {what}**: {of}, {peak} of step {diff.after.step}{rank}"]
+    if diff.ranks:
+        lines += ["", *_ranks(diff.ranks)]
     if diff.changes:
         lines += ["", "| bytes | what | where | line |", "| --: | :-- | :-- | :-- |"]
         largest = max(abs(each.change_bytes) for each in diff.changes)

@@ -13,6 +13,8 @@ from nanocheck.core.verdict import JudgedRun, Kind
 
 #: From so many ranks on, neighbours with the same figures share a row.
 MOST_ROWS = 16
+#: Cells of a row that are numbers.
+ROW_NUMBERS = ("rank", "card", "allocated", "reserved", "process")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,17 @@ class RankRow:
     def card(self) -> str:
         return _span(*self.cards)
 
+    def cells(self) -> dict[str, str]:
+        """By the name of its column; sizes in MiB."""
+        return {
+            "rank": self.name,
+            "card": self.card,
+            "allocated": mib(self.memory.allocated_bytes),
+            "reserved": mib(self.memory.reserved_bytes),
+            "process": mib(self.memory.process_bytes),
+            "verdict": "" if self.kind is None else self.kind.value,
+        }
+
     @property
     def figures(self) -> tuple[object, ...]:
         """What a row says beside its rank and card."""
@@ -55,6 +68,12 @@ def rank_rows(run: JudgedRun) -> list[RankRow]:
         for each, kind in zip(ranks, kinds, strict=False)
     ]
     return rows if len(rows) <= MOST_ROWS else _joined(rows)
+
+
+def row_cells(rows: Sequence[RankRow]) -> list[dict[str, str]]:
+    """Of each row its cells; without the ranks where no row has one."""
+    ranks = any(row.name for row in rows)
+    return [{name: text for name, text in row.cells().items() if ranks or name != "rank"} for row in rows]
 
 
 def in_full(result: RunResult) -> list[ProcessMemory]:

@@ -6,10 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from nanocheck.core.allocation_change import Allowance
 from nanocheck.core.diff_side import Side, Subject, without_folders
 from nanocheck.core.errors import RequestError, StoredDataError
 from nanocheck.core.files import read_json, read_typed
-from nanocheck.core.run_diff import Allowance, RunDiffs, diff_all
+from nanocheck.core.run_diff import RunDiffs, diff_all
 from nanocheck.core.verdict import JudgedRun, Kind
 from nanocheck.report import report_file, run_file
 from nanocheck.search import every_card
@@ -65,7 +66,8 @@ def _kind(path: Path) -> str:
 
 def _run(path: Path) -> dict[str, Subject]:
     found = run_file.load(path)
-    return {_card(found.result.device.gpu, found.result.device.platform): Subject.of(found)}
+    subject = Subject.of(found)
+    return {_card(subject.gpu, subject.platform): subject}
 
 
 def _report(path: Path) -> dict[str, Subject]:

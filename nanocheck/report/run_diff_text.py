@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from nanocheck.core.diff_side import ROUNDING
-from nanocheck.core.run_diff import AllocationChange, RunDiff, RunDiffs
+from nanocheck.core.allocation_change import AllocationChange
+from nanocheck.core.run_diff import RunDiff, RunDiffs
 from nanocheck.core.stack_matching import Match
 from nanocheck.core.units import mib
 from nanocheck.core.verdict import FITS, Kind
@@ -17,11 +17,19 @@ from nanocheck.report.blocks import Block, prose, stack, words
 from nanocheck.report.markdown_cells import escape, frame_of
 from nanocheck.report.markdown_cells import table as markdown_table
 from nanocheck.report.pairing_text import RenderedComparison
+from nanocheck.report.rank_changes import (
+    RANK_NUMBERS,
+    SOURCE,
+    peak_rows,
+    place,
+    rank_changes,
+    signed,
+    verdicts,
+)
 from nanocheck.report.terminal_table import table
 
 #: Lines that a terminal and a page show of one comparison.
 _SHOWN = 12
-_SOURCE = 120
 _SAID = {
     Kind.OOM: "out of memory",
     Kind.LOST_WORK: "out of memory and caught",
@@ -49,10 +57,11 @@ def headline(diff: RunDiff) -> str:
     if not diff.is_answer:
         return said
     if not (old.exact and new.exact):
-        return f"{said}: {_signed(diff.change_bytes)} MiB as far as it was seen"
+        return f"{said}: {signed(diff.change_bytes)} MiB as far as it was seen"
     if not diff.moved:
         return f"{said}: equal to the byte"
-    return f"{said}: {_signed(diff.change_bytes)} MiB allocated at the peak"
+    whose = f" of rank {diff.rank}" if diff.ranks else ""
+    return f"{said}: {signed(diff.change_bytes)} MiB allocated at the peak{whose}"
 
 
 def blocks(found: RunDiffs) -> list[Block]:
@@ -67,21 +76,13 @@ def blocks(found: RunDiffs) -> list[Block]:
     return shown or [prose("nothing to compare")]
 
 
-def place(change: AllocationChange) -> str:
-    """``model.py:30  logits = logits.float()``, and what is known of how it was found."""
-    line = (change.line or "").strip()
-    line = line if len(line) <= _SOURCE else line[: _SOURCE - 3] + "..."
-    nowhere = "blocks larger than what was asked for" if change.group == ROUNDING else "no line is known"
-    return "  ".join(filter(None, (change.where or nowhere, line)))
-
-
 def remark(change: AllocationChange) -> str:
     """How the line stands to the one of the other side; empty where nothing is to be said."""
     said = []
     if change.match in (Match.ONLY_AFTER, Match.ONLY_BEFORE, Match.FUNCTION, Match.FILE):
         said.append(change.match.value)
     if change.match is Match.FUNCTION and change.line_before:
-        said.append(f"was: {change.line_before.strip()[:_SOURCE]}")
+        said.append(f"was: {change.line_before.strip()[:SOURCE]}")
     return ", ".join(said)
 
 
@@ -105,12 +106,8 @@ def _short_rows(diffs: Sequence[RunDiff]) -> list[dict[str, str]]:
     return [
         {
             "what": f"{diff.id} on {diff.card}",
-            "verdict": (
-                f"{diff.before.verdict} -> {diff.after.verdict}"
-                if diff.before.verdict is not diff.after.verdict
-                else diff.after.verdict.value
-            ),
-            **{f"{row['peak']} more": row["more"] for row in _figures(diff)},
+            "verdict": verdicts(diff),
+            **{f"{row['peak']} more": row["more"] for row in peak_rows(diff)},
         }
         for diff in diffs
     ]
@@ -118,10 +115,6 @@ def _short_rows(diffs: Sequence[RunDiff]) -> list[dict[str, str]]:
 
 def _state(kind: Kind) -> str:
     return "fits" if kind in FITS else _SAID.get(kind, kind.value)
-
-
-def _signed(size: int) -> str:
-    return f"{'+' if size >= 0 else '-'}{mib(abs(size))}"
 
 
 def _one(diff: RunDiff) -> list[Block]:
@@ -132,8 +125,10 @@ def _one(diff: RunDiff) -> list[Block]:
             prose(f"{diff.id} on {diff.card}, {diff.after.provenance}; sizes in MiB"),
             *(prose(each, hanging=2) for each in _verdicts(diff)),
         ),
-        table(_figures(diff), whole=["peak"]),
+        table(peak_rows(diff), whole=["peak"]),
     ]
+    if diff.ranks:
+        found.append(table(rank_changes(diff.ranks), left=["look first at"], whole=["rank", "verdict"]))
     suspect = diff.suspect
     if suspect is not None:
         found.append(stack(prose("look first at"), prose(words(_suspect(suspect)), indent=2, hanging=2)))
@@ -157,21 +152,13 @@ def _suspect(change: AllocationChange) -> str:
     if size <= 0:
         size, when = change.most_change_bytes, "at its most, before or after the peak"
     about = remark(change)
-    return f"{place(change)}  ({_signed(size)} MiB of {change.group}, {when}{': ' if about else ''}{about})"
-
-
-def _figures(diff: RunDiff) -> list[dict[str, str]]:
-    rows = []
-    for name in ("allocated", "reserved", "process"):
-        old, new = (getattr(side, f"{name}_bytes") for side in (diff.before, diff.after))
-        rows.append({"peak": name, "before": mib(old), "after": mib(new), "more": _signed(new - old)})
-    return rows
+    return f"{place(change)}  ({signed(size)} MiB of {change.group}, {when}{': ' if about else ''}{about})"
 
 
 def _rows(changes: Sequence[AllocationChange]) -> list[dict[str, str]]:
     return [
         {
-            "more": _signed(each.change_bytes),
+            "more": signed(each.change_bytes),
             "before": mib(each.before_bytes),
             "after": mib(each.after_bytes),
             "at the peak": each.group + _counts(each),
@@ -184,7 +171,7 @@ def _rows(changes: Sequence[AllocationChange]) -> list[dict[str, str]]:
 def _rows_elsewhere(diff: RunDiff) -> list[dict[str, str]]:
     return [
         {
-            "more elsewhere": _signed(each.most_change_bytes),
+            "more elsewhere": signed(each.most_change_bytes),
             "before": mib(each.most_before_bytes),
             "after": mib(each.most_after_bytes),
             "at its most": each.group,
@@ -211,7 +198,7 @@ def _balance(diff: RunDiff) -> list[str]:
     hidden = len(diff.changes) - _SHOWN
     if hidden > 0:
         size = sum(each.change_bytes for each in diff.changes[_SHOWN:])
-        said.append(f"and {hidden} further places, together {_signed(size)} MiB")
+        said.append(f"and {hidden} further places, together {signed(size)} MiB")
     if diff.known:
         said.append(
             f"these places explain {diff.explained_bytes:+,} of {diff.change_bytes:+,} bytes; "
@@ -254,7 +241,8 @@ def _section(diff: RunDiff) -> list[str]:
         f"## {escape(headline(diff))}",
         f"{escape(diff.id)} on {escape(diff.card)}, provenance *{diff.after.provenance}*; sizes in MiB.",
         "\n".join(f"- {escape(each)}" for each in _verdicts(diff)),
-        markdown_table(frame_of(_figures(diff)), right=numbers),
+        markdown_table(frame_of(peak_rows(diff)), right=numbers),
+        markdown_table(frame_of(rank_changes(diff.ranks)), right=RANK_NUMBERS) if diff.ranks else "",
         "" if suspect is None else f"Look first at {escape(_suspect(suspect))}.",
         markdown_table(frame_of(_rows(diff.changes[:_SHOWN])), right=numbers) if diff.changes else "",
         markdown_table(frame_of(_rows_elsewhere(diff)), right=numbers) if diff.elsewhere else "",

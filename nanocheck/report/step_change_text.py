@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from nanocheck.core.errors import RequestError
-from nanocheck.core.gpus import find_gpu
+from nanocheck.core.gpus import CardSource, find_gpu
 from nanocheck.core.kernels import KernelList
 from nanocheck.core.step_time import StepTime
 from nanocheck.core.units import mib
@@ -53,10 +54,13 @@ class ComparedSteps:
         return [row for row in self.rows if row.what != "same" or abs(row.seconds) >= _NOTICED_S]
 
 
-def compare(before: RunFile, after: RunFile) -> ComparedSteps:
+def compare(before: RunFile, after: RunFile, gpus: Sequence[CardSource] = ()) -> ComparedSteps:
     """
+    Args:
+        gpus: where cards beside the catalog's come from.
+
     Raises:
-        RequestError: one has no kernels, or they are of two cards.
+        RequestError: one has no kernels, they are of two cards, or of one that is not known.
     """
     ids = [each.result.device.gpu for each in (before, after)]
     if ids[0] != ids[1]:
@@ -64,7 +68,7 @@ def compare(before: RunFile, after: RunFile) -> ComparedSteps:
             f"expected two runs for one card, found {ids[0]} and {ids[1]}",
             hint=f"run one again: nanocheck run --time --gpu {ids[0]} --json FILE -- ...",
         )
-    card = Card.of(find_gpu(ids[0]))
+    card = Card.of(find_gpu(ids[0], gpus))
     old, new = _kernels(before, "before"), _kernels(after, "after")
     mains = before.result.main, after.result.main
     return ComparedSteps(

@@ -10,7 +10,7 @@ from nanocheck.core.result import Group, Holding, Moment, OutOfMemory, ProcessMe
 from nanocheck.core.units import mib, mib_span
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict, verdict_sentence
-from nanocheck.report.rank_rows import RankRow, imbalance_sentence, in_full, rank_rows
+from nanocheck.report.rank_rows import RankRow, imbalance_sentence, in_full, rank_rows, row_cells
 from nanocheck.report.terminal_table import Table, table
 
 _LARGEST = 10
@@ -51,6 +51,12 @@ def place(where: str | None) -> str:
     return str(PurePath(*path.parts[-2:])) if path.is_absolute() else where
 
 
+def moment(at: Moment) -> str:
+    """``in backward of step 1, train.py:12: loss.backward()``"""
+    line = f": {at.line.strip()}" if at.line else ""
+    return f"in {at.phase} of step {at.step}, {place(at.where)}{line}"
+
+
 def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Block]:
     oom = process.oom
     blocks: list[Block] = [_figures(process, device)]
@@ -65,18 +71,13 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 
 
 def _ranks(rows: Sequence[RankRow]) -> Table:
-    ranks = any(row.name for row in rows)
     shown = [
         {
-            **({"rank": row.name} if ranks else {}),
-            "card": row.card,
-            "allocated": mib(row.memory.allocated_bytes),
-            "reserved": mib(row.memory.reserved_bytes),
-            "process": mib(row.memory.process_bytes),
+            **cells,
             "verdict": "" if row.kind is None else verdict(row.kind),
             "at": _at(row.memory.at),
         }
-        for row in rows
+        for row, cells in zip(rows, row_cells(rows), strict=True)
     ]
     return table(shown, left=["at"], whole=["verdict"])
 
@@ -103,10 +104,7 @@ def _figures(process: ProcessMemory, device: Device) -> Table:
 
 
 def _at(at: Moment | None) -> str:
-    if at is None:
-        return ""
-    line = f": {at.line.strip()}" if at.line else ""
-    return f"in {at.phase} of step {at.step}, {place(at.where)}{line}"
+    return "" if at is None else moment(at)
 
 
 def _groups(groups: Sequence[Group]) -> Table:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import result
 from made_up_gate import as_command, gate, holding
+from made_up_ranks import ranks
 from paths import ROOT
 from toy_repository import TRAIN, Pushed, Repository
 
@@ -28,8 +29,9 @@ from nanocheck.ci import merging, runs
 from nanocheck.ci.settings import Settings
 from nanocheck.ci.surroundings import Surroundings
 from nanocheck.core.gate import Gate
+from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.report import gate_junit
+from nanocheck.report import gate_comment, gate_junit
 
 WITHHELD = {
     "GITHUB_ENV": "/tmp/env",
@@ -91,6 +93,28 @@ def test_base_and_head_are_compared(pushed: Pushed, tmp_path: Path, monkeypatch:
     assert found.rows[0].diff is not None
     assert not found.rows[0].diff.moved
     assert found.failed == ()
+
+
+def test_ranks_of_a_machine_are_compared_each_with_itself(
+    pushed: Pushed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 1 of four grew, which is not the fullest."""
+    before, after = {0: 2000, 1: 1000, 2: 1000, 3: 1000}, {0: 2000, 1: 1010, 2: 1000, 3: 1000}
+    base, head = (as_command(ranks(sizes), ("torchrun", "train.py")) for sizes in (before, after))
+    invented(monkeypatch, [base], [head], pushed.checkout)
+    found, _ = gates.check(asked(pushed, tmp_path, GPUS="4xrtx4070"), around(pushed))
+    (row,) = found.rows
+    assert (row.gpu, row.card) == ("4xrtx4070", f"4 x {row.card.partition(' x ')[2]}")
+    assert row.reproduce[:4] == ("nanocheck", "run", "--gpu", "4xrtx4070")
+    assert row.diff is not None
+    assert (row.diff.rank, row.diff.change_bytes) == (1, 10 * MIB)
+    text = gate_comment.render(found)
+    lines = [[cell.strip() for cell in line.split("|")[1:4]] for line in text.splitlines() if line[:1] == "|"]
+    assert [each for each in lines if each[0] in ("0", "1", "2 to 3")] == [
+        ["0", "+0.00", "+0.00"],
+        ["1", "+10.00", "+10.00"],
+        ["2 to 3", "+0.00", "+0.00"],
+    ]
 
 
 def test_a_base_that_ran_the_heads_code_is_no_base(

@@ -29,6 +29,7 @@ def test_words_are_a_shells_and_no_shell_reads_them(tmp_path: Path) -> None:
     found = of(tmp_path, COMMAND="python train.py --note 'a; rm -rf /' $(id)", GPUS="h100, rtx4070,h100")
     assert found.command == ("python", "train.py", "--note", "a; rm -rf /", "$(id)")
     assert found.gpus == ("h100", "rtx4070")
+    assert of(tmp_path, GPUS="8xh100, 2xrtx4090, l4").gpus == ("8xh100", "2xrtx4090", "l4")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ def test_words_are_a_shells_and_no_shell_reads_them(tmp_path: Path) -> None:
         {"GPUS": "rtx4070,,h100"},
         {"GPUS": "--device"},
         {"GPUS": "rtx4070,rtx9999"},
+        {"GPUS": "8xrtx9999"},
+        {"GPUS": "0xh100"},
         {"GPUS": "all"},
         {"MARGIN": "much"},
         {"ALLOW_GROWTH": "-1"},

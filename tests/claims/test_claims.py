@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from made_up import oom_result, result
+from msgspec.structs import replace
 from paths import ROOT
+from timed_runs import timed
 
 from nanocheck.claims.claim import Check, Claim, Decision, Note
 from nanocheck.claims.finding import Finding
 from nanocheck.claims.interval import Interval, span
-from nanocheck.claims.run_figures import OF_CARD, OF_CONFIG, OF_RUN
+from nanocheck.claims.run_figures import OF_CARD, OF_CONFIG, RUN_FIGURES
 from nanocheck.claims.truth import UNKNOWN
 from nanocheck.core.config import StepConfig
+from nanocheck.core.described_card import described
 from nanocheck.core.device import Target
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
@@ -170,7 +174,7 @@ def test_figures_have_provenance_and_source() -> None:
     assert rows["ratio"][1:] == ("computed", "laptop.power * 2 / rtx4070.power")
     assert rows["either"] == ("1 to 3", "computed", "span(1, guess)")
     assert rows["laptop.power"][1] == "published"
-    assert rows["laptop.power"][2].startswith("NVIDIA GeForce RTX 4070 Laptop GPU: NVIDIA product page")
+    assert rows["laptop.power"][2].startswith("NVIDIA GeForce RTX 4070 Laptop GPU: TechPowerUp")
     assert finding.provenance == "computed + published + assumed"
 
 
@@ -179,7 +183,7 @@ def test_every_figure_is_there_before_and_after_the_run_and_in_the_documentation
     for outcome in (None, result(config), oom_result(config), result(config, outcome="crashed")):
 
         def look(c: Check) -> Decision:
-            for figure in (*OF_CONFIG, *OF_RUN, "refused", "refusal"):
+            for figure in (*OF_CONFIG, *RUN_FIGURES, "refused", "refusal"):
                 assert f"`{figure}`" in DOC
                 assert str(getattr(c.it, figure))
             for figure in OF_CARD:
@@ -189,6 +193,26 @@ def test_every_figure_is_there_before_and_after_the_run_and_in_the_documentation
 
         made = claim(look, runs={"it": {"batch": 16, "time": True}})
         judged(made, {} if outcome is None else {config: outcome})
+
+
+def test_a_steps_time_is_known_of_a_card_that_only_the_session_knows() -> None:
+    like = find_gpu("rtx4070")
+    fast = f"bf16={2 * (like.bf16_tflops or 0):g}, bandwidth={2 * like.bandwidth_gb_s:g}"
+    (card,) = described([f"name=Mine, memory=12GiB, like=rtx4070, {fast}"])
+    ran = timed(0.0)
+    mine = replace(ran, device=replace(ran.device, gpu=card.id))
+
+    def look(c: Check) -> Decision:
+        return c.decide(confirmed=c.mine.step_estimate < c.theirs.step_estimate)
+
+    runs = {name: {"batch": batch, "time": True} for name, batch in (("mine", 16), ("theirs", 8))}
+    made = claim(look, runs=runs)
+    find = functools.partial(find_gpu, extra=[card])
+    made.rehearse(find)
+    results = dict(zip(made.requests, (mine, ran), strict=True))
+    assert made.evaluate(results, find, HOME).verdict == "confirmed"
+    with pytest.raises(RequestError, match="found 'mine'"):
+        made.evaluate(results, find_gpu, HOME)
 
 
 def test_steps_are_seen() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import msgspec
 import pytest
+from timed_runs import timed
 
 from nanocheck import run
 from nanocheck.cli import build_parser, main, options
 from nanocheck.cli.plan import _cards
 from nanocheck.core.described_card import DescribedCard
 from nanocheck.core.errors import RequestError
+from nanocheck.core.verdict import JudgedRun
 from nanocheck.measuring.request import Request
 from nanocheck.report.run_file import RunFile
 
@@ -71,6 +74,21 @@ def test_a_command_runs_on_it_and_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     assert (found.result.device.gpu, found.result.device.name) == ("my-card", "My card")
     assert found.verdict.kind == "safe"
     assert any("--card" in note for note in found.result.notes)
+
+
+def test_two_timed_runs_of_it_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stored result says no more of a card than its id."""
+    monkeypatch.chdir(tmp_path)
+    ran = timed(0.0005)
+    ran = msgspec.structs.replace(ran, device=msgspec.structs.replace(ran.device, gpu="my-card"))
+    for name in ("a.json", "b.json"):
+        Path(name).write_bytes(msgspec.json.encode(RunFile.with_suggestions(JudgedRun.of(ran))))
+    assert main(["compare", "a.json", "b.json"]) == 2
+    assert "found 'my-card'" in capsys.readouterr().err
+    assert main(["compare", "a.json", "b.json", "--card", WORDS, "--json", "c.json"]) == 0
+    assert json.loads(Path("c.json").read_text())["gpu"] == "my-card"
 
 
 def test_from_python_too() -> None:

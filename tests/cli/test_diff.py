@@ -17,9 +17,10 @@ from documents import DOCS, blocks
 from made_up import device, oom_result, peaks, result
 
 from nanocheck.cli import main
+from nanocheck.core.allocation_change import AllocationChange
 from nanocheck.core.config import StepConfig
 from nanocheck.core.result import Provenance, RunResult
-from nanocheck.core.run_diff import AllocationChange, RunDiff, RunDiffs
+from nanocheck.core.run_diff import RunDiff, RunDiffs
 from nanocheck.core.stack_matching import Match
 from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
@@ -264,7 +265,8 @@ def test_reports_of_the_suites_are_compared_by_configuration(
         (["--at", "HEAD"], 2, "expected a command after --"),
         (["--at", "HEAD", "--", "true"], 2, "--at: expected a git repository here"),
         (["--at", "a", "--at", "b", "--at", "c", "--", "true"], 2, "expected one revision or two, found 3"),
-        (["--at", "a", "--gpu", "all", "--", "true"], 2, "expected one card with --at"),
+        (["--at", "a", "--gpu", "all", "--device", "real", "--", "true"], 2, "expected virtual cards"),
+        (["--at", "a", "--gpu", "2xh100,l4", "--", "true"], 2, "expected a number before each card"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
@@ -304,7 +306,7 @@ def test_text_of_a_script_can_neither_give_orders_nor_break_a_page(
 
 
 def test_an_unknown_place_has_words_of_its_own() -> None:
-    from nanocheck.report.run_diff_text import place
+    from nanocheck.report.rank_changes import place
 
     change = AllocationChange(
         group="rounding",

@@ -14,8 +14,10 @@ from made_up import device, environment, peaks, result
 from made_up_requests import log_of
 
 from nanocheck.cli import main
+from nanocheck.core.device import CardsAlike
 from nanocheck.core.drift import Drift, schema_of_file
 from nanocheck.core.errors import INTERRUPTED, MachineError, RequestError
+from nanocheck.core.request_log import RequestLog
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.drift.environments import Environments
@@ -176,6 +178,75 @@ def test_the_requests_of_both_say_why(answers: Callable[[Answer], list[Asked]]) 
     more = sum((each.after_count - each.before_count) * each.segment_bytes for each in move.segments)
     assert more == move.reserved_bytes > 0
     assert [each.where for each in move.segments] == [f"train.py:{len(PROGRAM) + 1}"]
+
+
+def two_ranks(asked: Asked, reserved: tuple[int, int], log: RequestLog | None = None) -> Ran:
+    """A run of two ranks of the release that was asked for, a card each."""
+    run = result(environment=environment(torch=asked.python.torch.version))
+    made = [
+        msgspec.structs.replace(result(peaks=peaks(reserved=size)).main, pid=rank, rank=rank, card=rank)
+        for rank, size in enumerate(reserved)
+    ]
+    run = msgspec.structs.replace(
+        run,
+        processes=tuple(sorted(made, key=lambda each: -each.reserved_bytes)),
+        world=2,
+        machine=(CardsAlike(cards=2, device=device()),),
+    )
+    return Ran(run=JudgedRun.of(run), requests="" if log is None else log.packed())
+
+
+MACHINE = ("drift", "--torch", "2.9,2.11,2.12", "--gpu", "2xrtx4070", "--json", "drift.json")
+
+
+def test_each_rank_on_a_machine_is_a_row(
+    answers: Callable[[Answer], list[Asked]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Compared with itself, also where another one is the fullest; requests are those of one rank."""
+    logs = {version: log_of(PROGRAM, "address") for version in RELEASES}
+    logs[RELEASES[-1]] = log_of([*PROGRAM, 24 * MIB], "address")
+
+    def moved(asked: Asked) -> Ran:
+        version = asked.python.torch.version
+        log = msgspec.structs.replace(logs[version], rank=1)
+        more = version == RELEASES[1]
+        return two_ranks(asked, (8000 * MIB + more * 3000 * MIB, log.reserved_bytes), log)
+
+    asked = answers(moved)
+    assert main([*MACHINE, "--md", "drift.md", "--", "torchrun", "train.py"]) == 1
+    assert {each.subject.request.card.gpu for each in asked} == {"2xrtx4070"}
+    first, second = msgspec.json.decode(Path("drift.json").read_bytes(), type=Drift).rows
+    assert [(each.rank, each.gpu, each.card) for each in (first, second)] == [
+        (rank, "2xrtx4070", device().name) for rank in (0, 1)
+    ]
+    assert [each.reserved_bytes for each in first.moves] == [3000 * MIB, -3000 * MIB]
+    assert not any(each.segments for each in first.moves)
+    assert all(any("rank 1" in note for note in each.notes) for each in first.moves)
+    (move,) = second.moves
+    more = sum((each.after_count - each.before_count) * each.segment_bytes for each in move.segments)
+    assert more == move.reserved_bytes > 0
+    assert not any("rank" in note for note in move.notes)
+    for text in (capsys.readouterr().out, Path("drift.md").read_text()):
+        assert "torchrun train.py, rank 0" in text
+        assert "torchrun train.py, rank 1" in text
+
+
+def test_a_release_without_an_answer_has_none_of_any_rank(answers: Callable[[Answer], list[Asked]]) -> None:
+    def lost(asked: Asked) -> Ran:
+        version = asked.python.torch.version
+        return Ran(failed="no wheel") if version == RELEASES[1] else two_ranks(asked, (MIB, MIB))
+
+    answers(lost)
+    assert main([*MACHINE, "--", "torchrun", "train.py"]) == 6
+    rows = msgspec.json.decode(Path("drift.json").read_bytes(), type=Drift).rows
+    assert [[cell.is_answer for cell in row.cells] for row in rows] == [[True, False, True]] * 2
+
+
+def test_configurations_on_a_machine_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*MACHINE, "--set", "batch=8"]) == RequestError.exit_code
+    assert "--gpu 2xrtx4070: expected one card" in capsys.readouterr().err
+    assert main([*ASK, "--ranks", "all"]) == RequestError.exit_code
+    assert "--ranks: expected a command" in capsys.readouterr().err
 
 
 HOSTILE = "python ::error::x ##[error]y \x1b[2J|`<script>alert(1)</script>\u202egpj"

@@ -67,7 +67,7 @@ def test_what_is_predicted_is_marked(capsys: pytest.CaptureFixture[str]) -> None
             for p in PLATFORMS
         )
         assert lines[gpu.id].count("~") == marks, gpu.id
-    assert main(["gpus", "rtx3070-ti"]) == 0
+    assert main(["gpus", "rtx5060-ti"]) == 0
     assert " ".join(capsys.readouterr().out.split()).count("computed: nominal_mib less") == 2
 
 

@@ -152,7 +152,7 @@ def test_what_drivers_leave_is_a_range_where_they_differ(card: str) -> None:
 
 def test_one_reading_stays_one(tmp_path: Path) -> None:
     one = [gpu for gpu in CATALOG.values() if "linux_usable_most_mib" not in gpu.sources]
-    assert len(one) > 15
+    assert len(one) > 10
     for gpu in one:
         assert gpu.usable_most_bytes["linux"] == gpu.usable_bytes["linux"]
         assert Target(kind="virtual", gpu=gpu).device.capacity_least_bytes is None

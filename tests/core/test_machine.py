@@ -11,7 +11,6 @@ from nanocheck.core.device_selection import CardQuestion
 from nanocheck.core.errors import RequestError
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.machine import MOST_CARDS, Alike, machine_of
-from nanocheck.core.options import GPU
 from nanocheck.virtual.card import card_text
 
 KINDS = st.sampled_from(["h100", "rtx4090", "rtx3090", "a100-40gb", "t4"])
@@ -44,11 +43,6 @@ def test_an_unknown_card_of_a_machine_is_refused() -> None:
 def test_real_cards_are_refused_where_several_are_asked_for() -> None:
     with pytest.raises(RequestError, match="--device"):
         CardQuestion(gpu="2xh100", device="real").select()
-
-
-def test_pytest_has_one_card() -> None:
-    with pytest.raises(RequestError, match="expected one card"):
-        CardQuestion.of({GPU: "2xh100"}, (), in_pytest=True)
 
 
 @given(st.lists(st.builds(Alike, st.integers(1, 9), KINDS), min_size=1, max_size=3))

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import device, environment, oom_result, peaks, result
 
+from nanocheck.core.allocation_change import Allowance
 from nanocheck.core.diff_side import Subject, without_folders
 from nanocheck.core.errors import RequestError
 from nanocheck.core.result import Group, OutOfMemory, RunResult
-from nanocheck.core.run_diff import Allowance, RunDiffs, diff, diff_all, diff_subjects
+from nanocheck.core.run_diff import RunDiffs, diff, diff_all, diff_subjects
 from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import JudgedRun

@@ -172,6 +172,7 @@ VARY = msgspec.structs.replace(STOPPED, shapes_vary=True, shapes_seen=((8, 64), 
         (msgspec.structs.replace(STOPPED, growth_bytes_per_step=512), "partial"),
         (msgspec.structs.replace(STOPPED, proof="not settled"), "partial"),
         (msgspec.structs.replace(STOPPED, unreached=("eval",)), "partial"),
+        (Coverage(idle_optimizers=("train.py:7",)), "partial"),
         # What came to its own end has shown all.
         (msgspec.structs.replace(VARY, stopped_early=False), "safe"),
         (Coverage(), "safe"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -63,10 +62,9 @@ def test_a_run_is_placed_where_what_it_needs_is(cluster: Any, tmp_path: Path) ->
 
 
 def test_a_kind_nobody_has_is_refused_at_once(cluster: Any, tmp_path: Path) -> None:
-    began = time.monotonic()
+    """Where it is asked for, and not where somebody waits for it."""
     with fleet_on(cluster, tmp_path) as fleet, pytest.raises(MachineError) as caught:
         fleet.submit(fleet_tasks.configs(1)[0], target=target("real", "rtx3090"))
-    assert time.monotonic() - began < 5
     assert "nanocheck:rtx3090" in str(caught.value)
     assert "nanocheck:rtx4070 1" in str(caught.value)  # what there is instead
     assert not fleet_tasks.runs(tmp_path, "begun")
@@ -186,15 +184,15 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
         pass
 
 
-def test_nobody_at_the_address_is_told_in_seconds() -> None:
-    pytest.importorskip("ray")
-    began = time.monotonic()
+def test_nobody_at_the_address_is_told_before_ray_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would for half a minute."""
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr(ray, "init", None)
     with (
         pytest.raises(MachineError, match=r"expected a Ray cluster at 127\.0\.0\.1:9"),
         cluster_at("127.0.0.1:9"),
     ):
         pass
-    assert time.monotonic() - began < 5
 
 
 def test_without_ray_only_who_asks_for_it_is_told(

@@ -6,11 +6,12 @@ import msgspec
 from hypothesis import strategies as st
 from made_up import DEVICE, ENVIRONMENT, oom_result, peaks, result
 
+from nanocheck.core.allocation_change import AllocationChange
 from nanocheck.core.comparison import Comparison, ComparisonKind
 from nanocheck.core.config import StepConfig
 from nanocheck.core.diff_side import Side
 from nanocheck.core.result import Environment, Moment, OutOfMemory, Provenance, RunResult
-from nanocheck.core.run_diff import AllocationChange, RunDiff
+from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.stack_matching import Match
 from nanocheck.core.table import Cell, CellTime, How, Runs, Setting, Table, TableCard
 from nanocheck.core.units import MIB

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 from made_up import oom_result, peaks, result
 
+from nanocheck.core.allocation_change import AllocationChange
 from nanocheck.core.gate import Gate, GateRow, Missing
 from nanocheck.core.result import Holding, RunResult
-from nanocheck.core.run_diff import AllocationChange, diff
+from nanocheck.core.run_diff import diff
 from nanocheck.core.stack_matching import Match, Pair
 from nanocheck.core.stacks import CodeFrame, StackHolding
 from nanocheck.core.units import MIB

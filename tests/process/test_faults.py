@@ -16,7 +16,7 @@ from nanocheck.core.errors import RequestError
 from nanocheck.process.child import Reporter
 from nanocheck.process.jobs import Deadlines, Job, JobResult
 
-SHORT = Deadlines(stages={"hanging": 0.3, "quick": 0.3}, default=60, grace=1.0)
+SHORT = Deadlines(stages={"hanging": 0.3, "quick": 1.0}, default=60, grace=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +92,15 @@ def test_a_hang_says_where(run: Any) -> None:
 
 def test_each_stage_has_its_own_deadline(run: Any) -> None:
     """Together they take longer than any one may."""
-    result = run("stages", [["quick", 0.2], ["other", 0.2], ["quick", 0.2], ["other", 0.2]])
+    result = run("stages", [["quick", 0.6], ["other", 0.1], ["quick", 0.6]])
     assert result.outcome == "ok"
-    assert result.seconds["quick"] >= 0.4
+    assert result.seconds["quick"] >= 1.2
     assert list(result.seconds) == ["start", "import", "run", "quick", "other"]
 
 
 def test_a_job_overrides_deadlines(run: Any) -> None:
     assert run("stages", [["slow", 30]], deadlines={"slow": 0.2}).outcome == "timeout"
-    assert run("stages", [["quick", 0.6]], deadlines={"quick": 30}).outcome == "ok"
+    assert run("stages", [["quick", 1.2]], deadlines={"quick": 30}).outcome == "ok"
 
 
 @pytest.mark.parametrize("then", ["hang", "return"])

@@ -28,6 +28,7 @@ from nanocheck.report import (
     memory_report,
     run_diff_text,
     run_file,
+    run_markdown,
     table_markdown,
 )
 from nanocheck.report.html import cards_page, ledger_page
@@ -138,6 +139,7 @@ def in_html(text: str) -> set[str]:
         pytest.param(_LEDGER, ledger_markdown.render, in_markdown, id="ledger"),
         pytest.param(_LEDGER, ledger_page.render, in_html, id="ledger's page"),
         pytest.param(run_file.RunFile.with_suggestions(_judged()), html.render, in_html, id="run's page"),
+        pytest.param(_judged(), run_markdown.render, in_markdown, id="run's Markdown"),
         pytest.param(several_cards(Kind.SAFE, Kind.OOM), cards_page.render, in_html, id="cards' page"),
     ],
 )

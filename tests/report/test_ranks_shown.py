@@ -12,7 +12,7 @@ from nanocheck.core.device import CardsAlike
 from nanocheck.core.result import RunResult
 from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import JudgedRun
-from nanocheck.report import terminal
+from nanocheck.report import run_markdown, terminal
 from nanocheck.report.console import as_text
 from nanocheck.report.html import render
 from nanocheck.report.rank_rows import MOST_ROWS, in_full, rank_rows
@@ -71,6 +71,22 @@ def test_the_fullest_and_the_emptiest_are_shown_in_full(sizes: list[int]) -> Non
     assert shown[0].reserved_bytes == max(sizes) * MIB
     assert len(shown) == len({min(sizes), max(sizes)})
     assert shown[-1].reserved_bytes == min(sizes) * MIB
+
+
+@given(SIZES)
+@settings(max_examples=20)
+def test_markdown_has_the_rows_of_the_terminal(sizes: list[int]) -> None:
+    run = JudgedRun.of(ranks(sizes))
+    page = run_markdown.render(run)
+    found = {
+        tuple(cell.strip() for cell in line.strip("|").split("|"))[:6]
+        for line in page.splitlines()
+        if line.startswith("|")
+    }
+    for row in rank_rows(run):
+        assert tuple(row.cells().values()) in found
+    # The rest is one page, however many ranks there are.
+    assert len(page.splitlines()) < len(rank_rows(run)) + 100
 
 
 def test_one_rank_is_shown_as_a_run_without_ranks() -> None:

@@ -18,7 +18,7 @@ def test_the_model_is_silent_of_kinds_that_it_was_not_fitted_to() -> None:
     assert silent == {
         *("v100-16gb", "v100-32gb", "v100-pcie-16gb", "v100-pcie-32gb"),
         *("gtx1650", "gtx1660-super", "gtx1660-ti"),
-        *("gb10", "jetson-agx-orin", "jetson-thor"),
+        *("b300", "gb10", "jetson-agx-orin", "jetson-thor"),
     }
 
 

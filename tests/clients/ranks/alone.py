@@ -65,6 +65,29 @@ def buckets_are_those_that_pytorch_assigns(world: int, end: str, cap: int, width
         del wrapped
 
 
+@settings(FEW, max_examples=4)
+@given(WORLDS, st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def buckets_that_are_put_anew_are_those_of_rank_0(world: int, layers: list[int]) -> None:
+    """After the first step each rank takes the order and the sizes of rank 0's."""
+    held = {}
+    for end in ("first", "last"):
+        with rank_of(place(end, world), world):
+            held[end] = [bytes_of_steps(each) for each in (1, *layers)]
+    assert held["first"] == held["last"], (world, layers)
+
+
+def bytes_of_steps(layers: int) -> tuple[int, int]:
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    model = nn.Sequential(*(nn.Linear(512, 512) for _ in range(layers))).cuda()
+    wrapped = DistributedDataParallel(model, device_ids=[0], bucket_cap_mb=1)
+    for _ in range(3):
+        wrapped(torch.zeros(4, 512, device="cuda")).sum().backward()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+
+
 @FEW
 @given(WORLDS, ENDS, st.integers(1, 300), st.integers(1, 5))
 def a_shard_is_the_whole_divided_and_padded(world: int, end: str, rows: int, count: int) -> None:
@@ -100,6 +123,7 @@ def parts_of_the_optimizer_are_the_whole(world: int, widths: list[int]) -> None:
 
 gc.freeze()  # what is imported is no garbage
 buckets_are_those_that_pytorch_assigns()
+buckets_that_are_put_anew_are_those_of_rank_0()
 a_shard_is_the_whole_divided_and_padded()
 parts_of_the_optimizer_are_the_whole()
 print("done")

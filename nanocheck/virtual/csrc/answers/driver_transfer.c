@@ -33,7 +33,7 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, size_t count, CUstream
     if (count > SIZE_MAX / 4 || !nc_within((void *)to, count * 4)) return CUDA_ERROR_INVALID_VALUE;
     if (!nc_carried_out((void *)to, count * 4)) return CUDA_SUCCESS;
     for (size_t i = 0; i < count; i++) ((unsigned *)to)[i] = value;
-    nc_known_set((void *)to, count * 4, false);
+    nc_known_set((void *)to, count * 4, NC_WRITTEN);
     return CUDA_SUCCESS;
 }
 #undef cuMemsetD8Async

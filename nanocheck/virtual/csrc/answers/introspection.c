@@ -37,20 +37,20 @@ int nanocheck_card_processes(int slot, unsigned *pids, size_t *bytes, int room) 
     return has(slot) && nc_card_of(slot) ? nc_budget_list(slot, pids, bytes, room) : 0;
 }
 
-/* 0 unknown, 1 the program wrote it, 2 the answer of a predicate. */
+/* 0 unknown, 1 the program wrote it, 2 it follows from any finite numbers, 3 a predicate's guess. */
 int nanocheck_known(const void *storage, const void *at, size_t bytes) {
     size_t ahead = (size_t)((const char *)at - (const char *)storage);
     if (!nc_known_all(storage, ahead + bytes)) return 0;
-    return nc_known_guessed(at) ? 2 : 1;
+    return 1 + (int)nc_known_origin(at);
 }
 void nanocheck_wrote(const void *at) { nc_known_lose(at); }
 
-/* What the host computed of known values and has just written there itself; guessed: by a rule, not by values.
+/* What the host computed of known values and has just written there itself; `origin` is an nc_origin.
  * Nothing that an earlier tensor left stays beside it in the same unit. Leftovers of launches are no reason to doubt
  * it: who says it is computed knows when its memory is written or given back, and says so (nanocheck_lost). */
-void nanocheck_computed(const void *at, size_t bytes, int guessed) {
+void nanocheck_computed(const void *at, size_t bytes, int origin) {
     nc_known_lose_range(at, bytes);
-    nc_known_set(at, bytes, guessed);
+    nc_known_set(at, bytes, (nc_origin)origin);
     nc_known_keep_range(at, bytes);
 }
 void nanocheck_lost(const void *at, size_t bytes) { nc_known_lose_range(at, bytes); }

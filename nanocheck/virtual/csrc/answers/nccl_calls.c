@@ -89,8 +89,8 @@ bool nc_call_post(nc_call *call) {
     if (!x) return true;
     if (call->kind == NC_RECEIVE) call->number = nc_exchange_next(x);
     else
-        call->number = nc_exchange_post(
-            x, (nc_part){terms_of(call), call->from, call->known, gives && nc_known_guessed(call->from)});
+        call->number = nc_exchange_post(x, (nc_part){terms_of(call), call->from, call->known,
+                                                     gives ? nc_known_origin(call->from) : NC_WRITTEN});
     return call->number != 0;
 }
 
@@ -135,7 +135,8 @@ static ncclResult_t agree(const nc_call *call, int rank, nc_terms theirs) {
 
 ncclResult_t nc_call_part(nc_call *call, int rank, bool wait, nc_part *part) {
     size_t gives = nc_call_gives(call);
-    *part = (nc_part){terms_of(call), call->from, call->known, gives && nc_known_guessed(call->from)};
+    *part =
+        (nc_part){terms_of(call), call->from, call->known, gives ? nc_known_origin(call->from) : NC_WRITTEN};
     nc_exchange *x = exchange_of(call);
     if (!x || !call->number || rank == call->comm->rank || call->group->members[rank] < 0) return ncclSuccess;
     *part = (nc_part){.known = 0};

@@ -3,7 +3,8 @@
  * What a rank wrote itself, up to NC_EXCHANGED bytes of it, reaches the others, and is reduced. Everything else is
  * unknown on all of them, and nobody waits for it. Ranks of a symmetric training write the same sizes and the
  * same kind of values at the same place: where another rank's part is asked for and it is not there, it is taken to be
- * this rank's own. What an absent root broadcasts, or an absent peer sends, is unknown.
+ * this rank's own. What an absent root broadcasts, or an absent peer sends, is unknown, unless who asks knows that
+ * all ranks have the same (nanocheck_nccl_keep_own).
  */
 #include "answers/nccl_contents.h"
 #include "answers/nccl_operators.h"
@@ -20,6 +21,10 @@ static bool is_own(const nc_call *call, int rank) { return rank == call->comm->r
 static bool absent(const nc_call *call, int rank) {
     return !is_own(call, rank) && (!call->number || call->group->members[rank] < 0);
 }
+
+static __thread bool keeps_own;
+/* From now on, in this thread: what an absent root would broadcast is what this rank has in its place; 0: unknown. */
+void nanocheck_nccl_keep_own(int keep) { keeps_own = keep; }
 
 /* Whether what this rank takes hangs on what that one gives. */
 static bool needs(const nc_call *call, int rank) {
@@ -55,26 +60,26 @@ static void put(void *to, const nc_part *part, size_t offset, size_t bytes, bool
     nc_known_lose_range(to, bytes);
     if (!known || !nc_carried_out(to, known)) return;
     memmove(to, part->at + offset, known);
-    nc_known_set(to, known, part->guessed);
+    nc_known_set(to, known, part->origin);
 }
 
 static void reduce(nc_call *call, const nc_part *parts, size_t offset) {
     size_t bytes = bytes_of(call), size = nc_type_size(call->type), known = bytes;
     const char **sources = malloc(sizeof *sources * (size_t)call->comm->ranks);
-    bool guessed = false;
+    nc_origin origin = NC_WRITTEN;
     double scale;
     for (int rank = 0; rank < call->comm->ranks && sources; rank++) {
         size_t there = parts[rank].known > offset ? parts[rank].known - offset : 0;
         if (there < known) known = there;
         sources[rank] = parts[rank].at + offset;
-        guessed |= parts[rank].guessed;
+        if (parts[rank].origin > origin) origin = parts[rank].origin;
     }
     known = known / size * size;
     nc_known_lose_range(call->to, bytes);
     if (known && sources && nc_operator_scale(call->operator, & scale) && nc_carried_out(call->to, known)) {
         nc_reduction kind = (int)call->operator<ncclNumOps ? (nc_reduction)call->operator: NC_SUM;
         if (nc_reduce(call->to, sources, call->comm->ranks, known / size, (nc_number)call->type, kind, scale))
-            nc_known_set(call->to, known, guessed);
+            nc_known_set(call->to, known, origin);
     }
     free(sources);
 }
@@ -89,7 +94,10 @@ static void leave(nc_call *call, const nc_part *parts) {
         if (root) reduce(call, parts, 0);
         break;
     case NC_REDUCE_SCATTER: reduce(call, parts, bytes * (size_t)own); break;
-    case NC_BROADCAST: put(call->to, &parts[call->root], 0, bytes, root); break;
+    case NC_BROADCAST:
+        if (keeps_own && absent(call, call->root)) break;
+        put(call->to, &parts[call->root], 0, bytes, root);
+        break;
     case NC_SCATTER: put(call->to, &parts[call->root], bytes * (size_t)own, bytes, root); break;
     case NC_RECEIVE: put(call->to, &parts[call->root], 0, bytes, false); break;
     case NC_GATHER:

@@ -10,6 +10,6 @@ void nc_succeed(int *info, size_t matrices) {
     size_t bytes = matrices * sizeof *info;
     if (!nc_within(info, bytes)) return;
     memset(info, 0, bytes);
-    nc_known_set(info, bytes, true);
+    nc_known_set(info, bytes, NC_GUESSED);
     for (size_t at = 0; at < bytes; at += UNIT) nc_known_keep((char *)info + at);
 }

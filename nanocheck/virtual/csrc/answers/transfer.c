@@ -73,7 +73,7 @@ cudaError_t cudaMemset(void *to, int value, size_t n) {
     if (!nc_within(to, n)) return nc_fail(cudaErrorInvalidValue);
     if (!n || !nc_carried_out(to, n)) return cudaSuccess;
     memset(to, value, n);
-    nc_known_set(to, n, false);
+    nc_known_set(to, n, NC_WRITTEN);
     return cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void *to, int value, size_t n, cudaStream_t stream) {

@@ -57,6 +57,6 @@ bool nc_fill_run(int width, void **arguments) {
     if (bytes > card->copy_limit_bytes) nc_known_lose_range(to, bytes);
     if (bytes > card->copy_limit_bytes) return false;
     for (size_t at = 0; at < bytes; at += (size_t)width) memcpy(to + at, arguments[1], (size_t)width);
-    nc_known_set(to, bytes, false);
+    nc_known_set(to, bytes, NC_WRITTEN);
     return true;
 }

@@ -9,7 +9,7 @@
  * kernel may have written, count as known again. Copies and memsets have a length, and all of it is lost.
  *
  * A wrong "unknown" reads as one, a wrong "known" as what an earlier tensor left; so doubt is unknown.
- * Known memory of one kind is kept apart: answers of predicates (predicates.c), which no program wrote.
+ * Known memory of two kinds is kept apart: answers of predicates (predicates.c), which no program wrote.
  */
 #include "values/known.h"
 #include "base/locks.h"
@@ -21,7 +21,14 @@
 #include <unistd.h>
 
 #define TABLE_BYTES (NC_ARENA_SPAN / UNIT * sizeof(uint16_t))
-enum { UNIT = 512, LENGTH = 0x3ff, KEPT = 0x4000, GUESSED = 0x8000 };
+enum {
+    UNIT = 512,
+    LENGTH = 0x3ff,
+    FOLLOWS = 0x2000,
+    KEPT = 0x4000,
+    GUESSED = 0x8000,
+    ORIGIN = FOLLOWS | GUESSED
+};
 
 static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
 
@@ -65,15 +72,19 @@ static void set_unit(uint16_t *unit, size_t from, size_t last, uint16_t mark) {
         size_t before = old & LENGTH;
         if (from > before) return;
         bool whole = from == 0 && last >= before;
-        now = (last > before ? last : before) | mark | (whole ? 0 : old & (GUESSED | KEPT));
+        now = (last > before ? last : before) | mark | (whole ? 0 : old & (ORIGIN | KEPT));
     } while (!replace(unit, &old, now));
 }
 
-void nc_known_set(const void *to, size_t bytes, bool guessed) {
+static uint16_t mark_of(nc_origin origin) {
+    return origin == NC_GUESSED ? GUESSED : origin == NC_FOLLOWS ? FOLLOWS : 0;
+}
+
+void nc_known_set(const void *to, size_t bytes, nc_origin origin) {
     uint16_t *unit = bytes ? unit_of(to) : NULL;
     if (!unit) return;
     for (size_t from = within(to), end = from + bytes;; unit++, from = 0, end -= UNIT) {
-        set_unit(unit, from, end < UNIT ? end : UNIT, guessed ? GUESSED : 0);
+        set_unit(unit, from, end < UNIT ? end : UNIT, mark_of(origin));
         if (end <= UNIT) return;
     }
 }
@@ -81,7 +92,7 @@ void nc_known_set(const void *to, size_t bytes, bool guessed) {
 static void lose_unit(uint16_t *unit, size_t from, uint16_t unless) {
     uint16_t old = read_unit(unit);
     while ((old & LENGTH) > from && !(old & unless))
-        if (replace(unit, &old, from | (old & GUESSED))) return;
+        if (replace(unit, &old, from | (old & ORIGIN))) return;
 }
 
 static void lose(const void *at, uint16_t unless) {
@@ -146,14 +157,15 @@ size_t nc_known_prefix(const void *at, size_t bytes) {
     }
 }
 
-bool nc_known_guessed(const void *at) {
+nc_origin nc_known_origin(const void *at) {
     const uint16_t *unit = unit_of(at);
-    return unit && read_unit(unit) & GUESSED;
+    uint16_t mark = unit ? read_unit(unit) : 0;
+    return mark & GUESSED ? NC_GUESSED : mark & FOLLOWS ? NC_FOLLOWS : NC_WRITTEN;
 }
 
 void nc_known_copy(const void *to, const void *from, size_t bytes) {
     if (nc_arena_offset(to) == SIZE_MAX) return;
-    if (nc_known_all(from, bytes)) nc_known_set(to, bytes, nc_known_guessed(from));
+    if (nc_known_all(from, bytes)) nc_known_set(to, bytes, nc_known_origin(from));
     else nc_known_lose_range(to, bytes);
 }
 

@@ -64,7 +64,7 @@ uint64_t nc_exchange_post(nc_exchange *x, nc_part part) {
         NC_WRITE(header->known, part.known);
         NC_WRITE(header->at, at % NC_PAYLOAD);
         NC_WRITE(header->end, x->head = at + whole(part.known));
-        NC_WRITE(header->guessed, part.guessed);
+        NC_WRITE(header->origin, part.origin);
         NC_WRITE(header->number, number);
         NC_WRITE(me->posted, number);
         nc_exchange_ring(me);
@@ -84,7 +84,7 @@ bool nc_exchange_look(nc_exchange *x, int member, uint64_t number, nc_part *part
                        NC_READ(header->terms.count)},
                       nc_payload_of(x, member) + NC_READ(header->at),
                       NC_READ(header->known),
-                      NC_READ(header->guessed)};
+                      (nc_origin)NC_READ(header->origin)};
     if (!stands || NC_READ(header->number) != number) *part = (nc_part){.known = 0};
     return true;
 }

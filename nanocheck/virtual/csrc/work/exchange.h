@@ -1,6 +1,7 @@
 /* Messages between ranks: what the program wrote itself reaches the others. */
 #ifndef NANOCHECK_EXCHANGE_H
 #define NANOCHECK_EXCHANGE_H
+#include "values/known.h"
 #include "work/exchange_wait.h"
 
 enum {
@@ -11,7 +12,7 @@ typedef struct {
     nc_terms terms;
     const char *at;
     size_t known;
-    bool guessed;
+    nc_origin origin;
 } nc_part;
 
 /* The message's number, from 1 on; 0: no room before the others have read (nc_exchange_room). */

@@ -28,7 +28,7 @@ typedef enum { NC_NOT_YET, NC_HERE, NC_HAS_LEFT, NC_HAS_ENDED } nc_member_state;
 typedef struct {
     uint64_t number; /* 0: it is being written */
     nc_terms terms;
-    uint64_t known, at, end, guessed; /* the bytes lie at `at`; the ring's head behind them */
+    uint64_t known, at, end, origin; /* the bytes lie at `at`; the ring's head behind them */
     char unused[48];
 } nc_header;
 
