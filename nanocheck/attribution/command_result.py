@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import msgspec
@@ -64,7 +64,7 @@ def command_result(
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
     processes = sorted(
         (
-            _timed(_process_or_broken(each, device_of(machine, device, _card(each))), each, folder)
+            _timed(_process_or_broken(each, lambda card: device_of(machine, device, card)), each, folder)
             for each in seen
         ),
         key=lambda each: -each.reserved_bytes,
@@ -117,12 +117,13 @@ def _timed(process: ProcessMemory, seen: Observation, folder: Path) -> ProcessMe
     return msgspec.structs.replace(process, host_time=seen.host_time, kernels=kernels)
 
 
-def _process_or_broken(seen: Observation, device: Device) -> ProcessMemory:
+def _process_or_broken(seen: Observation, device_at: Callable[[int], Device]) -> ProcessMemory:
     """A script can write into the folder of its journal: entries that are typed right and contradict each
     other cost the answer, nothing else.
     """
     try:
-        return _process(seen, device)
+        own = _process(seen, seen.card, device_at(seen.card))
+        return msgspec.structs.replace(own, other_cards=_other_cards(seen, device_at))
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         return ProcessMemory(
             pid=seen.pid,
@@ -132,23 +133,32 @@ def _process_or_broken(seen: Observation, device: Device) -> ProcessMemory:
         )
 
 
-def _process(seen: Observation, device: Device) -> ProcessMemory:
+def _other_cards(seen: Observation, device_at: Callable[[int], Device]) -> tuple[OnOtherCard, ...]:
+    """All that are known to have been used: by PyTorch, or by anything as the virtual cards count it."""
+    used = {*seen.others, *(int(card) for card in seen.virtual_facts.cards if card.isdecimal())}
+    return tuple(
+        OnOtherCard.of(_process(seen.others.get(card) or seen.without_events(), card, device_at(card)))
+        for card in sorted(used - {seen.card})
+    )
+
+
+def _process(seen: Observation, card: int, device: Device) -> ProcessMemory:
+    """What it did with one card."""
     figures = Figures.of(seen)
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
-    communicators = Communicators.told(facts.communicators)
+    communicators = Communicators.told(facts.communicators.get(str(card), ()))
     nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(
         pid=seen.pid,
         rank=rank_of(seen),
-        card=_card(seen),
-        other_cards=_other_cards(seen),
+        card=card,
         command=() if seen.start is None else seen.start.command,
         allocated_bytes=allocated,
         reserved_bytes=reserved,
-        process_bytes=_card_bytes(figures, reserved + device.context_bytes) + nccl_least,
+        process_bytes=_card_bytes(figures, card, reserved + device.context_bytes + nccl_least),
         communicators=communicators,
         nccl_least_bytes=nccl_least,
         nccl_most_bytes=nccl_most,
@@ -183,27 +193,18 @@ def rank_of(seen: Observation) -> int | None:
     return next((each for each in said if each is not None), None)
 
 
-def _card(seen: Observation) -> int:
-    """Which it had in the end: a script chooses its card after CUDA has begun."""
-    said = seen.end or seen.start
-    return 0 if said is None else said.card
-
-
-def _other_cards(seen: Observation) -> tuple[OnOtherCard, ...]:
-    found = sorted((int(card), peak) for card, peak in seen.virtual_facts.cards.items() if card.isdecimal())
-    return tuple(OnOtherCard(card=card, process_bytes=peak) for card, peak in found if card != _card(seen))
-
-
 def _error(seen: Observation) -> str:
     said = seen.failed or seen.broken
     return "" if said is None else said.error.split("\n")[0]
 
 
-def _card_bytes(figures: Figures, of_pytorch: int) -> int:
-    """What the card itself knows counts, since others than PyTorch may take memory; but not what a script
-    tried while it looked for its batch.
+def _card_bytes(figures: Figures, card: int, known: int) -> int:
+    """What the card itself knows counts, since others than PyTorch and NCCL may take memory; but not what a
+    script tried while it looked for its batch.
     """
-    return of_pytorch if figures.since else max(figures.seen.virtual_facts.peak_used, of_pytorch)
+    facts = figures.seen.virtual_facts
+    there = facts.peak_used if card == figures.seen.card else facts.cards.get(str(card), 0)
+    return known if figures.since else max(there, known)
 
 
 def _limit(seen: Observation) -> int | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,9 +58,40 @@ class Mark:
     statistics: dict[str, int]
 
 
+#: An entry's place among the events of each card, or its figures: by the card's number in the run, or by
+#: ``None`` where the process sees one card alone.
+Placed = dict[int | None, dict[str, int]]
+_NOTHING = {"allocations": 0}
+#: Of an observation, what is another for each card.
+_BY_CARD = ("events", "marks", "owners", "ooms", "losses", "loss_backwards")
+
+
+@dataclass(slots=True)
+class Lines:
+    """What is told of several cards at once, as it was written; ``Observation`` has it by card."""
+
+    events: dict[int | None, list[tuple[str, int, int, int]]] = field(default_factory=dict)
+    missing: Counter[int | None] = field(default_factory=Counter)
+    marks: list[tuple[str, Frame | None, Placed]] = field(default_factory=list)
+    owners: list[tuple[Placed, dict[str, list[Owned]]]] = field(default_factory=list)
+    losses: list[tuple[Placed, Loss]] = field(default_factory=list)
+    loss_backwards: list[tuple[Placed, LossBackward]] = field(default_factory=list)
+    last: Placed = field(default_factory=dict)
+
+    @property
+    def cards(self) -> set[int]:
+        """Those that something was asked of."""
+        asked = [card for card, rows in self.events.items() if rows]
+        asked += [card for card, figures in self.last.items() if figures["allocations"]]
+        return {card for card in asked if card is not None}
+
+
 @dataclass(slots=True)
 class Observation:
-    """What one process wrote; any part may be missing, since a process can die at any moment."""
+    """What one process wrote of one card; any part may be missing, since a process can die at any moment.
+
+    ``others`` is the same of further cards that it used, by their numbers in the run.
+    """
 
     start: Start | None = None
     stacks: list[tuple[Frame, ...]] = field(default_factory=list)
@@ -80,6 +112,18 @@ class Observation:
     loss_backwards: list[LossBackward] = field(default_factory=list)
     writer: int = 0  # process that wrote it, by the journal's name
     missing: int = 0  # allocations that happened while nobody recorded
+    others: dict[int, Observation] = field(default_factory=dict)
+
+    @property
+    def card(self) -> int:
+        """Which it had in the end: a script chooses its card after CUDA has begun."""
+        said = self.end or self.start
+        return 0 if said is None else said.card
+
+    def without_events(self) -> Observation:
+        """Of a card that PyTorch asked nothing of."""
+        nothing: dict[str, Any] = {name: [] for name in _BY_CARD}
+        return replace(self, missing=0, last={}, others={}, **nothing)
 
     @property
     def pid(self) -> int:
@@ -118,17 +162,58 @@ def read(folder: Path) -> list[Observation]:
 
 def _read_one(path: Path) -> Observation:
     pid, _, _ = path.name.partition("-")
-    found = Observation(writer=int(pid) if pid.isdecimal() and len(pid) < 10 else 0)
+    found, lines = Observation(writer=int(pid) if pid.isdecimal() and len(pid) < 10 else 0), Lines()
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in file:
             # The process died in the middle of it, or it is odd.
             with contextlib.suppress(*_ODD):
                 entry = msgspec.convert(parse_json(line, most=_MOST), dict[str, Any])
-                _take(found, msgspec.convert(entry.pop("kind", ""), str), entry)
+                _take(found, lines, msgspec.convert(entry.pop("kind", ""), str), entry)
+    _fill(found, found.card, lines)
+    for card in sorted(lines.cards - {found.card}):
+        found.others[card] = other = replace(found, others={})
+        _fill(other, card, lines)
+    ooms = found.ooms
+    for card, one in ((found.card, found), *found.others.items()):
+        one.ooms = [each for each in ooms if each.card == card or (each.card is None and one is found)]
     return found
 
 
-def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
+def _fill(found: Observation, card: int, lines: Lines) -> None:
+    """What the lines say of one card. One that is not named is the only one."""
+
+    def at(placed: Placed) -> dict[str, int]:
+        return placed.get(card) or placed.get(None) or _NOTHING
+
+    def count(placed: Placed) -> int:
+        return at(placed)["allocations"]
+
+    found.events = [*lines.events.get(None, ()), *lines.events.get(card, ())]
+    found.missing = lines.missing[None] + lines.missing[card]
+    found.marks = [
+        Mark(what, count(placed), where, at(placed) if placed.keys() & {card, None} else {})
+        for what, where, placed in lines.marks
+    ]
+    found.owners = [(count(placed), kinds) for placed, kinds in lines.owners]
+    found.losses = [msgspec.structs.replace(each, allocations=count(at)) for at, each in lines.losses]
+    found.loss_backwards = [
+        msgspec.structs.replace(each, allocations=count(at)) for at, each in lines.loss_backwards
+    ]
+    found.last = lines.last.get(card) or lines.last.get(None) or {}
+
+
+def _placed(entry: dict[str, Any]) -> Placed:
+    """Takes out what an entry says of its place."""
+    card = msgspec.convert(entry.pop("card", None), int | None)
+    others = msgspec.convert(entry.pop("others", {}), dict[str, dict[str, int] | int])
+    figures = {name: value for name, value in entry.items() if type(value) is int}
+    found: Placed = {card: {**figures, "allocations": figures["allocations"]}}
+    for number, each in others.items():
+        found[int(number)] = each if isinstance(each, dict) else {"allocations": each}
+    return found
+
+
+def _take(found: Observation, lines: Lines, kind: str, entry: dict[str, Any]) -> None:
     if kind == "stack":
         # A stack that was lost leaves an empty one, so that the numbers of the others hold.
         lost = msgspec.convert(entry["id"], int) - len(found.stacks)
@@ -137,27 +222,29 @@ def _take(found: Observation, kind: str, entry: dict[str, Any]) -> None:
             found.stacks.extend(() for _ in range(lost))
             found.stacks.append(frames)
     elif kind == "events":
+        card = msgspec.convert(entry.get("card"), int | None)
         rows = msgspec.convert(entry["rows"], list[tuple[Action, int, int, int]])
-        found.missing += msgspec.convert(entry["missing"], int)
-        found.events.extend(rows)
+        lines.missing[card] += msgspec.convert(entry["missing"], int)
+        lines.events.setdefault(card, []).extend(rows)
     elif kind in ("mark", "step"):
         where = msgspec.convert(entry.pop("where", None), Frame | None)
         what = msgspec.convert(entry.pop("what", kind), str)
-        statistics = msgspec.convert(entry, dict[str, int])
-        found.marks.append(Mark(what, statistics["allocations"], where, statistics))
-        found.last = statistics
+        placed = _placed(entry)
+        msgspec.convert(entry, dict[str, int])
+        lines.marks.append((what, where, placed))
+        lines.last |= placed
     elif kind == "owners":
         kinds = msgspec.convert(entry["kinds"], dict[str, list[Owned]])
-        found.owners.append((msgspec.convert(entry["allocations"], int), kinds))
+        lines.owners.append((_placed(entry), kinds))
     elif kind == "graph":
         found.graphs.append(msgspec.convert(entry["lines"], dict[str, Frame]))
     elif kind == "oom":
         found.ooms.append(msgspec.convert(entry, Request))
     elif kind == "loss":
-        found.losses.append(msgspec.convert(entry, Loss))
+        lines.losses.append((_placed(entry), msgspec.convert(entry, Loss)))
     elif kind == "loss-backward":
-        found.loss_backwards.append(msgspec.convert(entry, LossBackward))
+        lines.loss_backwards.append((_placed(entry), msgspec.convert(entry, LossBackward)))
     elif kind in ENTRIES:
         setattr(found, kind, msgspec.convert(entry, ENTRIES[kind]))
         if kind == "end":
-            found.last = {name: value for name, value in entry.items() if type(value) is int}
+            lines.last |= _placed(entry)

@@ -64,9 +64,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         requested: bytes of the segment. free: bytes on the card.
         where: the script's line. tensors: (name, shape, dtype) of its variables there.
         limit: what the script lets PyTorch reserve at the most, in bytes.
+        by: the library that asked, where it was not the allocator. card: whose, where there are several.
     """
 
     requested: int
+    card: int | None = None
+    by: str = ""
     free: int | None = None
     limit: int | None = None
     where: Frame | None = None
@@ -98,7 +101,7 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
         unknown_sizes: how many it decided; ``first_unknown_size``: where.
         unbounded_sizes: how many no policy can bound, which were one.
         guessed: of each library whose sizes only NVIDIA knows, how often it was asked, and the most bytes.
-        communicators: NCCL's that were used: ranks, how many at once, and how many for messages.
+        communicators: of each card, NCCL's that were used: ranks, how many at once, how many for messages.
         nccl: the variables by which the user sets NCCL.
     """
 
@@ -109,7 +112,7 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
     first_placeholder: str | None = None
     placeholder_sizes: int = 0
     guessed: dict[str, tuple[int, int]] = {}
-    communicators: tuple[tuple[int, int, int], ...] = ()
+    communicators: dict[str, tuple[tuple[int, int, int], ...]] = {}
     nccl: dict[str, str] = {}
     sizes: str | None = None
     unknown_sizes: int = 0

@@ -17,7 +17,8 @@ def notes_of(
 ) -> list[str]:
     """One sentence each, the weightiest first."""
     notes = []
-    notes += [_caught(each.oom) for each in processes if each.oom is not None and each.oom.caught]
+    on_cards = [each for process in processes for each in process.on_each_card]
+    notes += [_caught(each.oom) for each in on_cards if each.oom is not None and each.oom.caught]
     notes += [
         f"the observation of process {each.pid} broke: {each.broken.error}" for each in seen if each.broken
     ]
@@ -37,12 +38,9 @@ def notes_of(
             )
     for process in processes:
         if process.other_cards:
-            had = ", ".join(
-                f"{mib(each.process_bytes)} MiB of card {each.card}" for each in process.other_cards
-            )
             notes.append(
-                f"process {process.pid} used several cards: its figures are those of card {process.card}, "
-                f"its last; it had {had}, too"
+                f"process {process.pid} used several cards: each has figures of its own; in --json "
+                f"those of card {process.card}, the current one in the end, come first"
             )
     for process in processes:
         if process.coverage is not None:

@@ -23,18 +23,21 @@ def oom_of_process(figures: Figures) -> OutOfMemory | None:
         return None
     request = seen.ooms[-1]
     event = next((at for at in reversed(range(len(seen.events))) if seen.events[at][0] == "o"), None)
+    if request.by:
+        event = None  # the allocator's history knows nothing of it
     band = figures.band_at(event) if event is not None else (figures.bands[-1] if figures.bands else None)
     level = event if event is not None else len(seen.events) - 1
     allocated = figures.replay.levels[level][0] if seen.events else 0
     place = _place(figures, event, request)
-    size = place.bytes_of_shape or request.requested
+    size = (None if request.by else place.bytes_of_shape) or request.requested
     caught = figures.recovered is not None
     return OutOfMemory(
         phase=band.phase if band else "build",
         step=band.step if band else 0,
         requested_bytes=size,
-        exact=place.bytes_of_shape is not None,
-        shape=place.shape,
+        exact=place.bytes_of_shape is not None or bool(request.by),
+        shape=None if request.by else place.shape,
+        by=request.by,
         where=place.where,
         line=place.line,
         message="" if seen.failed is None else _first_line(seen.failed.error),
@@ -60,23 +63,32 @@ def _stacks(figures: Figures, event: int, size: int, place: Place) -> tuple[Stac
 
 
 def oom_of_step(
-    frames: Sequence[Frame], places: Places, *, segment_bytes: int, phase: str, step: int, message: str
+    frames: Sequence[Frame],
+    places: Places,
+    *,
+    segment_bytes: int,
+    phase: str,
+    step: int,
+    message: str,
+    by: str = "",
 ) -> OutOfMemory:
     """Of an exception that left a step.
 
     Args:
         frames: of its traceback, innermost first.
         segment_bytes: what the allocator asked the driver for, rounded up; it stands where the code does not
-            say the tensor's own size.
+            say the tensor's own size, or a library asked.
         phase, step: where the step says it was.
+        by: the library that asked, where it was not the allocator.
     """
     place = places.of_frames(frames)
     return OutOfMemory(
         phase=phase,
         step=step,
-        requested_bytes=place.bytes_of_shape or segment_bytes,
-        exact=place.bytes_of_shape is not None,
-        shape=place.shape,
+        requested_bytes=(None if by else place.bytes_of_shape) or segment_bytes,
+        exact=place.bytes_of_shape is not None or bool(by),
+        shape=None if by else place.shape,
+        by=by,
         where=place.where if place.in_source else None,
         line=place.line,
         message=_first_line(message),

@@ -38,7 +38,8 @@ def outcome_of(
     """
     if device is not None and (why := _no_kernels(seen, device)):
         return Outcome.UNSUPPORTED, why
-    if any(each.oom is not None and not each.oom.caught for each in processes):
+    on_cards = [each for process in processes for each in process.on_each_card]
+    if any(each.oom is not None and not each.oom.caught for each in on_cards):
         return Outcome.OOM, ""
     # What a script does when we stop it (``finally``) is in no history, but its end is known.
     if any(each.failed is not None and each.failed.oom for each in seen):
@@ -94,7 +95,11 @@ def _failed(ending: Ending) -> bool:
 
 
 def _asked_for_nothing_more(seen: Observation) -> bool:
-    """Whether running out of memory was the last that a process did with it."""
+    """Whether running out of memory was the last that a process did with it, or was NCCL's."""
+    if any(_asked_for_nothing_more(each) for each in seen.others.values()):
+        return True
+    if seen.ooms and seen.ooms[-1].by:
+        return True
     last = next((event[0] for event in reversed(seen.events) if event[0] in "oa"), "")
     return bool(seen.ooms) and last == "o"
 

@@ -9,6 +9,12 @@ as much; NVLink SHARP keeps 2 MiB for each of its 16 channels and ranks (``src/t
 Connections are made when a collective first needs them, so the least is a ring's. Messages between two
 ranks (``all_to_all``, pipelines) have connections of their own, to each other rank and to itself.
 
+The virtual card takes the least away while a communicator has its connections, by the same rules in C
+(``csrc/answers/nccl_used.c``): an out-of-memory that follows is one at whatever the range's true value is.
+NCCL connects when a collective first needs an algorithm (``comm->runtimeConn`` in ``src/init.cc`` and
+``src/enqueue.cc``, since 2.22; TensorRT-LLM sets ``NCCL_RUNTIME_CONNECT=0`` so as to know what is free after
+init), before that when the communicator is made.
+
 Fitted, one number: what a channel takes beside its connections, from the two ranks of nccl#964 (4 x A100,
 544 MB a communicator: 24 channels x 12 MiB leave 256 MiB). Not fitted, November 2026:
 
@@ -95,6 +101,11 @@ def taken_bytes(
             low, high = _messages(wiring, each.ranks, settings)
             least, most = least + low * each.messages, most + high * each.messages
     return least, most
+
+
+def least_channels(gpu: str) -> int:
+    """By how many a card of this id reaches others' memory in collectives; 0: by the host's memory alone."""
+    return _NVLINK.get(gpu, _PCIE).least
 
 
 def connection_bytes(settings: Mapping[str, str]) -> int:

@@ -92,6 +92,7 @@ class OutOfMemory(Value, frozen=True, kw_only=True):
     Attributes:
         requested_bytes: the tensor's own size where the code says it exactly, else the segment that the
             allocator asked the driver for, rounded up; ``exact`` says which.
+        by: ``NCCL`` where it asked for its own buffers, and not PyTorch's allocator; else empty.
         free_bytes: what was free on the card then. limit_bytes: what the script itself lets PyTorch reserve,
             where it set a limit.
         message: PyTorch's own first line.
@@ -105,6 +106,7 @@ class OutOfMemory(Value, frozen=True, kw_only=True):
     step: int
     requested_bytes: int
     exact: bool
+    by: str = ""
     shape: tuple[int, ...] | None = None
     where: str | None = None
     line: str | None = None
@@ -172,10 +174,29 @@ class Communicators(Value, frozen=True, kw_only=True):
 
 
 class OnOtherCard(Value, frozen=True, kw_only=True):
-    """What a process had of a card beside the one that it is reported on, as ``nvidia-smi`` would show it."""
+    """What a process did with a card beside its own; fields as in ``ProcessMemory``."""
 
     card: int
     process_bytes: int
+    allocated_bytes: int = 0
+    reserved_bytes: int = 0
+    communicators: tuple[Communicators, ...] = ()
+    nccl_least_bytes: int = 0
+    nccl_most_bytes: int = 0
+    peaks: tuple[Peak, ...] = ()
+    retries: int = 0
+    ooms: int = 0
+    oom: OutOfMemory | None = None
+    at: Moment | None = None
+    groups: tuple[Group, ...] = ()
+    largest: tuple[Holding, ...] = ()
+    fragmentation: Fragmentation | None = None
+    timeline: Timeline | None = None
+
+    @classmethod
+    def of(cls, memory: ProcessMemory) -> OnOtherCard:
+        """Of a process as if it had had this card alone."""
+        return cls(**{name: getattr(memory, name) for name in cls.__struct_fields__})
 
 
 class ProcessMemory(Value, frozen=True, kw_only=True):
@@ -183,11 +204,11 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
 
     Attributes:
         rank: of a distributed run. card: which of the machine's it used, from 0; of several, the current one
-            in the end: PyTorch's figures and tensors are those of this card.
-        other_cards: what it had of others, of a virtual machine.
+            in the end: what follows is of this card.
+        other_cards: the same of others.
         allocated_bytes, reserved_bytes: PyTorch's ``max_memory_allocated`` and ``max_memory_reserved``.
-        process_bytes: with the CUDA context and what other libraries took, as ``nvidia-smi`` would show it,
-            and the least that NCCL takes.
+        process_bytes: with the CUDA context, the least that NCCL takes and what other libraries took, as
+            ``nvidia-smi`` would show it.
         communicators: NCCL's, of more than one rank. nccl_least_bytes, nccl_most_bytes: what NCCL itself
             takes for them, by ``core.nccl_memory``: outside PyTorch's allocator.
         ended: how its observation ended; ``error``: the first line of the error that ended it.
@@ -254,20 +275,26 @@ class ProcessMemory(Value, frozen=True, kw_only=True):
 
     @property
     def elsewhere(self) -> tuple[ProcessMemory, ...]:
-        """The same process on its other cards, of which only the bytes are known."""
+        """The same process on its other cards."""
+        own = msgspec.structs.replace(
+            self,
+            other_cards=(),
+            stacks=(),
+            cublas_workspace_bytes=None,
+            host_time=None,
+            kernels=None,
+            measured_step=None,
+            unexplained_events=0,
+        )
         return tuple(
-            ProcessMemory(
-                pid=self.pid,
-                rank=self.rank,
-                card=each.card,
-                command=self.command,
-                process_bytes=each.process_bytes,
-                ended=self.ended,
-                began_s=self.began_s,
-                ended_s=self.ended_s,
-            )
+            msgspec.structs.replace(own, **{name: getattr(each, name) for name in each.__struct_fields__})
             for each in self.other_cards
         )
+
+    @property
+    def on_each_card(self) -> tuple[ProcessMemory, ...]:
+        """This one and the same process on its other cards, in the order of their numbers."""
+        return tuple(sorted((self, *self.elsewhere), key=lambda each: each.card))
 
     @property
     def nccl_spread_bytes(self) -> int:

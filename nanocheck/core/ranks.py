@@ -41,6 +41,16 @@ def left_out(result: RunResult) -> tuple[int, ...]:
     return tuple(sorted(set(range(result.world)) - set(there))) if there and result.world > 1 else ()
 
 
+def by_rank(result: RunResult) -> list[ProcessMemory]:
+    """What the table by rank and card shows, in its order: each rank where several ran, and what used several
+    cards on each of them; [] where neither is so.
+    """
+    several = len(ran(result)) > 1
+    shown = (each for each in result.processes if each.other_cards or (several and each.rank is not None))
+    ordered = sorted(shown, key=lambda each: (each.rank is None, each.rank or 0))
+    return [card for each in ordered for card in each.on_each_card]
+
+
 def imbalance(processes: Iterable[ProcessMemory]) -> Imbalance | None:
     """Of the ranks among ``processes``; ``None`` where fewer than two ran, or all need the same."""
     ranks = sorted((each for each in processes if each.rank is not None), key=lambda each: each.rank or 0)

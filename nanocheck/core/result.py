@@ -182,7 +182,9 @@ class RunResult(Value, frozen=True, kw_only=True):
 
     def on_card(self, card: int) -> RunResult:
         """What happened on one card of the machine, as if it were alone there."""
-        there = tuple(each for each in self._on_every_card if each.card == card)
+        there = tuple(
+            msgspec.structs.replace(each, other_cards=()) for each in self.on_every_card if each.card == card
+        )
         return msgspec.structs.replace(
             self, processes=there, device=self.device_of(card), machine=(), world=1
         )
@@ -201,19 +203,20 @@ class RunResult(Value, frozen=True, kw_only=True):
 
     @property
     def fullest_card(self) -> CardShare:
-        return fullest_card(self._on_every_card or (self.main,), self.device.context_bytes)
+        return fullest_card(self.on_every_card or (self.main,), self.device.context_bytes)
 
     @property
-    def _on_every_card(self) -> tuple[ProcessMemory, ...]:
+    def on_every_card(self) -> tuple[ProcessMemory, ...]:
+        """Of each process what it did with each card, its own ones first."""
         return (*self.processes, *(other for each in self.processes for other in each.elsewhere))
 
     @property
     def cards(self) -> tuple[int, ...]:
         """The numbers of those that were used, in order."""
-        return tuple(sorted({each.card for each in self._on_every_card}))
+        return tuple(sorted({each.card for each in self.on_every_card}))
 
     @property
     def oom(self) -> OutOfMemory | None:
         """The out-of-memory that ended it, else the first one that was caught; ``None`` without any."""
-        found = [process.oom for process in self.processes if process.oom is not None]
+        found = [each.oom for each in self.on_every_card if each.oom is not None]
         return min(found, key=lambda oom: oom.caught, default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +13,7 @@ from nanocheck.core.result import (
     ObservationEnd,
     Outcome,
     OutOfMemory,
+    ProcessMemory,
     Recovery,
     RunResult,
 )
@@ -69,14 +71,15 @@ ANSWERS = (*FITS, Kind.LOST_WORK, Kind.OOM)
 
 
 class RankVerdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one rank's memory means on its card, with whatever else uses that card.
+    """What one rank's memory means on its card, or a process's on one of several, with whatever else uses it.
 
     Attributes:
+        rank: ``None`` of a process without one.
         kind: *incomplete* of a rank that was not seen to its end since another failed first.
         process_bytes: what it had of the card.
     """
 
-    rank: int
+    rank: int | None
     card: int
     kind: Kind
     process_bytes: int
@@ -89,7 +92,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         process_bytes: what all processes together may have had of the card, as nvidia-smi would show it.
         headroom_bytes: what stays free of the card at the peak; ``None`` unless the run completed.
         sentence: one sentence for a person, without the kind before it.
-        ranks: of a run with several ranks, each one's own, in their order: the worst is the machine's.
+        ranks: of a run with several ranks, or of a process on several cards, each one's own on each of its
+            cards, in the order of ``core.ranks.by_rank``: the worst is the machine's.
     """
 
     kind: Kind
@@ -142,13 +146,13 @@ def classify(result: RunResult, margin_bytes: int = DEFAULT_MARGIN_BYTES) -> Ver
     absent = rank_cards.stand_ins(result) if result.outcome is Outcome.COMPLETED else ()
     whole = msgspec.structs.replace(result, processes=(*result.processes, *absent)) if absent else result
     found = _of_the_machine(whole, margin_bytes, "; ".join(filter(None, doubts)))
-    several = len(ranks.ran(result)) > 1
-    return msgspec.structs.replace(found, ranks=_by_rank(whole, margin_bytes)) if several else found
+    return msgspec.structs.replace(found, ranks=_by_rank(ranks.by_rank(result), whole, margin_bytes))
 
 
 def _of_the_machine(result: RunResult, margin_bytes: int, doubt: str) -> Verdict:
-    """Of cards that differ, each is asked for itself, and the worst decides."""
-    if result.outcome is not Outcome.COMPLETED or len(result.machine) < 2 or not result.processes:
+    """Of cards that differ, or where a process has several, each is asked for itself: the worst decides."""
+    by_card = len(result.machine) > 1 or any(each.other_cards for each in result.processes)
+    if result.outcome is not Outcome.COMPLETED or not by_card or not result.processes:
         return _of_a_card(result, margin_bytes, doubt)
     each = {card: _of_a_card(result.on_card(card), margin_bytes, doubt) for card in result.cards}
     card, worst = min(each.items(), key=lambda found: (_how_well(found[1]), found[0]))
@@ -168,7 +172,7 @@ def _of_a_card(result: RunResult, margin_bytes: int, doubt: str = "") -> Verdict
         return Verdict(kind=kind, process_bytes=used, headroom_bytes=headroom_bytes, sentence=sentence)
 
     if result.outcome is Outcome.OOM:
-        return verdict(Kind.OOM, describe_oom(result.oom) + _by_the_worst(result))
+        return verdict(Kind.OOM, _on_which_card(result) + describe_oom(result.oom) + _by_the_worst(result))
     if result.outcome is not Outcome.COMPLETED:
         return verdict(Kind(result.outcome.value), _no_answer(result))
     # Without PyTorch's caching allocator there is no history; what the card itself knows is there.
@@ -188,21 +192,30 @@ def _of_a_card(result: RunResult, margin_bytes: int, doubt: str = "") -> Verdict
     return verdict(kind, sentence + _by_the_worst(result), headroom)
 
 
-def _by_rank(result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
+def _by_rank(shown: Sequence[ProcessMemory], result: RunResult, margin_bytes: int) -> tuple[RankVerdict, ...]:
     found = []
-    there = (each for each in result.processes if each.rank is not None and not rank_cards.is_absent(each))
-    for process in sorted(there, key=lambda each: each.rank or 0):
+    out_of_memory = {
+        each.pid for each in result.on_every_card if each.oom is not None and not each.oom.caught
+    }
+    for process in shown:
         if process.oom is not None and not process.oom.caught:
             kind = Kind.OOM
         elif result.outcome is Outcome.COMPLETED:
             kind = _of_a_card(result.on_card(process.card), margin_bytes).kind
         else:
-            kind = Kind.CRASHED if process.ended is ObservationEnd.FAILED else Kind.INCOMPLETE
-        assert process.rank is not None
+            crashed = process.ended is ObservationEnd.FAILED and process.pid not in out_of_memory
+            kind = Kind.CRASHED if crashed else Kind.INCOMPLETE
         found.append(
             RankVerdict(rank=process.rank, card=process.card, kind=kind, process_bytes=ranks.need(process))
         )
     return tuple(found)
+
+
+def _on_which_card(result: RunResult) -> str:
+    """Where a process had several."""
+    if not any(each.other_cards for each in result.processes):
+        return ""
+    return next((f"on card {each.card}, " for each in result.on_every_card if each.oom is result.oom), "")
 
 
 def _by_the_worst(result: RunResult) -> str:
@@ -310,7 +323,7 @@ def describe_oom(oom: OutOfMemory | None) -> str:
     free = f", {mib(oom.free_bytes)} MiB were free" if oom.free_bytes is not None else ""
     if oom.limit_bytes is not None:
         free = f", the script's own limit is {mib(oom.limit_bytes)} MiB"
-    asked = f"{about}{mib(oom.requested_bytes)} MiB{shape}"
+    asked = f"{about}{mib(oom.requested_bytes)} MiB{shape}{f' for {oom.by} itself' if oom.by else ''}"
     return f"{oom.phase} of step {oom.step} asked for {asked}{where}{line}{free}"
 
 

@@ -110,8 +110,9 @@ class Observer:
         seen = Seen(provenance=self._provenance, environment=self._where, peaks=tuple(self.peaks.values()))
         self._emit("partial", msgspec.to_builtins(seen))
 
-    def describe(self, error: torch.OutOfMemoryError) -> OutOfMemory:
-        """The details of the error that ended the step."""
+    def describe(self, error: RuntimeError) -> OutOfMemory:
+        """The details of the error that ended the step: the allocator's, or of NCCL, which found no room."""
+        refused = None if isinstance(error, torch.OutOfMemoryError) else introspect.nccl_refused()
         tail = reversed(traceback.extract_tb(error.__traceback__))
         frames = [(frame.filename, frame.lineno or 0, frame.name) for frame in tail]
         libraries = (str(Path(torch.__file__).parent), sysconfig.get_path("stdlib"))
@@ -119,10 +120,11 @@ class Observer:
         return oom_of_step(
             frames,
             Places(libraries, str(Path(nanocheck.__file__).parents[1])),
-            segment_bytes=self.failed_bytes,
+            segment_bytes=self.failed_bytes if refused is None else refused[1],
             phase=phase,
             step=step,
             message=str(error),
+            by="" if refused is None else "NCCL",
         )
 
 
@@ -164,7 +166,9 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
             workdir=Path.cwd(),
             skip_repetitions=not task.every_micro_batch,
         )
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and introspect.nccl_refused() is None:
+            raise
         oom = observer.describe(error)
         observer.leave(*observer.at)
     emit("stage", "facts")
@@ -184,7 +188,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     peaks = tuple(observer.peaks.values())
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
-    talking = Communicators.told(introspect.communicators())
+    talking = Communicators.told(next(iter(introspect.communicators().values()), ()))
     nccl_least, nccl_most = nccl_memory.taken_bytes(task.device.gpu, talking, os.environ)
     process = ProcessMemory(
         rank=sharding.rank_that_runs(config) if config.ranks > 1 else None,

@@ -2,7 +2,8 @@
 
 PyTorch records every event of its caching allocator together with the Python stack
 (``torch.cuda.memory._record_memory_history``). Events carry no number, but the allocator counts
-allocations; that count, taken at a mark, is the mark's exact place among the events.
+allocations; that count, taken at a mark, is the mark's exact place among the events. Each device has its own
+events and its own count; where the process sees several, entries say whose they are.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 
+from nanocheck.observe import ranks
 from nanocheck.observe.event_log import Journal
 
 #: Event names of torch.cuda.memory._snapshot, shortened in the journal; others are left out.
@@ -32,14 +35,14 @@ ACTIONS = {
 
 
 class History:
-    """Of the current device."""
+    """Of every device."""
 
     def __init__(self, journal: Journal, *, keep: bool = False) -> None:
         """``keep``: leave PyTorch's history as it is, so that a snapshot holds all of it."""
         self._journal = journal
         self._keep = keep
-        self._taken = 0  # events of the present history that are in the journal
-        self._allocations = 0  # allocations among everything in the journal
+        self._taken: Counter[int] = Counter()  # events of the present history that are in the journal
+        self._allocations: Counter[int] = Counter()  # allocations among everything in the journal
         self._record: Any = None
 
     def start(self) -> None:
@@ -69,13 +72,23 @@ class History:
 
     def pending(self) -> int:
         """Allocations not in the journal yet."""
-        return count() - self._allocations
+        return sum(count(device) - self._allocations[device] for device in devices())
 
     def drain(self) -> list[dict[str, Any]]:
         """Copy what is new; the segments as they are. Call it while no other thread allocates."""
         snapshot = memory_snapshot()
-        device = torch.cuda.current_device()
-        events = snapshot["device_traces"][device][self._taken :]
+        for device in devices():
+            self._copy(device, snapshot["device_traces"][device][self._taken[device] :])
+        if not self._keep:
+            self._taken.clear()
+            self._on(clear=True)
+        segments: list[dict[str, Any]] = snapshot["segments"]
+        return segments
+
+    def _copy(self, device: int, events: list[dict[str, Any]]) -> None:
+        missing = count(device) - self._allocations[device]
+        if not events and not missing and device != torch.cuda.current_device():
+            return
         rows = []
         for event in events:
             action = ACTIONS.get(event["action"])
@@ -88,17 +101,10 @@ class History:
                 )
             where = event["device_free"] if action == "o" else event["addr"]
             rows.append((action, where, event["size"], stack))
-            self._allocations += action == "a"
-        if self._keep:
-            self._taken += len(events)
-        else:
-            self._taken = 0
-            self._on(clear=True)
-        missing = self.pending()
-        self._journal.write("events", rows=rows, missing=missing)
-        self._allocations += missing
-        segments: list[dict[str, Any]] = snapshot["segments"]
-        return segments
+        there = sum(row[0] == "a" for row in rows)
+        self._journal.write("events", rows=rows, missing=missing - there, **card(device))
+        self._allocations[device] += missing
+        self._taken[device] += len(events)
 
     def blocks(self) -> tuple[list[tuple[int, int, int, str]], dict[str, Any]]:
         """(address, size, requested, state) of every block now, and the allocator's settings."""
@@ -151,19 +157,44 @@ def _look_up_all_but_the_compiler(name: str) -> Any:
     return _LOOK_UP(name)
 
 
-def raw_statistics() -> dict[str, Any]:
-    """PyTorch's nested statistics of the current device, about 30 us."""
-    return torch._C._cuda_memoryStats(torch.cuda.current_device())
+def devices() -> range:
+    """Those that this process sees."""
+    return range(torch.cuda.device_count())
 
 
-def count() -> int:
+def card(device: int) -> dict[str, int]:
+    """Whose an entry of the journal is, where the process sees several devices."""
+    return {"card": ranks.card_of(device)} if len(devices()) > 1 else {}
+
+
+def raw_statistics(device: int | None = None) -> dict[str, Any]:
+    """PyTorch's nested statistics of a device, by default the current one, about 30 us."""
+    return torch._C._cuda_memoryStats(torch.cuda.current_device() if device is None else device)
+
+
+def count(device: int | None = None) -> int:
     """Allocations since the process began."""
-    return int(raw_statistics()["allocation"]["all"]["allocated"])
+    return int(raw_statistics(device)["allocation"]["all"]["allocated"])
 
 
-def statistics() -> dict[str, int]:
-    """Peaks and totals, for a mark."""
-    raw = raw_statistics()
+def moment() -> dict[str, Any]:
+    """``statistics`` of the current device, for a mark, and of each other one that was used."""
+    now = torch.cuda.current_device()
+    found = {ranks.card_of(each): statistics(each) for each in devices() if each != now}
+    others = {number: figures for number, figures in found.items() if figures["allocations"]}
+    return {**statistics(now), **card(now), **({"others": others} if others else {})}
+
+
+def place() -> dict[str, Any]:
+    """Where an entry lies among the events of each device: how many allocations there have been."""
+    found = moment()
+    others = {number: each["allocations"] for number, each in found.get("others", {}).items()}
+    return {"allocations": found["allocations"], **card(torch.cuda.current_device()), "others": others}
+
+
+def statistics(device: int | None = None) -> dict[str, int]:
+    """Peaks and totals of a device, by default the current one."""
+    raw = raw_statistics(device)
     return {
         "allocations": raw["allocation"]["all"]["allocated"],
         "allocated": raw["allocated_bytes"]["all"]["current"],

@@ -171,7 +171,7 @@ def virtual_facts() -> dict[str, Any]:
         "attention": introspect.attention_backend(),
         **introspect.counters(),
         "guessed": introspect.guessed_sizes(),
-        "communicators": introspect.communicators(),
+        "communicators": {str(card): found for card, found in introspect.communicators().items()},
         "nccl": {name: value for name, value in os.environ.items() if name.startswith("NCCL_")},
         "placeholders": placeholder_values.placeholders(),
         "first_placeholder": placeholder_values.first_place(),

@@ -60,19 +60,36 @@ def guessed_sizes() -> dict[str, tuple[int, int]]:
     return {name: found for name, found in asked.items() if found[0]}
 
 
-def communicators() -> list[tuple[int, int, int]]:
-    """Of NCCL's communicators that were used: ranks, how many at once, and how many for messages.
+def communicators() -> dict[int, list[tuple[int, int, int]]]:
+    """Of each card, NCCL's communicators that were used: ranks, how many at once, how many for messages.
 
-    [] without a virtual GPU.
+    Cards as the run numbers them; {} without a virtual GPU.
     """
-    ask, found = _library_function("nanocheck_nccl_communicators"), []
-    collective, messages, ranks = ctypes.c_uint(), ctypes.c_uint(), 0
-    while ask is not None:
-        ranks = int(ask(ranks, ctypes.byref(collective), ctypes.byref(messages)))
-        if not ranks:
-            break
-        found.append((ranks, collective.value, messages.value))
+    ask = _library_function("nanocheck_nccl_communicators")
+    collective, messages = ctypes.c_uint(), ctypes.c_uint()
+    found: dict[int, list[tuple[int, int, int]]] = {}
+    for slot in range(_machine_cards()) if ask is not None else ():
+        ranks = int(ask(slot, 0, ctypes.byref(collective), ctypes.byref(messages)))
+        while ranks:
+            rows = found.setdefault(nodes.card_in_run(slot), [])
+            rows.append((ranks, collective.value, messages.value))
+            ranks = int(ask(slot, ranks, ctypes.byref(collective), ctypes.byref(messages)))
     return found
+
+
+def nccl_refused() -> tuple[int, int, int] | None:
+    """The card, bytes that NCCL asked of it and that were free, where it found no room; else ``None``."""
+    ask = _library_function("nanocheck_nccl_refused")
+    asked, free = ctypes.c_size_t(), ctypes.c_size_t()
+    for slot in range(_machine_cards()) if ask is not None else ():
+        if ask(slot, ctypes.byref(asked), ctypes.byref(free)):
+            return nodes.card_in_run(slot), asked.value, free.value
+    return None
+
+
+def _machine_cards() -> int:
+    count = _library_function("nanocheck_machine_cards")
+    return 0 if count is None else int(count())
 
 
 def peak_used_bytes() -> int:
@@ -94,8 +111,7 @@ def card_peaks() -> dict[int, int]:
     """
     if version() is None:
         return {}
-    library = ctypes.CDLL(None)
-    cards, peak = library.nanocheck_machine_cards(), library.nanocheck_card_peak
+    cards, peak = _machine_cards(), ctypes.CDLL(None).nanocheck_card_peak
     peak.restype = ctypes.c_size_t
     found = {nodes.card_in_run(slot): int(peak(slot)) for slot in range(cards)} if cards > 1 else {}
     return {card: most for card, most in found.items() if most}

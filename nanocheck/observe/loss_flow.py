@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from nanocheck.observe import loss_graph
-from nanocheck.observe.allocator_history import count
+from nanocheck.observe.allocator_history import place
 from nanocheck.observe.event_log import Journal
 from nanocheck.observe.frame_variables import variables
 from nanocheck.observe.library_frames import is_library
@@ -63,7 +63,7 @@ class LossFlow:
         found = loss_graph.of_roots(nodes)
         if not found.inside:
             return
-        self._journal.write("loss", allocations=count(), ways=found.ways, code=found.code)
+        self._journal.write("loss", **place(), ways=found.ways, code=found.code)
         if _compiled_autograd():
             return  # it would take the hooks into what it compiles
         for node in found.outside:
@@ -77,7 +77,7 @@ class LossFlow:
             self._guard(self._tell_side)
 
     def _tell_side(self) -> None:
-        self._journal.write("loss-backward", inside=self._inside, allocations=count())
+        self._journal.write("loss-backward", inside=self._inside, **place())
 
     def at_failure(self, frame: FrameType | None) -> None:
         """Memory ran out: where it was inside a loss function, what that was given, and what led to it.
@@ -95,7 +95,7 @@ class LossFlow:
     def _tell_given(self, logits: torch.Tensor) -> None:
         ways = [] if logits.grad_fn is None else loss_graph.of_logits(logits.grad_fn)
         addresses = [address for address, *_ in storages(logits)] if ways or logits.grad_fn is None else []
-        self._journal.write("loss", allocations=count(), ways=ways, addresses=addresses)
+        self._journal.write("loss", **place(), ways=ways, addresses=addresses)
 
 
 def _nodes(roots: Iterable[Any]) -> list[Any]:

@@ -27,14 +27,14 @@ from nanocheck.observe import (
     ranks,
     relaunch,
 )
-from nanocheck.observe.allocator_history import History, statistics
+from nanocheck.observe.allocator_history import History, card, devices, moment, place, statistics
 from nanocheck.observe.covered import Covered
 from nanocheck.observe.event_log import SCHEMA, Journal
 from nanocheck.observe.loss_flow import LossFlow
 from nanocheck.observe.owners import Owners
 from nanocheck.observe.recording.host_clock import LoaderTime
 from nanocheck.observe.recording.timed_steps import TimedSteps
-from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of
+from nanocheck.observe.steady_state import AnswerKnown, announce, layouts_of_all
 from nanocheck.observe.stopping_together import StoppingTogether
 from nanocheck.observe.workspaces import cublas_workspaces
 
@@ -228,7 +228,7 @@ class Watch:
     @quietly
     def _write_mark(self, what: str) -> None:
         where = phase_hooks.script_frame(sys._getframe(2)) if what.endswith("+") else None
-        self.journal.write("mark", what=what, where=where, **statistics())
+        self.journal.write("mark", what=what, where=where, **moment())
         if threading.current_thread() is threading.main_thread() and (
             not what.startswith(("backward", "optimizer")) or self._history.pending() > _DRAIN_AT
         ):
@@ -253,11 +253,11 @@ class Watch:
         @quietly
         def decide(_: Watch) -> None:
             nonlocal known
-            now = statistics()
-            segments, device = self._history.drain(), torch.cuda.current_device()
-            layout = layouts_of(segments, device, retries=now["retries"])
-            peak = (now["allocated_peak"], now["reserved_peak"])
-            known = self._together(self._covered.step_ended(peak, now["held"], layout))
+            now, each = moment(), [statistics(device) for device in devices()]
+            layout = layouts_of_all(self._history.drain(), [one["retries"] for one in each])
+            peak = tuple(one[name] for one in each for name in ("allocated_peak", "reserved_peak"))
+            held = sum(one["held"] for one in each)
+            known = self._together(self._covered.step_ended(peak, held, layout))
             self.journal.write("step", done=self._covered.done, **now)
             self.journal.write("coverage", **self._covered.entry())
             if known:
@@ -302,13 +302,13 @@ class Watch:
         kinds = self._owners.addresses()
         if brief:
             kinds = {kind: [[each[0], 0, "", []] for each in tensors] for kind, tensors in kinds.items()}
-        self.journal.write("owners", allocations=statistics()["allocations"], kinds=kinds)
+        self.journal.write("owners", kinds=kinds, **place())
 
     def _oom(self, device: int, size: int, total: int, free: int) -> None:
-        self._tell_oom(size, free)
+        self._tell_oom(size, free, device)
 
     @quietly
-    def _tell_oom(self, size: int, free: int) -> None:
+    def _tell_oom(self, size: int, free: int, device: int) -> None:
         """Called by the allocator, in whatever thread asked for memory."""
         self._covered.out_of_memory()
         main = sys._current_frames().get(threading.main_thread().ident or 0)
@@ -328,7 +328,7 @@ class Watch:
             limit=exit_hooks.own_limit(),
             where=where,
             tensors=tensors,
-            **statistics(),
+            **card(device),
         )
         self._history.drain()
 
@@ -336,21 +336,31 @@ class Watch:
         """The last words of this process; only the first call counts, except that an error adds itself."""
         if self._answered:
             self._leave_timing()
+        frame = exit_hooks.innermost(trace)
+        refused = introspect.nccl_refused()
+        if refused is not None:
+            self._tell_refused(refused, frame)
         if error is not None and not isinstance(error, SystemExit):
-            frame = exit_hooks.innermost(trace)
+            of_nccl = refused is not None and type(error).__name__ == "DistBackendError"
             self.journal.write(
                 "failed",
                 error=f"{type(error).__name__}: {str(error)[:4000]}",
-                oom=isinstance(error, torch.OutOfMemoryError),
+                oom=isinstance(error, torch.OutOfMemoryError) or of_nccl,
                 where=frame,
             )
         self._close(how)
 
     @quietly
+    def _tell_refused(self, refused: tuple[int, int, int], frame: Any) -> None:
+        """NCCL found no room for its own buffers, of which PyTorch's allocator knows nothing."""
+        number, requested, free = refused
+        self.journal.write("oom", requested=requested, free=free, by="NCCL", where=frame, card=number)
+
+    @quietly
     def _close(self, how: str) -> None:
         self._history.drain()
         if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
-            self.journal.write("step", done=self._covered.done + 1, **statistics())
+            self.journal.write("step", done=self._covered.done + 1, **moment())
         self.journal.write("coverage", **self._covered.entry(how=how, unended=self._stepped))
         if not self._looked or how != "answered":
             self._owners.look()
@@ -363,13 +373,12 @@ class Watch:
             how=how,
             rank=ranks.own_rank(),
             world=ranks.world(),
-            card=ranks.own_card(),
             clock=time.monotonic(),
             limit=exit_hooks.own_limit(),
             blocks=blocks,
             settings=settings,
             workspaces=[] if self._workspaces_due else list(cublas_workspaces()),
             virtual=exit_hooks.virtual_facts(),
-            **statistics(),
+            **{**moment(), "card": ranks.own_card()},
         )
         self.active = False

@@ -29,7 +29,11 @@ def running() -> frozenset[int]:
 
 def own_card() -> int:
     """The current device, as the run numbers the cards of all its nodes."""
-    current = torch.cuda.current_device()
+    return card_of(torch.cuda.current_device())
+
+
+def card_of(device: int) -> int:
+    """A device of this process, as the run numbers the cards of all its nodes."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    named = current < len(visible) and visible[current].isdecimal()
-    return nodes.card_in_run(int(visible[current]) if named else current)
+    named = device < len(visible) and visible[device].isdecimal()
+    return nodes.card_in_run(int(visible[device]) if named else device)

@@ -13,7 +13,7 @@ step has raised no peak and one of these holds:
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,15 @@ def layouts_of(
         pools.setdefault(pool, []).append((place, segment["total_size"], blocks))
     found: dict[Hashable, int] = {pool: hash(tuple(layout)) for pool, layout in pools.items()}
     return {"all": hash(tuple(found.items()))} if retries else found
+
+
+def layouts_of_all(segments: Iterable[Mapping[str, Any]], retries: Sequence[int]) -> dict[Hashable, int]:
+    """See ``layouts_of``; ``retries`` of each device, in their order."""
+    return {
+        (device, pool): layout
+        for device, times in enumerate(retries)
+        for pool, layout in layouts_of(segments, device, retries=times).items()
+    }
 
 
 def announce(folder: str, pid: int) -> None:

@@ -39,7 +39,7 @@ def _holders(run: JudgedRun) -> str:
     """Each rank, and the largest allocations at the peak, or when it ran out of memory."""
     main, rows = run.result.main, _ranks(run)
     if run.result.oom is not None:
-        main = next(each for each in run.result.processes if each.oom is run.result.oom)
+        main = next(each for each in run.result.on_every_card if each.oom is run.result.oom)
     held = main.oom.alive if main.oom is not None and main.oom.alive else main.largest
     rows += [f"{'MiB':>12}  largest then"]
     for each in held[:_LARGEST]:
@@ -50,12 +50,12 @@ def _holders(run: JudgedRun) -> str:
 
 
 def _ranks(run: JudgedRun) -> list[str]:
-    """A line for each rank; [] where fewer than two ran."""
+    """A line for each rank, and for each card of a process on several; [] where neither is so."""
     from nanocheck.core.ranks import need
     from nanocheck.report.rank_rows import rank_rows
 
     return [
-        f"{mib(need(row.memory)):>12}  rank {row.name} on card {row.card}"
+        f"{mib(need(row.memory)):>12}  {f'rank {row.name} on ' if row.name else ''}card {row.card}"
         + (f": {row.kind}" if row.kind is not None else "")
         for row in rank_rows(run)
     ]

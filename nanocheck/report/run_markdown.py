@@ -12,7 +12,14 @@ from nanocheck.core.units import mib
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report import caveats, time_text
 from nanocheck.report.markdown_cells import code, escape, frame_of, table
-from nanocheck.report.rank_rows import ROW_NUMBERS, RankRow, imbalance_sentence, in_full, rank_rows
+from nanocheck.report.rank_rows import (
+    ROW_NUMBERS,
+    RankRow,
+    imbalance_sentence,
+    in_full,
+    rank_rows,
+    row_cells,
+)
 from nanocheck.report.run_file import RunFile
 from nanocheck.report.terminal import moment, place, shape
 
@@ -35,8 +42,10 @@ def render(run: JudgedRun) -> str:
     rows = rank_rows(run)
     if rows:
         parts += _by_rank(rows, result.world, imbalance_sentence(result))
+    on_several = {each.pid for each in result.processes if each.other_cards}
     for index, process in enumerate(in_full(result)):
-        parts += _process(process, whole=index == 0)
+        several = process.pid in on_several
+        parts += _process(process, whole=index == 0 or several, card=several)
     notes = [f"- {escape(each)}" for each in result.notes]
     nccl = any(each.communicators for each in result.processes)
     notes += [f"- {escape(each)}" for each in caveats.limits_of_command(result.provenance, nccl=nccl)]
@@ -48,18 +57,22 @@ def render(run: JudgedRun) -> str:
 
 
 def _by_rank(rows: Sequence[RankRow], world: int, imbalance: str) -> list[str]:
-    said = f"{imbalance[:1].upper()}{imbalance[1:]}. The machine's verdict is that of the worst of them."
-    title = "## Rank by rank" + (f", of {world}" if world > 1 else "")
+    said = f"{imbalance[:1].upper()}{imbalance[1:]}. " if imbalance else ""
+    said += "The machine's verdict is that of the worst of them."
+    ranks = any(row.name for row in rows)
+    title = f"## {'Rank by rank' if ranks else 'Card by card'}" + (f", of {world}" if world > 1 else "")
     cells = []
-    for row in rows:
+    for row, shown in zip(rows, row_cells(rows), strict=True):
         at = row.memory.at
         words = {} if at is None else {"most allocated": moment(at)}
-        cells.append({**row.cells(), "most allocated": "", **words})
-    return [title, escape(said), table(frame_of(cells), right=ROW_NUMBERS)]
+        cells.append({**shown, "most allocated": "", **words})
+    numbers = ROW_NUMBERS if ranks else ROW_NUMBERS[1:]
+    return [title, escape(said), table(frame_of(cells), right=numbers)]
 
 
-def _process(process: ProcessMemory, *, whole: bool) -> list[str]:
+def _process(process: ProcessMemory, *, whole: bool, card: bool) -> list[str]:
     whose = f"Rank {process.rank}" if process.rank is not None else f"Process {process.pid or ''}".strip()
+    whose += f", card {process.card}" if card else ""
     figures = [
         {"peak": name, "MiB": mib(size), "bytes": f"{size:,}"}
         for name, size in (
@@ -75,7 +88,8 @@ def _process(process: ProcessMemory, *, whole: bool) -> list[str]:
     oom = process.oom
     if oom is not None:
         size = f" ({shape(oom.shape)})" if oom.shape is not None else ""
-        asked = f"Out of memory in {oom.phase} of step {oom.step}: asked for {mib(oom.requested_bytes)} MiB"
+        asked = f"Out of memory in {oom.phase} of step {oom.step}: {f'{oom.by} ' if oom.by else ''}asked for "
+        asked += f"{mib(oom.requested_bytes)} MiB"
         line = f", {place(oom.where)}: {(oom.line or '').strip()}" if oom.where else ""
         parts.append(escape(f"{asked}{size}{line}."))
         if not oom.caught:

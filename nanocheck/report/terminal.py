@@ -10,7 +10,7 @@ from nanocheck.core.result import Group, Holding, Moment, OutOfMemory, ProcessMe
 from nanocheck.core.units import mib, mib_span
 from nanocheck.core.verdict import JudgedRun
 from nanocheck.report.blocks import Block, Prose, prose, provenance, stack, verdict, verdict_sentence
-from nanocheck.report.rank_rows import RankRow, imbalance_sentence, in_full, rank_rows
+from nanocheck.report.rank_rows import RankRow, imbalance_sentence, in_full, rank_rows, row_cells
 from nanocheck.report.terminal_table import Table, table
 
 _LARGEST = 10
@@ -25,12 +25,17 @@ def render(run: JudgedRun) -> list[Block]:
     blocks: list[Block] = [prose(verdict_sentence(run.verdict, run.verdict.kind.upper())), _card(result)]
     by_rank = rank_rows(run)
     if by_rank:
-        blocks += [_ranks(by_rank), prose(imbalance_sentence(result))]
+        blocks.append(_ranks(by_rank))
+        blocks += [prose(sentence) for sentence in filter(None, [imbalance_sentence(result)])]
+    shared_out = {each.pid for each in result.processes if each.other_cards}
     for index, process in enumerate(in_full(result)):
         if index or by_rank:
             whose = "" if process.rank is None else f"rank {process.rank}, "
+            whose += f"card {process.card}, " if process.pid in shared_out else ""
             blocks.append(prose(f"{whose}process {process.pid}: {' '.join(process.command)}", style="bold"))
-        blocks += _process(process, result.device_of(process.card), whole=index == 0)
+        blocks += _process(
+            process, result.device_of(process.card), whole=index == 0 or process.pid in shared_out
+        )
     return blocks + [prose(f"note: {note}") for note in result.notes]
 
 
@@ -68,11 +73,11 @@ def _process(process: ProcessMemory, device: Device, *, whole: bool) -> list[Blo
 def _ranks(rows: Sequence[RankRow]) -> Table:
     shown = [
         {
-            **row.cells(),
+            **cells,
             "verdict": "" if row.kind is None else verdict(row.kind),
             "at": _at(row.memory.at),
         }
-        for row in rows
+        for row, cells in zip(rows, row_cells(rows), strict=True)
     ]
     return table(shown, left=["at"], whole=["verdict"])
 
@@ -134,7 +139,8 @@ def _phases(process: ProcessMemory) -> Table:
 
 
 def _oom(oom: OutOfMemory) -> list[Block]:
-    asked = f"out of memory in {oom.phase} of step {oom.step}: asked for {mib(oom.requested_bytes)} MiB"
+    who = f"{oom.by} " if oom.by else ""
+    asked = f"out of memory in {oom.phase} of step {oom.step}: {who}asked for {mib(oom.requested_bytes)} MiB"
     if oom.shape is not None:
         asked += f" ({shape(oom.shape)})"
     if oom.free_bytes is not None:

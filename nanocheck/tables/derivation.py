@@ -64,7 +64,8 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
         # for: the sentence names the card.
         detail = roomy.detail.replace(roomy.device.name, device.name)
         return classify(msgspec.structs.replace(roomy, device=device, detail=detail), margin_bytes)
-    if main.reserved_bytes + BORDER_BYTES <= there:
+    least, _ = _nccl(roomy, device)
+    if main.reserved_bytes + least + BORDER_BYTES <= there:
         return classify(_with_all_it_asks_for(roomy, target), margin_bytes)
     if wanted > there:
         return Verdict(

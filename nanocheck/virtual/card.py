@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nanocheck.core import nccl_memory
 from nanocheck.core.card_links import links, reads_peers
 from nanocheck.core.device import Target
 from nanocheck.core.scrub import scrub
@@ -53,5 +54,6 @@ def _kind_text(target: Target) -> str:
         "clock_khz": gpu.boost_mhz * 1000,
         "memory_khz": gpu.memory_mhz * 1000,
         "stand_in": int(target.device.host is not None),
+        "nccl_channels": nccl_memory.least_channels(gpu.id),
     }
     return "\n".join(f"{key}={value}" for key, value in fields.items())

@@ -91,7 +91,7 @@ class Build:
         output = [exported, "-o", str(program), "-lpthread", "-ldl", "-lm"]
         subprocess.run([*self._compile, *map(str, objects.values()), *output], check=True)
         command = [str(program), str(threads), str(calls), str(seed)]
-        environment = {**os.environ, "NANOCHECK_CARD": CARD}
+        environment = {**os.environ, "NANOCHECK_CARD": f"{CARD}\nnccl_channels=1"}
         for launcher in ([], ["setarch", "-R"]):  # the second where random addresses are too random for it
             done = subprocess.run(
                 [*launcher, *command], env=environment, capture_output=True, text=True, check=False

@@ -27,6 +27,7 @@ def install() -> None:
         host_group,
         nccl_groups,
         stores,
+        symmetric_memory,
         unknown_senders,
     )
 
@@ -38,6 +39,7 @@ def install() -> None:
         nccl_groups.install(c10d)
         host_group.install(c10d)
         unknown_senders.install(c10d)
+        symmetric_memory.install(c10d)
         bucket_order.install()
 
 

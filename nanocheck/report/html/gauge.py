@@ -45,7 +45,7 @@ def of(process: ProcessMemory, device: Device) -> Gauge | None:
         return None
     allocated, reserved, requested = process.allocated_bytes, process.reserved_bytes, None
     if oom is not None and not oom.caught and oom.free_bytes is not None:
-        reserved = max(0, device.available_bytes - oom.free_bytes)
+        reserved = max(0, device.available_bytes - nccl - oom.free_bytes)
         allocated = min(reserved, sum(each.bytes for each in oom.groups) or allocated)
         requested = oom.requested_bytes
     taken = [

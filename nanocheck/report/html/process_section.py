@@ -19,6 +19,7 @@ class ProcessSection:
     Attributes:
         number: from 1, in the result's order; makes ids of the page unique.
         only: the run has no other. The headroom of the card is nobody's alone otherwise.
+        on_several: the process had several cards, and this is one of them.
         gauge: None for a device without memory. figure: None where the process never held any.
         full_bar_bytes: what a full bar of its phases stands for.
     """
@@ -26,6 +27,7 @@ class ProcessSection:
     memory: ProcessMemory
     number: int
     only: bool
+    on_several: bool
     gauge: Gauge | None
     figure: TimelineFigure | None
     full_bar_bytes: int
@@ -41,11 +43,13 @@ class ProcessSection:
 
 def sections(result: RunResult, palette: Palette) -> list[ProcessSection]:
     """One for each process that is shown in full, see ``in_full``."""
+    on_several = {each.pid for each in result.processes if each.other_cards}
     return [
         ProcessSection(
             memory=process,
             number=number,
-            only=len(result.processes) == 1,
+            only=len(result.processes) == 1 and process.pid not in on_several,
+            on_several=process.pid in on_several,
             gauge=gauge.of(process, result.device_of(process.card)),
             figure=timeline_figure.of(process, result.device_of(process.card), palette),
             full_bar_bytes=max(process.reserved_bytes, result.device_of(process.card).available_bytes, 1),

@@ -46,7 +46,7 @@ def render(run: JudgedRun) -> str:
         run: of a ``RunFile`` the page also has what further runs found.
     """
     result = run.result
-    palette = palettes.of(result.processes)
+    palette = palettes.of(result.on_every_card)
     headline = f"{_HEADLINES[run.verdict.kind]} {result.device_name or 'this device'}"
     return render_page(
         "run.html",

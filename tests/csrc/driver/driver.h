@@ -63,6 +63,7 @@ typedef struct {
     char stale_memory[64]; /* not a handle of anything */
     unsigned long long seen[8], peak;
     void *ranks[3];
+    bool used; /* those of `ranks` */
     int nvml, met;
 } worker;
 
@@ -105,6 +106,7 @@ void library_end(worker *w);
 void ranks_start(int threads);
 void ranks_stop(int threads);
 void ranks_meet(worker *w, int threads);
+size_t ranks_held(const worker *w, int threads); /* by NCCL, between meetings */
 void ranks_step(worker *w);
 void ranks_end(worker *w);
 /* For kernel_step: what it launches on is unknown from `offset` on. */

@@ -60,7 +60,7 @@ static void account_step(worker *w) {
 /* All threads stand still: the account is exact. */
 static void meet(worker *w) {
     if (pthread_barrier_wait(&meeting) == PTHREAD_BARRIER_SERIAL_THREAD) {
-        size_t available = 0, total = 0, held = 0;
+        size_t available = 0, total = 0, held = ranks_held(w, threads);
         for (int i = 0; i < threads; i++) held += workers[i].held;
         LEGAL(cudaMemGetInfo(&available, &total));
         HOLDS(available == start_bytes - held);

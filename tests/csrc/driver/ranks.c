@@ -10,6 +10,8 @@ extern int ncclSend(const void *, size_t, int, int, void *, cudaStream_t),
     ncclRecv(void *, size_t, int, int, void *, cudaStream_t);
 extern int nanocheck_known(const void *, const void *, size_t);
 enum { INT32 = 2, SUM = 0, RANKS = 3, NUMBERS = 300 };
+/* What a communicator holds of the card from its first call on: the card has one channel. */
+static const size_t CONNECTION = 12 * MIB;
 static void *threads_comms[THREADS];
 
 void ranks_start(int threads) {
@@ -18,6 +20,10 @@ void ranks_start(int threads) {
 void ranks_stop(int threads) {
     for (int i = 0; i < threads; i++)
         if (ncclCommDestroy(threads_comms[i])) abort();
+}
+
+size_t ranks_held(const worker *w, int threads) {
+    return threads > 1 && w->met ? (size_t)threads * CONNECTION : 0;
 }
 
 /* All threads call it at about the same time, each as one rank: they wait for each other. */
@@ -39,12 +45,18 @@ void ranks_meet(worker *w, int threads) {
     HOLDS(seen[n - 1] == (w->number + threads - 1) % threads * 1000 + n - 1);
 }
 
-static void make(worker *w) { LEGAL(ncclCommInitAll(w->ranks, RANKS, NULL)); }
+/* One after the other: all of them are used in the same step. */
+static void make(worker *w) {
+    LEGAL(ncclCommInitAll(w->ranks, RANKS, NULL));
+    w->used = false;
+}
 
 void ranks_step(worker *w) {
     int values[RANKS] = {0}, sums[RANKS] = {0}, n = (int)pick(w, 1000);
     block *b = some_block(w);
     if (!w->ranks[0]) make(w);
+    if (!w->used) w->held += RANKS * CONNECTION;
+    w->used = true;
     LEGAL(ncclGroupStart());
     for (int i = 0; i < RANKS; i++) {
         values[i] = n + i;
@@ -67,6 +79,7 @@ void ranks_step(worker *w) {
 
 void ranks_end(worker *w) {
     if (!w->ranks[0]) return;
+    if (w->used) w->held -= RANKS * CONNECTION;
     for (int i = 0; i < RANKS; i++) {
         LEGAL(ncclCommDestroy(w->ranks[i]));
         ILLEGAL(ncclCommDestroy(w->ranks[i]));

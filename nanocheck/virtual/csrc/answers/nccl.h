@@ -15,6 +15,7 @@ struct ncclComm {
     uint64_t key;           /* the same for all its ranks, and for no other communicator */
     struct nc_group *group; /* see nccl_group.h; NULL: a rank alone */
     bool used[2];           /* by collectives, by messages; see nccl_used.h */
+    size_t taken;           /* of the card, for its connections */
 };
 /* Notes why for ncclGetLastError, and hands the result back. */
 NC_HIDDEN ncclResult_t nc_nccl_fail(ncclResult_t result, const char *format, ...)

@@ -47,10 +47,11 @@ static ncclResult_t issue(nc_call call) {
     else if (call.comm->ranks == 1) return alone(&call);
     if (!nc_within(call.from, nc_call_gives(&call)) || !nc_within(call.to, nc_call_takes(&call)))
         return nc_nccl_fail(ncclInvalidArgument, "a buffer is smaller than what its collective moves");
-    nc_nccl_used(call.comm, call.kind >= NC_ALL_TO_ALL && call.kind <= NC_RECEIVE);
+    ncclResult_t result = nc_nccl_used(call.comm, call.kind >= NC_ALL_TO_ALL && call.kind <= NC_RECEIVE);
+    if (result != ncclSuccess) return result;
     call.group = nc_group_hold(call.comm);
     if (depth) return keep(&waiting, call);
-    ncclResult_t result = nc_calls_run(&call, 1);
+    result = nc_calls_run(&call, 1);
     nc_group_release(call.group);
     return result;
 }

@@ -2,11 +2,12 @@
  *
  * Making one waits for nobody: who never comes is missed at the first call that needs it. All ranks make a
  * communicator's key in the same way: from the unique id, or from the communicator it is split off. What NCCL
- * allocates for itself counts as zero here (nccl_used.h).
+ * allocates for itself: nccl_used.h.
  */
 #include "answers/nccl_calls.h"
 #include "answers/nccl_used.h"
 #include "base/clock.h"
+#include "base/machine.h"
 #include "work/members.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
     return ncclSuccess;
 }
 
+/* On the current card. */
 static ncclResult_t create(ncclComm_t *comm, int ranks, int rank, uint64_t key, const int *global,
                            bool local) {
     if (ranks < 1 || rank < 0 || rank >= ranks)
@@ -51,7 +53,12 @@ static ncclResult_t create(ncclComm_t *comm, int ranks, int rank, uint64_t key, 
     (*comm)->rank = rank;
     (*comm)->key = key;
     (*comm)->group = group;
-    return ncclSuccess;
+    result = nc_nccl_made(*comm);
+    if (result != ncclSuccess) {
+        ncclCommDestroy(*comm);
+        *comm = NULL;
+    }
+    return result;
 }
 
 /* With the ranks that Python said, if it did: `ranks` of them, or as many as there are where that is 0. */
@@ -78,13 +85,15 @@ ncclResult_t ncclCommInitRankScalable(ncclComm_t *comm, int ranks, int rank, int
 }
 ncclResult_t ncclCommInitAll(ncclComm_t *comms, int devices, const int *list) {
     ncclUniqueId id;
+    int here = nc_machine_current();
+    ncclResult_t result = ncclSuccess;
     ncclGetUniqueId(&id);
-    for (int rank = 0; rank < devices; rank++) {
-        ncclResult_t result = create(&comms[rank], devices, rank, hash(&id), NULL, true);
-        if (result != ncclSuccess) return result;
-        comms[rank]->device = list ? list[rank] : rank;
+    for (int rank = 0; rank < devices && result == ncclSuccess; rank++) {
+        nc_machine_use(list ? list[rank] : rank);
+        result = create(&comms[rank], devices, rank, hash(&id), NULL, true);
     }
-    return ncclSuccess;
+    nc_machine_use(here);
+    return result;
 }
 
 /* ---- communicators made from another one ---- */

@@ -66,15 +66,6 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr i
     if (bytes) *bytes = size;
     return CUDA_SUCCESS;
 }
-/* Sharing handles with another process would need both to see the same card. */
-CUresult cuMemExportToShareableHandle(void *to, CUmemGenericAllocationHandle h, CUmemAllocationHandleType t,
-                                      unsigned long long f) {
-    return CUDA_ERROR_NOT_SUPPORTED;
-}
-CUresult cuMemImportFromShareableHandle(CUmemGenericAllocationHandle *h, void *from,
-                                        CUmemAllocationHandleType t) {
-    return CUDA_ERROR_NOT_SUPPORTED;
-}
 CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *h, void *address) {
     return CUDA_ERROR_NOT_SUPPORTED;
 }

@@ -45,8 +45,9 @@ static const struct {
     {"links", offsetof(nc_card, links), IS_INT},
     {"peers", offsetof(nc_card, peers), IS_INT},
     {"stand_in", offsetof(nc_card, stand_in), IS_INT},
+    {"nccl_channels", offsetof(nc_card, nccl_channels), IS_INT},
 };
-enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, NEEDED = FIELD_COUNT - 4 };
+enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, NEEDED = FIELD_COUNT - 5 };
 
 static void set_field(nc_card *card, const char *key, const char *value, bool *seen) {
     if (!strcmp(key, "name")) {

@@ -17,6 +17,7 @@ typedef struct {
     int links;    /* NVLinks to the machine's other cards; 0: they meet on PCI Express */
     int peers;    /* whether a card of this kind reads another's memory */
     int stand_in; /* 1: its machines are not like this one, and this build of PyTorch stands in for theirs */
+    int nccl_channels; /* by which NCCL's collectives reach other cards' memory, at the least */
 } nc_card;
 /* This thread's card; NULL while none has been chosen: NANOCHECK_CARD is not there, or "pending". */
 NC_HIDDEN const nc_card *nc_card_get(void);

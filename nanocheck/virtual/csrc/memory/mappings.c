@@ -17,7 +17,7 @@ typedef struct {
     size_t bytes;
     size_t mappings;
     int slot;
-    bool released;
+    bool released, of_another;
 } physical;
 enum { CONTINUED = 1 };
 #define TABLE_BYTES ((NC_ARENA_SPAN / NC_GRANULE + 1) * sizeof(uintptr_t)) /* one that nothing is mapped at */
@@ -32,21 +32,34 @@ static bool is_handle(void *handle) {
 
 static void drop(physical *memory) {
     if (!memory->released || memory->mappings) return;
-    size_t bytes = memory->bytes;
+    size_t bytes = memory->of_another ? 0 : memory->bytes;
     int slot = memory->slot;
     nc_object_delete(memory, NC_PHYSICAL);
-    nc_budget_give(slot, bytes);
+    if (bytes) nc_budget_give(slot, bytes);
 }
 
-void *nc_physical_new(int slot, size_t bytes) {
-    if (!nc_budget_take(slot, bytes)) return NULL;
+static void *made(int slot, size_t bytes, bool of_another) {
     physical *memory = nc_object_new(NC_PHYSICAL);
     if (!memory) nc_fatal("no memory for a handle");
     nc_lock(NC_LOCK_MAPPINGS);
     memory->bytes = bytes;
     memory->slot = slot;
+    memory->of_another = of_another;
     nc_unlock(NC_LOCK_MAPPINGS);
     return memory;
+}
+
+void *nc_physical_new(int slot, size_t bytes) {
+    return nc_budget_take(slot, bytes) ? made(slot, bytes, false) : NULL;
+}
+
+void *nc_physical_of_another(int slot, size_t bytes) { return made(slot, bytes, true); }
+
+size_t nc_physical_bytes(void *handle) {
+    nc_lock(NC_LOCK_MAPPINGS);
+    size_t bytes = is_handle(handle) ? ((physical *)handle)->bytes : 0;
+    nc_unlock(NC_LOCK_MAPPINGS);
+    return bytes;
 }
 
 bool nc_physical_release(void *handle) {

@@ -5,6 +5,9 @@
 
 /* A handle, counted by the card's budget until it is released and nothing maps it any more. NULL: the card is full. */
 NC_HIDDEN void *nc_physical_new(int slot, size_t bytes);
+/* Another process's: mapped here, counted there. */
+NC_HIDDEN void *nc_physical_of_another(int slot, size_t bytes);
+NC_HIDDEN size_t nc_physical_bytes(void *handle); /* 0: no handle (any more) */
 NC_HIDDEN int nc_physical_slot(void *handle);     /* -1: no handle (any more) */
 NC_HIDDEN bool nc_physical_release(void *handle); /* false: no handle (any more) */
 /* False: not within one reservation, something is mapped there, or the handle has fewer bytes. */
