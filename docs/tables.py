@@ -4,7 +4,8 @@ changes.
 A table follows its mark, ``<!-- table: NAME -->``, and is replaced whole. Its figures come from the main
 job's report (``reports/rtx4070.json``), from ``docs/settings-tables.json``, which
 ``python benchmarks/settings_tables.py`` writes, or from ``reports/cards.json``, which
-``nanocheck table --time --prove 100 --seed 1 --json reports/cards.json`` writes.
+``nanocheck table --time --prove 100 --seed 1 --json reports/cards.json`` writes, and
+``nanocheck table --table reports/cards.json --largest-batch`` adds to.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from nanocheck.core.table import Table
 from nanocheck.core.table import load as load_table
-from nanocheck.report import markdown_cells
+from nanocheck.report import largest_words, markdown_cells
 from nanocheck.report.largest_batch_table import answer_frame
 from nanocheck.report.report_file import load
 from nanocheck.report.table_frame import setting_name
@@ -170,16 +171,19 @@ def cards_how() -> str:
 
 
 def cards_largest() -> str:
-    """The largest safe batch of each card and way."""
+    """The largest safe batch of each card and way, searched where it was."""
     found = compatibility()
-    largest = found.largest_safe()
-    ways = {each.way: setting_name(each) for each in found.settings}
-    head = ["card", "usable MiB", *(markdown_cells.escape(_short(name)) for name in ways.values())]
+    largest = largest_words.shown(found)
+    ways = {each.way: largest_words.named(found, each, _short(setting_name(each))) for each in found.settings}
+    head = ["card", "usable MiB", *map(markdown_cells.escape, ways.values())]
     rows = [
         [
             markdown_cells.escape(card.name),
             usable(card),
-            *(_safe(largest.get((way, card.gpu)), unsupported(found, way, card.gpu)) for way in ways),
+            *(
+                "unsupported" if unsupported(found, way, card.gpu) else largest.get((way, card.gpu), "-")
+                for way in ways
+            ),
         ]
         for card in found.cards
     ]
@@ -188,10 +192,6 @@ def cards_largest() -> str:
 
 def _short(name: str) -> str:
     return re.sub(r" \(.*?\)|, \d+ layers, \d+ heads", "", name).replace(", 2048 tokens", "")
-
-
-def _safe(batch: int | None, no_answer: bool) -> str:
-    return "unsupported" if no_answer else str(batch or "-")
 
 
 def unsupported(found: Table, way: str, gpu: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from paths import HELPERS
+from paths import HELPERS, QUICK
 
 from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
@@ -20,6 +20,11 @@ from nanocheck.virtual import card_environment, prepare
 # Here, and in every child: two threads on a busy machine wait for each other, at full speed, longer than they
 # compute. It must be known before the first library with threads is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Every Python that a test starts imports torch in half the time: see tests/helpers/quick/sitecustomize.py.
+# The workers of xdist come here with their controller's variables.
+if "NANOCHECK_TESTS_QUICK" not in os.environ:
+    os.environ["NANOCHECK_TESTS_QUICK"] = "1"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(QUICK), os.environ.get("PYTHONPATH"))))
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None)
@@ -36,6 +41,12 @@ def output_as_into_a_pipe() -> None:
     """
     for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
         os.environ.pop(name, None)
+
+
+@pytest.fixture
+def whole_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start as a user's do: for tests of whole programs as they are."""
+    monkeypatch.delenv("NANOCHECK_TESTS_QUICK")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,7 +72,7 @@ def signals_as_in_a_terminal() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def virtual_pool() -> Iterator[Pool]:
     """One server with torch imported, for all tests of the session."""
-    launch = {**prepare().launch_environment(), "PYTHONPATH": str(HELPERS)}
+    launch = {**prepare().launch_environment(), "PYTHONPATH": f"{QUICK}:{HELPERS}"}
     with Pool(1, launch, ["torch", "virtual_tasks"]) as pool:
         yield pool
 

@@ -55,9 +55,8 @@ class Answer(RunResult, frozen=True, kw_only=True):
         return self.verdict.fits
 
     def __str__(self) -> str:
-        return (
-            f"{self.verdict.kind.upper()} on {self.device.name} ({self.provenance}): {self.verdict.sentence}"
-        )
+        kind = self.verdict.kind.upper()
+        return f"{kind} on {self.device_name} ({self.provenance}): {self.verdict.sentence}"
 
     def to_html(self) -> str:
         """The page of ``nanocheck run --html``: whole, with its picture, and with nothing from elsewhere."""

@@ -62,6 +62,7 @@ def add_card(
     *,
     several: bool = False,
     machine: Literal["none", "alike", "any"] = "none",
+    instead: str = "see `nanocheck run`",
     without: Sequence[Option] = (),
 ) -> None:
     """Which card, and what must stay free on it.
@@ -69,11 +70,12 @@ def add_card(
     Args:
         several: ``--gpu`` can be given more than once.
         machine: whether it can be one of several cards, ``8xh100``; ``alike``: of one kind.
+        instead: what to do with a machine that it does not take.
         without: options that mean nothing to the verb.
     """
     from nanocheck.core.options import CARD, CARD_OPTIONS, GPU, GPUS
 
-    parser.set_defaults(several_cards=several, machine=machine)
+    parser.set_defaults(several_cards=several, machine=machine, instead=instead)
     for option in CARD_OPTIONS:
         if option in without:
             continue
@@ -171,7 +173,7 @@ def card(arguments: argparse.Namespace) -> CardQuestion:
     found = CardQuestion.of(values, (*arguments.gpus, *in_words))
     taken = {"none": 0, "alike": 1, "any": len(found.machine)}[arguments.machine]
     if len(found.machine) > taken:  # so many kinds of cards
-        raise one_card_expected(found)
+        raise one_card_expected(found, arguments.instead)
     return found
 
 

@@ -23,7 +23,13 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     parser.usage = "nanocheck plan --tokens N [options] [--model NAME [options] | -- python train.py ...]"
     from nanocheck.core.options import DEVICE
 
-    options.add_card(parser, several=True, without=(DEVICE,))
+    options.add_card(
+        parser,
+        several=True,
+        instead="no time of what ranks say to each other is modelled; whether they fit says `nanocheck run`, "
+        "and of settings `nanocheck advise`",
+        without=(DEVICE,),
+    )
     add = parser.add_argument
     add("--tokens", metavar="N", help="train on so many, such as 38e9 or 38B")
     add("--total-steps", type=int, metavar="N", help="instead: so many optimizer steps")

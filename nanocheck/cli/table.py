@@ -12,13 +12,14 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nanocheck.cli import options
+from nanocheck.cli import largest_batches, options
 from nanocheck.core.errors import INTERRUPTED
 
 if TYPE_CHECKING:
     from nanocheck.core.device import Target
     from nanocheck.core.matrix import Entry
     from nanocheck.core.table import Table
+    from nanocheck.tables.filling import Submits
 
 
 def prepare_parser(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,24 @@ def prepare_parser(parser: argparse.ArgumentParser) -> None:
     add("--prove", type=int, default=0, metavar="N", help="run N derived cells, drawn at random, themselves")
     add("--seed", type=int, default=0, metavar="N", help="of that draw (default 0)")
     add("--run-all", action="store_true", help="derive nothing: run every cell on its own card")
+    add(
+        "--largest-batch",
+        action="store_true",
+        help="search the largest safe batch of each setting on each card, too",
+    )
+    add(
+        "--most-batch",
+        type=int,
+        default=4096,
+        metavar="N",
+        help="of that search: no larger one (default 4096)",
+    )
+    add(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="with --largest-batch: search for a table that was made before",
+    )
     add("--workers", type=int, default=2, metavar="N", help="runs at once (default 2)")
     options.add_ray(parser)
     add("--journal", type=Path, metavar="FILE", help="keep runs here; what is in it is not run again")
@@ -53,18 +72,18 @@ def run(arguments: argparse.Namespace) -> int:
         RequestError: an unknown card or field, a wrong matrix, or an invalid number.
         MachineError: the virtual GPU cannot be built here, or a file cannot be written.
     """
-    import msgspec
-
     from nanocheck.core.errors import RequestError
     from nanocheck.core.files import expect_writable
     from nanocheck.tables.filling import Submits
-    from nanocheck.tables.making import make
-    from nanocheck.tables.proving import prove
 
     for name, least in (("prove", 0), ("workers", 1)):
         if getattr(arguments, name) < least:
             raise RequestError(f"--{name}: expected at least {least}, found {getattr(arguments, name)}")
+    largest_batches.check(arguments)
     entries, targets = _entries(arguments), _targets(arguments)
+    made = None
+    if arguments.table is not None:
+        made, targets = largest_batches.stored(arguments, targets)
     several = [each.id for each in entries if each.config.ranks > 1]
     if arguments.time and several:
         raise RequestError(
@@ -75,39 +94,62 @@ def run(arguments: argparse.Namespace) -> int:
     for path in (arguments.json, arguments.md, arguments.csv):
         if path is not None:
             expect_writable(path)
-    margin = options.card(arguments).margin_bytes
     with options.measuring(targets[0], arguments, workers=arguments.workers) as measurement:
         runner = Submits(measurement.submit, measurement.wait)
-        found, filled = make(
-            entries,
-            targets,
-            runner,
-            margin_bytes=margin,
-            time_too=arguments.time,
-            share=not arguments.run_all,
-            own_cards=_own_cards(arguments),
-            cards=options.card(arguments).cards,
-        )
-        proof, interrupted = None, not found.complete
-        if arguments.prove and found.complete:
-            interrupted = True
-            with contextlib.suppress(KeyboardInterrupt):  # the table is there, whatever becomes of its proof
-                proof = prove(
-                    filled,
-                    [each.config for each in entries],
-                    targets,
-                    runner,
-                    sample=arguments.prove,
-                    seed=arguments.seed,
-                    margin_bytes=margin,
-                )
-                interrupted = False
-    found = msgspec.structs.replace(found, proof=proof)
+        found, interrupted = made, False
+        if found is None:
+            found, interrupted = _made(entries, targets, runner, arguments)
+        if arguments.largest_batch and not interrupted:
+            found, interrupted = largest_batches.searched(
+                found, targets, runner, arguments, entries, _own_cards(arguments)
+            )
     _write(found, arguments)
     if interrupted:
         return INTERRUPTED
-    proven = found.proof is None or not found.proof.differences
+    proofs = [found.proof, None if found.largest is None else found.largest.proof]
+    proven = not any(each.differences for each in proofs if each is not None)
     return 0 if proven and any(each.verdict.is_answer for each in found.cells) else 1
+
+
+def _made(
+    entries: list[Entry], targets: list[Target], runner: Submits, arguments: argparse.Namespace
+) -> tuple[Table, bool]:
+    """The table, and whether it, or its proof, was interrupted.
+
+    Raises:
+        MachineError: nothing can be started here.
+    """
+    import msgspec
+
+    from nanocheck.tables.making import make
+    from nanocheck.tables.proving import prove
+
+    margin = options.card(arguments).margin_bytes
+    found, filled = make(
+        entries,
+        targets,
+        runner,
+        margin_bytes=margin,
+        time_too=arguments.time,
+        share=not arguments.run_all,
+        own_cards=_own_cards(arguments),
+        cards=options.card(arguments).cards,
+    )
+    proof, interrupted = None, not found.complete
+    if arguments.prove and found.complete:
+        interrupted = True
+        with contextlib.suppress(KeyboardInterrupt):  # the table is there, whatever becomes of its proof
+            proof = prove(
+                filled,
+                [each.config for each in entries],
+                targets,
+                runner,
+                sample=arguments.prove,
+                seed=arguments.seed,
+                margin_bytes=margin,
+            )
+            interrupted = False
+    return msgspec.structs.replace(found, proof=proof), interrupted
 
 
 def _write(found: Table, arguments: argparse.Namespace) -> None:

@@ -68,8 +68,8 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
         growth_bytes_per_step: by how much memory that tensors ask for grew from step to step, measured where
             steps end, the first one left out; 0 where it ever fell, or rose in fewer than three steps.
         optimizer_steps: calls of an optimizer's ``step``. 0: none was seen.
-        idle_optimizers: file and line where each optimizer was made that never stepped, though what it is of
-            was trained: its state is in no figure.
+        idle_optimizers: file and line where each optimizer was made that never stepped with a gradient,
+            though what it is of was trained: its state is in no figure.
         frozen_parameters: numbers in parameters of the trained modules that ask for no gradient, and could be
             unfrozen later.
         longest_sample: length of the longest sample that a DataLoader's dataset holds, where that can be

@@ -245,8 +245,14 @@ class CardQuestion:
 
 
 def one_card_expected(question: CardQuestion, instead: str = "see `nanocheck run`") -> RequestError:
-    """Of a machine with several cards, where only a command can use them; ``instead``: what takes one."""
+    """Of a machine with several cards, where only a command can use them, or with several kinds of them.
+
+    Args:
+        instead: what takes one.
+    """
+    kinds = len(question.machine) > 1
+    expected, found = ("cards of one kind", "several") if kinds else ("one card", "a machine with several")
     return RequestError(
-        f"--gpu {question.gpu}: expected one card, found a machine with several: {instead}",
+        f"--gpu {question.gpu}: expected {expected}, found {found}: {instead}",
         hint=f"--gpu {question.machine[0].gpu}",
     )

@@ -50,7 +50,7 @@ def _idle(places: Sequence[str]) -> str:
     more = f", and {len(places) - 1} more," if several else ""
     whose = "their" if several else "its"
     made = f"the optimizer made at {places[0]}{more}"
-    return f"{made} never stepped: {whose} state and what a step needs are in no figure"
+    return f"{made} never stepped with a gradient: {whose} state and what a step needs are in no figure"
 
 
 def _later(several: Sequence[LaterStep]) -> str:

@@ -53,7 +53,7 @@ PRIVATE_NAMES = (
         parameters=("tensor", "mean", "std", "a", "b"),
     ),
     PrivateName(
-        name="torch._C._distributed_c10d.Reducer._rebuild_buckets",
+        name="torch._C._distributed_c10d.Reducer",
         files=("observe/distributed/bucket_order.py",),
         purpose="when DDP takes the order of its buckets from rank 0, which may be left out",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from nanocheck.core.process_memory import ObservationEnd, ProcessMemory
+from nanocheck.core.rank_cards import stand_ins
 from nanocheck.core.ranks import need
 from nanocheck.core.result import Outcome, RunResult
 from nanocheck.core.verdict import JudgedRun, Kind, Verdict, classify, describe_oom
@@ -45,8 +46,9 @@ def _alone(run: JudgedRun, process: ProcessMemory, kind: Kind | None) -> JudgedR
         detail=_ENDED if ended_by_another else result.detail,
     )
     if result.outcome is Outcome.COMPLETED:
-        # Who else uses the card counts, as in the verdict of the whole run.
-        found = classify(result.on_card(process.card), run.margin_bytes)
+        # Who else uses the card counts, or would, as in the verdict of the whole run.
+        every = msgspec.structs.replace(result, processes=(*result.processes, *stand_ins(result)))
+        found = classify(every.on_card(process.card), run.margin_bytes)
         found = msgspec.structs.replace(found, process_bytes=need(process), ranks=())
     else:
         own = Kind.CRASHED if process.ended is ObservationEnd.FAILED else Kind.INCOMPLETE

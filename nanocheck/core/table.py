@@ -141,6 +141,76 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     differences: tuple[Difference, ...] = ()
 
 
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch of a search for the largest, on one card.
+
+    Attributes:
+        kind: None where the card was not run because it is tight or oom, whichever: the tensors fit, and what
+            the allocator reserves leaves less than the margin.
+        headroom_bytes: what stays free; None where it does not fit, or that is not known.
+        allocated_bytes, reserved_bytes: as of a ``Cell``.
+    """
+
+    batch: int
+    kind: Kind | None
+    headroom_bytes: int | None
+    allocated_bytes: int
+    reserved_bytes: int
+    how: How
+    run_on: str
+
+    @property
+    def is_safe(self) -> bool:
+        return self.kind is Kind.SAFE
+
+
+class Largest(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest safe batch of one way on one card, as far as a search proves it: one step more is not safe.
+
+    Memory need not grow with the batch: nothing is said of batches that were not tried.
+
+    Attributes:
+        way: ``Setting.way``.
+        batch: 0: not even one sequence is safe. None: not known, see ``reason``.
+        safe: the run at ``batch``. beyond: the one at ``batch + 1``, which is not safe; None where the search
+            ended at its limit.
+        not_safe_below: smaller batches that were tried and are not safe.
+        command: finds it again, by runs on this card.
+    """
+
+    way: str
+    gpu: str
+    batch: int | None
+    safe: Tried | None = None
+    beyond: Tried | None = None
+    not_safe_below: tuple[int, ...] = ()
+    reason: str = ""
+    command: str = ""
+
+
+class LargestBatches(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest safe batches of a table's ways, as a search found them.
+
+    Attributes:
+        most: no larger batch was tried.
+        found: by way and card; one that is missing was not reached, or its way not asked for.
+        left_out: way -> why it was not searched.
+        proof: pairs that were drawn at random and run on their own cards, at ``batch`` and one more.
+    """
+
+    most: int
+    found: tuple[Largest, ...]
+    left_out: dict[str, str] = {}
+    runs: Runs = Runs()
+    proof: Proof | None = None
+    seconds: float = 0.0
+    complete: bool = True
+
+    def batches(self) -> dict[tuple[str, str], Largest]:
+        """(way, card) -> what was found."""
+        return {(each.way, each.gpu): each for each in self.found}
+
+
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """Settings x cards.
 
@@ -148,6 +218,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
         environment: of the runs. date: ISO, the day on which it was made.
         cells: by setting and card, in their orders; one that is missing was not reached, see ``complete``.
         seconds: wall time that making it took.
+        largest: the largest safe batches, where they were searched.
     """
 
     schema: int = SCHEMA
@@ -163,6 +234,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof | None = None
     seconds: float = 0.0
     complete: bool = True
+    largest: LargestBatches | None = None
 
     @property
     def share_run(self) -> float:
@@ -194,10 +266,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dumps(table: Table) -> str:
-    """Its JSON, a line for each cell, ending in a newline."""
-    head = msgspec.to_builtins(msgspec.structs.replace(table, cells=()))
-    del head["cells"]
-    return dump_rows(head, "cells", [json.dumps(msgspec.to_builtins(each)) for each in table.cells])
+    """Its JSON, a line for each cell and each largest batch, ending in a newline."""
+    head = msgspec.to_builtins(msgspec.structs.replace(table, cells=(), largest=None))
+    del head["cells"], head["largest"]
+    text = dump_rows(head, "cells", [json.dumps(msgspec.to_builtins(each)) for each in table.cells])
+    if table.largest is None:
+        return text
+    head = msgspec.to_builtins(msgspec.structs.replace(table.largest, found=()))
+    del head["found"]
+    rows = [json.dumps(msgspec.to_builtins(each)) for each in table.largest.found]
+    largest = dump_rows(head, "found", rows, indent=2).rstrip()
+    body = text.rstrip().removesuffix("}").rstrip()
+    return f'{body},\n "largest": {largest}\n}}\n'
 
 
 def load(path: Path) -> Table:

@@ -1,4 +1,4 @@
-"""Optimizers that were made and never stepped, though what they are of was trained.
+"""Optimizers that were made and never stepped with a gradient, though what they are of was trained.
 
 A step that is left out (an overflow check that reads what nobody computed, a guard that goes on to the next
 batch, an accumulation that never fills) leaves the optimizer without its state, often the most there is.
@@ -31,8 +31,8 @@ class IdleOptimizers:
         self._made.append(_Made(optimizer, where))
 
     def stepped(self, optimizer: torch.optim.Optimizer) -> None:
-        """One was stepped."""
-        if optimizer in self._seen:
+        """One was stepped; without a gradient that is nothing."""
+        if optimizer in self._seen or not _had_something_to_do(optimizer):
             return
         self._any = True
         self._seen.add(optimizer)
@@ -96,6 +96,12 @@ class _Made:
         found = {id(reference): reference for reference in map(weakref.ref, parameters)}
         self._references.update(found)
         return set(found)
+
+
+def _had_something_to_do(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether any of its parameters had a gradient; or it has state, of gradients that it keeps elsewhere."""
+    gradients = (each.grad for each in _parameters(optimizer) if each.is_leaf)
+    return bool(optimizer.state) or any(each is not None for each in gradients)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:

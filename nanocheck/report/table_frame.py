@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from nanocheck.core.table import Cell, Setting, Table, TableCard
+from nanocheck.core.table import Cell, Largest, Setting, Table, TableCard
 from nanocheck.core.units import MIB
+from nanocheck.report import largest_words
 from nanocheck.report.largest_batch_table import ALLOCATOR_WORDS, COMPILE_WORDS
 from nanocheck.report.markdown_cells import frame_of
 from nanocheck.report.report_file import model_name
@@ -23,6 +24,7 @@ def frame(table: Table) -> pd.DataFrame:
     settings = {each.id: each for each in table.settings}
     cards = {each.gpu: each for each in table.cards}
     largest = table.largest_safe()
+    searched = {} if table.largest is None else table.largest.batches()
     rows = [
         {
             **_of_card(cards[cell.gpu]),
@@ -30,6 +32,7 @@ def frame(table: Table) -> pd.DataFrame:
             **_of_cell(cell),
             "what would fit": would_fit(cell, settings),
             "largest safe batch of the table": largest[settings[cell.setting].way, cell.gpu],
+            **_of_search(searched.get((settings[cell.setting].way, cell.gpu))),
             "torch": table.environment.torch,
             "platform": table.platform,
             "date": table.date,
@@ -124,6 +127,17 @@ def _of_cell(cell: Cell) -> dict[str, object]:
         "tokens/s": None if time is None else time.tokens_per_second,
         "time provenance": None if time is None else time.provenance.value,
         "sentence": cell.verdict.sentence,
+    }
+
+
+def _of_search(found: Largest | None) -> dict[str, object]:
+    """Empty where the way was not searched on the card, or without an answer."""
+    safe = None if found is None else found.safe
+    return {
+        "largest safe batch": None if found is None else found.batch,
+        "its headroom bytes": None if safe is None else safe.headroom_bytes,
+        "its reserved bytes": None if safe is None else safe.reserved_bytes,
+        "one more": None if found is None else largest_words.beyond(found.beyond),
     }
 
 

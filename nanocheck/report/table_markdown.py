@@ -11,6 +11,7 @@ import msgspec
 from nanocheck.core.scrub import scrub
 from nanocheck.core.table import Cell, Setting, Table, TableCard
 from nanocheck.core.verdict import Kind
+from nanocheck.report import largest_words
 from nanocheck.report.markdown_cells import code, escape, frame_of, table
 from nanocheck.report.table_frame import mebibytes, model_name_of, setting_name, would_fit
 from nanocheck.report.table_text import how_it_was_made
@@ -25,7 +26,8 @@ def render(found: Table) -> str:
     models = list(dict.fromkeys(map(model_name_of, found.settings)))
     for model in models:
         ways = [each for each in _ways(found) if model_name_of(each) == model]
-        parts += [f"## {escape(model)}", "The largest batch of this table that is safe:"]
+        searched = "searched; else the largest of those asked" if found.largest else "of this table"
+        parts += [f"## {escape(model)}", f"The largest batch that is safe, {searched}:"]
         parts.append(_largest(found, ways))
     parts.append("## Every cell")
     parts.append(
@@ -35,8 +37,9 @@ def render(found: Table) -> str:
     cells, cards = found.by_setting(), {each.gpu: each for each in found.cards}
     settings = {each.id: each for each in found.settings}
     parts += [_cells(each, cells[each.id], cards, settings) for each in found.settings if cells[each.id]]
-    if found.proof is not None and found.proof.differences:
-        rows = [msgspec.to_builtins(each) for each in found.proof.differences]
+    proofs = [found.proof, None if found.largest is None else found.largest.proof]
+    if differences := [each for proof in proofs if proof is not None for each in proof.differences]:
+        rows = [msgspec.to_builtins(each) for each in differences]
         parts += ["## Derived cells that a run contradicts", table(frame_of(rows))]
     return scrub("\n\n".join(parts)) + "\n"
 
@@ -46,11 +49,11 @@ def _ways(found: Table) -> list[Setting]:
 
 
 def _largest(found: Table, ways: Sequence[Setting]) -> str:
-    answers = {key: _batch(batch) for key, batch in found.largest_safe().items()}
-    answers |= _unanswered(found)
+    answers = largest_words.shown(found) | _unanswered(found)
     named = {each.way: setting_name(each).removeprefix(model_name_of(each) + ", ") for each in ways}
     often = Counter(named.values())
     named = {way: name if often[name] == 1 else f"{name} ({way})" for way, name in named.items()}
+    named = {each.way: largest_words.named(found, each, named[each.way]) for each in ways}
     rows = [
         {
             "card": card.name,
@@ -60,10 +63,6 @@ def _largest(found: Table, ways: Sequence[Setting]) -> str:
         for card in found.cards
     ]
     return table(frame_of(rows), right=["usable MiB", *named.values()])
-
-
-def _batch(largest: int | None) -> str:
-    return "-" if largest is None else str(largest)
 
 
 def _unanswered(found: Table) -> dict[tuple[str, str], str]:

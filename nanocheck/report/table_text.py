@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from nanocheck.core.table import Cell, How, Setting, Table, TableCard
+from nanocheck.core.table import Cell, How, Largest, Setting, Table, TableCard
 from nanocheck.core.units import gib, mib
 from nanocheck.core.verdict import Kind
+from nanocheck.report import largest_words
 from nanocheck.report.blocks import Block, Words, prose, stack, verdict, words
 from nanocheck.report.table_frame import mebibytes, setting_name
 from nanocheck.report.terminal_table import table
@@ -28,10 +29,12 @@ def render(found: Table) -> list[Block]:
     ]
     shown = table([row for each in rows for row in each], left=["setting", "safe from"], whole=["card"])
     blocks: list[Block] = [stack(*head), shown]
-    if found.proof is not None:
+    if largest := _largest(found, few):
+        blocks.append(table(largest, left=["way", "one more", "largest safe batch"], whole=["card"]))
+    for proof in (found.proof, None if found.largest is None else found.largest.proof):
         blocks += [
             prose(f"{each.setting} on {each.gpu}: derived {each.derived}; run: {each.run}", hanging=2)
-            for each in found.proof.differences
+            for each in (() if proof is None else proof.differences)
         ]
     odd = [each for each in found.cells if not each.verdict.is_answer]
     alike: dict[tuple[Kind, str], list[Cell]] = {}
@@ -41,6 +44,43 @@ def render(found: Table) -> list[Block]:
         names = f"{which[0].setting} on {which[0].gpu}" + (f" and {len(which) - 1} more" * (len(which) > 1))
         blocks.append(prose(f"{names}: ", words(verdict(kind), f": {sentence}"), hanging=2))
     return blocks
+
+
+def _largest(found: Table, few: bool) -> list[dict[str, Words]]:
+    """A line for each card and way; with more than a few cards, one for each way, with its ends."""
+    if found.largest is None:
+        return []
+    names = {each.way: setting_name(each) for each in found.settings}
+    most, by_way = found.largest.most, dict[str, list[Largest]]()
+    for each in found.largest.found:
+        by_way.setdefault(each.way, []).append(each)
+    if few:
+        return [
+            {
+                "card": each.gpu,
+                "way": names[each.way],
+                "largest safe batch": largest_words.batch(each, most),
+                "headroom MiB": mebibytes(each.safe.headroom_bytes if each.safe else None),
+                "one more": largest_words.beyond(each.beyond) or "-",
+            }
+            for those in by_way.values()
+            for each in those
+        ]
+    return [
+        {
+            "way": names[way],
+            "cards": str(sum(bool(each.batch) for each in those)),
+            "largest safe batch": _ends([each for each in those if each.batch], most),
+        }
+        for way, those in by_way.items()
+    ]
+
+
+def _ends(those: list[Largest], most: int) -> str:
+    if not those:
+        return "-"
+    ends = [pick(those, key=lambda each: each.batch or 0) for pick in (min, max)]
+    return " to ".join(f"{largest_words.batch(each, most)} ({each.gpu})" for each in ends)
 
 
 def how_it_was_made(found: Table) -> list[str]:
@@ -75,6 +115,7 @@ def how_it_was_made(found: Table) -> list[str]:
     if not found.complete:
         lines.append("Interrupted: what is not in the table was not run.")
     where = found.environment
+    lines += largest_words.sentences(found)
     lines.append(f"torch {where.torch}, CUDA {where.cuda}, nanocheck {where.nanocheck}, {found.date}.")
     return lines
 

@@ -6,6 +6,7 @@ found. Cheap runs are asked for one at a time, dear ones two side by side.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -146,7 +147,8 @@ class _Bracket:
         return min(refused, default=len(self.sizes))
 
     def _places(self) -> list[tuple[int, int]]:
-        return [(at, size) for at, size in enumerate(self.sizes) if size in self.seen]
+        at = ((bisect_left(self.sizes, size), size) for size in sorted(self.seen))
+        return [(place, size) for place, size in at if place < len(self.sizes) and self.sizes[place] == size]
 
     def exceptions(self) -> tuple[int, ...]:
         refused = min((size for size, each in self.seen.items() if not each.fits), default=None)
@@ -154,15 +156,19 @@ class _Bracket:
         return () if refused is None else tuple(sorted(size for size in fitting if size > refused))
 
     def next_guess(self, guesses_left: int) -> int:
-        """The place to look at next: where a line through the two largest known needs meets the limit.
+        """The place to look at next: where a line through two known needs meets the limit.
 
+        Through those between which the answer lies, where both are known; else through the two largest.
         Through one need, a line from the origin: it asks for too little, since something is always held. The
         middle where there is no line, or it has been wrong too often.
         """
         low, high = self.low, self.high
         middle = (low + high) // 2
         known = ((size, each.need_bytes) for size, each in self.seen.items())
-        needs = sorted((size, need) for size, need in known if need is not None)[-2:]
+        needs = sorted((size, need) for size, need in known if need is not None)
+        around = [self.sizes[each] for each in (low, high) if 0 <= each < len(self.sizes)]
+        between = [each for each in needs if each[0] in around]
+        needs = between if len(between) == 2 else needs[-2:]
         if guesses_left <= 0 or not needs:
             return middle
         (first, need), (second, more) = needs[0], needs[-1]
@@ -170,7 +176,7 @@ class _Bracket:
         if slope <= 0:
             return middle
         fitting = second + (self.limit_bytes - more) / slope
-        return max((at for at, size in enumerate(self.sizes) if size <= fitting), default=0)
+        return max(bisect_right(self.sizes, fitting) - 1, 0)
 
 
 def _countdown(number: int) -> Generator[int, None, None]:

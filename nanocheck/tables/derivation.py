@@ -56,7 +56,6 @@ def asked(result: RunResult) -> Any:
 def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | None:
     """The verdict on a card, from a run with room on a card of the same behaviour; None: it must be run."""
     device, main = target.device, roomy.main
-    moved = msgspec.structs.replace(roomy, device=device)
     if roomy.outcome is Outcome.OOM:
         return None  # not even with room: some limit of the script's own
     wanted, there = requested(roomy), device.available_bytes
@@ -64,16 +63,9 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
         # It ended before it asked for more than there is, such as on a card that this PyTorch has no kernels
         # for: the sentence names the card.
         detail = roomy.detail.replace(roomy.device.name, device.name)
-        return classify(msgspec.structs.replace(moved, detail=detail), margin_bytes)
+        return classify(msgspec.structs.replace(roomy, device=device, detail=detail), margin_bytes)
     if main.reserved_bytes + BORDER_BYTES <= there:
-        least, most = _nccl(roomy, device)
-        process = msgspec.structs.replace(
-            main,
-            process_bytes=main.reserved_bytes + device.context_bytes + least,
-            nccl_least_bytes=least,
-            nccl_most_bytes=most,
-        )
-        return classify(msgspec.structs.replace(moved, processes=(process,)), margin_bytes)
+        return classify(_with_all_it_asks_for(roomy, target), margin_bytes)
     if wanted > there:
         return Verdict(
             kind=Kind.OOM,
@@ -82,6 +74,30 @@ def derive(roomy: RunResult, target: Target, margin_bytes: int) -> Verdict | Non
             sentence=f"its tensors ask for {mib(wanted)} MiB at once, of {mib(max(there, 0))} available",
         )
     return None
+
+
+def is_never_safe(roomy: RunResult, target: Target, margin_bytes: int) -> bool:
+    """Whether no run on the card can be safe, though it may finish.
+
+    A run there gets all the memory that it asks the driver for, and then it is this run, whose reserved bytes
+    leave less than the margin; or the driver refuses some, and the allocator has to try again: tight at best.
+    """
+    if roomy.outcome is not Outcome.COMPLETED:
+        return False
+    return classify(_with_all_it_asks_for(roomy, target), margin_bytes).kind is not Kind.SAFE
+
+
+def _with_all_it_asks_for(roomy: RunResult, target: Target) -> RunResult:
+    """The run on the card as it is where the driver grants everything."""
+    device, main = target.device, roomy.main
+    least, most = _nccl(roomy, device)
+    process = msgspec.structs.replace(
+        main,
+        process_bytes=main.reserved_bytes + device.context_bytes + least,
+        nccl_least_bytes=least,
+        nccl_most_bytes=most,
+    )
+    return msgspec.structs.replace(roomy, device=device, processes=(process,))
 
 
 def _nccl(roomy: RunResult, device: Device) -> tuple[int, int]:

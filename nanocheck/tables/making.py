@@ -76,7 +76,7 @@ def make(
         margin_bytes=margin_bytes,
         reserve_bytes=targets[0].reserve_bytes,
         settings=settings,
-        cards=tuple(map(_card, targets)),
+        cards=tuple(map(card_of, targets)),
         cells=tuple(_with_instead(cells, settings, cards)),
         runs=Runs(with_room=filled.with_room, on_card=filled.on_card),
         seconds=time.monotonic() - began,
@@ -158,7 +158,8 @@ def _with_instead(cells: Sequence[Cell], settings: Sequence[Setting], cards: int
     ]
 
 
-def _card(target: Target) -> TableCard:
+def card_of(target: Target) -> TableCard:
+    """A card as a table has it."""
     gpu, device = target.gpu, target.device
     return TableCard(
         gpu=gpu.id,

@@ -52,5 +52,6 @@ def _kind_text(target: Target) -> str:
         "bus_bits": gpu.bus_width_bits,
         "clock_khz": gpu.boost_mhz * 1000,
         "memory_khz": gpu.memory_mhz * 1000,
+        "stand_in": int(target.device.host is not None),
     }
     return "\n".join(f"{key}={value}" for key, value in fields.items())

@@ -12,7 +12,7 @@ import action_driver
 import pytest
 from action_driver import pip_that_installs_nothing
 from github_stand_in import TOKEN, Service, service
-from paths import ROOT
+from paths import QUICK, ROOT
 from toy_repository import FORGOTTEN, FORGOTTEN_BYTES, RETURN, TRAIN, Pushed, Repository
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the virtual GPU needs Linux")
@@ -46,7 +46,8 @@ class Runner:
         temporary = results.parent if results is not None else self.folder / f"temp-{self.runs}"
         variables = {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{QUICK}:{ROOT}",
+            "NANOCHECK_TESTS_QUICK": os.environ["NANOCHECK_TESTS_QUICK"],
             "GITHUB_EVENT_NAME": "pull_request",
             "GITHUB_REPOSITORY": "o/r",
             "GITHUB_API_URL": self.service.address,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +19,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import INTERRUPTED, MachineError, RequestError
 from nanocheck.core.matrix import Entry
 from nanocheck.core.result import Provenance
-from nanocheck.core.table import load
+from nanocheck.core.table import dumps, load
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind
 from nanocheck.tables.making import command, make
 
@@ -77,15 +79,67 @@ def test_a_table_and_its_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
     (tmp_path / "matrix.toml").write_text(MATRIX)
     first, again = tmp_path / "first.json", tmp_path / "again.json"
-    main(["table", "--gpu", "rtx4070", "--matrix", str(tmp_path / "matrix.toml"), "--json", str(first)])
-    cell = load(first).cells[0]
+    searched = ["--largest-batch", "--prove", "1"]
+    matrix = ["--matrix", str(tmp_path / "matrix.toml")]
+    assert main(["table", "--gpu", "rtx4070", *matrix, *searched, "--json", str(first)]) == 0
+    table = load(first)
+    cell = table.cells[0]
     assert cell.how.value == "derived"
-    assert main([*shlex.split(cell.command)[1:], "--json", str(again)]) == 0
-    (own,) = load(again).cells
+    assert table.largest is not None
+    assert table.largest.proof is not None
+    assert (table.largest.proof.sample, table.largest.proof.differences) == (1, ())
+    (largest,) = table.largest.found
+    assert largest.safe is not None
+    assert largest.beyond is not None
+    assert 2 < largest.safe.batch < largest.beyond.batch < 3500
+    assert largest.command == f"{cell.command} --largest-batch".replace("batch=2", f"batch={largest.batch}")
+    assert main([*shlex.split(cell.command)[1:], "--largest-batch", "--json", str(again)]) == 0
+    other = load(again)
+    (own,) = other.cells
     assert own.how.value == "run"
     assert (own.verdict, own.allocated_bytes, own.reserved_bytes) == (
         cell.verdict, cell.allocated_bytes, cell.reserved_bytes
     )  # fmt: skip
+    assert other.largest is not None
+    assert [each.batch for each in other.largest.found] == [largest.batch]
+    assert other.largest.runs.with_room == 0
+
+
+def test_a_stored_table_is_searched_without_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is asked of it is checked before anything runs; only ways that were asked for are searched."""
+    targets = [card("rtx4070", 46, 12_000)]
+    configs = [StepConfig(batch=2), StepConfig(batch=2, dtype="fp32")]
+    entries = [Entry(config=each, group="", why="") for each in configs]
+    made, _ = make(entries, targets, world := World(lambda config, sms: 1_000 + 500 * config.batch))
+    (tmp_path / "table.json").write_text(dumps(made))
+    stored = ["table", "--table", str(tmp_path / "table.json")]
+    assert main([*stored, "--largest-batch"]) == RequestError.exit_code
+    assert "other figures of rtx4070" in capsys.readouterr().err
+    assert main(stored) == RequestError.exit_code
+    assert main([*stored, "--largest-batch", "--margin", "1"]) == RequestError.exit_code
+    assert main([*stored, "--largest-batch", "--time"]) == RequestError.exit_code
+    assert main([*stored, "--largest-batch", "--gpu", "t4"]) == RequestError.exit_code
+    capsys.readouterr()
+
+    @contextlib.contextmanager
+    def measuring(*_: object, **__: object) -> Iterator[World]:
+        yield world
+
+    monkeypatch.setattr("nanocheck.cli.options.measuring", measuring)
+    monkeypatch.setattr("nanocheck.tables.filling.Submits", lambda submit, wait: world)
+    monkeypatch.setattr("nanocheck.cli.table._targets", lambda arguments: targets)
+    before, out = len(world.asks), tmp_path / "out.json"
+    words = [*stored, "--largest-batch", "--set", "batch=7", "--set", "dtype=fp32", "--json", str(out)]
+    assert main(words) == 0
+    found = load(out)
+    assert found.cells == made.cells
+    assert found.largest is not None
+    assert {each.way for each in found.largest.found} == {made.settings[1].way}
+    assert {each.config.dtype for each in world.asks[before:]} == {"fp32"}
+    assert main([*words[:-4], "--set", "bias=true"]) == RequestError.exit_code
+    assert "expected settings of the table" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,6 +150,7 @@ def test_one_setting_is_run_again_by_its_command(tmp_path: Path) -> None:
         (["--set", "batch=many"], "many"),
         (["--prove", "-1"], "-1"),
         (["--workers", "0"], "0"),
+        (["--most-batch", "0"], "0"),
         (["--gpu", "h100", "--platform", "windows"], "windows"),
     ],
 )

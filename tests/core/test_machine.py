@@ -63,7 +63,9 @@ def test_every_card_of_a_machine_has_its_own_figures(machine: list[Alike]) -> No
         (["advise", "--tokens-per-step", "1024"], "2xrtx4070", True),
         (["advise", "--tokens-per-step", "1024"], "1xrtx4070,1xrtx4090", False),
         (["run", "--", "true"], "1xrtx4070,1xrtx4090", True),
-        (["drift", "--torch", "2.9", "--", "true"], "2xrtx4070", False),
+        (["drift", "--torch", "2.9", "--", "true"], "2xrtx4070", True),
+        (["diff", "--at", "HEAD", "--", "true"], "1xrtx4070,1xrtx4090", True),
+        (["plan", "--tokens", "1B"], "2xrtx4070", False),
     ],
 )
 def test_which_verbs_take_which_machines(verb: list[str], machine: str, taken: bool) -> None:
@@ -72,5 +74,5 @@ def test_which_verbs_take_which_machines(verb: list[str], machine: str, taken: b
     if taken:
         assert options.card(arguments).gpu == machine
     else:
-        with pytest.raises(RequestError, match="expected one card"):
+        with pytest.raises(RequestError, match=r"expected (one card|cards of one kind), .*`nanocheck run`"):
             options.card(arguments)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import oom_result, peaks, result
+from made_up import DEVICE, oom_result, peaks, result
 from made_up_ranks import ranks
 from msgspec.structs import replace as changed
 
+from nanocheck.core.device import CardsAlike
+from nanocheck.core.rank_runs import rank_runs
 from nanocheck.core.result import ObservationEnd, Outcome, RunResult
 from nanocheck.core.run_diff import RunDiff, RunDiffs, diff
 from nanocheck.core.units import MIB
@@ -25,7 +27,7 @@ def compared(before: RunResult, after: RunResult) -> RunDiff:
 
 
 @given(SIZES, st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_each_rank_is_compared_with_itself(sizes: list[int], data: st.DataObject) -> None:
     """Whichever is the fullest on either side."""
     more = data.draw(st.lists(st.integers(-3, 3), min_size=len(sizes), max_size=len(sizes)))
@@ -49,7 +51,7 @@ def test_each_rank_is_compared_with_itself(sizes: list[int], data: st.DataObject
 
 
 @given(SIZES)
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_every_rank_has_its_row(sizes: list[int]) -> None:
     before = ranks(dict.fromkeys(range(len(sizes)), 1000))
     found = compared(before, ranks(dict(enumerate(sizes))))
@@ -77,6 +79,24 @@ def test_the_machines_verdict_counts_where_no_rank_has_grown() -> None:
     assert "rank 7 ran before only" in found.notes
     assert not compared(first, both).worse
     assert compared(first, both).moved
+
+
+@given(st.lists(st.integers(3000, 6500), min_size=2, max_size=3), st.integers(1, 3), st.booleans())
+@settings(max_examples=30)
+def test_a_rank_alone_has_the_verdict_that_it_has_among_all(
+    sizes: list[int], cards: int, left_out: bool
+) -> None:
+    """Also where it shares its card, with a rank that ran or with one that did not."""
+    world = 4 if left_out else len(sizes)
+    last = world - 1
+    run = ranks({(last if rank == len(sizes) - 1 else rank): size for rank, size in enumerate(sizes)}, world)
+    shared = tuple(changed(each, card=(each.rank or 0) % cards) for each in run.processes)
+    machine = (CardsAlike(cards=cards, device=DEVICE),)
+    judged = JudgedRun.of(changed(run, processes=shared, machine=machine))
+    told = {each.rank: each.kind for each in judged.verdict.ranks}
+    alone = rank_runs(changed(judged, verdict=changed(judged.verdict, ranks=())))
+    assert {rank: each.verdict.kind for rank, each in alone.items()} == told
+    assert {each.result.main.rank for each in alone.values()} == {None}
 
 
 def test_a_rank_that_another_one_ended_is_not_worse_itself() -> None:

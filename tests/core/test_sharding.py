@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from nanocheck.core import memory_formulas
 from nanocheck.core.config import StepConfig
@@ -38,6 +37,9 @@ def test_shards_are_the_chunks_that_torch_cuts_and_rank_0_has_the_largest(
 
 @given(SHAPES, RANKS)
 def test_zero1_deals_parameters_out_as_torch_does(shapes: list[tuple[int, ...]], ranks: int) -> None:
+    # Here, not above: it takes whoever collects the tests two seconds.
+    from torch.distributed.optim import ZeroRedundancyOptimizer
+
     own = ZeroRedundancyOptimizer.__new__(ZeroRedundancyOptimizer)
     parameters = [torch.empty(shape, device="meta") for shape in shapes]
     own.world_size, own._partition_parameters_cache = ranks, []

@@ -82,6 +82,53 @@ def test_what_a_method_is_worth_is_as_stored(method: str) -> None:
     assert row["eager"] == {"allocated_bytes": peak.allocated_bytes, "reserved_bytes": peak.reserved_bytes}
 
 
+def test_a_searched_batch_of_the_cards_is_safe_and_one_more_is_not() -> None:
+    table = tables.compatibility()
+    if metadata.version("torch") != str(table.environment.torch).split("+")[0]:
+        pytest.skip(f"the table is of torch {table.environment.torch}; here is {metadata.version('torch')}")
+    way = table.settings[0]
+    found = table.largest.batches()[way.way, "rtx4070"]
+    with Measurement(runs.target("rtx4070")) as measurement:
+        pending = [
+            measurement.submit(runs.replace(way.config, batch=each.batch))
+            for each in (found.safe, found.beyond)
+        ]
+        safe, beyond = [JudgedRun.of(each.result(), DEFAULT_MARGIN_BYTES) for each in pending]
+    assert safe.verdict.kind is Kind.SAFE
+    assert safe.result.main.reserved_bytes == found.safe.reserved_bytes
+    assert safe.verdict.headroom_bytes == found.safe.headroom_bytes
+    assert beyond.verdict.kind in (
+        (Kind.TIGHT, Kind.OOM) if found.beyond.kind is None else (found.beyond.kind,)
+    )
+
+
+def test_the_searched_batches_of_the_cards_are_whole_and_proven() -> None:
+    """And no cell of the table contradicts them."""
+    table = tables.compatibility()
+    largest = table.largest
+    assert largest.complete
+    assert largest.proof.sample >= 10
+    assert largest.proof.differences == ()
+    assert len(largest.found) % len(table.cards) == 0
+    ways = {each.id: (each.way, each.config.batch) for each in table.settings}
+    batches = largest.batches()
+    for cell in table.cells:
+        way, batch = ways[cell.setting]
+        found = batches.get((way, cell.gpu))
+        if found is None or found.batch is None:
+            continue
+        if batch > found.batch:
+            assert cell.verdict.kind is not Kind.SAFE
+        elif cell.verdict.kind is not Kind.SAFE:
+            assert batch in found.not_safe_below
+    for each in largest.found:
+        if each.batch is None:
+            assert each.reason.startswith("unsupported")
+        else:
+            assert each.batch == 0 or each.safe.headroom_bytes >= table.margin_bytes
+            assert each.beyond.kind is not Kind.SAFE
+
+
 def test_the_table_of_cards_is_proven_and_whole() -> None:
     found = tables.compatibility()
     assert found.complete

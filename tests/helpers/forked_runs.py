@@ -47,7 +47,8 @@ class _Forking:
         with other:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, str(HELPERS), str(other.fileno())],
-                env={**start, "NANOCHECK_CARD": "pending"},
+                # All is imported here, once: nothing is left to be quick about.
+                env={**start, "NANOCHECK_CARD": "pending", "NANOCHECK_TESTS_QUICK": ""},
                 pass_fds=[other.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -13,7 +13,19 @@ from msgspec.structs import replace as changed
 from nanocheck.core.config import StepConfig
 from nanocheck.core.gpus import Gpu, load_catalog
 from nanocheck.core.result import Provenance
-from nanocheck.core.table import Cell, CellTime, How, Proof, Runs, Setting, Table, TableCard
+from nanocheck.core.table import (
+    Cell,
+    CellTime,
+    How,
+    Largest,
+    LargestBatches,
+    Proof,
+    Runs,
+    Setting,
+    Table,
+    TableCard,
+    Tried,
+)
 from nanocheck.core.units import MIB, mib
 from nanocheck.core.verdict import DEFAULT_MARGIN_BYTES, Kind, Verdict
 
@@ -123,6 +135,51 @@ def table(settings: Iterable[Setting], cards: Iterable[TableCard], **changes: An
         seconds=12.0,
     )
     return changed(made, **changes)
+
+
+def searched(found: Table, left_out: Iterable[str] = (), most: int = 64) -> Table:
+    """The same with the largest safe batches by the same formula, but of the ways that are left out."""
+    out = set(left_out)
+    ways = [each for each in {one.way: one for one in found.settings}.values() if each.way not in out]
+    return changed(
+        found,
+        largest=LargestBatches(
+            most=most,
+            found=tuple(_largest(way, card, most) for way in ways for card in found.cards),
+            left_out=dict.fromkeys(out, "a reason"),
+            runs=Runs(with_room=7),
+            seconds=3.0,
+            proof=Proof(sample=5, fit=6, seed=1),
+        ),
+    )
+
+
+def _largest(way: Setting, card: TableCard, most: int) -> Largest:
+    cells = [cell(setting(replace(way.config, batch=each)), card) for each in range(1, most + 2)]
+    largest = next((at for at, each in enumerate(cells) if each.verdict.kind is not Kind.SAFE), most)
+    safe, beyond = (
+        _tried(cells[each - 1], each) if 0 < each <= most else None for each in (largest, largest + 1)
+    )
+    return Largest(
+        way=way.way,
+        gpu=card.gpu,
+        batch=min(largest, most),
+        safe=safe,
+        beyond=beyond,
+        command=f"{cells[0].command} --largest-batch",
+    )
+
+
+def _tried(found: Cell, batch: int) -> Tried:
+    return Tried(
+        batch=batch,
+        kind=found.verdict.kind,
+        headroom_bytes=found.verdict.headroom_bytes,
+        allocated_bytes=found.allocated_bytes,
+        reserved_bytes=found.reserved_bytes,
+        how=How.DERIVED,
+        run_on="h100",
+    )
 
 
 def some_settings() -> list[Setting]:

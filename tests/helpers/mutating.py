@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paths import HELPERS, ROOT
+from paths import HELPERS, QUICK, ROOT
 
 SUITES = ("suites/loss", "suites/reproducibility")
 
@@ -36,9 +36,12 @@ def mutants() -> list[Mutant]:
 
 
 def copy_project(folder: Path, mutant: Mutant | None = None, origin: Path = ROOT) -> Path:
-    """The suites and code of a project in ``folder``, with the mutant's line changed."""
+    """The suites and code of a project in ``folder``, with the mutant's line changed.
+
+    Its bytecode, too: what is changed is newer and is compiled again.
+    """
     for name in ("nanocheck", "suites", "baselines"):
-        shutil.copytree(origin / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(origin / name, folder / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("pyproject.toml", "conftest.py"):
         shutil.copy(origin / name, folder / name)
     if mutant is not None:
@@ -58,7 +61,7 @@ def run_suites(
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """The suites as a user runs them, on the CPU, and the ids of the tests that failed."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("CI", "GITHUB_"))}
-    environment["PYTHONPATH"] = str(folder)
+    environment["PYTHONPATH"] = f"{QUICK}:{folder}"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfE"]
     done = subprocess.run(
         [*command, "--device=virtual", *options, *tests],

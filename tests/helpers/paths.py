@@ -11,3 +11,5 @@ ROOT = TESTS.parent
 CLIENTS = TESTS / "clients"
 #: C programs that call the virtual GPU.
 CSRC = TESTS / "csrc"
+#: First on PYTHONPATH of every Python that a test starts; it says why.
+QUICK = HELPERS / "quick"

@@ -17,6 +17,12 @@ from nanocheck.core.torch_builds import NO_KERNELS, has_kernels
 from nanocheck.core.verdict import Kind
 
 SCRIPT = "import torch\nheld = torch.zeros(2**20, device='cuda')\n"
+#: More than 3,072 tokens are sorted: CUB asks which machine code its kernels have for the card.
+SORTS = """import torch
+table = torch.zeros(64, 8, device="cuda", requires_grad=True)
+tokens = torch.zeros(4096, dtype=torch.long, device="cuda")
+torch.nn.functional.embedding(tokens, table).sum().backward()
+"""
 
 
 def test_a_command_on_a_card_that_the_build_leaves_out(tmp_path: Path) -> None:
@@ -36,7 +42,7 @@ def test_a_command_on_a_card_that_the_build_leaves_out(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="its build is that of these cards")
 def test_a_card_of_other_machines_is_answered_with_a_note(tmp_path: Path) -> None:
-    judged = observe(SCRIPT, tmp_path, gpu="jetson-thor").judged()
+    judged = observe(SORTS, tmp_path, gpu="jetson-thor").judged()
     assert judged.verdict.kind is Kind.SAFE
     assert any("aarch64" in note and "CUDA 13" in note for note in judged.result.notes)
 

@@ -15,20 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from observing import Seen, observe
 from paths import CLIENTS
+from some_ranks import machine, torchrun
 
 from nanocheck.core.result import Outcome
 from nanocheck.observe.absent_ranks import ALL, ENDS, LAST, chosen
 
 WORLDS = st.integers(2, 1000)
-
-
-def torchrun(world: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}")
-
-
-def machine(world: int, ranks: str) -> dict[str, str]:
-    cards = ",".join(map(str, range(world)))
-    return {"NANOCHECK_CARDS": str(world), "CUDA_VISIBLE_DEVICES": cards, "NANOCHECK_RUN_RANKS": ranks}
 
 
 @given(WORLDS)
@@ -135,13 +127,22 @@ RANK = """
 """
 
 
-def rank_alone(folder: Path, script: str, *arguments: str, ranks: str, **more: str) -> Seen:
+def rank_alone(folder: Path, script: str, *arguments: str, ranks: str, before: str = "", **more: str) -> Seen:
     path = folder / "script.py"
-    path.write_text("\n".join(line.removeprefix("    ") for line in (RANK + script).splitlines()))
+    path.write_text("\n".join(line.removeprefix("    ") for line in (before + RANK + script).splitlines()))
     return observe(path, folder, *arguments, steps=0, environment=machine(1, ranks) | more)
 
 
-def test_stores_groups_and_meshes_answer_for_those_who_are_not_there(tmp_path: Path) -> None:
+#: PyTorch 2.11 and before has no backends of Python: put before a script's own import of torch.distributed.
+OLD_GLOO = """
+    import torch
+    from nanocheck.observe.distributed import host_group
+    host_group._kind = lambda: None
+"""
+
+
+@pytest.mark.parametrize("gloo", ["", OLD_GLOO], ids=["new", "old"])
+def test_stores_groups_and_meshes_answer_for_those_who_are_not_there(gloo: str, tmp_path: Path) -> None:
     """Of eight ranks the last alone, with the store that rank 0 would serve."""
     seen = rank_alone(
         tmp_path,
@@ -182,6 +183,7 @@ def test_stores_groups_and_meshes_answer_for_those_who_are_not_there(tmp_path: P
 """,
         *("7", "8", "cpu:gloo,cuda:nccl", f"tcp://127.0.0.1:{free_port()}"),
         ranks=LAST,
+        before=gloo,
         NANOCHECK_RANK_WAIT_S="0.2",
         TORCH_DIST_INIT_BARRIER="1",
     )

@@ -21,6 +21,8 @@ from nanocheck.core.gpus import find_gpu
 from nanocheck.report.run_file import load
 from nanocheck.virtual import card_environment, prepare
 
+pytestmark = pytest.mark.usefixtures("whole_start")
+
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 from documents import DOCS
-from paths import ROOT
+from paths import QUICK, ROOT
 
 from nanocheck.core.baselines import Baseline, dumps
 from nanocheck.pytest_plugin.gpu_tests import further_arguments
@@ -51,7 +51,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest", "--device", "virtual", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": f"{QUICK}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=500,

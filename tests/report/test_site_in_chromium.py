@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,33 @@ def test_what_is_not_in_the_table_gets_the_command_and_no_verdict(index: chromiu
         assert address is None
         assert command == "nanocheck table --gpu t4 --run-all --set batch=6 --set n_layer=12"
         assert "4 ✓ safe" in words
+
+
+def test_a_searched_batch_filters_and_answers(browser: chromium.Chromium, tmp_path: Path) -> None:
+    searched = made_up_tables.searched(TABLE)
+    write(tmp_path, searched)
+    browser.open(tmp_path / "index.html", width=DESK, dark=False)
+    assert searched.largest is not None
+    way = TABLE.settings[0].way
+    largest = searched.largest.batches()[way, "t4"].batch
+    assert largest is not None
+    words = CONTENTS.models[0].ways[0].words.replace(", 1,024 tokens", "")
+
+    def heads(batch: int) -> list[str]:
+        return [
+            f"{verdict} {largest in numbers}"
+            for verdict, words_of, *_ in ask(browser, model="GPT-2 124M", card="Tesla T4", batch=str(batch))
+            for numbers in [[int(each) for each in re.findall(r"\d+", words_of)]]
+        ]
+
+    choose(browser, "question", method=words)
+    assert heads(largest) == ["✓ safe True"]
+    assert heads(largest + 1) == ["× not safe True"]
+    assert heads(largest + 30) == [f"? largest safe batch: {largest} True"]
+    before = shown(browser, "largest")
+    choose(browser, "filters", least="20")
+    assert shown(browser, "largest") == [each for each in before if int(each.rstrip("+")) >= 20]
+    assert 0 < len(shown(browser, "largest")) < len(before)
 
 
 @pytest.mark.parametrize(("gpu", "option"), [("rtx3090", WORDS), ("h100", None)], ids=["in words", "unnamed"])

@@ -22,14 +22,17 @@ from msgspec.structs import replace
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.gpus import load_catalog
 from nanocheck.core.result import Provenance
-from nanocheck.core.table import Difference, How, Table
+from nanocheck.core.table import Difference, How, Largest, LargestBatches, Proof, Table
 from nanocheck.core.verdict import Kind
 from nanocheck.report import ledger
-from nanocheck.report.site import pages
+from nanocheck.report.site import cells, pages
+from nanocheck.report.site.contents import Contents
 from nanocheck.report.site.links import slugs
 from nanocheck.report.site.private import public, public_ledger
 
 TABLE = made_up_tables.table(made_up_tables.some_settings(), made_up_tables.some_cards())
+#: Of one way nothing was searched.
+SEARCHED = made_up_tables.searched(TABLE, left_out=[TABLE.settings[-1].way])
 CATALOG = load_catalog()
 LEDGER = ledger.load(Path(__file__).parents[2] / "reports" / "claims-rtx4070.json")
 #: Ends of attributes, elements and scripts, formulas, and characters that turn text around.
@@ -110,7 +113,7 @@ def test_nothing_is_fetched_and_nothing_runs_but_the_sites_own_two_files(files: 
     assert "http" not in files["site.js"]
     assert "url(" not in files["site.css"]
     assert "@import" not in files["site.css"]
-    assert len(files["site.js"].splitlines()) < 250
+    assert len(files["site.js"].splitlines()) < 275
 
 
 def test_the_large_table_has_every_cell_with_its_verdict_and_figures(files: dict[str, str]) -> None:
@@ -125,7 +128,8 @@ def test_the_large_table_has_every_cell_with_its_verdict_and_figures(files: dict
         assert values[0].split()[1] == cell.verdict.kind.value
         assert values[2] == f"{setting.config.batch:,}"
         assert values[5] == setting.config.dtype
-        assert float(values[-4].replace(",", "")) == pytest.approx(cell.reserved_bytes / 2**30, abs=0.006)
+        reserved = values[list(cells.COLUMNS).index("reserved") - 1]
+        assert float(reserved.replace(",", "")) == pytest.approx(cell.reserved_bytes / 2**30, abs=0.006)
         assert values[-1] == cell.how.value
 
 
@@ -153,6 +157,38 @@ def test_a_models_page_has_the_largest_safe_batch_of_every_way_and_card(files: d
     assert found == expected
     assert len({each for row in expected for each in row}) > 3
     assert "modelled" in page
+
+
+def test_a_search_stands_where_the_largest_batch_of_the_table_stood() -> None:
+    """On every page that shows it; a way that was not searched says so where others were."""
+    assert SEARCHED.largest is not None
+    made, found = pages.files(SEARCHED), SEARCHED.largest.batches()
+
+    def words(way: str, gpu: str) -> str:
+        batch = found[way, gpu].batch
+        return f"{batch}{'+' * (batch == 64)}"  # where the search ended
+
+    page = made["models/gpt-2-124m.html"]
+    table = page[page.index("<tbody>") : page.index("</tbody>")]
+    ways = list(dict.fromkeys(each.way for each in TABLE.settings if each.config.n_layer == 12))
+    shown = [re.findall(r'<td class="number">(.*?)</td>', row)[1:] for row in table.split("<tr>")[1:]]
+    assert shown == [[words(way, card.gpu) for way in ways] for card in TABLE.cards]
+    assert {each for row in shown for each in row} - {"0", "1", "4", "8", "11", "16", "32"}
+    assert "of those asked" not in page
+    assert "of those asked" in made[f"models/{Contents(SEARCHED).models[-1].slug}.html"]
+    rows = re.findall(r"<tr data-s=.*", made["index.html"])
+    place = list(cells.COLUMNS).index("largest")
+    ways_of = {each.id: each.way for each in TABLE.settings}
+    for row, cell in zip(rows, TABLE.cells, strict=True):
+        key = (ways_of[cell.setting], cell.gpu)
+        assert row.split("<td")[place].split(">")[1] == (words(*key) if key in found else "\N{EM DASH}")
+    assert "5 of them, drawn at random" in made["index.html"]
+    csv_rows = list(csv.DictReader(io.StringIO(made["table.csv"])))
+    for line, cell in zip(csv_rows, TABLE.cells, strict=True):
+        known = found.get((ways_of[cell.setting], cell.gpu))
+        batch = line["largest safe batch"]
+        assert (float(batch) if batch else None) == (known.batch if known else None)
+        assert line["one more"] in (("tight", "oom", "") if known else ("",))
 
 
 def test_a_bar_ends_beyond_the_cards_line_where_the_setting_does_not_fit(files: dict[str, str]) -> None:
@@ -268,7 +304,14 @@ def hostile() -> Table:
         texts = (*texts, "platform", "torch", "os", "python", "cuda", "nanocheck")
         return f"{value}{HOSTILE}" if isinstance(value, str) and key in texts else value
 
-    return msgspec.convert(poison(msgspec.to_builtins(TABLE)), Table)
+    table = msgspec.convert(poison(msgspec.to_builtins(TABLE)), Table)
+    largest = LargestBatches(
+        most=9,
+        found=(Largest(way=table.settings[0].way, gpu=table.cards[0].gpu, batch=None, reason=HOSTILE),),
+        left_out={HOSTILE: HOSTILE},
+        proof=Proof(sample=1, fit=0, seed=0),
+    )
+    return replace(table, largest=largest)
 
 
 def test_hostile_text_makes_no_element_and_no_link_and_changes_no_shape(files: dict[str, str]) -> None:
@@ -320,13 +363,23 @@ def test_no_path_and_no_name_of_a_machine_is_published() -> None:
     card = replace(
         TABLE.cards[0], usable_source="read by jo on box7; https://example.org/a/b and a/relative/path"
     )
-    found = public(replace(TABLE, cells=(cell,), cards=(card,)), names=("jo", "box7", "/home/jo"))
+    assert SEARCHED.largest is not None
+    why = "crashed at batch 3: /srv/x of jo on box7"
+    difference = Difference(setting="s", gpu="g", derived="/home/jo/a", run="/home/jo/b")
+    largest = replace(
+        SEARCHED.largest,
+        found=(replace(SEARCHED.largest.found[0], batch=None, reason=why, command=cell.command),),
+        left_out={"way": why},
+        proof=Proof(sample=1, fit=1, seed=0, differences=(difference,)),
+    )
+    told = replace(TABLE, cells=(cell,), cards=(card,), largest=largest)
+    found = public(told, names=("jo", "box7", "/home/jo"))
     text = msgspec.json.encode(found).decode()
     for secret in ("/home", "/srv", "box7", "jo on"):
         assert secret not in text
     assert "https://example.org/a/b and a/relative/path" in text
     assert "--gpu rtx4070" in found.cells[0].command
-    assert public(TABLE, names=()) == TABLE
+    assert public(SEARCHED, names=()) == SEARCHED
     assert LEDGER is not None
     ledger_of_jo = public_ledger(replace(LEDGER, command="pytest /home/jo/suites"), names=("jo",))
     assert ledger_of_jo.command == "pytest <path>"

@@ -18,6 +18,7 @@ from nanocheck.report import table_markdown, table_text
 from nanocheck.report.console import as_text
 from nanocheck.report.table_csv import as_csv
 from nanocheck.report.table_frame import would_fit
+from nanocheck.tables.largest import search
 from nanocheck.tables.making import make
 
 TARGETS = [card("a2", 46, 6_500), card("b", 46, 24_000)]
@@ -53,6 +54,31 @@ def test_every_way_has_a_column_of_its_own(other: dict[str, object]) -> None:
     ways = [StepConfig(batch=8, **plain), StepConfig(batch=8, **other)]  # type: ignore[arg-type]
     found = columns(table_markdown.render(made(*ways)))
     assert len(set(found)) == 2
+
+
+def test_a_searched_batch_stands_in_the_page_and_a_way_without_says_so() -> None:
+    ways = [StepConfig(batch=8), StepConfig(batch=8, accumulation=4), StepConfig(batch=8, seed=5)]
+    world = World(need)
+    table = made(*ways)
+    largest = search(table, TARGETS, world, ways=table.settings[:2], most=20)
+    found = msgspec.structs.replace(table, largest=largest)
+    page = table_markdown.render(found)
+    assert [each.endswith("(of those asked)") for each in columns(page)] == [False, False, True]
+    rows = [
+        [each.strip() for each in line.strip("|").split("|")][2:]
+        for line in page.splitlines()
+        if line.startswith(("| a2 ", "| b "))
+    ]
+    batches = {key: each.batch for key, each in largest.batches().items()}
+    shown = [[batches[way.way, target.gpu.id] for way in table.settings[:2]] for target in TARGETS]
+    assert [[each.rstrip("+") for each in row[:2]] for row in rows[:2]] == [
+        [str(each or "-") for each in row] for row in shown
+    ]
+    assert 20 in [each for row in shown for each in row]
+    assert [each[-1] for each in rows[:2]] == ["-", "8"]
+    text = as_text(table_text.render(found), width=200)
+    assert f"{largest.runs.total:,} runs" in text
+    assert text.count("20+") == shown[0].count(20) + shown[1].count(20)
 
 
 def test_where_nobody_knows_a_page_does_not_say_that_nothing_fits() -> None:

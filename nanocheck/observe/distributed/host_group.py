@@ -18,7 +18,7 @@ from torch import Tensor
 from torch._C import _distributed_c10d as native
 
 from nanocheck.observe import absent_ranks
-from nanocheck.observe.distributed import groups
+from nanocheck.observe.distributed import groups, host_calls
 
 _Parts = list[Tensor]
 
@@ -55,16 +55,30 @@ def _done(*values: Tensor) -> Any:
     return native._create_work_from_future(future)
 
 
-def _backend() -> Any:
-    """The class; made late, since a PyTorch whose backends cannot be written in Python has no base for it."""
+class _NoBackend:
+    """What the class needs of its base, where PyTorch has none for it: see ``host_calls``."""
 
-    class HostGroup(native.Backend):
+    def __init__(self, rank: int, size: int) -> None:
+        self._place, self._size = rank, size
+
+    def rank(self) -> int:
+        return self._place
+
+    def size(self) -> int:
+        return self._size
+
+
+def _class(base: Any) -> Any:
+    """The class, of PyTorch's backends or of none."""
+
+    class HostGroup(base):  # type: ignore[misc]
         """gloo's interface; methods have the names that PyTorch's C++ calls."""
 
         def __init__(self, present: _Present, rank: int, size: int) -> None:
             super().__init__(rank, size)
             self._present = present
-            self._options = native.Backend.Options("gloo")
+            options = getattr(native.Backend, "Options", None)  # since torch 2.6 or so: only C++ asks
+            self._options = options and options("gloo")
 
         @property
         def options(self) -> Any:
@@ -249,6 +263,9 @@ def install(c10d: ModuleType) -> None:
     if original is None:
         return
     made: Any = _kind()
+    answers: Any = _class(_NoBackend)
+    if made is None:
+        host_calls.install(c10d)
 
     class _Named(type(original)):  # type: ignore[misc]
         """What stands in for gloo passes for it."""
@@ -263,11 +280,14 @@ def install(c10d: ModuleType) -> None:
             present, members = absent_ranks.present(), groups.members_now(size)
             if present is None or present.issuperset(members):
                 return original(store, rank, size, *rest, **named)
+            limit: Any = named.get("timeout", rest[0] if rest else None)
             if made is None:
                 fake: Any = native.FakeProcessGroup
                 fake._set_sequence_number_for_group = lambda self: None  # it numbers nothing
-                return getattr(fake, "_create_internal", fake)(rank, size)
-            limit: Any = named.get("timeout", rest[0] if rest else None)
+                group = getattr(fake, "_create_internal", fake)(rank, size)
+                present_here = _Present(original, store, rank, members, limit)
+                host_calls.answer_for(group, answers(present_here, rank, size))
+                return group
             return made(_Present(original, store, rank, members, limit), rank, size)
 
     c10d.ProcessGroupGloo = ProcessGroupGloo  # type: ignore[attr-defined]
@@ -275,7 +295,7 @@ def install(c10d: ModuleType) -> None:
 
 def _kind() -> Any:
     """None: this PyTorch's backends cannot be written in Python (2.11 and before)."""
-    kind = _backend()
+    kind = _class(native.Backend)
     try:
         kind(None, 0, 1)
     except TypeError:

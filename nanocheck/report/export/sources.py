@@ -7,6 +7,7 @@ import shlex
 
 from nanocheck.core.anonymous import portable
 from nanocheck.core.comparison import Comparison
+from nanocheck.core.rank_runs import machine_name
 from nanocheck.core.result import Environment, RunResult
 from nanocheck.core.run_diff import RunDiff
 from nanocheck.core.step_time import StepTime
@@ -138,8 +139,8 @@ def _of(
     drivers = device.capacity_bytes - device.sure_capacity_bytes
     return CardRun(
         name=_short(portable(result.id)) if named else name_of(result.command or ()),
-        gpu=portable(device.gpu),
-        card=portable(device.name),
+        gpu=portable(machine_name(result)),
+        card=portable(result.device_name),
         platform=portable(device.platform),
         reserve_bytes=device.reserve_bytes,
         provenance=portable(provenance),

@@ -29,13 +29,21 @@ class Line:
 
 @dataclass(frozen=True)
 class Reach:
-    """How far a way goes on the card: batches by verdict, and the step at the largest safe one."""
+    """How far a way goes on the card: batches by verdict, and the step at the largest safe one.
+
+    Attributes:
+        largest: of the table's batches. cell: at that batch.
+        searched: what a search found instead, in a word; empty where the way was not searched.
+        headroom_bytes: at the largest safe batch.
+    """
 
     model: Model
     way: Way
     largest: int | None
     batches: tuple[tuple[int, Cell], ...]
     cell: Cell | None
+    searched: str = ""
+    headroom_bytes: int | None = None
 
 
 def page(frame: Frame, card: TableCard, gpu: Gpu | None) -> str:
@@ -80,7 +88,21 @@ def reach(contents: Contents, model: Model, way: Way, gpu: str) -> Reach:
         if cell is not None:
             batches.append((setting.config.batch, cell))
     at = next((cell for batch, cell in batches if batch == largest), None)
-    return Reach(model=model, way=way, largest=largest, batches=tuple(batches), cell=at)
+    found = contents.largest.get((way.id, gpu))
+    if found is not None:
+        at = next((cell for batch, cell in batches if batch == found.batch), None)
+    headroom = None if at is None else at.verdict.headroom_bytes
+    if found is not None and found.safe is not None:
+        headroom = found.safe.headroom_bytes
+    return Reach(
+        model=model,
+        way=way,
+        largest=largest,
+        batches=tuple(batches),
+        cell=at,
+        searched=contents.searched.get((way.id, gpu), ""),
+        headroom_bytes=headroom,
+    )
 
 
 def _line(contents: Contents, card: TableCard, setting: Setting) -> Line:

@@ -33,9 +33,10 @@ COLUMNS = {
     "reserved": "reserved, GiB",
     "process": "process, GiB",
     "ms": "ms a step, modelled",
+    "largest": "largest safe batch, searched",
     "known": "known by",
 }
-NUMBERS = ("batch", "tokens", "accumulation", "headroom", "allocated", "reserved", "process", "ms")
+NUMBERS = ("batch", "tokens", "accumulation", "headroom", "allocated", "reserved", "process", "ms", "largest")
 #: By these the reader chooses among the values that are there.
 CHOICES = (
     "model",
@@ -85,6 +86,7 @@ def row(contents: Contents, cell: Cell) -> Row:
             gib(cell.verdict.headroom_bytes),
             *(gib(each if cell.verdict.is_answer else None) for each in sizes),
             NONE if cell.time is None else ms(cell.time.seconds),
+            contents.searched.get((setting.way, cell.gpu), NONE),
             known_by(cell),
         ),
     )

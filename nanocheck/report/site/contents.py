@@ -12,6 +12,7 @@ from nanocheck.core.config import StepConfig
 from nanocheck.core.errors import StoredDataError
 from nanocheck.core.table import Cell, Setting, Table, TableCard
 from nanocheck.core.units import GIB
+from nanocheck.report import largest_words
 from nanocheck.report.site import words
 from nanocheck.report.site.links import slugs
 
@@ -72,6 +73,7 @@ class Contents:
                     hint=_HINT,
                 )
         self.largest_safe = table.largest_safe()
+        self.largest = {} if table.largest is None else table.largest.batches()
         self.card_slugs = slugs(self.cards)
         self.anchors = slugs(self.settings)
         self.numbers = {each: place for place, each in enumerate(self.settings)}
@@ -79,6 +81,16 @@ class Contents:
     def cell(self, setting: str, gpu: str) -> Cell | None:
         """None: the table was stopped before it came there."""
         return self._cells.get((setting, gpu))
+
+    @cached_property
+    def searched(self) -> Mapping[tuple[str, str], str]:
+        """(way, card) -> the largest safe batch that a search found, or in a word why none."""
+        most = 0 if self.table.largest is None else self.table.largest.most
+        return {key: largest_words.batch(each, most) for key, each in self.largest.items()}
+
+    def remark(self, way: Way) -> str:
+        """Behind the name of a way that was not searched where others were."""
+        return largest_words.named(self.table, way.settings[0], "")
 
     @cached_property
     def card_names(self) -> Mapping[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nanocheck.core.result import Provenance
 from nanocheck.core.table import Cell, How, Proof, Table
 from nanocheck.core.verdict import Kind
-from nanocheck.report import caveats
+from nanocheck.report import caveats, largest_words
 from nanocheck.report.html.format import NONE, plural
 from nanocheck.report.site import cells, commands, words
 from nanocheck.report.site.contents import Contents, Model, Way
@@ -53,6 +53,7 @@ def page(frame: Frame) -> str:
         ways=_ways(contents),
         methods=words.lines(each.config for each in table.settings),
         proof=proof(table.proof),
+        searched=largest_words.sentences(table),
         provenances=[caveats.sentence(each) for each in provenances],
         virtual={*provenances} <= {Provenance.VIRTUAL, Provenance.UNKNOWN},
         limits=caveats.limits_of_search(provenances),
@@ -94,8 +95,12 @@ def _cells(contents: Contents, way: Way) -> list[tuple[Cell, int]]:
 
 
 def _best(contents: Contents, model: Model, gpu: str) -> str:
-    """The largest safe batch of any way; else the best that any setting of it is."""
-    safe = [contents.largest_safe.get((way.id, gpu)) for way in model.ways]
+    """The largest safe batch of any way, searched where it was; else the best that any setting of it is."""
+    safe = [
+        contents.largest_safe.get((way.id, gpu)) if found is None else found.batch or None
+        for way in model.ways
+        for found in [contents.largest.get((way.id, gpu))]
+    ]
     found = max((each for each in safe if each is not None), default=None)
     if found is not None:
         return f"{found:,}"

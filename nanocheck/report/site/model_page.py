@@ -23,5 +23,6 @@ def page(frame: Frame, model: Model) -> str:
         model=model,
         ways=ways,
         cells=cells,
+        remark=contents.remark,
         has_times=any(each.time is not None for each in found),
     )

@@ -10,7 +10,7 @@ import msgspec
 
 from nanocheck.core.anonymous import NAME, PATH, known_names
 from nanocheck.core.drift import Drift
-from nanocheck.core.table import Cell, Difference, Setting, Table, TableCard
+from nanocheck.core.table import Cell, Difference, Largest, Proof, Setting, Table, TableCard
 from nanocheck.report.ledger import Ledger
 
 #: An absolute path where one can begin: not within an address, and not within a relative path.
@@ -21,8 +21,9 @@ _TEXTS = {
     TableCard: ("usable_source",),
     Setting: ("group", "why"),
     Difference: ("derived", "run"),
+    Largest: ("reason", "command"),
 }
-Part = TypeVar("Part", Cell, TableCard, Setting, Difference)
+Part = TypeVar("Part", Cell, TableCard, Setting, Difference, Largest)
 
 
 def public(table: Table, names: Sequence[str] | None = None) -> Table:
@@ -37,16 +38,27 @@ def public(table: Table, names: Sequence[str] | None = None) -> Table:
         verdict = msgspec.structs.replace(found.verdict, sentence=clean(found.verdict.sentence))
         return msgspec.structs.replace(_cleaned(found, clean), verdict=verdict)
 
-    proof = table.proof
-    if proof is not None:
+    def proven(proof: Proof | None) -> Proof | None:
+        if proof is None:
+            return None
         differences = tuple(_cleaned(each, clean) for each in proof.differences)
-        proof = msgspec.structs.replace(proof, differences=differences)
+        return msgspec.structs.replace(proof, differences=differences)
+
+    largest = table.largest
+    if largest is not None:
+        largest = msgspec.structs.replace(
+            largest,
+            found=tuple(_cleaned(each, clean) for each in largest.found),
+            left_out={way: clean(why) for way, why in largest.left_out.items()},
+            proof=proven(largest.proof),
+        )
     return msgspec.structs.replace(
         table,
         settings=tuple(_cleaned(each, clean) for each in table.settings),
         cards=tuple(_cleaned(each, clean) for each in table.cards),
         cells=tuple(map(cell, table.cells)),
-        proof=proof,
+        proof=proven(table.proof),
+        largest=largest,
     )
 
 

@@ -83,6 +83,10 @@ function readCells(table) {
   });
 }
 
+// The largest safe batch that a search found for the way and card of a cell; null where none did. "4,096+" is
+// where a search ended.
+const searched = (cell) => (/^[\d,]+\+?$/.test(cell.largest) ? Number(cell.largest.replace(/[,+]/g, "")) : null);
+
 const distinct = (cells, key) => [...new Set(cells.map((cell) => cell[key]))];
 const options = (select, values, all) => {
   const chosen = select.value;
@@ -108,15 +112,20 @@ function filters(table, cells) {
   }
   const most = make("label", "process at most, GiB");
   most.append(make("input", "", { name: "most", type: "number", min: "0", step: "any" }));
+  const least = make("label", "largest safe batch at least");
+  least.append(make("input", "", { name: "least", type: "number", min: "0", step: "1" }));
+  if (cells.some((cell) => searched(cell) !== null)) form.append(least);
   form.append(most, make("button", "Show all", { type: "reset" }));
   const count = document.getElementById("count");
   const apply = () => {
     const wanted = [...form.querySelectorAll("select")].filter((each) => each.value);
     const limit = form.elements.most.value === "" ? Infinity : Number(form.elements.most.value);
+    const batch = form.elements.least && form.elements.least.value !== "" ? Number(form.elements.least.value) : null;
     let shown = 0;
     for (const cell of cells) {
       const fits = limit === Infinity || Number(cell.process.replace(/,/g, "")) <= limit;
-      const keep = fits && wanted.every((each) => cell[each.name] === each.value);
+      const reaches = batch === null || (searched(cell) !== null && searched(cell) >= batch);
+      const keep = fits && reaches && wanted.every((each) => cell[each.name] === each.value);
       cell.row.hidden = !keep;
       shown += keep;
     }
@@ -144,7 +153,8 @@ function answerOf(cell, cells) {
   const kind = cell.verdict.split(" ")[1];
   const item = make("li", "", { class: `answer v-${kind}` });
   const headroom = cell.headroom === NOTHING ? "" : `, ${cell.headroom} GiB of headroom`;
-  item.append(make("b", cell.verdict), `: batch ${cell.batch}, ${wayWords(cell)}${headroom}, ${cell.process} GiB in all. `);
+  const largest = searched(cell) === null ? "" : `The largest safe batch here is ${cell.largest}. `;
+  item.append(make("b", cell.verdict), `: batch ${cell.batch}, ${wayWords(cell)}${headroom}, ${cell.process} GiB in all. ${largest}`);
   item.append(make("a", "How this is known, and the command", { href: cell.link }));
   const instead = (cell.row.dataset.i || "").split(" ").filter(Boolean).slice(0, 3)
     .map((setting) => cells.find((each) => each.card === cell.card && each.row.dataset.s === setting))
@@ -161,9 +171,23 @@ function answerOf(cell, cells) {
   return item;
 }
 
+// What a search proves of a batch that is no cell: the largest safe one, and that one more is not safe.
+function proven(asked, near) {
+  const found = near.find((cell) => searched(cell) !== null);
+  if (!found) return null;
+  const [largest, name] = [searched(found), found.largest];
+  if (asked.batch === largest) return { kind: "safe", head: "\u2713 safe", tail: "It is the largest safe batch here, found by a search. " };
+  if (asked.batch === largest + 1 && !name.endsWith("+")) {
+    return { kind: "tight", head: "\u00d7 not safe", tail: `The largest safe batch here is ${name}, found by a search. ` };
+  }
+  const side = asked.batch < largest ? "this smaller one" : "this larger one";
+  return { kind: "", head: `? largest safe batch: ${name}`, tail: `A search found it; ${side} was not run. ` };
+}
+
 function notThere(asked, words, near, command) {
-  const item = make("li", "", { class: "answer" });
-  item.append(make("b", "? not in the table"), `: batch ${asked.batch.toLocaleString("en")}, ${words}. On this card the table has `);
+  const said = proven(asked, near) || { kind: "", head: "? not in the table", tail: "" };
+  const item = make("li", "", { class: said.kind ? `answer v-${said.kind}` : "answer" });
+  item.append(make("b", said.head), `: batch ${asked.batch.toLocaleString("en")}, ${words}. ${said.tail}On this card the table has `);
   item.append(near.map((cell) => `${cell.batch} ${cell.verdict}`).join(", ") || "none of these", ". ");
   if (!command || !asked.option) return item;
   item.append("This runs it:", make("pre", command.replace("--gpu CARD", () => asked.option).replace("BATCH", asked.batch)));

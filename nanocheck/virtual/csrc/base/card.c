@@ -40,12 +40,13 @@ static const struct {
     {"bus_bits", offsetof(nc_card, bus_bits), IS_INT},
     {"clock_khz", offsetof(nc_card, clock_khz), IS_INT},
     {"memory_khz", offsetof(nc_card, memory_khz), IS_INT},
-    /* of a machine with several; what is missing is one card, or 0 */
+    /* of a machine with several, and of one that is not like this; what is missing is one card, or 0 */
     {"cards", offsetof(nc_card, cards), IS_INT},
     {"links", offsetof(nc_card, links), IS_INT},
     {"peers", offsetof(nc_card, peers), IS_INT},
+    {"stand_in", offsetof(nc_card, stand_in), IS_INT},
 };
-enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, NEEDED = FIELD_COUNT - 3 };
+enum { FIELD_COUNT = sizeof FIELDS / sizeof *FIELDS, NEEDED = FIELD_COUNT - 4 };
 
 static void set_field(nc_card *card, const char *key, const char *value, bool *seen) {
     if (!strcmp(key, "name")) {

@@ -21,10 +21,11 @@ static uint64_t read_bits(const uint8_t *at, int bytes) {
 }
 
 /* Largest architecture (sm_86 is 86) that runs on the card: an ELF of the same major version and a
- * minor not above the card's, or any PTX not above it. 0 when the module has none. */
+ * minor not above the card's, or any PTX not above it. 0 when the module has none; where the build is
+ * not the one that machines with this card have, the nearest that is not newer answers for it. */
 int nc_fatbin_arch(const void *module, const nc_card *card) {
     const wrapper *w = module;
-    int capability = card->major * 10 + card->minor, best = 0;
+    int capability = card->major * 10 + card->minor, best = 0, nearest = 0;
     if (!w || w->magic != 0x466243b1 || !w->data || read_bits(w->data, 4) != 0xBA55ED50) return capability;
     const uint8_t *at = w->data + read_bits(w->data + 6, 2);
     const uint8_t *end = at + read_bits(w->data + 8, 8);
@@ -33,8 +34,9 @@ int nc_fatbin_arch(const void *module, const nc_card *card) {
         int arch = (int)read_bits(at + 28, 4);
         bool runs = kind == 1 ? arch <= capability : arch / 10 == card->major && arch <= capability;
         if (runs && arch > best) best = arch;
+        if (arch <= capability && arch > nearest) nearest = arch;
         if (header < 32 || payload > (uint64_t)(end - at)) break;
         at += header + payload;
     }
-    return best;
+    return best || !card->stand_in ? best : nearest;
 }
