@@ -12,6 +12,7 @@ import chromium
 import made_up_tables
 import pytest
 from msgspec.structs import replace
+from site_driving import ask, choose, key, shown
 
 from nanocheck.core.table import Table
 from nanocheck.core.verdict import Kind
@@ -69,41 +70,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[chromium.Chrom
 def index(browser: chromium.Chromium, site: Path) -> chromium.Chromium:
     browser.open(site / "index.html", width=DESK, dark=False)
     return browser
-
-
-def key(browser: chromium.Chromium, name: str, code: int, text: str = "") -> None:
-    """One key, pressed and let go, as the focused element gets it."""
-    for kind in ("keyDown", "keyUp"):
-        browser(
-            "Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text
-        )
-
-
-def shown(browser: chromium.Chromium, column: str) -> list[str]:
-    """A column of the large table as the reader sees it now."""
-    place = list(cells.COLUMNS).index(column)
-    found: list[str] = browser.evaluate(
-        f"[...document.querySelectorAll('#table tbody tr')].filter(r => r.checkVisibility())"
-        f".map(r => r.cells[{place}].textContent.trim())"
-    )
-    return found
-
-
-def choose(browser: chromium.Chromium, form: str, **values: str) -> None:
-    for name, value in values.items():
-        field = f"document.getElementById('{form}').elements[{json.dumps(name)}]"
-        browser.evaluate(f"{field}.value = {json.dumps(value)}")
-        browser.evaluate(f"{field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
-
-
-def ask(browser: chromium.Chromium, **values: str) -> Any:
-    choose(browser, "question", **values)
-    browser.evaluate("document.querySelector('#question [type=submit]').click()")
-    return browser.evaluate(
-        "[...document.querySelectorAll('#answer .answer')].map(e => "
-        "[e.querySelector('b').textContent, e.textContent, "
-        "e.querySelector('a')?.getAttribute('href') ?? null, e.querySelector('pre')?.textContent ?? null])"
-    )
 
 
 # --- filter and sort ---------------------------------------------------------------------------------------
