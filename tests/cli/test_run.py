@@ -201,10 +201,10 @@ def test_the_time_limit_is_124_and_says_where(tmp_path: Path) -> None:
         "wait_for_it()\n"
     )
 
-    def run(limit: str) -> subprocess.CompletedProcess[str]:
-        return nanocheck("--time-limit", limit, "--", sys.executable, "t.py", cwd=tmp_path)
+    def run(limit: int) -> subprocess.CompletedProcess[str]:
+        return nanocheck("--time-limit", f"{limit}s", "--", sys.executable, "t.py", cwd=tmp_path)
 
-    ran = ended_where_it_waits(run, tmp_path / "there")
+    ran = ended_where_it_waits(run, tmp_path / "there", 8)
     assert ran.returncode == 124
     assert "nanocheck: TIMEOUT" in ran.stderr
     assert "in wait_for_it" in ran.stderr.replace("\n", " ")

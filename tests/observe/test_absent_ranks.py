@@ -260,13 +260,13 @@ def test_ranks_that_wait_end_with_those_that_run(by: str, tmp_path: Path) -> Non
     )
     words = ("--ranks", "1", "--", "bash", "-c", TWO, "-", sys.executable, "-c", script)
 
-    def limited(limit: str) -> subprocess.Popen[str]:
-        found = verb("--time-limit", limit, *words)
+    def limited(limit: int) -> subprocess.Popen[str]:
+        found = verb("--time-limit", f"{limit}s", *words)
         found.communicate(timeout=300)
         return found
 
     if by == "time limit":
-        running = ended_where_it_waits(limited, tmp_path / "pid-1")
+        running = ended_where_it_waits(limited, tmp_path / "pid-1", 8)
     else:
         running = verb(*words)
         while not (tmp_path / "pid-1").exists() and running.poll() is None:
