@@ -59,7 +59,8 @@ def test_what_a_process_holds_is_its_own_pages() -> None:
         with mock.patch.dict(os.environ, {host_memory.MOST: str(300 * MIB)}):
             assert host_memory.total_bytes() == 300 * MIB
             assert host_memory.available_bytes() == 300 * MIB
-            assert 300 * MIB - host_memory.available_bytes([holder.pid]) == own
+            # It begins to read meanwhile, for which Python takes a few pages.
+            assert 0 <= 300 * MIB - host_memory.available_bytes([holder.pid]) - own < MIB
             assert host_memory.available_bytes([holder.pid, holder.pid]) == 0
         assert holder.stdin is not None
         holder.stdin.close()
