@@ -8,6 +8,8 @@ import pytest
 from documents import DOCS, script
 from paths import ROOT
 
+from nanocheck.core.gpus import find_gpu
+
 nanochat_ranks = script(ROOT / "benchmarks" / "ranks" / "nanochat" / "run.py")
 ROWS = nanochat_ranks.rows()
 RAN = {name: row["here"] for name, row in ROWS.items() if "here" in row}
@@ -26,6 +28,12 @@ def test_d20_is_the_published_peak_to_its_last_digit_and_so_is_d8_where_the_watc
     # One step's gradients, flattened copies and slices.
     more = RAN["d8-october-behind"]["allocated_mib"] - RAN["d8-october"]["allocated_mib"]
     assert more == pytest.approx(288 + 192 + 24)
+
+
+def test_where_it_runs_out_the_card_is_what_the_process_and_nccl_hold_and_what_is_free() -> None:
+    [found] = [found for found in RAN.values() if found["outcome"] == "oom"]
+    held = found["process_mib"] + found["nccl_least_mib"] + found["oom_free_bytes"] / 2**20
+    assert held * 2**20 == find_gpu("h100").usable_most_bytes["linux"]
 
 
 def test_a_row_that_is_stored_replaces_its_own_figures_only(
