@@ -27,8 +27,7 @@ enum {
     FOLLOWS = 0x2000,
     KEPT = 0x4000,
     GUESSED = 0x8000,
-    ORIGIN = FOLLOWS | GUESSED,
-    FOUR = 4
+    ORIGIN = FOLLOWS | GUESSED
 };
 
 static uint16_t *units; /* for the whole device arena; touched only where something is known or launched on */
@@ -103,13 +102,11 @@ static void lose(const void *at, uint16_t unless) {
 void nc_known_lose(const void *at) { lose(at, 0); }
 void nc_known_doubt(const void *at) { lose(at, KEPT); }
 
-/* Of four units, if they are one word: most of what is lost was not known, 300,000 units in a gradient of GPT-2's
- * vocabulary, which each backward fills with zeros. */
+/* Of four units, if they are one word: most of what is lost, as 300,000 units of a gradient, was not known. */
 static bool none_of_four(const uint16_t *unit) {
     typedef uint64_t word __attribute__((may_alias));
-    const uint64_t lengths = LENGTH * UINT64_C(0x0001000100010001);
-    return (uintptr_t)unit % sizeof(word) == 0
-           && !(__atomic_load_n((const word *)(const void *)unit, __ATOMIC_RELAXED) & lengths);
+    if ((uintptr_t)unit % sizeof(word)) return false;
+    return !(__atomic_load_n((const word *)(const void *)unit, __ATOMIC_RELAXED) & LENGTH * 0x1000100010001);
 }
 
 void nc_known_lose_range(const void *at, size_t bytes) {
@@ -118,7 +115,7 @@ void nc_known_lose_range(const void *at, size_t bytes) {
     size_t most = NC_ARENA_SPAN - nc_arena_offset(at);
     if (bytes > most) bytes = most;
     for (size_t from = within(at), end = from + bytes;; unit++, from = 0, end -= UNIT) {
-        for (; end > FOUR * UNIT && none_of_four(unit); unit += FOUR, end -= FOUR * UNIT) from = 0;
+        for (; end > 4 * UNIT && none_of_four(unit); unit += 4, end -= 4 * UNIT) from = 0;
         lose_unit(unit, from, 0);
         if (end <= UNIT) return;
     }
