@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -29,6 +30,15 @@ if "NANOCHECK_TESTS_QUICK" not in os.environ:
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=60)
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: nobody looks for garbage in half a million objects again.
+
+    Each pytest that a test runs in this process does so some times, for a quarter of a second each.
+    """
+    gc.freeze()
+
 
 #: Runs a task of tests/helpers/virtual_tasks.py in a child on the virtual GPU and gives back how it ended.
 OnVirtual = Callable[..., JobResult]

@@ -15,9 +15,9 @@ from nanocheck.attribution.event_reader import Observation
 from nanocheck.attribution.held_stacks import HeldStacks
 from nanocheck.attribution.notes import notes_of
 from nanocheck.attribution.out_of_memory import oom_of_process
-from nanocheck.attribution.outcome import how_it_ended, is_answered, outcome_of
+from nanocheck.attribution.outcome import failed_by_itself, how_it_ended, is_answered, outcome_of
 from nanocheck.attribution.process_figures import Figures
-from nanocheck.attribution.recovery import coverage_of
+from nanocheck.attribution.recovery import coverage_of, note_who_ran_out
 from nanocheck.core import nccl_memory, ranks
 from nanocheck.core.device import CardsAlike, Device, device_of
 from nanocheck.core.measured_step import MeasuredStep
@@ -62,6 +62,7 @@ def command_result(
     """
     if ending.how is How.FINISHED and any(is_answered(each) for each in seen):
         ending = Ending(how=How.ANSWERED, exit_code=ending.exit_code)
+    note_who_ran_out(seen, command_failed=failed_by_itself(ending, cut_off))
     processes = sorted(
         (
             _timed(_process_or_broken(each, lambda card: device_of(machine, device, card)), each, folder)

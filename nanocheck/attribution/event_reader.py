@@ -112,6 +112,7 @@ class Observation:
     loss_backwards: list[LossBackward] = field(default_factory=list)
     writer: int = 0  # process that wrote it, by the journal's name
     missing: int = 0  # allocations that happened while nobody recorded
+    ran_out: bool = False  # it ended by an out-of-memory, by all that is known of its end (``recovery.py``)
     others: dict[int, Observation] = field(default_factory=dict)
 
     @property

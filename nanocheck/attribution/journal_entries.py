@@ -77,10 +77,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """An error that ended the script; ``oom``: PyTorch's OutOfMemoryError."""
+    """An error that ended the script; ``oom``: PyTorch's OutOfMemoryError; ``after_oom``: it came of one."""
 
     error: str
     oom: bool = False
+    after_oom: bool = False
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,11 +129,13 @@ class VirtualFacts(msgspec.Struct, frozen=True, kw_only=True):
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """The last words of a process: how it ended, and what only then can be asked.
 
+    ``code`` is its exit code, where it left by one (``os._exit``, ``multiprocessing``).
     ``clock`` and ``limit`` as in ``Start`` and ``Request``, ``rank`` and ``world`` as in ``Start``: a script
     can say them after CUDA has begun.
     """
 
     how: str
+    code: int | None = None
     rank: int | None = None
     world: int = 1
     card: int = 0

@@ -44,9 +44,6 @@ def outcome_of(
     # What a script does when we stop it (``finally``) is in no history, but its end is known.
     if any(each.failed is not None and each.failed.oom for each in seen):
         return Outcome.OOM, ""
-    # Whoever started the process passed its error on: ``torch.multiprocessing`` catches it in the child.
-    if _failed(ending) and any(map(_asked_for_nothing_more, seen)):
-        return Outcome.OOM, ""
     unanswered = next(folder.glob("unanswered-*"), None)
     if unanswered is not None:
         return Outcome.UNSUPPORTED, unanswered.read_text(errors="replace").strip() + _asked_at(unanswered)
@@ -94,14 +91,15 @@ def _failed(ending: Ending) -> bool:
     return ending.how in (How.FAILED, How.KILLED) or bool(ending.exit_code and ending.how is not How.ANSWERED)
 
 
-def _asked_for_nothing_more(seen: Observation) -> bool:
-    """Whether running out of memory was the last that a process did with it, or was NCCL's."""
-    if any(_asked_for_nothing_more(each) for each in seen.others.values()):
-        return True
-    if seen.ooms and seen.ooms[-1].by:
-        return True
-    last = next((event[0] for event in reversed(seen.events) if event[0] in "oa"), "")
-    return bool(seen.ooms) and last == "o"
+def failed_by_itself(ending: Ending, cut_off: Collection[int] = ()) -> bool:
+    """Whether the command failed, and not since we ended it.
+
+    Args:
+        cut_off: as of ``outcome_of``.
+    """
+    if ending.how is How.ANSWERED:
+        return ending.exit_code != 0 and not cut_off
+    return ending.how not in _DETAILS and _failed(ending)
 
 
 def how_it_ended(seen: Observation) -> ObservationEnd:

@@ -7,6 +7,7 @@ large as those before. Where nothing decides, work was lost.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,10 +37,44 @@ class Recovered:
     retries: int = 0
 
 
+def note_who_ran_out(seen: Sequence[Observation], *, command_failed: bool) -> None:
+    """Set ``ran_out`` of each process that an out-of-memory ended. That one was *caught* is said only of a
+    process that went on, or ended well.
+
+    The error itself is heard only where it leaves the script or a child of ``multiprocessing``. Else a
+    process ended by it that asked for no memory afterwards, and then failed, or was ended or killed before it
+    said anything: whoever unwinds an out-of-memory may be waiting for other ranks in a ``finally``.
+
+    Args:
+        command_failed: by itself. Whoever started the process may have passed its error on.
+    """
+    for process in seen:
+        # Of several cards nobody knows in which order they were asked: one may have gone on with another.
+        several, broken = bool(process.others), process.broken is not None
+        lost = process.end is None and not several and not broken
+        code = None if process.end is None else process.end.code
+        after = process.failed is not None and process.failed.after_oom
+        failed = lost or bool(code) or after or command_failed
+        for each in (process, *process.others.values()):
+            each.ran_out = failed and asked_for_nothing_more(each)
+
+
+def asked_for_nothing_more(seen: Observation) -> bool:
+    """Whether running out of memory was the last that a process did with a card, or was NCCL's."""
+    if not seen.ooms or seen.ooms[-1].by:
+        return bool(seen.ooms)
+    last = max((index for index, event in enumerate(seen.events) if event[0] == "o"), default=-1)
+    if last < 0 or any(event[0] == "a" for event in seen.events[last:]):
+        return False
+    # Of a process that was killed the last events are missing, but not the counts at its marks.
+    until = seen.missing + sum(event[0] == "a" for event in seen.events)
+    return not any(mark.what.endswith("+") and mark.allocations > until for mark in seen.marks)
+
+
 def recovered(seen: Observation) -> Recovered | None:
     """What the process did about its out-of-memories; ``None`` where there was none, or one ended it."""
     failures = [index for index, event in enumerate(seen.events) if event[0] == "o"]
-    if not seen.ooms or (seen.failed is not None and seen.failed.oom):
+    if not seen.ooms or seen.ran_out or (seen.failed is not None and seen.failed.oom):
         return None
     lost = Recovered(Recovery.SKIPPED)
     if not failures:

@@ -58,6 +58,11 @@ PRIVATE_NAMES = (
         purpose="when DDP takes the order of its buckets from rank 0, which may be left out",
     ),
     PrivateName(
+        name="torch._C._distributed_c10d._SymmetricMemory",
+        files=("observe/distributed/symmetric_memory.py",),
+        purpose="ranks that hand each other their memory, of which some are left out",
+    ),
+    PrivateName(
         name="torch.distributed.optim.ZeroRedundancyOptimizer._partition_parameters",
         files=("step/sharding/recipe.py",),
         purpose="which parameters' state a rank keeps: rank 0 takes the largest part",

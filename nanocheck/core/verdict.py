@@ -273,25 +273,19 @@ def _classify_completed(
 
 
 def _where(result: RunResult, headroom_bytes: int) -> str:
-    """Who has how much of what is there when CUDA takes the most."""
-    main, device = result.main, result.device
-    beside = main.process_bytes - device.context_bytes - main.reserved_bytes
-    together = result.fullest_card.processes > 1 and result.card_bytes > main.process_bytes
-    if together:
-        there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
-        on_it = [each for each in result.processes if each.card == result.fullest_card.card]
+    """Who has how much of what is there when CUDA takes the most, on the fullest card."""
+    fullest, device = result.fullest_card, result.device
+    on_it = [each for each in result.on_every_card if each.card == fullest.card]
+    main = max(on_it, key=lambda each: each.reserved_bytes, default=result.main)
+    if fullest.processes > 1 and fullest.together_bytes > main.process_bytes:
+        there = f"{mib(fullest.together_bytes)} of {mib(fullest.together_bytes + headroom_bytes)} MiB"
         absent = sum(map(rank_cards.is_absent, on_it))
         ran = f" ({absent} of them ranks that were not run)" if absent else ""
-        several = f"{result.fullest_card.processes} processes together{ran}"
-        return f"{several} may need {there}, their peaks at one moment"
+        return f"{fullest.processes} processes together{ran} may need {there}, their peaks at one moment"
     if rank_cards.is_absent(main):
         there = f"{mib(main.process_bytes)} of {mib(main.process_bytes + headroom_bytes)} MiB"
         return f"{there} are what rank {main.rank} would take there, which was not run"
-    if result.fullest_card.card != main.card:
-        there = f"{mib(result.card_bytes)} of {mib(result.card_bytes + headroom_bytes)} MiB"
-        return (
-            f"{there} are taken on card {result.fullest_card.card}, by a process that is reported on another"
-        )
+    beside = main.process_bytes - device.context_bytes - main.reserved_bytes
     whole = f"of {mib(main.reserved_bytes + max(beside, 0) + headroom_bytes)} available"
     if beside > MIB:
         return f"{mib(main.reserved_bytes)} MiB reserved and {mib(beside)} MiB taken beside PyTorch {whole}"

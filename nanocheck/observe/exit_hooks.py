@@ -22,20 +22,70 @@ from nanocheck.observe.allocator_history import memory_snapshot
 
 
 def install(end: Callable[..., None]) -> None:
-    """Call ``end(how, error, traceback)`` when the process ends by itself, an error or ``os._exit``."""
+    """Call ``end(how, error, traceback, code)`` when the process ends by itself, an error or ``os._exit``.
+
+    An error that ``multiprocessing``, or who leaves by ``os._exit``, passes on by an exit code alone counts:
+    no ``sys.excepthook`` hears of it.
+    """
     atexit.register(end, "finished")
-    hook, leave = sys.excepthook, os._exit
+    hook, leave, ours = sys.excepthook, os._exit, os.getpid()
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        end("failed", error, trace)
+        if os.getpid() == ours:  # a fork of ours fails for itself
+            end("failed", error, trace)
         hook(kind, error, without_our_frames(error, trace))
 
+    def passed_on(status: int | None = None) -> None:
+        error, code = _left_by(sys.exc_info()[1], status)
+        if os.getpid() != ours:
+            return
+        if error is not None:
+            end("failed", error, error.__traceback__, code)
+        elif code is not None:
+            end("finished", code=code)
+
     def _exit(status: int) -> Any:
-        end("finished")
+        passed_on(status)
         leave(status)
 
     sys.excepthook = excepthook
     os._exit = _exit
+    _before_a_child_leaves(passed_on)
+
+
+def _left_by(error: BaseException | None, status: int | None) -> tuple[BaseException | None, int | None]:
+    """The error for which a process leaves, and its exit code; each ``None`` where that is not known.
+
+    Args:
+        error: that is being handled. status: it leaves with it, where that was said.
+    """
+    if isinstance(error, SystemExit):
+        said = 0 if error.code is None else error.code if isinstance(error.code, int) else 1
+        error, status = error.__context__, said if status is None else status
+    elif error is not None and status is None:
+        status = 1
+    return (error if status else None), status
+
+
+def _before_a_child_leaves(passed_on: Callable[[], None]) -> None:
+    """A child of ``multiprocessing`` runs its finalizers while its error is being handled."""
+    if "multiprocessing.process" in sys.modules:
+        from multiprocessing.process import parent_process
+        from multiprocessing.util import Finalize
+
+        if parent_process() is not None:
+            Finalize(None, passed_on, exitpriority=0)
+
+
+def led_to(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether one of a kind is among the errors of which this one came."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def leave_objects_alone() -> None:

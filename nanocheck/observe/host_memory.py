@@ -43,9 +43,10 @@ def _left_of_groups() -> Iterator[int]:
 def _groups() -> Iterator[tuple[int, int]]:
     """Limit and use of each control group that holds us and has a limit; versions 2 and 1 of cgroups(7).
 
-    Pages of files that are not in use go first when memory is short, and are not counted as used.
+    Pages of files go before any process does when memory is short, and are not counted as used: a container
+    that has read PyTorch's libraries a few times is otherwise full of them.
     """
-    for folder, limit, used, idle in _group_folders():
+    for folder, limit, used, of_files in _group_folders():
         try:
             with open(f"{folder}/{limit}") as file:  # noqa: PTH123 - in every process of a run
                 most = int(file.read())
@@ -53,12 +54,12 @@ def _groups() -> Iterator[tuple[int, int]]:
                 now = int(file.read())
         except (OSError, ValueError):  # the other version, or "max"
             continue
-        yield most, now - (_plain(f"{folder}/memory.stat", idle) or 0)
+        yield most, now - sum(_plain(f"{folder}/memory.stat", each) or 0 for each in of_files)
 
 
-def _group_folders() -> Iterator[tuple[str, str, str, str]]:
-    second = ("memory.max", "memory.current", "inactive_file")
-    first = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+def _group_folders() -> Iterator[tuple[str, str, str, tuple[str, str]]]:
+    second = ("memory.max", "memory.current", ("inactive_file", "active_file"))
+    first = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
     try:
         with open("/proc/self/cgroup") as file:  # noqa: PTH123
             lines = file.read().splitlines()

@@ -332,7 +332,13 @@ class Watch:
         )
         self._history.drain()
 
-    def _end(self, how: str, error: BaseException | None = None, trace: TracebackType | None = None) -> None:
+    def _end(
+        self,
+        how: str,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+        code: int | None = None,
+    ) -> None:
         """The last words of this process; only the first call counts, except that an error adds itself."""
         if self._answered:
             self._leave_timing()
@@ -346,9 +352,10 @@ class Watch:
                 "failed",
                 error=f"{type(error).__name__}: {str(error)[:4000]}",
                 oom=isinstance(error, torch.OutOfMemoryError) or of_nccl,
+                after_oom=exit_hooks.led_to(error, torch.OutOfMemoryError),
                 where=frame,
             )
-        self._close(how)
+        self._close(how, code)
 
     @quietly
     def _tell_refused(self, refused: tuple[int, int, int], frame: Any) -> None:
@@ -357,7 +364,7 @@ class Watch:
         self.journal.write("oom", requested=requested, free=free, by="NCCL", where=frame, card=number)
 
     @quietly
-    def _close(self, how: str) -> None:
+    def _close(self, how: str, code: int | None = None) -> None:
         self._history.drain()
         if self._stepped:  # a step is known to be over when the next begins, and the last one has no next
             self.journal.write("step", done=self._covered.done + 1, **moment())
@@ -371,6 +378,7 @@ class Watch:
         self.journal.write(
             "end",
             how=how,
+            code=code,
             rank=ranks.own_rank(),
             world=ranks.world(),
             clock=time.monotonic(),

@@ -32,8 +32,9 @@ def estimate(
     known = constants or shipped.load()
     parts = list(zip(kernels.parts, times or timed(card, kernels, known), strict=True))
     each = host_seconds / issues(kernels) if host_seconds and issues(kernels) else 0.0
-    queued = sum(part_seconds(found, each, part.times) for part, found in parts)
-    busy = sum(part_seconds(found, 0.0, part.times) for part, found in parts)
+    lasting = [part_seconds(found, each, part.times) for part, found in parts]
+    queued = sum(lasting)
+    busy = sum(part_seconds(found, 0.0, part.times) for part, found in parts) if each else queued
     operations = sum(kernel.operations * times for kernel, times in kernels)
     floor_operations = sum(
         kernel.operations * times / card.peak(kernel.dtype) for kernel, times in kernels if kernel.operations
@@ -60,10 +61,10 @@ def estimate(
         parts=tuple(
             PartTime(
                 name=part.name,
-                seconds=part_seconds(found, each, part.times) / part.times if part.times else 0.0,
+                seconds=taken / part.times if part.times else 0.0,
                 times=part.times,
             )
-            for part, found in parts
+            for taken, (part, _) in zip(lasting, parts, strict=True)
         ),
         kinds=kinds,
         decided_by=decided,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nanocheck.attribution.event_reader import Mark, Observation
-from nanocheck.attribution.journal_entries import Failed, Request
-from nanocheck.attribution.recovery import recovered
-from nanocheck.core.result import Recovery
+from nanocheck.attribution.journal_entries import End, Failed, Request
+from nanocheck.attribution.outcome import failed_by_itself
+from nanocheck.attribution.recovery import asked_for_nothing_more, note_who_ran_out, recovered
+from nanocheck.core.result import Ending, How, Recovery
 
 FAILS = -1
 
@@ -77,3 +79,41 @@ def test_without_a_failure_or_with_one_that_ended_it_there_is_no_recovery() -> N
     ended = observed(8, FAILS)
     ended.failed = Failed(error="OutOfMemoryError", oom=True)
     assert recovered(ended) is None
+
+
+@given(st.lists(st.sampled_from([FAILS, 4]), max_size=6), st.booleans(), st.booleans(), st.integers(0, 2))
+def test_a_process_ran_out_if_that_was_its_last_and_something_failed(
+    steps: list[int], command_failed: bool, killed: bool, code: int
+) -> None:
+    seen = observed(*steps)
+    seen.end = None if killed else End(how="finished", code=code)
+    note_who_ran_out([seen], command_failed=command_failed)
+    last = bool(steps) and steps[-1] == FAILS
+    assert seen.ran_out == (last and (command_failed or killed or code > 0))
+    assert (how(seen) is None) == (seen.ran_out or FAILS not in steps)
+
+
+@pytest.mark.parametrize("what", ["backward+", "backward-"])
+def test_of_a_process_that_was_killed_the_last_mark_says_whether_it_went_on(what: str) -> None:
+    seen = observed(4, FAILS)
+    seen.marks.append(Mark(what, 3, None, {}))  # two are among the events
+    assert asked_for_nothing_more(seen) == (what == "backward-")
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "cut_off", "failed"),
+    [
+        (How.FINISHED, 0, (), False),
+        (How.FAILED, 1, (), True),
+        (How.KILLED, 137, (), True),
+        (How.ANSWERED, 0, (), False),
+        (How.ANSWERED, 1, (), True),
+        (How.ANSWERED, 143, (7,), False),
+        (How.TIMEOUT, 124, (), False),
+        (How.INTERRUPTED, 130, (), False),
+    ],
+)
+def test_an_exit_code_says_something_where_we_did_not_end_the_command(
+    ended: How, code: int, cut_off: tuple[int, ...], failed: bool
+) -> None:
+    assert failed_by_itself(Ending(how=ended, exit_code=code), cut_off) == failed

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from made_up import result
 from terminals import surroundings
+from time_limits import ended_where_it_waits
 
 from nanocheck.cli import options
 from nanocheck.cli import run as verb
@@ -196,10 +197,14 @@ def test_the_time_limit_is_124_and_says_where(tmp_path: Path) -> None:
     (tmp_path / "t.py").write_text(
         "import torch\nx = torch.zeros(1, device='cuda')\n"
         "held = torch.empty(2**31, dtype=torch.uint8, device='cuda')\n"
-        "def wait_for_it():\n    while x.item() < 9:\n        pass\n"
+        "def wait_for_it():\n    while x.item() < 9:\n        open('there', 'w').close()\n"
         "wait_for_it()\n"
     )
-    ran = nanocheck("--time-limit", "15s", "--", sys.executable, "t.py", cwd=tmp_path)
+
+    def run(limit: int) -> subprocess.CompletedProcess[str]:
+        return nanocheck("--time-limit", f"{limit}s", "--", sys.executable, "t.py", cwd=tmp_path)
+
+    ran = ended_where_it_waits(run, tmp_path / "there", 8)
     assert ran.returncode == 124
     assert "nanocheck: TIMEOUT" in ran.stderr
     assert "in wait_for_it" in ran.stderr.replace("\n", " ")

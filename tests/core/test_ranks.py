@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -56,6 +58,32 @@ def test_the_machines_verdict_is_its_worst_ranks(sizes: list[int]) -> None:
     for each, size in zip(verdict.ranks, sizes, strict=True):
         alone = classify(run({0: size}, 1))
         assert (each.kind, alone.ranks) == (alone.kind, ()), "one rank is no table"
+
+
+@given(
+    st.lists(st.tuples(NEEDS, st.integers(0, 64 * MIB)), min_size=2, max_size=5),
+    st.randoms(use_true_random=False),
+)
+def test_the_machines_sentence_is_that_of_its_fullest_card(
+    needs: list[tuple[int, int]], order: Random
+) -> None:
+    """Of equal ones of either, in whatever order the processes are; ``needs``: by PyTorch, and beside it."""
+    found = run({rank: size for rank, (size, _) in enumerate(needs)}, len(needs))
+    beside = {rank: more for rank, (_, more) in enumerate(needs)}
+    processes = [
+        msgspec.structs.replace(each, process_bytes=each.process_bytes + beside[each.rank or 0])
+        for each in found.processes
+    ]
+    order.shuffle(processes)
+    processes.sort(key=lambda each: -each.reserved_bytes)
+    said = classify(msgspec.structs.replace(found, processes=tuple(processes))).sentence
+    most = max(each.process_bytes for each in processes)
+    alone = [
+        msgspec.structs.replace(found, world=1, processes=(each,))
+        for each in processes
+        if each.process_bytes == most
+    ]
+    assert said in {classify(each).sentence for each in alone}
 
 
 @given(st.lists(st.integers(MIB, 11 * GIB), min_size=2, max_size=6), st.integers(1, 3))

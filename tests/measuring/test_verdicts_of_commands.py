@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from paths import CLIENTS
 
-from nanocheck.core.result import ObservationEnd, Recovery
+from nanocheck.core.result import How, ObservationEnd, Recovery
 from nanocheck.core.units import MIB
 from nanocheck.core.verdict import MEANINGS, Kind
 from nanocheck.report.run_file import RunFile, load
@@ -41,10 +41,24 @@ got = ctypes.c_void_p()
 assert ctypes.CDLL(None).cudaMalloc(ctypes.byref(got), ctypes.c_size_t(9 << 30)) == 0
 train()
 """
+#: The second asks while the first has its 7 GiB, and dies of it once the first has its answer.
 TWO = """
+import glob
 import torch.multiprocessing as mp
+def wait_for(name):
+    while not glob.glob(name):
+        time.sleep(0.01)
 def work(rank):
-    held = hold(7)
+    if rank:
+        wait_for("asked-0")
+    try:
+        held = hold(7)
+        open(f"asked-{rank}", "w").close()
+    except torch.OutOfMemoryError:
+        open(f"asked-{rank}", "w").close()
+        wait_for(os.environ["NANOCHECK_RUN"] + "/answered-*")
+        raise
+    wait_for("asked-1")
     train(30)
 if __name__ == "__main__":
     mp.spawn(work, nprocs=2)
@@ -197,9 +211,6 @@ def test_memory_of_a_python_that_cannot_be_observed_is_not_left_out(tmp_path: Pa
     assert "not observed" in seen.file.verdict.sentence
 
 
-# The first one's optimizer imports the compiler while the second asks: without that time it may have its
-# answer first, and then nobody hears how the second one ended.
-@pytest.mark.usefixtures("whole_start")
 def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path) -> None:
     seen = check(tmp_path, sys.executable, script(tmp_path, TWO))
     assert (seen.kind, seen.exit_code) == (Kind.OOM, 1)
@@ -210,6 +221,11 @@ def test_two_processes_that_do_not_fit_together_are_out_of_memory(tmp_path: Path
     assert result.oom.requested_bytes == 7 * 1024 * MIB
     assert result.oom.free_bytes is not None
     assert result.oom.free_bytes + 7 * 1024 * MIB < result.device.capacity_bytes
+    # torch.multiprocessing catches the error in the child, and tells its parent.
+    assert not result.oom.caught
+    assert [each.ended for each in result.processes] == [ObservationEnd.WHOLE, ObservationEnd.FAILED]
+    assert result.ending is not None
+    assert result.ending.how is How.ANSWERED
 
 
 def test_processes_one_after_the_other_are_not_added_up(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from paths import ROOT
+from paths import QUICK, ROOT
 
 from nanocheck.core.device_selection import RealCard, find_real_card
 from nanocheck.virtual import build as building
@@ -69,7 +69,7 @@ def test_the_virtual_card_is_used_where_it_was_chosen(
     done = subprocess.run(
         [*ours, *launcher, sys.executable, "train.py"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": f"{QUICK}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=300,

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from observing import Seen, observe
 from paths import CLIENTS
 from some_ranks import machine, torchrun
+from time_limits import ended_where_it_waits
 
 from nanocheck.core.result import Outcome
 from nanocheck.observe.absent_ranks import ALL, ENDS, LAST, chosen
@@ -257,14 +258,21 @@ def test_ranks_that_wait_end_with_those_that_run(by: str, tmp_path: Path) -> Non
         f"pathlib.Path({str(tmp_path)!r}, 'pid-' + os.environ['RANK']).write_text(str(os.getpid()))\n"
         "time.sleep(600)\n"
     )
-    limit = ["--time-limit", "8s"] if by == "time limit" else []
-    running = verb(*limit, "--ranks", "1", "--", "bash", "-c", TWO, "-", sys.executable, "-c", script)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "pid-1").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if by == "Ctrl-C":
+    words = ("--ranks", "1", "--", "bash", "-c", TWO, "-", sys.executable, "-c", script)
+
+    def limited(limit: int) -> subprocess.Popen[str]:
+        found = verb("--time-limit", f"{limit}s", *words)
+        found.communicate(timeout=300)
+        return found
+
+    if by == "time limit":
+        running = ended_where_it_waits(limited, tmp_path / "pid-1", 8)
+    else:
+        running = verb(*words)
+        while not (tmp_path / "pid-1").exists() and running.poll() is None:
+            time.sleep(0.05)
         running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
+        running.communicate(timeout=60)
     assert running.returncode == (124 if by == "time limit" else 128 + signal.SIGINT)
     assert not (tmp_path / "pid-0").exists()  # it is left out: its script did not begin
     pid = int((tmp_path / "pid-1").read_text())

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from launching import Launched
 from paths import HELPERS
+from time_limits import ended_where_it_waits
 
 #: A process that left its parent, its session and its group, and ignores what can be ignored.
 DAEMON = """
@@ -50,10 +51,17 @@ def test_grandchildren_and_their_daemons_are_ended_at_the_time_limit(tmp_path: P
             subprocess.Popen([sys.executable, "inner.py"], start_new_session=True)
             time.sleep(999)
     """
-    run = Launched(tmp_path, script, limit=4)
-    run.wait_for("daemon")
-    assert len(run.alive()) >= 6  # driver, script, fork server, two children, the inner script, its daemon
-    assert run.end()["how"] == "timeout"
+    there = tmp_path / "daemon"
+
+    def run(limit: int) -> tuple[int, str]:
+        running = Launched(tmp_path, script, limit=limit)
+        while not there.exists() and running.process.poll() is None:
+            time.sleep(0.02)
+        return len(running.alive()), running.end()["how"]
+
+    alive, how = ended_where_it_waits(run, there, 4)
+    assert alive >= 6  # driver, script, fork server, two children, the inner script, its daemon
+    assert how == "timeout"
 
 
 def test_a_script_that_forks_faster_than_anybody_looks(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from launching import Launched
+from time_limits import ended_where_it_waits
 
 from nanocheck.core.errors import RequestError
 from nanocheck.process import stack_dump
@@ -74,16 +76,23 @@ def test_a_hang_is_interrupted_and_says_where(tmp_path: Path) -> None:
         faulthandler.register({stack_dump.SIGNAL}, file=open(f"stack-{{os.getpid()}}.txt", "w"))
         def wait_for_the_loss():
             try:
+                open("there", "w").close()
                 while True:
                     time.sleep(1)
             finally:
                 open("cleaned", "w").write("up")
         wait_for_the_loss()
     """
-    ended = Launched(tmp_path, script, limit=1).end()
+
+    def run(limit: int) -> dict[str, Any]:
+        for stack in tmp_path.glob("stack-*.txt"):
+            stack.unlink()
+        return Launched(tmp_path, script, limit=limit).end()
+
+    ended = ended_where_it_waits(run, tmp_path / "there", 1)
     assert (ended["how"], ended["exit_code"]) == ("timeout", 124)
     (note,) = ended["notes"]
-    assert note.endswith("script.py:7 in wait_for_the_loss")
+    assert note.endswith("script.py:8 in wait_for_the_loss")
     assert (tmp_path / "cleaned").read_text() == "up"
 
 
@@ -91,12 +100,17 @@ def test_whoever_is_interrupted_has_time_for_its_last_words(tmp_path: Path) -> N
     script = """
         import time
         try:
+            open("there", "w").close()
             time.sleep(999)
         finally:
             time.sleep(5)  # as to write down what was held, on a machine with other work
             open("said", "w").write("all")
     """
-    assert Launched(tmp_path, script, limit=1).end()["how"] == "timeout"
+
+    def run(limit: int) -> dict[str, Any]:
+        return Launched(tmp_path, script, limit=limit).end()
+
+    assert ended_where_it_waits(run, tmp_path / "there", 1)["how"] == "timeout"
     assert (tmp_path / "said").read_text() == "all"
 
 

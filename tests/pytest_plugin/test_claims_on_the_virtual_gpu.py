@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from paths import ROOT
+from paths import QUICK, ROOT
 
 from nanocheck.claims.finding import Finding
 from nanocheck.report import ledger
@@ -75,7 +75,7 @@ def run(
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""},
+        env={**os.environ, "PYTHONPATH": f"{QUICK}:{ROOT}", "PYTEST_ADDOPTS": ""},
         timeout=300,
         check=False,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from made_up import DEVICE, oom_result, peaks, result
-from paths import ROOT
+from paths import QUICK, ROOT
 from plugin_project import Project
 
 from nanocheck.core.baselines import load as load_baseline
@@ -57,7 +57,7 @@ def test_each_rank_has_a_verdict_a_result_and_a_baseline(tmp_path: Path) -> None
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "test_small.py", *options],
         cwd=tmp_path,
-        env={**ours, "PYTHONPATH": str(ROOT)},
+        env={**ours, "PYTHONPATH": f"{QUICK}:{ROOT}"},
         capture_output=True,
         text=True,
         check=False,

@@ -65,6 +65,7 @@ static void meet(worker *w) {
         LEGAL(cudaMemGetInfo(&available, &total));
         HOLDS(available == start_bytes - held);
     }
+    pthread_barrier_wait(&meeting); /* the ranks' first meeting takes memory */
     ranks_meet(w, threads);
     pthread_barrier_wait(&meeting);
 }
