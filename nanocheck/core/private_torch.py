@@ -190,6 +190,16 @@ PRIVATE_NAMES = (
         purpose="and until it is on disk",
     ),
     PrivateName(
+        name="torch._inductor.codecache.PyCodeCache.linemaps",
+        files=("observe/cached_lines.py",),
+        purpose="the tracebacks that came with cached code, which name the lines of another time",
+    ),
+    PrivateName(
+        name="torch._inductor.codecache.PyCodeCache.stack_frames_for_code",
+        files=("observe/cached_lines.py",),
+        purpose="they are renewed before PyTorch puts them into a stack",
+    ),
+    PrivateName(
         name="torch._inductor.codecache.code_hash",
         files=("observe/shared_graphs.py",),
         purpose="the name of the file with what was read for this card",

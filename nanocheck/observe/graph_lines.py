@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from nanocheck.observe import cached_lines
 from nanocheck.observe.event_log import Journal
 
 _LINE = re.compile(r'File "([^"]+)", line (\d+), in (\S+)')
@@ -30,6 +31,7 @@ def install(journal: Journal) -> None:
     def call(self: Any, graph: Any, inputs: Any) -> Any:
         with contextlib.suppress(Exception):
             journal.write("graph", lines=lines(graph))
+            cached_lines.remember(graph)
         return original(self, graph, inputs)
 
     wrapper.__call__ = call

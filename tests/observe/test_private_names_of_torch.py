@@ -27,6 +27,8 @@ ASSIGNED = {
     "torch._inductor.codecache.FxGraphCache.find_guarded_entry",
     "torch._inductor.codecache.FxGraphCache.load_with_key",
     "torch._inductor.codecache.FxGraphCachePickler.dumps",
+    "torch._inductor.codecache.PyCodeCache.linemaps",
+    "torch._inductor.codecache.PyCodeCache.stack_frames_for_code",
     "torch._inductor.codecache.code_hash",
     "torch._inductor.runtime.triton_heuristics.CachingAutotuner._precompile_config",
     "torch.autograd.graph.Node._input_metadata",
