@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -31,17 +32,17 @@ def remember(graph: Any) -> None:
 
 def renewed(trace: str, now: _Now) -> str:
     """A traceback of the cache with the places of now; frames that are met nowhere stay."""
+    return _FRAME.sub(lambda found: _of_now(found[0], found.groups(), now), trace)
 
-    def place(found: re.Match[str]) -> str:
-        file, line, function, text = found[1], int(found[2]), found[3], found[4]
-        places = now.get((PurePath(file).name, function, text))
-        if not places or (file, line) in places:
-            return found[0]
-        # The same text twice in a function: the nearest line is taken.
-        file, line = min(places, key=lambda each: (abs(each[1] - line), each))
-        return f'File "{file}", line {line}, in {function}\n    {text}'
 
-    return _FRAME.sub(place, trace)
+def _of_now(frame: str, parts: Sequence[str], now: _Now) -> str:
+    file, line, function, text = parts[0], int(parts[1]), parts[2], parts[3]
+    places = now.get((PurePath(file).name, function, text))
+    if not places or (file, line) in places:
+        return frame
+    # The same text twice in a function: the nearest line is taken.
+    file, line = min(places, key=lambda each: (abs(each[1] - line), each))
+    return f'File "{file}", line {line}, in {function}\n    {text}'
 
 
 def _install() -> None:
