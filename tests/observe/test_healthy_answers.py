@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from healthy_tasks import CHECKS, DTYPES, REDUCTIONS, SHAPES, STEPS
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from nanocheck.core.device import Target
-from nanocheck.core.gpus import find_gpu
-from nanocheck.process.jobs import Job
-from nanocheck.process.pool import Pool
-from nanocheck.virtual import card_environment
-
 Run = Callable[..., Any]
+#: Where the fixture ``run`` finds what it calls.
+TASKS = "healthy_tasks"
 
 #: Each example is a process.
 FEW = settings(
@@ -35,19 +30,6 @@ PROGRAMS = st.fixed_dictionaries(
         "steps": st.lists(st.sampled_from(sorted(STEPS)), max_size=5),
     }
 )
-
-
-@pytest.fixture(scope="module")
-def run(values_pool: Pool) -> Run:
-    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-
-    def run(task: str, payload: Any = None) -> Any:
-        job = Job(id=task, task=f"healthy_tasks:{task}", payload=payload, environment=environment)
-        result = values_pool.submit(job).result()
-        assert result.value is not None, result
-        return result.value
-
-    return run
 
 
 @settings(FEW)

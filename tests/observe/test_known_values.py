@@ -10,13 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from known_value_tasks import STEPS
 
-from nanocheck.core.device import Target
-from nanocheck.core.gpus import find_gpu
-from nanocheck.process.jobs import Job
-from nanocheck.process.pool import Pool
-from nanocheck.virtual import card_environment
-
 Run = Callable[..., Any]
+#: Where the fixture ``run`` finds what it calls.
+TASKS = "known_value_tasks"
 
 #: Each example is a process, and shrinking would take minutes.
 FEW = settings(
@@ -24,19 +20,6 @@ FEW = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-@pytest.fixture(scope="module")
-def run(values_pool: Pool) -> Run:
-    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-
-    def run(task: str, payload: Any = None) -> Any:
-        job = Job(id=task, task=f"known_value_tasks:{task}", payload=payload, environment=environment)
-        result = values_pool.submit(job).result()
-        assert result.value is not None, result
-        return result.value
-
-    return run
 
 
 @st.composite

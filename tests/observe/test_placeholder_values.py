@@ -7,30 +7,13 @@ from typing import Any
 
 import pytest
 
-from nanocheck.core.device import Target
 from nanocheck.core.gpus import find_gpu
 from nanocheck.core.units import MIB
 from nanocheck.observe import placeholder_values
-from nanocheck.process.jobs import Job
-from nanocheck.process.pool import Pool
-from nanocheck.virtual import card_environment
 
 Run = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def run(values_pool: Pool) -> Run:
-    environment = card_environment(Target(kind="virtual", gpu=find_gpu("rtx4070")))
-
-    def run(task: str, payload: Any = None, *, expandable: bool = False) -> Any:
-        more = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"} if expandable else {}
-        more |= {"PYTORCH_ALLOC_CONF": "expandable_segments:True"} if expandable else {}
-        job = Job(id=task, task=f"value_tasks:{task}", payload=payload, environment=environment | more)
-        result = values_pool.submit(job).result()
-        assert result.value is not None, result
-        return result.value
-
-    return run
+#: Where the fixture ``run`` finds what it calls.
+TASKS = "value_tasks"
 
 
 def test_what_the_program_wrote_reads_as_it_is_also_after_kernels_read_it(run: Run) -> None:
