@@ -187,9 +187,9 @@ def moment() -> dict[str, Any]:
 
 def place() -> dict[str, Any]:
     """Where an entry lies among the events of each device: how many allocations there have been."""
-    found = moment()
-    others = {number: each["allocations"] for number, each in found.get("others", {}).items()}
-    return {"allocations": found["allocations"], **card(torch.cuda.current_device()), "others": others}
+    now = torch.cuda.current_device()
+    others = {ranks.card_of(each): there for each in devices() if each != now and (there := count(each))}
+    return {"allocations": count(now), **card(now), "others": others}
 
 
 def statistics(device: int | None = None) -> dict[str, int]:

@@ -33,10 +33,6 @@ def install(c10d: ModuleType) -> None:
         original = getattr(c10d, name, None)
         if original is not None:
             setattr(c10d, name, _asked(c10d, original, first, run))
-    original = c10d.monitored_barrier
-    setattr(c10d, "monitored_barrier", _asked(c10d, original, None, _monitored))  # noqa: B010
-    original = c10d.barrier
-    setattr(c10d, "barrier", _asked(c10d, original, None, lambda host, given: host.barrier()))  # noqa: B010
 
 
 def _monitored(host: Any, given: Given) -> None:
@@ -129,8 +125,10 @@ def _op(given: Given) -> Any:
     return SimpleNamespace(reduceOp=given["op"])
 
 
-#: Name of the function -> its argument that is a tensor, or a list of them; how it is answered.
-_CALLS: dict[str, tuple[str, Callable[[Any, Given], Any]]] = {
+#: Name of the function -> its argument that is a tensor or a list of them, if any; how it is answered.
+_CALLS: dict[str, tuple[str | None, Callable[[Any, Given], Any]]] = {
+    "barrier": (None, lambda host, g: host.barrier()),
+    "monitored_barrier": (None, _monitored),
     "broadcast": ("tensor", lambda host, g: host.broadcast([g["tensor"]], _root(g))),
     "scatter": (
         "tensor",
