@@ -149,7 +149,7 @@ def _process(seen: Observation, card: int, device: Device) -> ProcessMemory:
     allocated, reserved = figures.peak()
     counted = seen.last
     facts = seen.virtual_facts
-    communicators = Communicators.told(facts.communicators.get(str(card), ()))
+    communicators = Communicators.of(facts.communicators.get(str(card), ()))
     nccl_least, nccl_most = nccl_memory.taken_bytes(device.gpu, communicators, facts.nccl)
     event = figures.peak_event
     return ProcessMemory(
@@ -189,7 +189,7 @@ def _process(seen: Observation, card: int, device: Device) -> ProcessMemory:
 
 
 def rank_of(seen: Observation) -> int | None:
-    """Of a distributed run. A script that no launcher told says it after CUDA has begun."""
+    """Of a distributed run. A script without a launcher says it after CUDA has begun."""
     said = [each.rank for each in (seen.start, seen.end) if each is not None]
     return next((each for each in said if each is not None), None)
 

@@ -68,7 +68,7 @@ _BY_CARD = ("events", "marks", "owners", "ooms", "losses", "loss_backwards")
 
 @dataclass(slots=True)
 class Lines:
-    """What is told of several cards at once, as it was written; ``Observation`` has it by card."""
+    """What lines say of several cards at once, as it was written; ``Observation`` has it by card."""
 
     events: dict[int | None, list[tuple[str, int, int, int]]] = field(default_factory=dict)
     missing: Counter[int | None] = field(default_factory=Counter)

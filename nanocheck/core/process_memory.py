@@ -168,8 +168,8 @@ class Communicators(Value, frozen=True, kw_only=True):
     messages: int = 0
 
     @classmethod
-    def told(cls, several: Iterable[tuple[int, int, int]]) -> tuple[Communicators, ...]:
-        """As the virtual GPU tells them: ranks, count and messages of each size."""
+    def of(cls, several: Iterable[tuple[int, int, int]]) -> tuple[Communicators, ...]:
+        """As the virtual GPU counts them: ranks, count and messages of each size."""
         return tuple(cls(ranks=ranks, count=count, messages=messages) for ranks, count, messages in several)
 
 

@@ -58,17 +58,17 @@ def _row_of_rank(
     }
     there = (each.run.result.device for each in own.values() if each.run is not None)
     row = _row(subject.name, False, next(there, subject.target.device), own)
-    moves = tuple(_with_who_is_told(each, own, ran) for each in row.moves)
+    moves = tuple(_with_whose_requests(each, own, ran) for each in row.moves)
     return msgspec.structs.replace(row, rank=rank, gpu=subject.request.card.gpu, moves=moves)
 
 
-def _with_who_is_told(move: Move, own: Mapping[str, Ran], ran: Mapping[str, Ran]) -> Move:
+def _with_whose_requests(move: Move, own: Mapping[str, Ran], ran: Mapping[str, Ran]) -> Move:
     """That another rank's requests are known, where it is not this one's."""
     both = (move.before, move.after)
     if not move.reserved_bytes or all(own[each].requests for each in both):
         return move
-    told = [log.rank for each in both if (log := ran[each].log) is not None]
-    which = sorted({each for each in told if each is not None})
+    logged = [log.rank for each in both if (log := ran[each].log) is not None]
+    which = sorted({each for each in logged if each is not None})
     if not which:
         return move
     note = f"requests are kept of the rank that reserved most, {spans(which)}: nothing says why here"
@@ -76,11 +76,11 @@ def _with_who_is_told(move: Move, own: Mapping[str, Ran], ran: Mapping[str, Ran]
 
 
 def _by_rank(ran: Ran) -> dict[int, Ran]:
-    """Each rank's run; requests are told of one of them."""
+    """Each rank's run; requests are logged of one of them."""
     found = {} if ran.run is None else rank_runs(ran.run)
-    told = ran.log.rank if ran.requests and ran.log is not None else None
+    logged = ran.log.rank if ran.requests and ran.log is not None else None
     return {
-        rank: msgspec.structs.replace(ran, run=each, requests=ran.requests if told == rank else "")
+        rank: msgspec.structs.replace(ran, run=each, requests=ran.requests if logged == rank else "")
         for rank, each in found.items()
     }
 

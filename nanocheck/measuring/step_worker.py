@@ -188,7 +188,7 @@ def run(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     peaks = tuple(observer.peaks.values())
     reserved = max((peak.reserved_bytes for peak in peaks), default=0)
     variables = (os.environ.get(name) for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"))
-    talking = Communicators.told(next(iter(introspect.communicators().values()), ()))
+    talking = Communicators.of(next(iter(introspect.communicators().values()), ()))
     nccl_least, nccl_most = nccl_memory.taken_bytes(task.device.gpu, talking, os.environ)
     process = ProcessMemory(
         rank=sharding.rank_that_runs(config) if config.ranks > 1 else None,
